@@ -1,0 +1,603 @@
+"""The contract: every event that Praktika knows, and nothing else.
+
+An event is a CloudEvent 1.0 in JSON. Its type is `praktika.<subject>.<past participle>.v1` and follows from the
+class name (`InternshipCompleted`); its class says on which topic it lives, who may publish it and under which key.
+"""
+
+import re
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from uuid import UUID, uuid5
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
+from pydantic.json_schema import GenerateJsonSchema
+
+_ID = r"[A-Za-z0-9][A-Za-z0-9._:~-]{0,99}"
+Id = Annotated[str, StringConstraints(pattern=f"^{_ID}$"), Field(description="1-100 of A-Z a-z 0-9 . _ : ~ -")]
+LearnerId = Annotated[Id, Field(description="Pseudonym given by the learner's institution; never a name.")]
+OrganisationId = Annotated[Id, Field(description="As registered by the operator.")]
+CompetencyId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,29}:[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
+    Field(description="<framework>:<item>, for example greencomp:3.1"),
+]
+Text = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+$"),
+    Field(description="1-500 characters without control characters; no personal data."),
+]
+Month = Annotated[str, StringConstraints(pattern=r"^(19|20|21)\d\d-(0[1-9]|1[0-2])$"), Field(description="YYYY-MM")]
+Day = Annotated[date, Field(ge=date(1950, 1, 1), le=date(2199, 12, 31))]
+Level = Annotated[int, Field(ge=1, le=8, description="Level of the European Qualifications Framework.")]
+Rating = Annotated[int, Field(ge=1, le=5, description="1 (worst) to 5 (best); 4 and 5 count as satisfied.")]
+Hours = Annotated[float, Field(ge=0, le=10_000, multiple_of=0.25, description="Hours, in quarters.")]
+Source = Annotated[str, StringConstraints(pattern=f"^/(organisations|services)/{_ID}$")]
+
+
+class OrganisationKind(StrEnum):
+    institution = "institution"
+    enterprise = "enterprise"
+    research_centre = "research_centre"
+
+
+class Publisher(StrEnum):
+    """Who an event may come from; stamped on it by the ingress as `sourcekind`, from the credential."""
+
+    operator = "operator"
+    institution = "institution"
+    enterprise = "enterprise"
+    research_centre = "research_centre"
+    service = "service"
+
+
+OPERATOR = (Publisher.operator,)
+INSTITUTION = (Publisher.institution,)
+ENTERPRISE = (Publisher.enterprise,)
+SERVICE = (Publisher.service,)
+HOSTS = (Publisher.institution, Publisher.enterprise)
+PARTNERS = (Publisher.institution, Publisher.enterprise, Publisher.research_centre)
+
+
+class Data(BaseModel):
+    """What an event says. `key` is what its order is kept by: its subject, a learner, or a field of the data."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    topic: ClassVar[str]
+    by: ClassVar[tuple[Publisher, ...]]
+    key: ClassVar[str]
+    short_type: ClassVar[str]
+
+    def __init_subclass__(cls, topic: str, by: tuple[Publisher, ...], key: str = "subject") -> None:
+        subject, *verb = re.findall(r"[A-Z][a-z]+", cls.__name__)
+        cls.topic, cls.by, cls.key = topic, by, key
+        cls.short_type = f"{subject}.{'_'.join(verb)}".lower()
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# organisation
+
+
+class OrganisationRegistered(Data, topic="organisation", by=OPERATOR):
+    """The operator admitted an organisation, or changed its entry."""
+
+    kind: OrganisationKind
+    name: Text
+    region: Id
+    sector: Id | None = Field(None, description="Code of the economic sector, for example NACE C25.")
+
+
+class OrganisationSuspended(Data, topic="organisation", by=OPERATOR):
+    """The organisation may not publish until it is reinstated."""
+
+    reason: Text
+
+
+class OrganisationReinstated(Data, topic="organisation", by=OPERATOR):
+    """A suspended organisation may publish again."""
+
+
+# agreement
+
+
+class AgreementProposed(Data, topic="agreement", by=PARTNERS):
+    """A party proposes an agreement and thereby signs it; it is in force once every other party has signed."""
+
+    parties: list[OrganisationId] = Field(min_length=2, max_length=50)
+    scope: Text
+    programmes: list[Id] = Field([], max_length=200, description="Programmes covered; none: all of the parties.")
+    valid_from: Day
+    valid_until: Day | None = None
+
+
+class AgreementSigned(Data, topic="agreement", by=PARTNERS):
+    """The publishing party signed."""
+
+
+class AgreementRefused(Data, topic="agreement", by=PARTNERS):
+    """The publishing party refused."""
+
+    reason: Text
+
+
+class AgreementEnded(Data, topic="agreement", by=PARTNERS):
+    """The publishing party ended the agreement, from the event's time on."""
+
+    reason: Text
+
+
+# programme
+
+
+class ProgrammeCompetency(_Part):
+    competency: CompetencyId
+    level: Level
+
+
+class JointPartner(_Part):
+    organisation: OrganisationId
+    kind: OrganisationKind
+
+
+class ProgrammePublished(Data, topic="programme", by=INSTITUTION):
+    """A programme, or a new version of it, is offered."""
+
+    title: Text
+    version: Id
+    level: Level
+    competencies: list[ProgrammeCompetency] = Field([], max_length=200)
+    hours_theory: Hours
+    hours_workplace: Hours
+    joint_partners: list[JointPartner] = Field([], max_length=50)
+
+
+class ProgrammeRevisionRecommended(Data, topic="programme", by=SERVICE):
+    """Feedback shows a gap: too few ratings of a competency are 4 or 5."""
+
+    recommendation: Id
+    competency: CompetencyId
+    window: str = Field(pattern=r"^\d{4}Q[1-4]$", description="Calendar quarter (UTC) of the ratings.")
+    ratings: int = Field(ge=1, description="n: ratings of the competency in the window.")
+    satisfied: int = Field(ge=0, description="How many of them are 4 or 5.")
+    threshold: float = Field(ge=0, le=1, description="Share of 4 and 5 below which a revision is recommended.")
+
+
+class ProgrammeRevised(Data, topic="programme", by=INSTITUTION):
+    """The institution answered a recommendation with a new version."""
+
+    recommendation: Id
+    version: Id
+
+
+class ProgrammeRevisionDeclined(Data, topic="programme", by=INSTITUTION):
+    """The institution answered a recommendation with a reason not to revise."""
+
+    recommendation: Id
+    reason: Text
+
+
+# activity
+
+
+class ActivityKind(StrEnum):
+    workshop = "workshop"
+    master_class = "master_class"
+    guest_lecture = "guest_lecture"
+    project_assignment = "project_assignment"
+    joint_research = "joint_research"
+    teacher_upskilling = "teacher_upskilling"
+
+
+class ActivityHeld(Data, topic="activity", by=PARTNERS):
+    """The publishing organisation held an activity, alone or with others."""
+
+    kind: ActivityKind
+    organisations: list[OrganisationId] = Field([], max_length=50, description="Who took part besides the organiser.")
+    hours: Hours
+    participants: int = Field(ge=0, le=100_000)
+    competencies: list[CompetencyId] = Field([], max_length=200)
+
+
+# learner: everything about one learner, keyed by the learner
+
+
+class LearnerEnrolled(Data, topic="learner", by=INSTITUTION):
+    """A learner began a programme."""
+
+    programme: Id
+    cohort: Month | None = Field(None, description="Month in which graduation is expected.")
+
+
+class LearnerGraduated(Data, topic="learner", by=INSTITUTION):
+    """A learner finished a programme; the month is the cohort."""
+
+    programme: Id
+    graduated_on: Day
+
+
+class LearnerErased(Data, topic="learner", by=INSTITUTION):
+    """Forget the learner everywhere, for good; nothing before or after this brings the learner back."""
+
+
+class InternshipStarted(Data, topic="learner", by=HOSTS, key="learner"):
+    """A learner began an internship at an enterprise."""
+
+    enterprise: OrganisationId
+    programme: Id
+    agreement: Id | None = None
+
+
+class InternshipOutcome(StrEnum):
+    passed = "passed"
+    failed = "failed"
+
+
+class InternshipCompleted(Data, topic="learner", by=HOSTS, key="learner"):
+    """An internship ended as planned; the enterprise's word on the outcome is its validation."""
+
+    enterprise: OrganisationId
+    programme: Id
+    hours: Hours
+    competencies: list[CompetencyId] = Field([], max_length=200, description="Competencies practised.")
+    outcome: InternshipOutcome
+
+
+class InternshipCancelled(Data, topic="learner", by=HOSTS, key="learner"):
+    """An internship did not take place or was broken off."""
+
+    enterprise: OrganisationId
+    programme: Id
+    reason: Text
+
+
+class EmploymentStatus(StrEnum):
+    employed = "employed"
+    self_employed = "self_employed"
+    studying = "studying"
+    seeking = "seeking"
+    other = "other"
+
+
+class Contract(StrEnum):
+    permanent = "permanent"
+    fixed_term = "fixed_term"
+    agency = "agency"
+    apprenticeship = "apprenticeship"
+    other = "other"
+
+
+class EmploymentRecorded(Data, topic="learner", by=HOSTS, key="learner"):
+    """What a learner was doing at the event's time. What is left out is unknown, never zero."""
+
+    status: EmploymentStatus
+    since: Day | None = Field(None, description="First day of this status, if known.")
+    contract: Contract | None = Field(None, description="Permanent includes civil servants; only if employed.")
+    full_time: bool | None = None
+    related_to_field: bool | None = Field(None, description="Does the work match the field of study?")
+    enterprise: OrganisationId | None = None
+
+
+class SupportNeed(StrEnum):
+    job = "job"
+    internship = "internship"
+    training = "training"
+    counselling = "counselling"
+    other = "other"
+
+
+class SupportRequested(Data, topic="learner", by=INSTITUTION, key="learner"):
+    """A support case on the way to a job was opened."""
+
+    need: SupportNeed
+
+
+class SupportOutcome(StrEnum):
+    hired = "hired"
+    internship = "internship"
+    training = "training"
+    withdrawn = "withdrawn"
+    other = "other"
+
+
+class SupportClosed(Data, topic="learner", by=INSTITUTION, key="learner"):
+    """A support case was closed."""
+
+    outcome: SupportOutcome
+
+
+class AssessmentMethod(StrEnum):
+    exam = "exam"
+    test = "test"
+    portfolio = "portfolio"
+    workplace_demonstration = "workplace_demonstration"
+    simulation = "simulation"
+    project_defence = "project_defence"
+    review_360 = "review_360"
+
+
+class AssessmentRecorded(Data, topic="learner", by=HOSTS, key="learner"):
+    """A competency of a learner was assessed by the publishing organisation."""
+
+    competency: CompetencyId
+    method: AssessmentMethod
+    score: float = Field(ge=0, le=1, description="0 (nothing) to 1 (everything).")
+
+
+class CompetencyCertified(Data, topic="learner", by=SERVICE, key="learner"):
+    """A learner met a scheme; the subject is the certificate."""
+
+    competency: CompetencyId
+    level: Level
+    scheme: Id
+    institution: OrganisationId = Field(description="Who issued the scheme.")
+    evidence: list[Id] = Field(min_length=1, max_length=50, description="The assessments that met the scheme.")
+    address: str = Field(pattern=r"^/certificates/", max_length=200, description="Path of the public page.")
+
+
+class CompetencyRevoked(Data, topic="learner", by=SERVICE, key="learner"):
+    """A certificate is no longer valid; the subject is the certificate."""
+
+    reason: Text
+
+
+# opportunity
+
+
+class OpportunityKind(StrEnum):
+    internship = "internship"
+    vacancy = "vacancy"
+
+
+class OpportunityPosted(Data, topic="opportunity", by=ENTERPRISE):
+    """An enterprise offers places."""
+
+    kind: OpportunityKind
+    title: Text
+    places: int = Field(ge=1, le=100_000)
+    competencies: list[CompetencyId] = Field([], max_length=200)
+    closes_on: Day | None = None
+
+
+class OpportunityClosed(Data, topic="opportunity", by=ENTERPRISE):
+    """The places are no longer offered."""
+
+    filled: int = Field(ge=0, le=100_000, description="How many places were filled.")
+
+
+# feedback
+
+
+class FeedbackRole(StrEnum):
+    enterprise = "enterprise"
+    learner = "learner"
+    graduate = "graduate"
+    mentor = "mentor"
+
+
+class FeedbackRequested(Data, topic="feedback", by=SERVICE):
+    """Someone is asked for feedback; the subject is the request."""
+
+    role: FeedbackRole
+    respondent: Id = Field(description="An organisation, or the learner's pseudonym.")
+    learner: LearnerId
+    internship: Id | None = None
+    enterprise: OrganisationId | None = None
+    programme: Id
+    competencies: list[CompetencyId] = Field([], max_length=200)
+    due: Day
+
+
+class FeedbackSubmitted(Data, topic="feedback", by=HOSTS, key="request"):
+    """Feedback was given; a later one of the same request and role corrects the earlier."""
+
+    request: Id | None = Field(None, description="The request that this answers.")
+    role: FeedbackRole
+    programme: Id | None = None
+    internship: Id | None = None
+    enterprise: OrganisationId | None = None
+    overall: Rating
+    relevance: Rating | None = Field(None, description="How relevant the training was for the work.")
+    competencies: dict[CompetencyId, Rating] = Field({}, max_length=200)
+
+
+class FeedbackErased(Data, topic="feedback", by=SERVICE):
+    """The learner of this request was erased: forget the request and its answers."""
+
+
+# demand, recognition, scheme, indicator
+
+
+class DemandReported(Data, topic="demand", by=(Publisher.enterprise, Publisher.operator), key="competency"):
+    """Labour-market research: so many places for a competency until the horizon. The subject is the report."""
+
+    competency: CompetencyId
+    places: int = Field(ge=0, le=10_000_000)
+    horizon: Day = Field(description="Last day that the demand is meant for.")
+    research: Text = Field(description="Where the figure comes from.")
+
+
+class RecognitionGranted(Data, topic="recognition", by=ENTERPRISE, key="competency"):
+    """The publishing enterprise recognises a competency's certificates, or one of them."""
+
+    competency: CompetencyId
+    certificate: Id | None = None
+    since: Day
+
+
+class RecognitionWithdrawn(Data, topic="recognition", by=ENTERPRISE, key="competency"):
+    """The publishing enterprise no longer recognises it."""
+
+    competency: CompetencyId
+    certificate: Id | None = None
+    reason: Text
+
+
+class SchemePublished(Data, topic="scheme", by=INSTITUTION):
+    """The rule by which an institution certifies its learners in a competency; a newer one replaces it."""
+
+    competency: CompetencyId
+    level: Level
+    methods: list[AssessmentMethod] = Field(min_length=1, max_length=7, description="Each is needed.")
+    least_score: float = Field(ge=0, le=1)
+    enterprise_required: bool = Field(description="Must one of the assessments come from an enterprise?")
+
+
+class IndicatorAlerted(Data, topic="indicator", by=SERVICE):
+    """An indicator crossed its threshold."""
+
+    indicator: Id
+    scope: Id
+    scope_id: Id
+    value: float
+    threshold: float
+    window: Id
+    n: int = Field(ge=0)
+
+
+# the envelope
+
+D_co = TypeVar("D_co", bound=Data, covariant=True)
+
+
+class Event(BaseModel, Generic[D_co]):
+    """A CloudEvent 1.0. Extensions: `partitionkey` (the Kafka key) and `sourcekind` (who the source is)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    source: Source = Field(description="/organisations/<id> of the publisher; services: /services/<name>.")
+    type: str
+    subject: Id = Field(description="The entity that the event is about.")
+    time: AwareDatetime = Field(
+        ge=datetime(1970, 1, 1, tzinfo=UTC),
+        le=datetime(2200, 1, 1, tzinfo=UTC),
+        description="When it happened (RFC 3339, with offset).",
+    )
+    partitionkey: Id = Field(description="What the order of events is kept by.")
+    sourcekind: Publisher = Field(description="Kind of the publisher; set by the ingress.")
+    datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: Annotated[str, StringConstraints(max_length=500)] | None = None
+    traceparent: Annotated[str, StringConstraints(max_length=200)] | None = None
+    tracestate: Annotated[str, StringConstraints(max_length=600)] | None = None
+    data: D_co
+
+
+DATA: dict[str, type[Data]] = {f"praktika.{data.short_type}.v1": data for data in Data.__subclasses__()}
+TOPICS: tuple[str, ...] = tuple(dict.fromkeys(data.topic for data in DATA.values()))
+
+MODELS: dict[str, type[Event[Data]]] = {
+    type_: create_model(data.__name__, __base__=Event[data], __doc__=data.__doc__, type=(Literal[type_], ...))  # type: ignore[arg-type, valid-type]
+    for type_, data in DATA.items()
+}
+_ANY: TypeAdapter[Event[Data]] = TypeAdapter(
+    Annotated[reduce(or_, MODELS.values()), Field(discriminator="type")]  # type: ignore[arg-type, valid-type]
+)
+
+
+class ContractError(ValueError):
+    """An event does not fit the contract.
+
+    Attributes:
+        errors: (field, what is wrong with it), at least one; the field is a dotted path, empty for the whole.
+    """
+
+    def __init__(self, errors: list[tuple[str, str]]) -> None:
+        self.errors = errors
+        super().__init__("; ".join(f"{field}: {detail}" if field else detail for field, detail in errors))
+
+
+def key_of(event: Event[Data]) -> str:
+    """The key that *event* must be published under."""
+    rule = event.data.key
+    if rule == "learner":
+        return event.partitionkey
+    return (None if rule == "subject" else getattr(event.data, rule)) or event.subject
+
+
+def parse(raw: bytes, *, tolerant: bool = False) -> Event[Data]:
+    """Read one event from JSON.
+
+    Args:
+        tolerant: ignore unknown fields (a newer producer's); the ingress does not.
+    Raises:
+        ContractError: what does not fit, by field.
+    """
+    try:
+        event = _ANY.validate_json(raw, strict=True, extra="ignore" if tolerant else "forbid")
+    except ValidationError as error:
+        raise ContractError([_readable(e) for e in error.errors(include_url=False, include_input=False)]) from None
+    if event.partitionkey != key_of(event):
+        raise ContractError([("partitionkey", f"must be {key_of(event)}")])
+    return event
+
+
+def _readable(error: Any) -> tuple[str, str]:
+    # The first part of a location is the chosen member of the union, which is no field of the sender's.
+    location = [str(part) for part in error["loc"]]
+    path = location[1:] if location and location[0] in DATA else location
+    if error["type"].startswith("union_tag"):
+        path = ["type"]
+    return ".".join(path)[:200], error["msg"][:500]
+
+
+def serialise(event: Event[Data]) -> bytes:
+    """The bytes of *event* on the wire: structured-mode JSON, nothing that is absent."""
+    return event.model_dump_json(exclude_none=True).encode()
+
+
+_NAMESPACE = UUID("7d0f2f2e-4f0b-5d3c-9c1a-6b1f0c1f8b52")
+
+
+def derived_id(*parts: str) -> str:
+    """A uuid5 of what makes a derived event unique, so that deciding it twice makes a duplicate."""
+    return str(uuid5(_NAMESPACE, "\x1f".join(parts)))
+
+
+def derive(  # noqa: PLR0913
+    service: str, data: Data, *, id: str, subject: str, key: str, time: datetime
+) -> Event[Data]:
+    """An event that *service* concludes from others; same arguments, same bytes."""
+    type_ = f"praktika.{data.short_type}.v1"
+    return MODELS[type_](
+        specversion="1.0",
+        id=id,
+        source=f"/services/{service}",
+        type=type_,
+        subject=subject,
+        time=time,
+        partitionkey=key,
+        sourcekind=Publisher.service,
+        data=data,
+    )
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """JSON Schema (2020-12) of each event type, as read at the ingress."""
+    return {
+        type_: {"$schema": GenerateJsonSchema.schema_dialect, **model.model_json_schema()}
+        for type_, model in MODELS.items()
+    }
+
+
+SUSTAINABILITY_FRAMEWORKS = frozenset({"greencomp"})
+
+
+def is_sustainability(competency: str) -> bool:
+    """Does the competency belong to a sustainability framework (GreenComp, JRC 2022)?"""
+    return competency.partition(":")[0] in SUSTAINABILITY_FRAMEWORKS

@@ -1,0 +1,279 @@
+"""MongoDB: the only place that imports the driver; states, counters and positions of one service."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorDatabase
+from pymongo import ASCENDING, ReplaceOne, UpdateOne
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.uri_parser import parse_uri
+from pymongo.write_concern import WriteConcern
+
+from shared import facts, logs
+from shared.facts import State
+from shared.settings import Settings
+
+Database = AsyncIOMotorDatabase[dict[str, Any]]
+DatabaseError = PyMongoError
+log = logs.get(__name__)
+
+POSITIONS = "_positions"
+COUNTERS = "_counters"
+
+
+class Key(NamedTuple):
+    """Where an entity's state is kept."""
+
+    collection: str
+    id: str
+
+
+class Counter(NamedTuple):
+    """What a count is about: a scope (kind and id) and a period (YYYY-MM, UTC)."""
+
+    kind: str
+    id: str
+    period: str
+    measure: str
+
+
+Counts = dict[Counter, int]
+
+
+class Fenced(Exception):
+    """Somebody else has moved this partition's position: it is no longer ours, nothing was written."""
+
+
+class Position(NamedTuple):
+    """How far a partition is applied: the next offset, and until when (ms) everything published is applied."""
+
+    following: int
+    until_ms: int
+
+    @classmethod
+    def of(cls, doc: Mapping[str, Any]) -> "Position":
+        return cls(doc["next"], max(doc.get("time_ms", 0), doc.get("complete_ms", 0)))
+
+
+@dataclass
+class Written:
+    """One batch, to be written whole or not at all.
+
+    Attributes:
+        states: by key, with the label of the partition (`learner-3`) that owns it and the fields to search by.
+        counts: by partition label, what to add.
+        positions: by partition label, the offset expected, the next one, and the last record's time (ms).
+    """
+
+    states: dict[Key, tuple[str, State, dict[str, Any]]] = field(default_factory=dict)
+    counts: dict[str, Counts] = field(default_factory=dict)
+    positions: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+
+
+def connect(settings: Settings) -> "AsyncIOMotorClient[dict[str, Any]]":
+    return AsyncIOMotorClient(
+        settings.mongodb_uri,
+        serverSelectionTimeoutMS=5_000,
+        connectTimeoutMS=5_000,
+        socketTimeoutMS=60_000,
+        retryWrites=True,
+        w="majority",
+        readConcernLevel="majority",
+    )
+
+
+def database(client: "AsyncIOMotorClient[dict[str, Any]]", settings: Settings, service: str) -> Database:
+    return client[f"{settings.namespace}_{service}"]
+
+
+async def ensure_replica_set(settings: Settings) -> bool:
+    """Initiate a replica set of one node if the server has none; return whether it did. Wait for the primary.
+
+    The member is named as the URI names the host, because clients follow the member's name.
+    """
+    (host, port), *_ = parse_uri(settings.mongodb_uri)["nodelist"]
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+        settings.mongodb_uri, directConnection=True, replicaSet=None, serverSelectionTimeoutMS=30_000
+    )
+    try:
+        hello = await client.admin.command("hello")
+        made = "setName" not in hello and "msg" not in hello
+        if made:
+            member = {"_id": 0, "host": f"{host}:{port}"}
+            await client.admin.command("replSetInitiate", {"_id": "rs0", "members": [member]})
+        async with asyncio.timeout(60):
+            while not (await client.admin.command("hello")).get("isWritablePrimary"):
+                await asyncio.sleep(0.2)
+        return made
+    finally:
+        client.close()
+
+
+async def ensure_indexes(db: Database, indexes: Mapping[str, Iterable[Sequence[str]]]) -> None:
+    """Create the collections and indexes of a service (field names ascending); what exists stays."""
+    existing = set(await db.list_collection_names())
+    for collection in {POSITIONS, COUNTERS, *indexes} - existing:
+        await db.create_collection(collection)
+    await db[COUNTERS].create_index([("kind", ASCENDING), ("id", ASCENDING), ("period", ASCENDING)])
+    for collection, wanted in indexes.items():
+        await db[collection].create_index([("partition", ASCENDING)])
+        for fields in wanted:
+            await db[collection].create_index([(name, ASCENDING) for name in fields])
+
+
+async def transact(db: Database, work: Callable[[AsyncIOMotorClientSession], Awaitable[None]]) -> None:
+    """Run *work* in one majority transaction; retry what MongoDB calls transient, with jittered back-off.
+
+    The driver's own `with_transaction` retries at once and so makes contention worse.
+    Raises:
+        DatabaseError: still failing after about ten seconds; nothing was written.
+    """
+    async with await db.client.start_session() as session:
+        for attempt in range(12):
+            session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority"))
+            try:
+                await work(session)
+                await _commit(session)
+                return
+            except BaseException as error:
+                with suppress(PyMongoError):
+                    await session.abort_transaction()
+                transient = isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
+                if not transient or attempt == 11:
+                    raise
+            await asyncio.sleep(random.uniform(0, min(2.0, 0.02 * 2**attempt)))  # noqa: S311
+
+
+async def _commit(session: AsyncIOMotorClientSession) -> None:
+    """Commit; while the outcome is unknown, ask again (committing twice is committing once)."""
+    for attempt in range(5):
+        try:
+            return await session.commit_transaction()
+        except (ConnectionFailure, OperationFailure) as error:
+            if attempt == 4 or not error.has_error_label("UnknownTransactionCommitResult"):
+                raise
+        await asyncio.sleep(random.uniform(0, 0.1 * 2**attempt))  # noqa: S311
+
+
+class Store:
+    """What the runner reads and writes of one service's database."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+
+    async def ping(self) -> None:
+        """Raise DatabaseError unless there is a primary."""
+        await self.db.command("ping")
+
+    async def positions(self, labels: Iterable[str]) -> dict[str, Position]:
+        """Where each partition stands; one never seen begins at 0."""
+        labels = list(labels)
+        if labels:
+            await self.db[POSITIONS].bulk_write(
+                [UpdateOne({"_id": label}, {"$setOnInsert": {"next": 0}}, upsert=True) for label in labels],
+                ordered=False,
+            )
+        found = self.db[POSITIONS].find({"_id": {"$in": labels}})
+        return {doc["_id"]: Position.of(doc) async for doc in found}
+
+    async def load(self, keys: Iterable[Key]) -> dict[Key, State]:
+        """The states of *keys*; an empty state where there is none yet."""
+        wanted: dict[str, list[str]] = {}
+        for key in keys:
+            wanted.setdefault(key.collection, []).append(key.id)
+        states = {Key(collection, id): facts.empty() for collection, ids in wanted.items() for id in ids}
+        for collection, ids in wanted.items():
+            async for doc in self.db[collection].find({"_id": {"$in": ids}}):
+                states[Key(collection, doc["_id"])] = doc["state"]
+        return states
+
+    async def write(self, batch: Written) -> None:
+        """Write *batch* in one transaction.
+
+        Raises:
+            Fenced: a position was not where this owner believed it to be.
+        """
+        replacements: dict[str, list[ReplaceOne[dict[str, Any]]]] = {}
+        for key, (label, state, view) in batch.states.items():
+            doc = {"_id": key.id, "partition": label, "state": state, **view}
+            replacements.setdefault(key.collection, []).append(ReplaceOne({"_id": key.id}, doc, upsert=True))
+        increments = list(_increments(batch.counts))
+
+        async def work(session: AsyncIOMotorClientSession) -> None:
+            # The position first: who lost the partition finds out before anything else is done.
+            for label, (expected, following, time_ms) in batch.positions.items():
+                change = {"$set": {"next": following, "time_ms": time_ms}}
+                result = await self.db[POSITIONS].update_one(
+                    {"_id": label, "next": expected},
+                    change if following != expected else {"$inc": {"ticks": 1}},
+                    session=session,
+                )
+                if result.matched_count != 1:
+                    raise Fenced(f"{label} is not at {expected}")
+            for collection, requests in replacements.items():
+                await self.db[collection].bulk_write(requests, ordered=False, session=session)
+            if increments:
+                await self.db[COUNTERS].bulk_write(increments, ordered=False, session=session)
+
+        await transact(self.db, work)
+
+    async def mark_complete(self, positions: Mapping[str, int], until_ms: int) -> None:
+        """Note that everything published before *until_ms* is applied, for partitions still at these positions."""
+        if positions:
+            await self.db[POSITIONS].bulk_write(
+                [
+                    UpdateOne({"_id": label, "next": following}, {"$set": {"complete_ms": until_ms}})
+                    for label, following in positions.items()
+                ],
+                ordered=False,
+            )
+
+
+def _increments(counts: Mapping[str, Counts]) -> Iterable[UpdateOne]:
+    """One update per counter document: a (partition, scope, period) with a field per measure."""
+    documents: dict[tuple[str, str, str, str], dict[str, int]] = {}
+    for label, differences in counts.items():
+        for counter, difference in differences.items():
+            fields = documents.setdefault((label, counter.kind, counter.id, counter.period), {})
+            fields[f"m.{counter.measure}"] = difference
+    for (label, kind, id, period), fields in documents.items():
+        identity = {"partition": label, "kind": kind, "id": id, "period": period}
+        yield UpdateOne(
+            {"_id": f"{label}|{kind}|{id}|{period}"}, {"$inc": fields, "$setOnInsert": identity}, upsert=True
+        )
+
+
+async def positions(db: Database) -> dict[str, Position]:
+    """Where every partition of the service stands, by label (`learner-3`)."""
+    return {doc["_id"]: Position.of(doc) async for doc in db[POSITIONS].find()}
+
+
+async def sums(db: Database, match: Mapping[str, Any]) -> dict[tuple[str, str, str], dict[str, int]]:
+    """Counters that *match*, summed over partitions: {(kind, id, period): {measure: count}}."""
+    totals: dict[tuple[str, str, str], dict[str, int]] = {}
+    async for doc in db[COUNTERS].find(dict(match)):
+        measures = totals.setdefault((doc["kind"], doc["id"], doc["period"]), {})
+        for measure, count in doc.get("m", {}).items():
+            measures[measure] = measures.get(measure, 0) + count
+    return totals
+
+
+class Page(NamedTuple):
+    """Some documents in the order of their ids, and the id to go on after (None at the end)."""
+
+    items: list[dict[str, Any]]
+    following: str | None
+
+
+async def page(db: Database, collection: str, match: Mapping[str, Any], after: str | None, limit: int) -> Page:
+    """Read up to *limit* entities that are not erased, without their facts."""
+    query = {**match, "state.erased": {"$exists": False}}
+    if after is not None:
+        query["_id"] = {"$gt": after}
+    docs = await db[collection].find(query, {"state": 0}).sort("_id", ASCENDING).limit(limit + 1).to_list(None)
+    return Page(docs[:limit], docs[limit - 1]["_id"] if len(docs) > limit else None)

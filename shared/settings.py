@@ -1,0 +1,55 @@
+"""What the environment decides; the only reader of environment variables."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of one process, read from `PRAKTIKA_*` (and the two servers' usual names)."""
+
+    model_config = SettingsConfigDict(env_prefix="PRAKTIKA_", extra="ignore")
+
+    kafka_bootstrap_servers: str = Field(
+        "127.0.0.1:9092",
+        validation_alias=AliasChoices("KAFKA_BOOTSTRAP_SERVERS", "PRAKTIKA_KAFKA_BOOTSTRAP_SERVERS"),
+    )
+    mongodb_uri: str = Field(
+        "mongodb://127.0.0.1:27017/?directConnection=true",
+        validation_alias=AliasChoices("MONGODB_URI", "PRAKTIKA_MONGODB_URI"),
+    )
+    namespace: str = Field(
+        "praktika",
+        pattern=r"^[a-z][a-z0-9]{0,30}$",
+        description="First part of every topic, consumer group and database name; one per network.",
+    )
+    role: Literal["all", "api", "worker"] = Field(
+        "all", description="all: API and consumer in one process; api, worker: one of the two."
+    )
+    host: str = "127.0.0.1"
+    port: int = Field(0, ge=0, le=65535, description="0: the service's own default port.")
+    public_url: str = Field("", description="Where browsers reach this service; empty: as it is called.")
+    keys_dir: Path = Field(
+        Path(".praktika/keys"), description="Holds token.jwks, the public keys that tokens are checked with."
+    )
+    private_keys_dir: Path | None = Field(
+        None, description="Holds token.key, for partners and the set-up only; default: keys_dir/private."
+    )
+    token_lifetime_s: int = Field(900, ge=1, le=900)
+    event_max_bytes: int = Field(256 * 1024, ge=1024)
+    batch_max_events: int = Field(1_000, ge=1)
+    batch_max_bytes: int = Field(8 * 1024 * 1024, ge=1024)
+    clock_skew_s: int = Field(300, ge=0, description="How far in the future an event's time may lie.")
+    feedback_due_days: int = Field(14, ge=1)
+    consume_max_records: int = Field(2_000, ge=1)
+    tick_s: float = Field(1.0, gt=0, description="How often a worker looks at what time has brought.")
+    suppress_below: int = Field(5, ge=1, description="Groups smaller than this are not shown.")
+    log_level: str = "INFO"
+
+
+@lru_cache
+def settings() -> Settings:
+    return Settings()

@@ -1,0 +1,344 @@
+"""The HTTP side that all services share: problems, health, metrics, commands, paging."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+from uuid import uuid4
+
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared import events, logs, mongo
+from shared.auth import Caller, Unauthorised, Verifier
+from shared.events import MODELS, Data, Event, Publisher
+from shared.kafka import NotPublished, Producer, Record, read_record, record_of
+from shared.runner import Core, Runner
+from shared.settings import Settings
+from shared.settings import settings as read_settings
+
+log = logs.get(__name__)
+UNAUTHORISED = Counter("praktika_unauthorised_total", "Requests without a valid token where one is needed.")
+PORTS = {"partners": 8101, "feedback": 8102, "certification": 8103, "monitoring": 8104}
+
+
+class Problem(Exception):
+    """An answer by RFC 9457.
+
+    Attributes:
+        errors: (field, what is wrong with it), for the one who must mend it.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        errors: list[tuple[str, str]] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self.status, self.detail, self.errors, self.headers = status, detail, errors or [], headers
+        super().__init__(detail)
+
+    def body(self) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            body["errors"] = [{"field": field, "detail": detail} for field, detail in self.errors]
+        return body
+
+    def response(self) -> JSONResponse:
+        return JSONResponse(self.body(), self.status, self.headers, media_type="application/problem+json")
+
+
+@dataclass
+class Service:
+    """One running service: its rules and what they run on."""
+
+    core: Core
+    settings: Settings
+    db: mongo.Database
+    producer: Producer
+    verifier: Verifier
+    runner: Runner | None
+
+    async def publish(self, *published: Event[Data]) -> list["Address"]:
+        return await self.publish_records([record_of(event) for event in published])
+
+    async def publish_records(self, records: list[Record]) -> list["Address"]:
+        acknowledged = await self.producer.publish(records, timeout_s=10)
+        return [Address(r.topic, a.partition, a.offset) for r, a in zip(records, acknowledged, strict=True)]
+
+    async def applied(self, address: "Address") -> bool:
+        position = (await mongo.positions(self.db)).get(f"{address.topic}-{address.partition}")
+        return position is not None and position.following > address.offset
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where an event is in the log."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"/events/{self.topic}/{self.partition}/{self.offset}"
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def _caller(service: "Running", authorization: Annotated[str | None, Header()] = None) -> Caller:
+    try:
+        return service.verifier.caller(authorization)
+    except Unauthorised as error:
+        UNAUTHORISED.inc()
+        raise Problem(401, str(error), headers={"WWW-Authenticate": 'Bearer realm="praktika"'}) from None
+
+
+Running = Annotated[Service, Depends(_service)]
+Authenticated = Annotated[Caller, Depends(_caller)]
+EntityId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,99}$")]
+
+
+def require(caller: Caller, *kinds: Publisher) -> None:
+    """Refuse a caller that is none of *kinds*; the operator may do what the operator's kind is named for only."""
+    if caller.kind not in kinds:
+        raise Problem(403, f"only {', '.join(kinds)} may do this; you are {caller.kind}")
+
+
+def said(caller: Caller, data: Data, subject: str, key: str | None = None) -> Event[Data]:
+    """The event by which *caller* says *data* now."""
+    type_ = f"praktika.{data.short_type}.v1"
+    return MODELS[type_](
+        specversion="1.0",
+        id=str(uuid4()),
+        source=caller.source,
+        type=type_,
+        subject=subject,
+        time=datetime.now(UTC),
+        partitionkey=key or subject,
+        sourcekind=caller.kind,
+        data=data,
+    )
+
+
+async def accept(
+    service: Service,
+    event: Event[Data],
+    prefer: str | None,
+    read: Callable[[], Awaitable[dict[str, Any]]],
+) -> JSONResponse:
+    """Publish a command's event; answer 202 with its address or, as `Prefer: wait=<seconds>` asks, the applied state.
+
+    Args:
+        prefer: the request's `Prefer` header (RFC 7240); at most 30 seconds are waited.
+    """
+    (address,) = await service.publish(event)
+    headers = {"Location": str(address)}
+    wanted = re.search(r"\bwait=(\d{1,4})\b", prefer or "")
+    if wanted:
+        try:
+            async with asyncio.timeout(min(30, int(wanted[1]))):
+                while not await service.applied(address):
+                    await asyncio.sleep(0.02)
+            return JSONResponse(await read(), 200, headers | {"Preference-Applied": wanted[0]})
+        except TimeoutError:
+            pass
+    return JSONResponse({"id": event.id, "type": event.type, "event": str(address)}, 202, headers)
+
+
+Prefer = Annotated[str | None, Header(description="wait=<seconds> answers with the applied state (RFC 7240)")]
+
+
+@dataclass
+class Paging:
+    """Which part of a list is wanted: up to `limit` items after the id `after`."""
+
+    after: Annotated[str | None, Query(max_length=200)] = None
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100
+
+
+Pages = Annotated[Paging, Depends(Paging)]
+
+
+def public(doc: dict[str, Any]) -> dict[str, Any]:
+    """An entity as it is shown: its id and its view."""
+    return {"id": doc["_id"], **{k: v for k, v in doc.items() if k not in ("_id", "state", "partition")}}
+
+
+async def listed(db: mongo.Database, collection: str, match: dict[str, Any], paging: Paging) -> dict[str, Any]:
+    """A page of a collection; `next` is the `after` of the following page."""
+    wanted = {field: value for field, value in match.items() if value is not None}
+    items, following = await mongo.page(db, collection, wanted, paging.after, paging.limit)
+    return {"items": [public(doc) for doc in items], "next": following}
+
+
+async def found(db: mongo.Database, collection: str, id: str) -> dict[str, Any]:
+    """One entity as it is shown, or 404."""
+    doc = await db[collection].find_one({"_id": id, "state.erased": {"$exists": False}})
+    if doc is None:
+        raise Problem(404, f"there is no {id} in {collection} (yet)")
+    return public(doc)
+
+
+common = APIRouter()
+
+
+@common.get("/health/live", tags=["operation"])
+async def live(service: Running) -> dict[str, str]:
+    """Is the process worth keeping?"""
+    return {"status": "live"}
+
+
+@common.get("/health/ready", tags=["operation"])
+async def ready(service: Running) -> JSONResponse:
+    """Can the service do its work now? If not, the reason."""
+    reasons = []
+    try:
+        await asyncio.wait_for(mongo.Store(service.db).ping(), 3)
+    except (mongo.DatabaseError, TimeoutError) as error:
+        reasons.append(f"MongoDB does not answer: {type(error).__name__}")
+    if service.settings.role != "worker":
+        try:
+            await service.producer.ping()
+        except NotPublished as error:
+            reasons.append(str(error)[:300])
+    if service.runner is not None and service.runner.trouble:
+        reasons.append(service.runner.trouble)
+    return JSONResponse({"status": "not ready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
+
+
+@common.get("/metrics", tags=["operation"])
+async def metrics() -> Response:
+    """Prometheus metrics."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+@common.get("/events/{topic}/{partition}/{offset}", tags=["events"])
+async def read_event(
+    service: Running,
+    caller: Authenticated,
+    topic: str,
+    partition: Annotated[int, Path(ge=0, le=10_000)],
+    offset: Annotated[int, Path(ge=0, le=2**62)],
+) -> JSONResponse:
+    """The event at an address, for who published it and the operator; `applied`: has this service taken it in?"""
+    address = Address(topic, partition, offset)
+    record = await read_record(service.settings, topic, partition, offset) if topic in events.TOPICS else None
+    try:
+        event = events.parse(record.value or b"", tolerant=True) if record else None
+    except events.ContractError:
+        event = None
+    if event is None or not (caller.is_operator or event.source == caller.source):
+        raise Problem(404, f"there is no event of yours at {address}")
+    applied = await service.applied(address)
+    return JSONResponse({"event": event.model_dump(mode="json", exclude_none=True), "applied": applied})
+
+
+class BodyLimit:
+    """Refuses a request body beyond *limit* bytes with 413, whether or not its length was announced."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app, self.limit = app, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.limit:
+                raise Problem(413, f"the body is larger than {self.limit} bytes")
+            return message
+
+        await self.app(scope, counted, send)
+
+
+def _handle_errors(app: FastAPI) -> None:
+    @app.exception_handler(Problem)
+    async def problem(_: Request, error: Problem) -> JSONResponse:
+        return error.response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        errors = [(".".join(str(p) for p in e["loc"][1:])[:200], str(e["msg"])[:500]) for e in error.errors()[:50]]
+        return Problem(422, "the request does not fit", errors).response()
+
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> JSONResponse:
+        return Problem(error.status_code, str(error.detail), headers=dict(error.headers or {})).response()
+
+    @app.exception_handler(NotPublished)
+    @app.exception_handler(mongo.DatabaseError)
+    async def unavailable(_: Request, error: Exception) -> JSONResponse:
+        log.warning("unavailable", reason=repr(error)[:300])
+        detail = "Kafka or MongoDB does not answer; what you sent may or may not have been taken: send it again"
+        return Problem(503, detail, headers={"Retry-After": "5"}).response()
+
+    @app.exception_handler(Exception)
+    async def defect(_: Request, error: Exception) -> JSONResponse:
+        return Problem(500, "this is a defect of ours; it has been logged").response()
+
+
+def create_app(core: Core, router: APIRouter, settings: Settings | None = None) -> FastAPI:
+    """The HTTP application of a service; with the role all or worker its consumer runs inside."""
+    settings = settings or read_settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        client = mongo.connect(settings)
+        db, producer = mongo.database(client, settings, core.name), Producer(settings)
+        runner = Runner(core, settings, mongo.Store(db), producer) if settings.role != "api" else None
+        app.state.service = Service(core, settings, db, producer, Verifier(settings), runner)
+        if runner:
+            runner.start()
+        log.info("started", role=settings.role)
+        try:
+            yield
+        finally:
+            if runner:
+                await runner.stop()
+            await producer.close()
+            client.close()
+            log.info("stopped")
+
+    app = FastAPI(title=f"Praktika {core.name}", version="0.1.0", lifespan=lifespan)
+    app.add_middleware(BodyLimit, limit=settings.batch_max_bytes)
+    _handle_errors(app)
+    app.include_router(common)
+    if settings.role != "worker":
+        app.include_router(router)
+    return app
+
+
+def serve(core: Core, router: APIRouter) -> None:
+    """Run a service until SIGTERM."""
+    settings = read_settings()
+    logs.configure(core.name, settings.log_level)
+    uvicorn.run(
+        create_app(core, router, settings),
+        host=settings.host,
+        port=settings.port or PORTS[core.name],
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=20,
+    )
