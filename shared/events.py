@@ -502,11 +502,11 @@ DATA: dict[str, type[Data]] = {f"praktika.{data.short_type}.v1": data for data i
 TOPICS: tuple[str, ...] = tuple(dict.fromkeys(data.topic for data in DATA.values()))
 
 MODELS: dict[str, type[Event[Data]]] = {
-    type_: create_model(data.__name__, __base__=Event[data], __doc__=data.__doc__, type=(Literal[type_], ...))  # type: ignore[arg-type, valid-type]
+    type_: create_model(data.__name__, __base__=Event[data], __doc__=data.__doc__, type=(Literal[type_], ...))  # type: ignore[arg-type]
     for type_, data in DATA.items()
 }
 _ANY: TypeAdapter[Event[Data]] = TypeAdapter(
-    Annotated[reduce(or_, MODELS.values()), Field(discriminator="type")]  # type: ignore[arg-type, valid-type]
+    Annotated[reduce(or_, MODELS.values()), Field(discriminator="type")]  # type: ignore[arg-type]
 )
 
 

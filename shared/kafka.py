@@ -74,9 +74,9 @@ async def ensure_topics(settings: Settings) -> list[str]:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
     await admin.start()
     try:
+        # -1: as many replicas as the cluster's default; the client wants an (empty) assignment beside it.
         topics = [
-            NewTopic(topic_name(settings.namespace, name), PARTITIONS.get(name, 3), -1, topic_configs=configs)
-            for name in names
+            NewTopic(topic_name(settings.namespace, name), PARTITIONS.get(name, 3), -1, {}, configs) for name in names
         ]
         response: Any = await admin.create_topics(topics)
     finally:

@@ -277,3 +277,26 @@ async def page(db: Database, collection: str, match: Mapping[str, Any], after: s
         query["_id"] = {"$gt": after}
     docs = await db[collection].find(query, {"state": 0}).sort("_id", ASCENDING).limit(limit + 1).to_list(None)
     return Page(docs[:limit], docs[limit - 1]["_id"] if len(docs) > limit else None)
+
+
+async def page_within(  # noqa: PLR0913
+    db: Database, collection: str, field: str, match: Mapping[str, Any], after: str | None, limit: int
+) -> Page:
+    """As `page`, for the sub-entities in the list *field* of each entity; *match* names their fields in full.
+
+    The items are the sub-entities, each with the entity's id as `of`, in the order of their ids.
+    """
+    inner = {**match, **({f"{field}.id": {"$gt": after}} if after is not None else {})}
+    cursor = db[collection].aggregate(
+        [
+            {"$match": {**match, "state.erased": {"$exists": False}}},
+            {"$unwind": f"${field}"},
+            {"$match": inner},
+            {"$sort": {f"{field}.id": ASCENDING, "_id": ASCENDING}},
+            {"$limit": limit + 1},
+            {"$replaceWith": {"$mergeObjects": [f"${field}", {"of": "$_id"}]}},
+        ],
+        allowDiskUse=True,
+    )
+    items = await cursor.to_list(None)
+    return Page(items[:limit], items[limit - 1]["id"] if len(items) > limit else None)
