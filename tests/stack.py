@@ -1,0 +1,111 @@
+"""One service on real servers, inside the test's event loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from fastapi import APIRouter
+from httpx import ASGITransport, AsyncClient
+
+from shared import mongo
+from shared.auth import Caller, Signer, ensure_keys
+from shared.events import Data, Event, Publisher
+from shared.kafka import PARTITIONS, ConsumerRecord, Record, ensure_topics, topic_name
+from shared.runner import Core
+from shared.settings import Settings
+from shared.web import Service, create_app
+
+
+@dataclass
+class Running:
+    """A running service: its HTTP side, its insides, and the log that it reads."""
+
+    client: AsyncClient
+    service: Service
+    settings: Settings
+
+    def token(self, organisation: str, kind: str) -> dict[str, str]:
+        """The header by which *organisation* proves who it is."""
+        token = Signer(self.settings).token(Caller(organisation, Publisher(kind)))
+        return {"Authorization": f"Bearer {token}"}
+
+    async def publish(self, *published: Event[Data] | Record) -> None:
+        """Put events, or any bytes, straight on their topics."""
+        for item in published:
+            await (self.service.publish_records([item]) if isinstance(item, Record) else self.service.publish(item))
+
+    async def read(self, topic: str) -> list[ConsumerRecord]:
+        """Everything on a topic (named without the namespace), in order per partition."""
+        async with AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap_servers) as consumer:
+            parts = self._partitions(topic)
+            consumer.assign(parts)
+            ends = await consumer.end_offsets(parts)
+            await consumer.seek_to_beginning(*parts)
+            records: list[ConsumerRecord] = []
+            while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+                records += [r for part in (await consumer.getmany(timeout_ms=200)).values() for r in part]
+            return sorted(records, key=lambda r: (r.partition, r.offset))
+
+    async def applied(self, timeout_s: float = 20) -> None:
+        """Wait until the service has taken in all that is on its topics now."""
+        topics = self.service.core.topics
+        async with AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap_servers) as consumer:
+            ends = await consumer.end_offsets([tp for topic in topics for tp in self._partitions(topic)])
+        wanted = {f"{tp.topic.partition('.')[2]}-{tp.partition}": end for tp, end in ends.items() if end}
+
+        async def reached() -> bool:
+            positions = await mongo.positions(self.service.db)
+            return all(label in positions and positions[label].following >= end for label, end in wanted.items())
+
+        await until(reached, timeout_s)
+
+    def _partitions(self, topic: str) -> list[TopicPartition]:
+        name = topic_name(self.settings.namespace, topic)
+        return [TopicPartition(name, partition) for partition in range(PARTITIONS.get(topic, 3))]
+
+
+async def until(condition: Callable[[], Awaitable[Any]], timeout_s: float = 20) -> Any:
+    """Ask until *condition* gives something true, and return that; `TimeoutError` when it does not in time."""
+    async with asyncio.timeout(timeout_s):
+        while not (result := await condition()):
+            await asyncio.sleep(0.02)
+        return result
+
+
+@asynccontextmanager
+async def running(
+    core: Core, router: APIRouter, *, kafka: str, mongodb: str, keys_dir: Path, **settings: Any
+) -> AsyncIterator[Running]:
+    """Run a service in a namespace of its own (or that given); its topics and database end with the block."""
+    settings = {"namespace": f"t{uuid4().hex[:12]}", "tick_s": 0.1, "log_level": "WARNING"} | settings
+    own = Settings(kafka_bootstrap_servers=kafka, mongodb_uri=mongodb, keys_dir=keys_dir, **settings)
+    ensure_keys(own)
+    topics = await ensure_topics(own)
+    client = mongo.connect(own)
+    try:
+        await mongo.ensure_indexes(mongo.database(client, own, core.name), core.indexes)
+        app = create_app(core, router, own)
+        async with (
+            app.router.lifespan_context(app),
+            AsyncClient(transport=ASGITransport(app), base_url="http://praktika.test", timeout=60) as http,
+        ):
+            yield Running(http, app.state.service, own)
+    finally:
+        await client.drop_database(mongo.database(client, own, core.name).name)
+        client.close()
+        await _delete(kafka, topics)
+
+
+async def _delete(kafka: str, topics: list[str]) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.delete_topics(topics)
+    finally:
+        await admin.close()
