@@ -1,0 +1,52 @@
+"""The servers that tests run against, see tests/servers.py."""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests import servers as test_servers
+from tests.servers import Servers
+
+
+def pytest_configure() -> None:
+    # A run ended by SIGTERM finalises its fixtures like one ended by Ctrl-C, and leaves no server behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    # Not pytest_report_header: -q hides that.
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    given = test_servers.given()
+    reporter.write_line(f"servers: {'given, ' + ' and '.join(given) if given else test_servers.kind()}")
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """The Kafka and the MongoDB that all tests share: never stop these, see `own_servers`."""
+    with test_servers.running(tmp_path_factory.mktemp("servers")) as both:
+        yield both
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> str:
+    """Bootstrap servers."""
+    given = test_servers.given()
+    return given[0] if given else request.getfixturevalue("servers").kafka.address
+
+
+@pytest.fixture(scope="session")
+def mongodb(request: pytest.FixtureRequest) -> str:
+    """URI of a replica set with a primary."""
+    given = test_servers.given()
+    return given[1] if given else request.getfixturevalue("servers").mongodb.address
+
+
+@pytest.fixture
+def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """A Kafka and a MongoDB for one test alone, to be killed and restarted.
+
+    `with tests.servers.running(folder) as servers:` gives the same to a fixture with a wider scope.
+    """
+    with test_servers.running(tmp_path_factory.mktemp("own")) as both:
+        yield both
