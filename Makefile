@@ -1,0 +1,58 @@
+# Every target makes what it needs first: the virtual environment, Kafka, MongoDB.
+
+.DEFAULT_GOAL := help
+.PHONY: help test check format up down status demo audit e2e contract lock
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+INSTALLED := .venv/installed-$(firstword $(shell cksum requirements-dev.lock))
+COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+$(INSTALLED):
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or later is needed and not on PATH (or set PYTHON=...)'; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@rm -f .venv/installed-* && touch $@
+
+test: $(INSTALLED) ## run all tests on real Kafka and MongoDB
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED) ## format, lint, types, import rules; changes nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED) ## format and sort imports
+	$(BIN)/ruff check --select I --fix -q .
+	$(BIN)/ruff format .
+
+up: $(INSTALLED) ## start everything and leave it running
+	$(BIN)/python -m deploy.stack up
+
+down: $(INSTALLED) ## stop it; the data stays
+	$(BIN)/python -m deploy.stack down
+
+status: $(INSTALLED) ## show what runs, and where
+	$(BIN)/python -m deploy.stack status
+
+demo: up ## one learner's way and 16,031 real graduates, with every number checked
+	$(BIN)/python -m deploy.demo
+
+audit: up ## recompute every counter from the stored facts and compare
+	$(BIN)/python -m deploy.stack run monitoring services.monitoring.audit
+
+e2e: $(INSTALLED) ## prove the Compose stack, with its own project and data; needs Docker
+	$(BIN)/python -m tests.e2e
+
+contract: $(INSTALLED) ## write the AsyncAPI document and the JSON Schemas
+	$(BIN)/python -m deploy.contract
+
+lock: $(INSTALLED) ## pin the newest dependencies that pyproject.toml allows
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	$(COMPILE) --upgrade pyproject.toml -o requirements.lock
+	$(COMPILE) --upgrade --extra dev pyproject.toml -c requirements.lock -o requirements-dev.lock
