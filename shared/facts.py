@@ -10,7 +10,13 @@ from shared.events import (
     Data,
     Event,
     FeedbackErased,
+    LearnerEnrolled,
     LearnerErased,
+    LearnerGraduated,
+    OrganisationRegistered,
+    OrganisationReinstated,
+    OrganisationSuspended,
+    ProgrammePublished,
     ProgrammeRevised,
     ProgrammeRevisionDeclined,
     ProgrammeRevisionRecommended,
@@ -69,8 +75,15 @@ def _age(fact: Fact) -> tuple[str, str, str, str]:
 
 
 def slot_of(event: Event[Data]) -> str:
-    """What the fact is about within its entity: a sub-entity, a recommendation, or the party that speaks."""
+    """What the fact is about within its entity: a sub-entity, a programme, the party that speaks, or a month.
+
+    Of what makes a history (an entry changed, a new version) each month's newest is kept, so that the past stays.
+    """
     match event.data:
+        case LearnerEnrolled() | LearnerGraduated():
+            return event.data.programme
+        case OrganisationRegistered() | OrganisationSuspended() | OrganisationReinstated() | ProgrammePublished():
+            return f"{event.time.astimezone(UTC):%Y-%m}"
         case ProgrammeRevisionRecommended() | ProgrammeRevised() | ProgrammeRevisionDeclined():
             return event.data.recommendation
         case AgreementSigned() | AgreementRefused():
