@@ -67,10 +67,11 @@ def fact_of(event: Event[Data]) -> Fact:
 def newest(*candidates: Fact | None) -> Fact | None:
     """The newest by time, id, source; of two that claim the same three, the greater content (any fixed choice)."""
     present = [fact for fact in candidates if fact is not None]
-    return max(present, key=_age, default=None)
+    return max(present, key=age, default=None)
 
 
-def _age(fact: Fact) -> tuple[str, str, str, str]:
+def age(fact: Fact) -> tuple[str, str, str, str]:
+    """What facts are ordered by; equal for equal facts only."""
     return fact["time"], fact["id"], fact["source"], json.dumps(fact["data"], sort_keys=True)
 
 
