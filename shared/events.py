@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic.json_schema import GenerateJsonSchema
 
+_PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 _ID = r"[A-Za-z0-9][A-Za-z0-9._:~-]{0,99}"
 Id = Annotated[str, StringConstraints(pattern=f"^{_ID}$"), Field(description="1-100 of A-Z a-z 0-9 . _ : ~ -")]
 LearnerId = Annotated[Id, Field(description="Pseudonym given by the learner's institution; never a name.")]
@@ -480,7 +481,7 @@ class Event(BaseModel, Generic[D_co]):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     specversion: Literal["1.0"]
-    id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_PRINTABLE)]
     source: Source = Field(description="/organisations/<id> of the publisher; services: /services/<name>.")
     type: str
     subject: Id = Field(description="The entity that the event is about.")
@@ -492,9 +493,9 @@ class Event(BaseModel, Generic[D_co]):
     partitionkey: Id = Field(description="What the order of events is kept by.")
     sourcekind: Publisher = Field(description="Kind of the publisher; set by the ingress.")
     datacontenttype: Literal["application/json"] = "application/json"
-    dataschema: Annotated[str, StringConstraints(max_length=500)] | None = None
-    traceparent: Annotated[str, StringConstraints(max_length=200)] | None = None
-    tracestate: Annotated[str, StringConstraints(max_length=600)] | None = None
+    dataschema: Annotated[str, StringConstraints(max_length=500, pattern=_PRINTABLE)] | None = None
+    traceparent: Annotated[str, StringConstraints(max_length=200, pattern=_PRINTABLE)] | None = None
+    tracestate: Annotated[str, StringConstraints(max_length=600, pattern=_PRINTABLE)] | None = None
     data: D_co
 
 
@@ -502,7 +503,7 @@ DATA: dict[str, type[Data]] = {f"praktika.{data.short_type}.v1": data for data i
 TOPICS: tuple[str, ...] = tuple(dict.fromkeys(data.topic for data in DATA.values()))
 
 MODELS: dict[str, type[Event[Data]]] = {
-    type_: create_model(data.__name__, __base__=Event[data], __doc__=data.__doc__, type=(Literal[type_], ...))  # type: ignore[arg-type]
+    type_: create_model(data.__name__, __base__=Event[data], __doc__=data.__doc__, type=(Literal[type_], ...))  # type: ignore[arg-type, valid-type]
     for type_, data in DATA.items()
 }
 _ANY: TypeAdapter[Event[Data]] = TypeAdapter(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, NotRequired, TypedDict
 
 from shared.events import (
+    AgreementEnded,
     AgreementRefused,
     AgreementSigned,
     Data,
@@ -87,7 +88,7 @@ def slot_of(event: Event[Data]) -> str:
             return f"{event.time.astimezone(UTC):%Y-%m}"
         case ProgrammeRevisionRecommended() | ProgrammeRevised() | ProgrammeRevisionDeclined():
             return event.data.recommendation
-        case AgreementSigned() | AgreementRefused():
+        case AgreementSigned() | AgreementRefused() | AgreementEnded():
             return event.source.rpartition("/")[2]
         case _:
             return event.subject

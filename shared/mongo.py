@@ -279,14 +279,18 @@ async def page(db: Database, collection: str, match: Mapping[str, Any], after: s
     return Page(docs[:limit], docs[limit - 1]["_id"] if len(docs) > limit else None)
 
 
-async def page_within(  # noqa: PLR0913
+async def page_within(  # noqa: PLR0913, PLR0917
     db: Database, collection: str, field: str, match: Mapping[str, Any], after: str | None, limit: int
 ) -> Page:
     """As `page`, for the sub-entities in the list *field* of each entity; *match* names their fields in full.
 
-    The items are the sub-entities, each with the entity's id as `of`, in the order of their ids.
+    The items are the sub-entities, each with the entity's id as `of`, in the order of their ids. Two entities may
+    each have a sub-entity of one id, so where to go on is named by both: `<sub-entity>/<entity>`.
     """
-    inner = {**match, **({f"{field}.id": {"$gt": after}} if after is not None else {})}
+    inner = dict(match)
+    if after is not None:
+        id, _, of = after.partition("/")
+        inner["$or"] = [{f"{field}.id": {"$gt": id}}, {f"{field}.id": id, "_id": {"$gt": of}}]
     cursor = db[collection].aggregate(
         [
             {"$match": {**match, "state.erased": {"$exists": False}}},
@@ -299,4 +303,5 @@ async def page_within(  # noqa: PLR0913
         allowDiskUse=True,
     )
     items = await cursor.to_list(None)
-    return Page(items[:limit], items[limit - 1]["id"] if len(items) > limit else None)
+    following = "{id}/{of}".format(**items[limit - 1]) if len(items) > limit else None
+    return Page(items[:limit], following)
