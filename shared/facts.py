@@ -71,9 +71,9 @@ def newest(*candidates: Fact | None) -> Fact | None:
     return max(present, key=age, default=None)
 
 
-def age(fact: Fact) -> tuple[str, str, str, str]:
+def age(fact: Fact) -> tuple[str, str, str, str, str]:
     """What facts are ordered by; equal for equal facts only."""
-    return fact["time"], fact["id"], fact["source"], json.dumps(fact["data"], sort_keys=True)
+    return fact["time"], fact["id"], fact["source"], fact["kind"], json.dumps(fact["data"], sort_keys=True)
 
 
 def slot_of(event: Event[Data]) -> str:
