@@ -145,7 +145,10 @@ class Runner(ConsumerRebalanceListener):
             try:
                 await self._tick()
             except (DatabaseError, NotPublished, KafkaError, Fenced) as error:
-                self._report(f"tick failed: {error!r}")
+                self._report(f"waiting: {error!r}"[:500])
+            except Exception as error:
+                self._report(f"cannot go on: {error!r}"[:500])
+                log.exception("tick_failed")
 
     def _report(self, trouble: str | None) -> None:
         if trouble and trouble != self.trouble:

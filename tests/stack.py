@@ -42,11 +42,12 @@ class Running:
 
     async def read(self, topic: str) -> list[ConsumerRecord]:
         """Everything on a topic (named without the namespace), in order per partition."""
-        async with AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap_servers) as consumer:
+        async with AIOKafkaConsumer(
+            bootstrap_servers=self.settings.kafka_bootstrap_servers, auto_offset_reset="earliest"
+        ) as consumer:
             parts = self._partitions(topic)
             consumer.assign(parts)
             ends = await consumer.end_offsets(parts)
-            await consumer.seek_to_beginning(*parts)
             records: list[ConsumerRecord] = []
             while any([await consumer.position(tp) < end for tp, end in ends.items()]):
                 records += [r for part in (await consumer.getmany(timeout_ms=200)).values() for r in part]

@@ -1,0 +1,205 @@
+"""The certification service over HTTP: frameworks, schemes, certificates."""
+
+from datetime import UTC, datetime
+from html import escape
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel, ConfigDict
+
+from shared import mongo
+from shared.events import INSTITUTION, CompetencyRevoked, SchemePublished, Text, derive, derived_id
+from shared.web import Authenticated, EntityId, Pages, Prefer, Problem, Running, accept, found, listed, require, said
+
+from . import frameworks
+
+router = APIRouter()
+
+
+@router.get("/frameworks", tags=["frameworks"])
+async def list_frameworks() -> dict[str, Any]:
+    """The competency frameworks that are built in."""
+    return {"items": list(frameworks.FRAMEWORKS.values()), "next": None}
+
+
+@router.get("/frameworks/{id}", tags=["frameworks"])
+async def read_framework(id: EntityId) -> frameworks.Framework:
+    """One framework with its competencies."""
+    if id not in frameworks.FRAMEWORKS:
+        raise Problem(404, f"there is no framework {id}")
+    return frameworks.FRAMEWORKS[id]
+
+
+@router.put("/schemes/{id}", tags=["schemes"], status_code=202)
+async def publish_scheme(
+    service: Running, caller: Authenticated, id: EntityId, body: SchemePublished, prefer: Prefer = None
+) -> JSONResponse:
+    """Publish the rule by which the calling institution certifies its learners, or replace it.
+
+    Learners who meet it already are certified too; certificates given under an earlier version stay.
+    """
+    require(caller, *INSTITUTION)
+    if not frameworks.is_known(body.competency):
+        raise Problem(422, "the request does not fit", [("competency", f"{body.competency} is not in its framework")])
+    known = await service.db["schemes"].find_one({"_id": id})
+    if known is not None and known["institution"] != caller.organisation:
+        raise Problem(403, f"the scheme {id} belongs to {known['institution']}")
+    wanted = {**body.model_dump(mode="json"), "institution": caller.organisation}
+    if known is not None and all(known.get(field) == value for field, value in wanted.items()):
+        return JSONResponse(await found(service.db, "schemes", id))
+    return await accept(service, said(caller, body, id), prefer, lambda: found(service.db, "schemes", id))
+
+
+@router.get("/schemes", tags=["schemes"])
+async def list_schemes(
+    service: Running, paging: Pages, competency: str | None = None, institution: str | None = None
+) -> dict[str, Any]:
+    """All schemes, by id."""
+    return await listed(service.db, "schemes", {"competency": competency, "institution": institution}, paging)
+
+
+@router.get("/schemes/{id}", tags=["schemes"])
+async def read_scheme(service: Running, id: EntityId) -> dict[str, Any]:
+    """One scheme."""
+    return await found(service.db, "schemes", id)
+
+
+@router.get("/certificates", tags=["certificates"])
+async def list_certificates(
+    service: Running, caller: Authenticated, paging: Pages, competency: str | None = None
+) -> dict[str, Any]:
+    """The certificates that the calling institution has issued (the operator: all), by id; `of` is the learner."""
+    match: dict[str, Any] = {} if caller.is_operator else {"certificates.institution": caller.organisation}
+    if competency is not None:
+        match["certificates.competency"] = competency
+    page = await mongo.page_within(service.db, "learners", "certificates", match, paging.after, paging.limit)
+    return {"items": page.items, "next": page.following}
+
+
+@router.get("/certificates/{id}", tags=["certificates"], response_model=None)
+async def read_certificate(
+    service: Running,
+    id: EntityId,
+    accept: Annotated[str, Header()] = "",
+    accept_language: Annotated[str, Header()] = "",
+    lang: Annotated[str | None, Query(pattern="^(ru|en)$")] = None,
+) -> Response:
+    """A certificate as everybody may see it: a page for browsers, JSON for programs. It does not name the learner."""
+    certificate = await _certificate(service.db, id)
+    if "text/html" in accept:
+        return _page(certificate, lang or ("ru" if accept_language.lower().startswith("ru") else "en"))
+    names = {language: frameworks.name(certificate["competency"], language) for language in ("en", "ru")}
+    return JSONResponse({**certificate, "competency_name": names}, headers={"Vary": "Accept"})
+
+
+class Revocation(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Text
+
+
+@router.post("/certificates/{id}/revocation", tags=["certificates"], status_code=202)
+async def revoke_certificate(
+    service: Running, caller: Authenticated, id: EntityId, body: Revocation, prefer: Prefer = None
+) -> JSONResponse:
+    """Declare a certificate no longer valid, for good. By the institution that issued it, or the operator."""
+    certificate = await _certificate(service.db, id)
+    if not caller.is_operator and caller.organisation != certificate["institution"]:
+        raise Problem(403, f"the certificate was issued by {certificate['institution']}")
+    if certificate["status"] == "revoked":
+        return JSONResponse(certificate)
+    learner = await _learner(service.db, id)
+    event = derive(
+        "certification",
+        CompetencyRevoked(reason=body.reason),
+        id=derived_id("competency.revoked", id),
+        subject=id,
+        key=learner["_id"],
+        time=datetime.now(UTC),
+    )
+    return await accept(service, event, prefer, lambda: _certificate(service.db, id))
+
+
+async def _learner(db: mongo.Database, certificate: str) -> dict[str, Any]:
+    doc = await db["learners"].find_one({"certificates.id": certificate})
+    if doc is None:
+        raise Problem(404, f"there is no certificate {certificate} (yet)")
+    return doc
+
+
+async def _certificate(db: mongo.Database, id: str) -> dict[str, Any]:
+    learner = await _learner(db, id)
+    return next(dict(certificate) for certificate in learner["certificates"] if certificate["id"] == id)
+
+
+_WORDS = {
+    "en": {
+        "title": "Certificate",
+        "valid": "Valid",
+        "revoked": "Revoked",
+        "level": "Level (EQF)",
+        "institution": "Issued by",
+        "scheme": "Scheme",
+        "certified_at": "Certified on",
+        "revoked_at": "Revoked on",
+        "reason": "Reason",
+        "evidence": "Assessed by",
+        "other": "По-русски",
+    },
+    "ru": {
+        "title": "Сертификат",
+        "valid": "Действителен",
+        "revoked": "Отозван",
+        "level": "Уровень (ЕРК)",
+        "institution": "Выдан",
+        "scheme": "Схема",
+        "certified_at": "Дата выдачи",
+        "revoked_at": "Дата отзыва",
+        "reason": "Причина",
+        "evidence": "Кто оценивал",
+        "other": "In English",
+    },
+}
+_METHODS = {
+    "exam": {"en": "exam", "ru": "экзамен"},
+    "test": {"en": "test", "ru": "тест"},
+    "portfolio": {"en": "portfolio", "ru": "портфолио"},
+    "workplace_demonstration": {"en": "workplace demonstration", "ru": "демонстрация на рабочем месте"},
+    "simulation": {"en": "simulation", "ru": "симуляция"},
+    "project_defence": {"en": "project defence", "ru": "защита проекта"},
+    "review_360": {"en": "360° review", "ru": "оценка 360°"},
+}
+_STYLE = """
+body{font:1.1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:2rem auto;padding:0 1rem;color:#1b2430;background:#fff}
+h1{font-size:1.6rem;margin:.2rem 0}dt{color:#56606e;font-size:.9rem;margin-top:.8rem}dd{margin:0}
+.valid{color:#0b6b3a}.revoked{color:#a3161f}.status{font-weight:600}a{color:#0b4f9c}
+"""
+
+
+def _page(certificate: dict[str, Any], language: str) -> HTMLResponse:
+    """The certificate as a page. Everything in it came from outside and is escaped."""
+    words, status = _WORDS[language], certificate["status"]
+    other = "en" if language == "ru" else "ru"
+    rows = {
+        "level": certificate["level"],
+        "institution": certificate["institution"],
+        "scheme": certificate["scheme"],
+        "certified_at": certificate["certified_at"][:10],
+        "evidence": ", ".join(f"{e['assessor']} ({_METHODS[e['method']][language]})" for e in certificate["evidence"]),
+        "revoked_at": (certificate["revoked_at"] or "")[:10],
+        "reason": certificate["reason"],
+    }
+    details = "".join(f"<dt>{words[name]}</dt><dd>{escape(str(value))}</dd>" for name, value in rows.items() if value)
+    name = escape(frameworks.name(certificate["competency"], language))
+    return HTMLResponse(
+        f'<!doctype html><html lang="{language}"><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{words["title"]}: {name}</title>'
+        f"<style>{_STYLE}</style><main><p>{words['title']} · {escape(certificate['competency'])}</p><h1>{name}</h1>"
+        f'<p class="status {status}">{words[status]}</p><dl>{details}</dl>'
+        f'<p><a href="?lang={other}" hreflang="{other}">{words["other"]}</a></p></main></html>',
+        headers={
+            "Vary": "Accept, Accept-Language",
+            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+        },
+    )

@@ -1,0 +1,71 @@
+"""The certification service: schemes and assessments in, certificates out."""
+
+from collections.abc import Iterable, Sequence
+
+from shared import facts
+from shared.mongo import Database, Key
+from shared.runner import Core
+from shared.web import serve
+
+from .api import router
+from .schemes import Scheme, Schemes, certify, route, view
+
+AT_ONCE = 2_000
+
+
+async def read_schemes(db: Database, _keys: Iterable[Key] = ()) -> Schemes:
+    schemes: dict[str, list[Scheme]] = {}
+    async for doc in db["schemes"].find().sort("_id"):
+        published = facts.last(doc["state"], "scheme.published")
+        if published is not None:
+            fields = {name: doc[name] for name in Scheme._fields if name in doc}
+            scheme = Scheme(**fields | {"id": doc["_id"], "time": published["time"], "methods": tuple(doc["methods"])})
+            schemes.setdefault(scheme.competency, []).append(scheme)
+    return schemes
+
+
+class Sweep:
+    """Finds learners who meet a scheme that was published after their assessments.
+
+    A scheme is looked at once per partition and process, and again after a restart: finding nothing is all that is
+    remembered, and a certificate is decided by the facts, so looking twice is harmless.
+    """
+
+    def __init__(self) -> None:
+        self._done: set[tuple[Scheme, str]] = set()
+
+    async def due(self, db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
+        """Up to `AT_ONCE` learners of these partitions who have earned a certificate and do not have it."""
+        found: list[tuple[str, Key]] = []
+        for competency, schemes in (await read_schemes(db)).items():
+            open_labels = [label for label in labels if any((s, label) not in self._done for s in schemes)]
+            if not open_labels or len(found) >= AT_ONCE:
+                continue
+            candidates = db["learners"].find({"partition": {"$in": open_labels}, "assessed": competency})
+            async for doc in candidates:
+                key = Key("learners", doc["_id"])
+                if certify(key, doc["state"], {competency: schemes}):
+                    found.append((doc["partition"], key))
+                    if len(found) >= AT_ONCE:
+                        break
+            unfinished = {label for label, _ in found}
+            self._done |= {(s, label) for s in schemes for label in open_labels if label not in unfinished}
+        return found
+
+
+core = Core(
+    name="certification",
+    topics=("learner", "scheme"),
+    indexes={
+        "learners": [("partition", "assessed"), ("certificates.id",), ("certificates.institution",)],
+        "schemes": [("institution",), ("competency",)],
+    },
+    route=route,
+    view=view,
+    react=certify,
+    context=read_schemes,
+    due=Sweep().due,
+)
+
+if __name__ == "__main__":
+    serve(core, router)

@@ -1,0 +1,160 @@
+"""Who is certified: pure rules from a learner's facts and the schemes."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from shared import facts
+from shared.events import (
+    AssessmentRecorded,
+    CompetencyCertified,
+    CompetencyRevoked,
+    Data,
+    Event,
+    LearnerEnrolled,
+    LearnerErased,
+    SchemePublished,
+    derive,
+    derived_id,
+)
+from shared.facts import Fact, State
+from shared.mongo import Key
+
+LEARNER_FACTS = LearnerEnrolled | AssessmentRecorded | CompetencyCertified | CompetencyRevoked | LearnerErased
+
+
+class Scheme(NamedTuple):
+    """The rule by which an institution certifies its learners in a competency."""
+
+    id: str
+    time: str
+    institution: str
+    competency: str
+    level: int
+    methods: tuple[str, ...]
+    least_score: float
+    enterprise_required: bool
+
+
+Schemes = Mapping[str, list[Scheme]]  # by competency
+
+
+def route(event: Event[Data]) -> Key | None:
+    if isinstance(event.data, SchemePublished):
+        return Key("schemes", event.partitionkey)
+    if isinstance(event.data, LEARNER_FACTS):
+        return Key("learners", event.partitionkey)
+    return None
+
+
+def view(key: Key, state: State) -> dict[str, Any]:
+    return _scheme_view(state) if key.collection == "schemes" else _learner_view(state)
+
+
+def _scheme_view(state: State) -> dict[str, Any]:
+    published = facts.last(state, "scheme.published")
+    return {} if published is None else {**published["data"], "institution": _organisation(published)}
+
+
+def _learner_view(state: State) -> dict[str, Any]:
+    return {
+        "institutions": sorted(map(_organisation, facts.facts(state, "learner.enrolled").values())),
+        "assessed": sorted({f["data"]["competency"] for f in facts.facts(state, "assessment.recorded").values()}),
+        "certificates": certificates(state),
+    }
+
+
+def certificates(state: State) -> list[dict[str, Any]]:
+    """A learner's certificates by id, with the revocation if there is one, and what the evidence was."""
+    revoked = facts.facts(state, "competency.revoked")
+    assessments = facts.facts(state, "assessment.recorded")
+    return [
+        {
+            "id": id,
+            **{k: v for k, v in fact["data"].items() if k != "evidence"},
+            "certified_at": fact["time"],
+            "evidence": [
+                {"assessment": a, "method": assessments[a]["data"]["method"], "assessor": _organisation(assessments[a])}
+                for a in fact["data"]["evidence"]
+                if a in assessments
+            ],
+            "status": "revoked" if id in revoked else "valid",
+            "revoked_at": revoked[id]["time"] if id in revoked else None,
+            "reason": revoked[id]["data"]["reason"] if id in revoked else None,
+        }
+        for id, fact in sorted(facts.facts(state, "competency.certified").items())
+    ]
+
+
+def certificate_id(learner: str, scheme: Scheme) -> str:
+    return derived_id("competency.certified", learner, scheme.competency, scheme.id)
+
+
+def certify(key: Key, state: State, schemes: Schemes | None) -> list[Event[Data]]:
+    """The certificates that a learner has earned and does not have.
+
+    A certificate stays, whatever is corrected later, until it is revoked; a revoked one is not given again.
+    """
+    if key.collection != "learners" or not schemes:
+        return []
+    held = facts.facts(state, "competency.certified")
+    assessed = {fact["data"]["competency"] for fact in facts.facts(state, "assessment.recorded").values()}
+    return [
+        _certificate(key.id, scheme, earned)
+        for competency in sorted(assessed)
+        for scheme in schemes.get(competency, [])
+        if certificate_id(key.id, scheme) not in held and (earned := evidence(state, scheme))
+    ]
+
+
+def evidence(state: State, scheme: Scheme) -> list[tuple[str, Fact]]:
+    """The assessments by which a learner meets *scheme*, oldest first; empty if the learner does not meet it.
+
+    Each method of the scheme needs an assessment of at least the least score, and one of them must come from an
+    enterprise if the scheme says so. The learner must be enrolled at the scheme's institution.
+    """
+    enrolments = facts.facts(state, "learner.enrolled").values()
+    if scheme.institution not in map(_organisation, enrolments):
+        return []
+    passed = sorted(
+        (
+            (id, fact)
+            for id, fact in facts.facts(state, "assessment.recorded").items()
+            if fact["data"]["competency"] == scheme.competency
+            and fact["data"]["method"] in scheme.methods
+            and fact["data"]["score"] >= scheme.least_score
+        ),
+        key=lambda item: (item[1]["time"], item[0]),
+    )
+    chosen = {id: fact for method in scheme.methods for id, fact in _first(passed, "method", method)}
+    if len({fact["data"]["method"] for fact in chosen.values()}) < len(set(scheme.methods)):
+        return []
+    if scheme.enterprise_required and not any(fact["kind"] == "enterprise" for fact in chosen.values()):
+        by_enterprise = [(id, fact) for id, fact in passed if fact["kind"] == "enterprise"][:1]
+        if not by_enterprise:
+            return []
+        chosen.update(by_enterprise)
+    return sorted(chosen.items(), key=lambda item: (item[1]["time"], item[0]))
+
+
+def _first(passed: Iterable[tuple[str, Fact]], field: str, value: str) -> list[tuple[str, Fact]]:
+    return [(id, fact) for id, fact in passed if fact["data"][field] == value][:1]
+
+
+def _certificate(learner: str, scheme: Scheme, earned: list[tuple[str, Fact]]) -> Event[Data]:
+    id = certificate_id(learner, scheme)
+    data = CompetencyCertified(
+        competency=scheme.competency,
+        level=scheme.level,
+        scheme=scheme.id,
+        institution=scheme.institution,
+        evidence=[assessment for assessment, _ in earned],
+        address=f"/certificates/{id}",
+    )
+    # The moment it was earned: the last assessment needed, or the scheme if that came later.
+    time = datetime.fromisoformat(max(scheme.time, *(fact["time"] for _, fact in earned)))
+    return derive("certification", data, id=id, subject=id, key=learner, time=time)
+
+
+def _organisation(fact: Fact) -> str:
+    return fact["source"].rpartition("/")[2]

@@ -1,0 +1,121 @@
+"""The certification service on real Kafka and MongoDB."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.certification.app import core, router
+from shared.events import AssessmentMethod, AssessmentRecorded, Data, Event, LearnerEnrolled, LearnerErased, derived_id
+from tests.making import event
+from tests.stack import Running, running, until
+
+SCHEME = {
+    "competency": "greencomp:3.1",
+    "level": 5,
+    "methods": ["exam"],
+    "least_score": 0.6,
+    "enterprise_required": False,
+}
+
+
+@pytest.fixture(scope="module")
+async def stack(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    keys: Path = tmp_path_factory.mktemp("keys")
+    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=keys) as running_stack:
+        yield running_stack
+
+
+def exam(learner: str, competency: str = "greencomp:3.1") -> list[Event[Data]]:
+    data = AssessmentRecorded(competency=competency, method=AssessmentMethod.exam, score=0.8)
+    return [event(LearnerEnrolled(programme="p"), learner), event(data, derived_id(learner), learner)]
+
+
+async def publish_scheme(stack: Running, id: str, **changes: object) -> None:
+    answer = await stack.client.put(
+        f"/schemes/{id}",
+        json=SCHEME | changes,
+        headers=stack.token("uni", "institution") | {"Prefer": "wait=10"},
+    )
+    assert answer.status_code == 200, answer.text
+
+
+async def certified(stack: Running, *learners: str) -> list[str]:
+    """Ids of the certificates published for *learners*, once the service has taken all in."""
+    await stack.applied()
+    events = [json.loads(record.value) for record in await stack.read("learner")]
+    ours = (e for e in events if e["partitionkey"] in learners and e["type"] == "praktika.competency.certified.v1")
+    return [e["subject"] for e in ours]
+
+
+async def test_a_learner_is_certified_once_however_often_the_events_come(stack: Running):
+    await publish_scheme(stack, "futures")
+    events = exam("often")
+    await stack.publish(*events, *events)
+    await stack.publish(*reversed(events))
+    await until(lambda: certified(stack, "often"))
+    assert len(await certified(stack, "often")) == 1
+
+
+async def test_a_scheme_published_later_certifies_whoever_meets_it_already(stack: Running):
+    learners = [f"early-{i}" for i in range(20)]
+    await stack.publish(*[e for learner in learners for e in exam(learner, "greencomp:2.1")])
+    await stack.applied()
+    await publish_scheme(stack, "systems", competency="greencomp:2.1")
+
+    async def all_certified() -> bool:
+        return len(await certified(stack, *learners)) >= len(learners)
+
+    await until(all_certified)
+    ids = await certified(stack, *learners)
+    assert len(ids) == len(set(ids)) == len(learners)
+
+
+async def test_a_certificate_has_a_public_page_and_json_until_it_is_revoked_with_a_reason(stack: Running):
+    await publish_scheme(stack, "futures")
+    await stack.publish(*exam("pseudonym"))
+    (id,) = await until(lambda: certified(stack, "pseudonym"))
+    await stack.applied()
+    shown = (await stack.client.get(f"/certificates/{id}")).json()
+    assert (shown["status"], shown["competency_name"]["ru"]) == ("valid", "Грамотность в вопросах будущего")
+    assert "pseudonym" not in str(shown)
+
+    uni, stranger = stack.token("uni", "institution"), stack.token("other", "institution")
+    refused = await stack.client.post(f"/certificates/{id}/revocation", json={"reason": "x"}, headers=stranger)
+    assert refused.status_code == 403
+    reason = "<script>alert(1)</script>"
+    revoked = await stack.client.post(
+        f"/certificates/{id}/revocation", json={"reason": reason}, headers=uni | {"Prefer": "wait=10"}
+    )
+    assert revoked.json()["status"] == "revoked"
+    page = await stack.client.get(f"/certificates/{id}", headers={"Accept": "text/html", "Accept-Language": "ru"})
+    assert "Отозван" in page.text
+    assert reason not in page.text
+    assert len(await certified(stack, "pseudonym")) == 1
+
+
+async def test_an_erased_learners_certificate_is_gone(stack: Running):
+    await publish_scheme(stack, "futures")
+    await stack.publish(*exam("leaving"))
+    (id,) = await until(lambda: certified(stack, "leaving"))
+    await stack.publish(event(LearnerErased(), "leaving"))
+    await stack.applied()
+    assert (await stack.client.get(f"/certificates/{id}")).status_code == 404
+
+
+async def test_a_scheme_for_an_unknown_competency_is_refused_naming_the_field(stack: Running):
+    answer = await stack.client.put(
+        "/schemes/x", json=SCHEME | {"competency": "greencomp:9.9"}, headers=stack.token("uni", "institution")
+    )
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "competency"
+
+
+async def test_only_institutions_publish_schemes_and_only_their_own(stack: Running):
+    await publish_scheme(stack, "futures")
+    enterprise = await stack.client.put("/schemes/y", json=SCHEME, headers=stack.token("plant", "enterprise"))
+    assert enterprise.status_code == 403
+    other = await stack.client.put("/schemes/futures", json=SCHEME, headers=stack.token("other", "institution"))
+    assert other.status_code == 403
+    assert (await stack.client.put("/schemes/y", json=SCHEME)).status_code == 401

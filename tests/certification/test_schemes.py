@@ -1,0 +1,131 @@
+"""Who is certified, decided by functions alone."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.certification.schemes import Scheme, certify, route, view
+from shared import facts
+from shared.events import (
+    AssessmentMethod,
+    AssessmentRecorded,
+    CompetencyRevoked,
+    Data,
+    Event,
+    LearnerEnrolled,
+    LearnerErased,
+)
+from shared.mongo import Key
+from tests.making import NOON, event
+
+KEY = Key("learners", "l1")
+SCHEME = Scheme(
+    id="green",
+    time=facts.timestamp(NOON),
+    institution="uni",
+    competency="greencomp:3.1",
+    level=5,
+    methods=("exam", "portfolio"),
+    least_score=0.6,
+    enterprise_required=True,
+)
+SCHEMES = {SCHEME.competency: [SCHEME]}
+ENROLLED = event(LearnerEnrolled(programme="p"), "l1", id="enrolled")
+
+
+def assessed(id: str, method: str, score: float, by: str = "institution:uni", minutes: int = 0) -> Event[Data]:
+    data = AssessmentRecorded(competency="greencomp:3.1", method=AssessmentMethod(method), score=score)
+    return event(data, id, "l1", by=by, id=id, time=NOON + timedelta(minutes=minutes))
+
+
+def certificates(*events: Event[Data]) -> list[Event[Data]]:
+    """What follows from *events* in this order, each taken in before the next as the runner does."""
+    state, derived = facts.empty(), []
+    for one in events:
+        state = facts.apply(state, one)
+        for follows in certify(KEY, state, SCHEMES):
+            state = facts.apply(state, follows)
+            derived.append(follows)
+        assert certify(KEY, state, SCHEMES) == []
+    return derived
+
+
+EARNED = (ENROLLED, assessed("a1", "exam", 0.6), assessed("a2", "portfolio", 0.9, "enterprise:plant", 5))
+
+
+def test_whoever_meets_the_scheme_is_certified_at_the_moment_of_the_last_assessment():
+    (certificate,) = certificates(*EARNED)
+    assert certificate.data.evidence == ["a1", "a2"]
+    assert certificate.time == NOON + timedelta(minutes=5)
+    assert certificate.data.address == f"/certificates/{certificate.subject}"
+
+
+def test_low_score_is_not_certified():
+    assert not certificates(ENROLLED, assessed("a1", "exam", 0.59), EARNED[2])
+
+
+def test_a_missing_method_is_not_certified():
+    assert not certificates(ENROLLED, EARNED[1])
+
+
+def test_without_an_enterprises_assessment_nobody_is_certified():
+    assert not certificates(ENROLLED, EARNED[1], assessed("a2", "portfolio", 0.9))
+
+
+def test_an_enterprises_later_assessment_completes_the_evidence():
+    (certificate,) = certificates(
+        *EARNED[:2], assessed("a2", "portfolio", 0.9), assessed("a3", "exam", 0.7, "enterprise:plant", 9)
+    )
+    assert certificate.data.evidence == ["a1", "a2", "a3"]
+
+
+def test_another_institutions_learner_is_not_certified():
+    assert not certificates(event(LearnerEnrolled(programme="p"), "l1", by="institution:other"), *EARNED[1:])
+
+
+def test_a_corrected_score_counts():
+    corrected = assessed("a1", "exam", 0.1, minutes=1)
+    assert not certificates(ENROLLED, EARNED[1], corrected, EARNED[2])
+
+
+def test_a_revoked_certificate_is_shown_as_revoked_and_not_given_again():
+    (certificate,) = certificates(*EARNED)
+    revoked = event(CompetencyRevoked(reason="plagiarism"), certificate.subject, "l1", by="service:certification")
+    state = facts.empty()
+    for one in (*EARNED, certificate, revoked):
+        state = facts.apply(state, one)
+    assert certify(KEY, state, SCHEMES) == []
+    (shown,) = view(KEY, state)["certificates"]
+    assert (shown["status"], shown["reason"]) == ("revoked", "plagiarism")
+
+
+def test_an_erased_learner_has_no_certificate_and_gets_none():
+    assert not certificates(event(LearnerErased(), "l1"), *EARNED)
+
+
+EVENTS = [
+    *EARNED,
+    assessed("a3", "exam", 0.8, "enterprise:plant", 7),
+    assessed("a1", "exam", 0.4, minutes=-3),
+    assessed("a4", "portfolio", 0.2, minutes=8),
+]
+
+
+@given(st.lists(st.sampled_from(EVENTS), max_size=12).flatmap(lambda extra: st.permutations([*EVENTS, *extra])))
+def test_any_order_and_repetition_gives_exactly_one_certificate_and_the_same_facts(events: list[Event[Data]]):
+    derived = certificates(*events)
+    assert len(derived) == 1
+    assert derived[0].id == certificates(*EARNED)[0].id
+    state = facts.empty()
+    for one in events:
+        state = facts.apply(state, one)
+    expected = facts.empty()
+    for one in EVENTS:
+        expected = facts.apply(expected, one)
+    assert state == expected
+
+
+def test_events_of_no_use_are_left_alone():
+    assert route(event(LearnerEnrolled(programme="p"), "l1")) == KEY
+    assert route(event(CompetencyRevoked(reason="x"), "c", "l1")) == KEY

@@ -1,0 +1,30 @@
+"""Events for tests."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from shared.events import MODELS, Data, Event
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def event(data: Data, subject: str, key: str | None = None, **given: Any) -> Event[Data]:
+    """An event that says *data*: by the institution `uni` at noon of 2 March 2026, unless given otherwise.
+
+    Args:
+        given: `by` ("enterprise:plant"), `time`, `id`.
+    """
+    kind, _, organisation = given.get("by", "institution:uni").partition(":")
+    type_ = f"praktika.{data.short_type}.v1"
+    return MODELS[type_](
+        specversion="1.0",
+        id=given.get("id") or str(uuid4()),
+        source=f"/services/{organisation}" if kind == "service" else f"/organisations/{organisation}",
+        type=type_,
+        subject=subject,
+        time=given.get("time", NOON),
+        partitionkey=key or subject,
+        sourcekind=kind,
+        data=data,
+    )
