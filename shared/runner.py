@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +50,7 @@ def _nothing(*_: Any) -> Any:
     return {}
 
 
-async def _no_context(_db: Database, _keys: Iterable[Key]) -> Any:
+async def _no_context(_db: Database, _keys: Collection[Key], _events: Sequence[Event[Data]]) -> Any:
     return None
 
 
@@ -72,7 +72,7 @@ class Core:
         react: the events that should exist, given a state and the context, and do not yet; each is at once
             taken into the state as a fact, so that asking again gives nothing.
         contributions: what a state adds to the counters.
-        context: read what `react` needs besides the states of these keys.
+        context: read what `react` needs besides the states of these keys, to judge these events.
         due: states in these partitions (labels like `learner-3`) that `react` should look at because of time, or
             of what other partitions know; with the label of each.
     """
@@ -84,7 +84,7 @@ class Core:
     view: Callable[[Key, State], dict[str, Any]] = _nothing
     react: Callable[[Key, State, Any], list[Event[Data]]] = _nothing
     contributions: Callable[[Key, State], Counts] = _nothing
-    context: Callable[[Database, Iterable[Key]], Awaitable[Any]] = _no_context
+    context: Callable[[Database, Collection[Key], Sequence[Event[Data]]], Awaitable[Any]] = _no_context
     due: Callable[[Database, Sequence[str]], Awaitable[list[tuple[str, Key]]]] = _none_due
 
 
@@ -281,7 +281,7 @@ class Runner(ConsumerRebalanceListener):
         for item in inputs:
             by_key.setdefault(item.key, []).append(item)
         states = await self._store.load(by_key)
-        context = await self.core.context(self._store.db, by_key)
+        context = await self.core.context(self._store.db, by_key.keys(), [i.event for i in inputs if i.event])
         written = Written(positions=positions)
         following: list[Record] = []
         for key, items in by_key.items():

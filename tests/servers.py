@@ -3,13 +3,13 @@
 import atexit
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from deploy.compose import IMAGES, has_image
 from deploy.local import servers as local
 from deploy.local.processes import Server as Program
 from deploy.local.processes import ServerError, free_port, wait_until
@@ -18,8 +18,7 @@ from deploy.local.processes import ServerError, free_port, wait_until
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
 from testcontainers.core.container import DockerContainer
 
-KAFKA_IMAGE = os.environ.get("KAFKA_IMAGE", "apache/kafka:4.1.1")
-MONGO_IMAGE = os.environ.get("MONGO_IMAGE", "mongo:6.0")
+KAFKA_IMAGE, MONGO_IMAGE = (os.environ.get(name, image) for name, image in IMAGES.items())
 
 
 class Server(Protocol):
@@ -65,23 +64,15 @@ def kind() -> str:
     forced = os.environ.get("PRAKTIKA_TEST_SERVERS", "")
     if forced not in ("", "containers", "local"):
         raise ServerError(f"PRAKTIKA_TEST_SERVERS is {forced!r}, not 'containers' or 'local'")
-    has_images = shutil.which("docker") and all(has_image(image) for image in (KAFKA_IMAGE, MONGO_IMAGE))
-    return forced or ("containers" if has_images else "local")
-
-
-def has_image(image: str) -> bool:
-    def docker(*arguments: str) -> bool:
-        return subprocess.run(["docker", *arguments], capture_output=True, check=False).returncode == 0
-
-    return docker("version") and (docker("image", "inspect", image) or docker("pull", image))
+    return forced or ("containers" if all(map(has_image, (KAFKA_IMAGE, MONGO_IMAGE))) else "local")
 
 
 def programs(folder: Path) -> tuple[Servers, Callable[[Program], None]]:
     def discard(program: Program) -> None:
         program.kill()
-        shutil.rmtree(program.folder / "data", ignore_errors=True)
+        shutil.rmtree(program.folder / f"{program.name}-data", ignore_errors=True)
 
-    return Servers(local.kafka(folder / "kafka"), local.mongod(folder / "mongodb")), discard
+    return Servers(local.kafka(folder), local.mongod(folder)), discard
 
 
 class Container:

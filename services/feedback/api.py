@@ -1,0 +1,140 @@
+"""The feedback service over HTTP: requests, ratings, demand, recommended revisions."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+
+from shared import mongo
+from shared.events import Publisher
+from shared.web import Authenticated, EntityId, Pages, Problem, Running, found, listed
+
+from .gaps import gaps
+from .requests import today
+
+router = APIRouter()
+Competency = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,29}:[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+@router.get("/requests", tags=["requests"])
+async def list_requests(  # noqa: PLR0913, PLR0917
+    service: Running,
+    caller: Authenticated,
+    paging: Pages,
+    status: Annotated[Literal["open", "overdue", "answered"] | None, Query()] = None,
+    programme: str | None = None,
+    enterprise: str | None = None,
+) -> dict[str, Any]:
+    """Requests that concern the caller, by id: an enterprise's own, an institution's by its programmes.
+
+    `open` includes what is overdue; `overdue` is open after its due date.
+    """
+    match: dict[str, Any] = {"status": status, "programme": programme, "enterprise": enterprise}
+    if status == "overdue":
+        match |= {"status": "open", "due": {"$lt": today().isoformat()}}
+    elif status is None:
+        match["status"] = {"$in": ["open", "answered"]}
+    if caller.kind is Publisher.institution:
+        own = [
+            doc["_id"] async for doc in service.db["programmes"].find({"institution": caller.organisation}, {"_id": 1})
+        ]
+        match["$and"] = [{"programme": {"$in": own}}]
+    elif not caller.is_operator:
+        match["$and"] = [{"enterprise": caller.organisation}]
+    return await listed(service.db, "requests", match, paging)
+
+
+@router.get("/requests/{id}", tags=["requests"])
+async def read_request(service: Running, caller: Authenticated, id: EntityId) -> dict[str, Any]:
+    """One request with its counting answer, for whom it concerns."""
+    request = await found(service.db, "requests", id)
+    if not caller.is_operator and caller.organisation != request.get("enterprise"):
+        programme = await service.db["programmes"].find_one({"_id": request.get("programme")}, {"institution": 1})
+        if programme is None or programme.get("institution") != caller.organisation:
+            raise Problem(404, f"there is no {id} in requests (yet)")
+    return request
+
+
+@router.get("/programmes/{id}/ratings", tags=["ratings"])
+async def programme_ratings(service: Running, id: EntityId) -> dict[str, Any]:
+    """A programme's ratings: overall, relevance, and per competency."""
+    sums = await mongo.sums(service.db, {"kind": "programme", "id": id})
+    ranges = {"kind": "programme_competency", "id": {"$gt": f"{id} ", "$lt": f"{id}!"}}
+    competencies: dict[str, dict[str, int]] = {}
+    for (_, about, _), measures in (await mongo.sums(service.db, ranges)).items():
+        total = competencies.setdefault(about.split(" ")[1], {})
+        for measure, count in measures.items():
+            total[measure] = total.get(measure, 0) + count
+    least = service.settings.suppress_below
+    return {
+        "programme": id,
+        "overall": summary(_total(sums), "overall", least),
+        "relevance": summary(_total(sums), "relevance", least),
+        "competencies": {c: summary(counts, "rating", least) for c, counts in sorted(competencies.items())},
+    }
+
+
+@router.get("/enterprises/{id}/ratings", tags=["ratings"])
+async def enterprise_ratings(service: Running, id: EntityId) -> dict[str, Any]:
+    """Ratings of the placements at an enterprise."""
+    total = _total(await mongo.sums(service.db, {"kind": "enterprise", "id": id}))
+    return {"enterprise": id, "overall": summary(total, "overall", service.settings.suppress_below)}
+
+
+@router.get("/competencies/{id}/ratings", tags=["ratings"])
+async def competency_ratings(service: Running, id: Competency) -> dict[str, Any]:
+    """Ratings of a competency over all programmes."""
+    total = _total(await mongo.sums(service.db, {"kind": "competency", "id": id}))
+    return {"competency": id, "ratings": summary(total, "rating", service.settings.suppress_below)}
+
+
+@router.get("/programmes/{id}/gaps", tags=["gaps"])
+async def programme_gaps(service: Running, id: EntityId) -> dict[str, Any]:
+    """Ratings of a programme's competencies by quarter, from five ratings on, and whether they show a gap."""
+    ranges = {"kind": "programme_competency", "id": {"$gt": f"{id} ", "$lt": f"{id}!"}}
+    known = gaps(await mongo.sums(service.db, ranges))
+    items = [{**g._asdict(), "gap": g.is_open} for g in known if g.ratings >= service.settings.suppress_below]
+    return {"items": items, "next": None}
+
+
+@router.get("/programmes/{id}/recommendations", tags=["gaps"])
+async def programme_recommendations(service: Running, id: EntityId) -> dict[str, Any]:
+    """The revisions recommended for a programme, with evidence and answer."""
+    programme = await found(service.db, "programmes", id)
+    return {"items": programme["recommendations"], "next": None}
+
+
+@router.get("/demand", tags=["demand"])
+async def list_demand(
+    service: Running, paging: Pages, competency: str | None = None, organisation: str | None = None
+) -> dict[str, Any]:
+    """Reports of demand, by competency and report."""
+    return await listed(service.db, "demands", {"competency": competency, "organisation": organisation}, paging)
+
+
+@router.get("/demand/{competency}", tags=["demand"])
+async def competency_demand(service: Running, competency: Competency) -> dict[str, Any]:
+    """Places demanded for a competency: the sum of all reports whose horizon is not past."""
+    reports = service.db["demands"].find({"competency": competency, "horizon": {"$gte": today().isoformat()}})
+    places = [doc["places"] async for doc in reports]
+    return {"competency": competency, "places": sum(places), "reports": len(places)}
+
+
+def summary(counts: dict[str, int], measure: str, least: int) -> dict[str, Any]:
+    """How often each rating was given, the mean, and the share of 4 and 5; hidden below *least* ratings."""
+    given = {rating: counts.get(f"{measure}_{rating}", 0) for rating in range(1, 6)}
+    n = sum(given.values())
+    if n == 0:
+        return {"status": "not_enough_data", "n": 0}
+    if n < least:
+        return {"status": "suppressed", "n": f"<{least}"}
+    satisfied = given[4] + given[5]
+    mean = sum(rating * count for rating, count in given.items()) / n
+    return {"status": "ok", "n": n, "given": given, "mean": mean, "satisfied": satisfied, "share": satisfied / n}
+
+
+def _total(sums: dict[tuple[str, str, str], dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for measures in sums.values():
+        for measure, count in measures.items():
+            total[measure] = total.get(measure, 0) + count
+    return total

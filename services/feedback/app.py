@@ -1,0 +1,121 @@
+"""The feedback service: requests raised by events, answers, ratings, demand, recommended revisions."""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from shared import mongo
+from shared.events import Data, Event, FeedbackRequested
+from shared.facts import State
+from shared.mongo import Database, Key
+from shared.runner import Core
+from shared.settings import settings
+from shared.web import serve
+
+from .api import router
+from .gaps import Gap, gaps, recommend
+from .requests import ask, contributions, forget, route, view
+
+
+class Context(NamedTuple):
+    """What a state is judged by besides its facts."""
+
+    erased: frozenset[str]  # learners, of those that matter here
+    gaps: list[Gap]  # of the programmes that matter here
+    now: datetime
+
+
+def react(key: Key, state: State, context: Context) -> list[Event[Data]]:
+    match key.collection:
+        case "learners":
+            return ask(key.id, state, settings().feedback_due_days)
+        case "requests":
+            return forget(key.id, state, context.erased)
+        case "programmes":
+            return recommend(key.id, state, context.gaps, context.now)
+        case _:
+            return []
+
+
+async def read_context(db: Database, keys: Collection[Key], events: Sequence[Event[Data]]) -> Context:
+    requests = [key.id for key in keys if key.collection == "requests"]
+    learners = {event.data.learner for event in events if isinstance(event.data, FeedbackRequested)}
+    if requests and not events:
+        learners |= {doc["learner"] async for doc in db["requests"].find({"_id": {"$in": requests}}, {"learner": 1})}
+    programmes = [key.id for key in keys if key.collection == "programmes"]
+    return Context(await _erased(db, learners), await read_gaps(db, programmes), datetime.now(UTC))
+
+
+async def _erased(db: Database, learners: Collection[str]) -> frozenset[str]:
+    if not learners:
+        return frozenset()
+    found = db["learners"].find({"_id": {"$in": list(learners)}, "erased": True}, {"_id": 1})
+    return frozenset([doc["_id"] async for doc in found])
+
+
+async def read_gaps(db: Database, programmes: Collection[str]) -> list[Gap]:
+    """The ratings of these programmes by competency and window."""
+    if not programmes:
+        return []
+    # An id is "<programme> <competency>"; a blank is in neither, and sorts before every other character of an id.
+    ranges = [{"id": {"$gt": f"{programme} ", "$lt": f"{programme}!"}} for programme in programmes]
+    return gaps(await mongo.sums(db, {"kind": "programme_competency", "$or": ranges}))
+
+
+class Watch:
+    """Finds what other partitions have brought about: erased learners' requests, and gaps in programmes.
+
+    It looks again only after something was consumed, and remembers that there was nothing to do; a restart forgets.
+    """
+
+    def __init__(self) -> None:
+        self._quiet_at: object = None
+
+    async def due(self, db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
+        positions = await mongo.positions(db)
+        seen = (sorted(labels), sorted((label, p.following) for label, p in positions.items()))
+        if seen == self._quiet_at:
+            return []
+        found = await self._requests_of_erased(db, labels) + await self._programmes_with_gaps(db, labels)
+        if not found:
+            self._quiet_at = seen
+        return found
+
+    async def _requests_of_erased(self, db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
+        found = []
+        async for learner in db["learners"].find({"erased": True}, {"_id": 1}):
+            mine = {"learner": learner["_id"], "partition": {"$in": list(labels)}}
+            async for doc in db["requests"].find(mine, {"partition": 1}):
+                found.append((doc["partition"], Key("requests", doc["_id"])))
+        return found
+
+    async def _programmes_with_gaps(self, db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
+        now = datetime.now(UTC)
+        known = [gap for gap in gaps(await mongo.sums(db, {"kind": "programme_competency"})) if gap.is_open]
+        mine = {"_id": {"$in": list({gap.programme for gap in known})}, "partition": {"$in": list(labels)}}
+        return [
+            (doc["partition"], Key("programmes", doc["_id"]))
+            async for doc in db["programmes"].find(mine)
+            if recommend(doc["_id"], doc["state"], known, now)
+        ]
+
+
+core = Core(
+    name="feedback",
+    topics=("learner", "feedback", "programme", "demand"),
+    indexes={
+        "learners": [("erased",)],
+        "requests": [("learner",), ("status", "due"), ("programme",), ("enterprise",)],
+        "programmes": [("institution",)],
+        "demands": [("competency",)],
+    },
+    route=route,
+    view=view,
+    react=react,
+    contributions=contributions,
+    context=read_context,
+    due=Watch().due,
+)
+
+if __name__ == "__main__":
+    serve(core, router)

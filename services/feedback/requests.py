@@ -1,0 +1,194 @@
+"""Who is asked for feedback and what was answered: pure rules from the facts of learners, requests and demand."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from shared import facts
+from shared.events import (
+    Data,
+    DemandReported,
+    Event,
+    FeedbackErased,
+    FeedbackRequested,
+    FeedbackRole,
+    FeedbackSubmitted,
+    InternshipCompleted,
+    LearnerErased,
+    ProgrammePublished,
+    ProgrammeRevised,
+    ProgrammeRevisionDeclined,
+    ProgrammeRevisionRecommended,
+    derive,
+    derived_id,
+)
+from shared.facts import Fact, State
+from shared.mongo import Counter, Counts, Key
+
+PROGRAMME_FACTS = ProgrammePublished | ProgrammeRevisionRecommended | ProgrammeRevised | ProgrammeRevisionDeclined
+
+
+def route(event: Event[Data]) -> Key | None:
+    match event.data:
+        case InternshipCompleted() | LearnerErased():
+            return Key("learners", event.partitionkey)
+        case FeedbackRequested() | FeedbackSubmitted() | FeedbackErased():
+            return Key("requests", event.partitionkey)
+        case ProgrammePublished() | ProgrammeRevisionRecommended() | ProgrammeRevised() | ProgrammeRevisionDeclined():
+            return Key("programmes", event.partitionkey)
+        case DemandReported():
+            return Key("demands", f"{event.partitionkey}/{event.subject}")
+        case _:
+            return None
+
+
+def view(key: Key, state: State) -> dict[str, Any]:
+    match key.collection:
+        case "requests":
+            return _request_view(state)
+        case "programmes":
+            return _programme_view(state)
+        case "demands":
+            return _demand_view(state)
+        case _:
+            return {"erased": "erased" in state}
+
+
+def ask(learner: str, state: State, due_days: int) -> list[Event[Data]]:
+    """The requests that a learner's completed internships call for and that are not raised, or not as they now are."""
+    wanted = (
+        _request(learner, internship, completed, role, due_days)
+        for internship, completed in sorted(facts.facts(state, "internship.completed").items())
+        for role in (FeedbackRole.enterprise, FeedbackRole.learner)
+    )
+    return [event for event in wanted if facts.apply(state, event) is not state]
+
+
+def _request(learner: str, internship: str, completed: Fact, role: FeedbackRole, due_days: int) -> Event[Data]:
+    told, time = completed["data"], datetime.fromisoformat(completed["time"])
+    request = derived_id("feedback.requested", learner, internship, role)
+    data = FeedbackRequested(
+        role=role,
+        respondent=told["enterprise"] if role is FeedbackRole.enterprise else learner,
+        learner=learner,
+        internship=internship,
+        enterprise=told["enterprise"],
+        programme=told["programme"],
+        competencies=told.get("competencies", []),
+        due=(time + timedelta(days=due_days)).date(),
+    )
+    id = derived_id("feedback.requested", completed["source"], completed["id"], role)
+    return derive("feedback", data, id=id, subject=request, key=request, time=time)
+
+
+def forget(request: str, state: State, erased: frozenset[str]) -> list[Event[Data]]:
+    """The erasure of a request whose learner was erased."""
+    asked = facts.last(state, "feedback.requested")
+    if asked is None or asked["data"]["learner"] not in erased:
+        return []
+    id = derived_id("feedback.erased", request)
+    time = datetime.fromisoformat(asked["time"])
+    return [derive("feedback", FeedbackErased(), id=id, subject=request, key=request, time=time)]
+
+
+def answers(state: State) -> list[Fact]:
+    """The submissions that count: of a request the newest by the one who was asked, else each that nobody asked for.
+
+    An enterprise answers for itself; what a learner, graduate or mentor says comes through the institution.
+    """
+    submitted = list(facts.facts(state, "feedback.submitted").values())
+    asked = facts.last(state, "feedback.requested")
+    if asked is None:
+        return [fact for fact in submitted if "request" not in fact["data"]]
+    newest = facts.newest(*(fact for fact in submitted if _may_answer(fact, asked["data"])))
+    return [newest] if newest else []
+
+
+def _may_answer(submitted: Fact, asked: dict[str, Any]) -> bool:
+    if submitted["data"]["role"] != asked["role"]:
+        return False
+    if asked["role"] == FeedbackRole.enterprise:
+        return bool(_organisation(submitted) == asked["respondent"])
+    return submitted["kind"] == "institution"
+
+
+def contributions(key: Key, state: State) -> Counts:
+    """Ratings by programme, enterprise and competency and month: measures `overall_4`, `relevance_5`, `rating_1`."""
+    counts: Counts = {}
+    if key.collection != "requests":
+        return counts
+    asked = facts.last(state, "feedback.requested")
+    for answer in answers(state):
+        about = {**answer["data"], **(asked["data"] if asked else {})}
+        period, told = answer["time"][:7], answer["data"]
+        scopes = [(kind, about[kind]) for kind in ("programme", "enterprise") if kind in about]
+        for kind, id in scopes:
+            _add(counts, Counter(kind, id, period, f"overall_{told['overall']}"))
+            if "relevance" in told:
+                _add(counts, Counter(kind, id, period, f"relevance_{told['relevance']}"))
+        for competency, rating in told.get("competencies", {}).items():
+            _add(counts, Counter("competency", competency, period, f"rating_{rating}"))
+            if "programme" in about:
+                id = f"{about['programme']} {competency}"
+                _add(counts, Counter("programme_competency", id, period, f"rating_{rating}"))
+    return counts
+
+
+def _add(counts: Counts, counter: Counter) -> None:
+    counts[counter] = counts.get(counter, 0) + 1
+
+
+def _request_view(state: State) -> dict[str, Any]:
+    asked = facts.last(state, "feedback.requested")
+    counting = answers(state)
+    shown = [{"role": a["data"]["role"], "submitted_at": a["time"], "ratings": _ratings(a)} for a in counting]
+    if asked is None:
+        return {"status": "unsolicited" if counting else "unknown", "answers": shown}
+    status = "answered" if counting else "open"
+    return {"status": status, **asked["data"], "requested_at": asked["time"], "answers": shown}
+
+
+def _ratings(answer: Fact) -> dict[str, Any]:
+    return {name: answer["data"][name] for name in ("overall", "relevance", "competencies") if name in answer["data"]}
+
+
+def _programme_view(state: State) -> dict[str, Any]:
+    published = facts.last(state, "programme.published")
+    view = {"recommendations": recommendations(state)}
+    if published is None:
+        return view
+    return {"institution": _organisation(published), "title": published["data"]["title"], **view}
+
+
+def recommendations(state: State) -> list[dict[str, Any]]:
+    """Each recommended revision with its evidence and, once given, the newest answer."""
+    found = []
+    for id, fact in sorted(facts.facts(state, "programme.revision_recommended").items()):
+        revised = facts.facts(state, "programme.revised").get(id)
+        declined = facts.facts(state, "programme.revision_declined").get(id)
+        answer = facts.newest(revised, declined)
+        found.append(
+            {
+                "id": id,
+                **{k: v for k, v in fact["data"].items() if k != "recommendation"},
+                "recommended_at": fact["time"],
+                "status": "open" if answer is None else "revised" if answer is revised else "declined",
+                "answered_at": answer["time"] if answer else None,
+                "answer": {k: v for k, v in answer["data"].items() if k != "recommendation"} if answer else None,
+            }
+        )
+    return found
+
+
+def _demand_view(state: State) -> dict[str, Any]:
+    reported = facts.last(state, "demand.reported")
+    if reported is None:
+        return {}
+    return {**reported["data"], "organisation": _organisation(reported), "reported_at": reported["time"]}
+
+
+def _organisation(fact: Fact) -> str:
+    return fact["source"].rpartition("/")[2]
+
+
+def today() -> date:
+    return datetime.now(UTC).date()

@@ -1,0 +1,160 @@
+"""The feedback service on real Kafka and MongoDB."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from services.feedback.app import core, router
+from shared.events import (
+    DemandReported,
+    FeedbackSubmitted,
+    InternshipCompleted,
+    InternshipOutcome,
+    LearnerErased,
+    ProgrammeCompetency,
+    ProgrammePublished,
+)
+from tests.making import event
+from tests.stack import Running, running, until
+
+
+@pytest.fixture(scope="module")
+async def stack(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=tmp_path_factory.mktemp("keys")) as one:
+        yield one
+
+
+async def complete_internship(stack: Running, learner: str, programme: str = "welding") -> list[dict[str, Any]]:
+    """Let *learner* complete an internship; return the two requests that this raises."""
+    data = InternshipCompleted(
+        enterprise="plant",
+        programme=programme,
+        hours=80,
+        competencies=["greencomp:3.1"],
+        outcome=InternshipOutcome.passed,
+    )
+    completed = event(data, f"i-{learner}", learner, time=datetime.now(UTC))
+    await stack.publish(completed, completed)
+    operator = stack.token("operator", "operator")
+
+    async def raised() -> list[dict[str, Any]]:
+        await stack.applied()
+        answer = await stack.client.get("/requests", params={"programme": programme, "limit": 1000}, headers=operator)
+        mine = [r for r in answer.json()["items"] if r["learner"] == learner]
+        return mine if len(mine) >= 2 else []
+
+    found: list[dict[str, Any]] = await until(raised)
+    return found
+
+
+async def submit(stack: Running, request: dict[str, Any], overall: int, n: int = 1) -> None:
+    role = request["role"]
+    data = FeedbackSubmitted(
+        request=request["id"], role=role, overall=overall, relevance=overall, competencies={"greencomp:3.1": overall}
+    )
+    by = "enterprise:plant" if role == "enterprise" else "institution:uni"
+    await stack.publish(event(data, f"s{n}-{request['id']}", request["id"], by=by, time=datetime.now(UTC)))
+    await stack.applied()
+
+
+async def test_a_completed_internship_raises_two_requests_which_are_answered_once(stack: Running):
+    requests = await complete_internship(stack, "one", "welding-a")
+    assert {r["role"] for r in requests} == {"enterprise", "learner"}
+    assert all(r["status"] == "open" for r in requests)
+    await submit(stack, requests[0], 2, 1)
+    await submit(stack, requests[0], 5, 2)
+    operator = stack.token("operator", "operator")
+    shown = (await stack.client.get(f"/requests/{requests[0]['id']}", headers=operator)).json()
+    assert (shown["status"], shown["answers"][0]["ratings"]["overall"]) == ("answered", 5)
+    assert len([r for r in await stack.read("feedback") if r.key == requests[1]["id"].encode()]) == 1
+
+
+async def test_each_sees_only_the_requests_that_concern_it(stack: Running):
+    (request, _) = await complete_internship(stack, "seen", "welding-b")
+    for organisation, kind, status in (
+        ("plant", "enterprise", 200),
+        ("other", "enterprise", 404),
+        ("uni", "institution", 404),
+        ("operator", "operator", 200),
+    ):
+        headers = stack.token(organisation, kind)
+        assert (await stack.client.get(f"/requests/{request['id']}", headers=headers)).status_code == status
+        listed = (await stack.client.get("/requests", params={"programme": "welding-b"}, headers=headers)).json()
+        assert bool(listed["items"]) == (status == 200)
+    assert (await stack.client.get("/requests")).status_code == 401
+
+
+async def test_bad_ratings_recommend_a_revision_once(stack: Running):
+    competency = ProgrammeCompetency(competency="greencomp:3.1", level=4)
+    data = ProgrammePublished(
+        title="C", version="1", level=4, competencies=[competency], hours_theory=1, hours_workplace=1
+    )
+    await stack.publish(event(data, "welding-c"))
+    for number, overall in enumerate([2, 2, 4]):
+        for request in await complete_internship(stack, f"rated-{number}", "welding-c"):
+            await submit(stack, request, overall)
+
+    async def recommended() -> list[dict[str, Any]]:
+        answer = await stack.client.get("/programmes/welding-c/recommendations")
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+    (shown,) = await until(recommended)
+    assert (shown["competency"], shown["status"]) == ("greencomp:3.1", "open")
+    assert shown["ratings"] >= 5
+    assert shown["satisfied"] < 0.6 * shown["ratings"]
+    for request in await complete_internship(stack, "rated-later", "welding-c"):
+        await submit(stack, request, 1)
+    events = [json.loads(r.value) for r in await stack.read("programme") if r.key == b"welding-c"]
+    assert len([e for e in events if e["type"] == "praktika.programme.revision_recommended.v1"]) == 1
+    ratings = (await stack.client.get("/programmes/welding-c/ratings")).json()
+    assert ratings["competencies"]["greencomp:3.1"]["n"] == 8
+    assert (await stack.client.get("/competencies/greencomp:3.1/ratings")).json()["ratings"]["n"] >= 8
+
+
+async def test_few_ratings_are_not_shown(stack: Running):
+    requests = await complete_internship(stack, "few", "welding-d")
+    await submit(stack, requests[0], 1)
+    ratings = (await stack.client.get("/programmes/welding-d/ratings")).json()
+    assert ratings["overall"] == {"status": "suppressed", "n": "<5"}
+    empty = (await stack.client.get("/programmes/none/ratings")).json()
+    assert empty["overall"]["status"] == "not_enough_data"
+
+
+async def test_an_erased_learners_feedback_is_gone_from_lists_and_counts(stack: Running):
+    requests = await complete_internship(stack, "leaving", "welding-e")
+    for request in requests:
+        await submit(stack, request, 5)
+    await stack.publish(event(LearnerErased(), "leaving"))
+    operator = stack.token("operator", "operator")
+
+    async def gone() -> bool:
+        listed = await stack.client.get("/requests", params={"programme": "welding-e"}, headers=operator)
+        return listed.json()["items"] == []
+
+    await until(gone)
+    await stack.applied()
+    ratings = (await stack.client.get("/programmes/welding-e/ratings")).json()
+    assert ratings["overall"] == {"status": "not_enough_data", "n": 0}
+
+
+async def test_demand_is_kept_per_competency_and_the_newest_report_counts(stack: Running):
+    def reported(places: int, hour: int) -> DemandReported:
+        day = datetime(2099, 1, 1, tzinfo=UTC).date()
+        return DemandReported(competency="esco:weld", places=places, horizon=day, research=f"survey {hour}")
+
+    for hour, places in ((2, 30), (1, 99)):
+        time = datetime(2026, 1, 1, hour, tzinfo=UTC)
+        await stack.publish(event(reported(places, hour), "d1", "esco:weld", by="enterprise:plant", time=time))
+    await stack.publish(event(reported(5, 3), "d2", "esco:weld", by="operator:operator"))
+    await stack.applied()
+    assert (await stack.client.get("/demand/esco:weld")).json() == {
+        "competency": "esco:weld",
+        "places": 35,
+        "reports": 2,
+    }
+    listed = (await stack.client.get("/demand", params={"competency": "esco:weld"})).json()["items"]
+    assert [r["places"] for r in listed] == [30, 5]

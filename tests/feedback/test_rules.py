@@ -1,0 +1,176 @@
+"""Requests, answers, ratings and gaps, decided by functions alone."""
+
+from collections import Counter as Tally
+from datetime import date, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.feedback.gaps import Gap, gaps, recommend, window_of
+from services.feedback.requests import answers, ask, contributions, forget, recommendations, view
+from shared import facts
+from shared.events import (
+    Data,
+    Event,
+    FeedbackErased,
+    FeedbackRequested,
+    FeedbackRole,
+    FeedbackSubmitted,
+    InternshipCompleted,
+    InternshipOutcome,
+    LearnerErased,
+    ProgrammeCompetency,
+    ProgrammePublished,
+    ProgrammeRevised,
+    ProgrammeRevisionDeclined,
+)
+from shared.facts import State
+from shared.mongo import Key
+from tests.making import NOON, event
+
+COMPLETED = InternshipCompleted(
+    enterprise="plant", programme="welding", hours=120, competencies=["greencomp:3.1"], outcome=InternshipOutcome.passed
+)
+REQUEST = Key("requests", "r1")
+
+
+def taken_in(*events: Event[Data]) -> State:
+    state = facts.empty()
+    for one in events:
+        state = facts.apply(state, one)
+    return state
+
+
+def asked(role: FeedbackRole = FeedbackRole.enterprise) -> Event[Data]:
+    data = FeedbackRequested(
+        role=role,
+        respondent="plant" if role is FeedbackRole.enterprise else "l1",
+        learner="l1",
+        internship="i1",
+        enterprise="plant",
+        programme="welding",
+        due=date(2026, 3, 16),
+    )
+    return event(data, "r1", by="service:feedback", id="asked")
+
+
+def submitted(id: str, overall: int, minutes: int = 0, by: str = "enterprise:plant", **more: object) -> Event[Data]:
+    given = {"request": "r1", "role": "enterprise", "overall": overall, "competencies": {"greencomp:3.1": overall}}
+    data = FeedbackSubmitted.model_validate(given | more)
+    key = data.request or id
+    return event(data, id, key, by=by, id=id, time=NOON + timedelta(minutes=minutes))
+
+
+def test_a_completed_internship_asks_the_enterprise_and_the_learner_once():
+    state = taken_in(event(COMPLETED, "i1", "l1", id="c1"))
+    raised = ask("l1", state, 14)
+    assert {(e.data.role, e.data.respondent) for e in raised} == {("enterprise", "plant"), ("learner", "l1")}
+    assert all(e.data.due == date(2026, 3, 16) and e.time == NOON for e in raised)
+    for one in raised:
+        state = facts.apply(state, one)
+    assert ask("l1", state, 14) == []
+
+
+def test_a_repeated_decision_is_a_duplicate_to_the_byte():
+    state = taken_in(event(COMPLETED, "i1", "l1", id="c1"))
+    assert [e.model_dump_json() for e in ask("l1", state, 14)] == [e.model_dump_json() for e in ask("l1", state, 14)]
+
+
+def test_an_erased_learner_is_not_asked_and_the_requests_are_forgotten():
+    state = taken_in(event(COMPLETED, "i1", "l1"), event(LearnerErased(), "l1"))
+    assert ask("l1", state, 14) == []
+    (erased,) = forget("r1", taken_in(asked()), frozenset({"l1"}))
+    assert isinstance(erased.data, FeedbackErased)
+    assert forget("r1", taken_in(asked(), erased), frozenset({"l1"})) == []
+    assert contributions(REQUEST, taken_in(submitted("s1", 5), asked(), erased)) == {}
+
+
+def test_the_newest_submission_counts_and_counts_once():
+    state = taken_in(asked(), submitted("s1", 1), submitted("s2", 5, 1))
+    counts = {c.measure: n for c, n in contributions(REQUEST, state).items() if c.kind == "programme"}
+    assert counts == {"overall_5": 1}
+    assert view(REQUEST, state)["status"] == "answered"
+
+
+def test_only_who_was_asked_can_answer():
+    for stranger in (
+        submitted("s1", 5, by="enterprise:other"),
+        submitted("s2", 5, by="institution:uni"),
+        submitted("s3", 5, role="learner"),
+    ):
+        assert answers(taken_in(asked(), stranger)) == []
+    by_learner = submitted("s4", 5, by="institution:uni", role="learner")
+    assert len(answers(taken_in(asked(FeedbackRole.learner), by_learner))) == 1
+
+
+def test_an_answer_to_a_request_that_is_not_known_yet_waits_for_it():
+    assert answers(taken_in(submitted("s1", 5))) == []
+    assert len(answers(taken_in(submitted("s1", 5), asked()))) == 1
+
+
+def test_feedback_that_nobody_asked_for_counts_each():
+    state = taken_in(submitted("s1", 4, request=None, programme="welding"))
+    assert sum(contributions(Key("requests", "s1"), state).values()) == 3
+
+
+EVENTS = [asked(), submitted("s1", 1), submitted("s1", 2), submitted("s2", 5, 1), submitted("s3", 4, 2, "enterprise:x")]
+
+
+@given(st.lists(st.sampled_from(EVENTS), max_size=10).flatmap(lambda extra: st.permutations([*EVENTS, *extra])))
+def test_any_order_and_repetition_gives_the_same_counts(events: list[Event[Data]]):
+    assert taken_in(*events) == taken_in(*EVENTS)
+    assert contributions(REQUEST, taken_in(*events)) == contributions(REQUEST, taken_in(*EVENTS))
+
+
+def programme(*events: Event[Data]) -> State:
+    competency = ProgrammeCompetency(competency="greencomp:3.1", level=5)
+    data = ProgrammePublished(
+        title="Welding", version="1", level=4, competencies=[competency], hours_theory=100, hours_workplace=200
+    )
+    return taken_in(event(data, "welding"), *events)
+
+
+def gap(ratings: int, satisfied: int, competency: str = "greencomp:3.1") -> Gap:
+    return Gap("welding", competency, "2026Q1", ratings, satisfied)
+
+
+def test_fewer_than_sixty_percent_of_five_ratings_recommend_a_revision():
+    (event_,) = recommend("welding", programme(), [gap(5, 2)], NOON)
+    assert (event_.data.window, event_.data.ratings, event_.data.satisfied) == ("2026Q1", 5, 2)
+    assert event_.partitionkey == event_.subject == "welding"
+
+
+def test_sixty_percent_or_four_ratings_or_a_foreign_competency_recommend_nothing():
+    for known in (gap(5, 3), gap(10, 6), gap(4, 0), gap(9, 0, "greencomp:1.1")):
+        assert recommend("welding", programme(), [known], NOON) == []
+    assert recommend("welding", facts.empty(), [gap(5, 0)], NOON) == []
+
+
+def test_a_revision_is_recommended_once_per_window_whatever_comes_after():
+    (first,) = recommend("welding", programme(), [gap(5, 2)], NOON)
+    assert recommend("welding", programme(first), [gap(9, 0)], NOON + timedelta(days=1)) == []
+    other = Gap("welding", "greencomp:3.1", "2026Q2", 5, 0)
+    assert len(recommend("welding", programme(first), [other], NOON)) == 1
+
+
+def test_a_recommendation_shows_its_newest_answer():
+    (recommended,) = recommend("welding", programme(), [gap(5, 2)], NOON)
+    id = recommended.data.recommendation
+    declined = event(ProgrammeRevisionDeclined(recommendation=id, reason="costs"), "welding", time=NOON)
+    revised = event(ProgrammeRevised(recommendation=id, version="2"), "welding", time=NOON + timedelta(days=3))
+    (shown,) = recommendations(programme(recommended, revised, declined))
+    assert (shown["status"], shown["answer"]) == ("revised", {"version": "2"})
+
+
+@given(st.integers(2000, 2100))
+def test_a_quarter_has_three_months(year: int):
+    months = Tally(window_of(f"{year}-{month:02}") for month in range(1, 13))
+    assert months == {f"{year}Q{quarter}": 3 for quarter in range(1, 5)}
+
+
+def test_ratings_of_a_quarter_are_summed_over_its_months():
+    sums = {
+        ("programme_competency", "welding greencomp:3.1", "2026-01"): {"rating_4": 2, "rating_1": 1},
+        ("programme_competency", "welding greencomp:3.1", "2026-03"): {"rating_5": 1, "rating_3": 1},
+    }
+    assert gaps(sums) == [gap(5, 3)]
