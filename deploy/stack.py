@@ -48,7 +48,7 @@ class Choice:
 
     def stack(self) -> Local | Compose:
         if not self.kind:
-            raise ServerError("nothing was started yet: make up")
+            raise ServerError("nothing runs: make up")
         if self.kind == "compose":
             return Compose({name: self.ports[name] for name in PORTS})
         return Local(self.ports, (self.given[0], self.given[1]) if self.given else None)
@@ -123,7 +123,8 @@ def operator_credential() -> dict[str, str]:
         kept: dict[str, str] = json.loads(OPERATOR.read_text())
         if is_accepted(kept):
             return kept
-    made: dict[str, str] = json.loads(run("partners", "services.partners.credentials", "operator"))
+    printed = run("partners", "services.partners.credentials", "operator")
+    made: dict[str, str] = json.loads(printed.splitlines()[-1])
     OPERATOR.unlink(missing_ok=True)
     OPERATOR.touch(mode=0o600)
     OPERATOR.write_text(json.dumps(made))
@@ -132,7 +133,8 @@ def operator_credential() -> dict[str, str]:
 
 def is_accepted(credential: dict[str, str]) -> bool:
     url = Choice.kept().urls()["PRAKTIKA_PARTNERS_URL"] + TOKEN_PATH
-    form = {"grant_type": "client_credentials", **credential}
+    form = {name: credential[name] for name in ("client_id", "client_secret")}
+    form["grant_type"] = "client_credentials"
     return httpx.post(url, data=form, timeout=10, trust_env=False).is_success
 
 
