@@ -162,8 +162,8 @@ class ProgrammePublished(Data, topic="programme", by=INSTITUTION):
     version: Id
     level: Level
     competencies: list[ProgrammeCompetency] = Field([], max_length=200)
-    hours_theory: Hours
-    hours_workplace: Hours
+    hours_theory: Hours | None = None
+    hours_workplace: Hours | None = None
     joint_partners: list[JointPartner] = Field([], max_length=50)
 
 

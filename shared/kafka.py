@@ -231,7 +231,7 @@ class Consumer:
             listener=listener,
             session_timeout_ms=10_000,
             heartbeat_interval_ms=2_000,
-            rebalance_timeout_ms=60_000,
+            rebalance_timeout_ms=30_000,
             fetch_max_wait_ms=100,
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )

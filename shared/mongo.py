@@ -80,7 +80,7 @@ def connect(settings: Settings) -> "AsyncIOMotorClient[dict[str, Any]]":
         settings.mongodb_uri,
         serverSelectionTimeoutMS=5_000,
         connectTimeoutMS=5_000,
-        socketTimeoutMS=60_000,
+        socketTimeoutMS=20_000,
         retryWrites=True,
         w="majority",
         readConcernLevel="majority",

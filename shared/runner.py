@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from prometheus_client import Counter as Metric
@@ -42,6 +43,7 @@ COMMIT_S = Histogram("praktika_commit_seconds", "Time of a batch's transaction i
 LAG = Gauge("praktika_lag_events", "Published but not yet applied.", ["topic", "partition"])
 OLDEST_S = Gauge("praktika_oldest_unapplied_seconds", "Age of the oldest event that is not applied; 0 if none.")
 
+TRANSIENT = (DatabaseError, NotPublished, KafkaError, Fenced, TimeoutError)
 PATIENCE_S = 60  # well below max_poll_interval_ms: then the batch is fetched anew instead of held
 STALLED_S = 180  # lag but no batch for so long: end the process, its supervisor starts a fresh one
 
@@ -110,6 +112,7 @@ class Runner(ConsumerRebalanceListener):
         self._consumer: Consumer | None = None
         self._batch = asyncio.Lock()  # the barrier: a rebalance waits for the batch in hand, and the reverse
         self._interrupted = asyncio.Event()  # a rebalance or the end wants the batch in hand to be given up
+        self._joined = False
         self._next: dict[TopicPartition, int] = {}  # where each of our partitions stands in the database
         self._until_ms: dict[TopicPartition, int] = {}  # everything published before is applied
         self._gap: dict[TopicPartition, int] = {}
@@ -130,25 +133,30 @@ class Runner(ConsumerRebalanceListener):
             await self._consumer.close()
 
     async def _run(self) -> None:
-        while True:
-            consumer = Consumer(self._settings, self.core.name, self.core.topics, self._handle, self)
-            try:
-                await consumer.start()
-                break
-            except KafkaError as error:
-                self._report(f"Kafka does not answer: {error!r}")
-                await consumer.close()
-                await asyncio.sleep(random.uniform(0.5, 2))  # noqa: S311
-        self._consumer = consumer
+        self._consumer = await self._join()
         while True:
             await asyncio.sleep(self._settings.tick_s)
             try:
                 await self._tick()
-            except (DatabaseError, NotPublished, KafkaError, Fenced) as error:
+            except TRANSIENT as error:
                 self._report(f"waiting: {error!r}"[:500])
             except Exception as error:
                 self._report(f"cannot go on: {error!r}"[:500])
                 log.exception("tick_failed")
+
+    async def _join(self) -> Consumer:
+        """Join the group, as soon as Kafka answers."""
+        while True:
+            consumer = Consumer(self._settings, self.core.name, self.core.topics, self._handle, self)
+            try:
+                await consumer.start()
+                return consumer
+            except BaseException as error:
+                await consumer.close()
+                if not isinstance(error, KafkaError):
+                    raise
+                self._report(f"Kafka does not answer: {error!r}"[:500])
+            await asyncio.sleep(random.uniform(0.5, 2))  # noqa: S311
 
     def _report(self, trouble: str | None) -> None:
         if trouble and trouble != self.trouble:
@@ -160,11 +168,11 @@ class Runner(ConsumerRebalanceListener):
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         self._interrupted.set()
         async with self._batch:
-            self._next.clear()
-            self._gap.clear()
+            self._joined = False
+            self._rewind()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        self._moved = time.monotonic()
+        self._moved, self._joined = time.monotonic(), True
         self._interrupted.clear()
 
     async def _locate(self) -> None:
@@ -198,7 +206,7 @@ class Runner(ConsumerRebalanceListener):
         """Take in a batch, waiting out trouble; gives it up only if it is (or will be) somebody else's."""
         async with self._batch:
             started = time.monotonic()
-            for attempt in range(1_000):
+            for attempt in count():
                 if self._interrupted.is_set():
                     return
                 try:
@@ -208,7 +216,7 @@ class Runner(ConsumerRebalanceListener):
                 except Fenced as error:
                     log.warning("fenced", reason=str(error))
                     return self._rewind()
-                except (DatabaseError, NotPublished, KafkaError) as error:
+                except TRANSIENT as error:
                     self._report(f"waiting: {error!r}"[:500])
                 except Exception as error:
                     self._report(f"cannot go on: {error!r}"[:500])
@@ -321,13 +329,13 @@ class Runner(ConsumerRebalanceListener):
         if after is before:
             return
         counts = dict(self.core.contributions(key, after))
-        for counter, count in self.core.contributions(key, before).items():
-            counts[counter] = counts.get(counter, 0) - count
+        for counter, was in self.core.contributions(key, before).items():
+            counts[counter] = counts.get(counter, 0) - was
         written.states[key] = (label, after, self.core.view(key, after))
         totals = written.counts.setdefault(label, {})
-        for counter, count in counts.items():
-            if count:
-                totals[counter] = totals.get(counter, 0) + count
+        for counter, difference in counts.items():
+            if difference:
+                totals[counter] = totals.get(counter, 0) + difference
 
     def _dead_letter(self, record: ConsumerRecord, error: Exception) -> Record:
         position = f"{record.topic}-{record.partition}-{record.offset}"
@@ -344,11 +352,12 @@ class Runner(ConsumerRebalanceListener):
 
     async def _tick(self) -> None:
         async with self._batch:
-            if self._interrupted.is_set() or not self._client.assignment():
+            if self._interrupted.is_set() or not self._joined:
                 return
             await self._locate()
             await self._look_at_due()
-            await self._measure()
+            async with asyncio.timeout(10):
+                await self._measure()
             self._report(None)
 
     async def _look_at_due(self) -> None:
@@ -395,7 +404,7 @@ def _event(record: ConsumerRecord, topic: str) -> Event[Data]:
     return event
 
 
-DEAD_LETTER_BYTES = 1_000_000
+DEAD_LETTER_BYTES = 900_000
 
 
 def dead_letter(service: str, record: ConsumerRecord, error: Exception) -> Record:

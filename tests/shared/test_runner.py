@@ -1,0 +1,245 @@
+"""Rule 2 on real Kafka and MongoDB, with a core of a few lines."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import APIRouter
+
+from shared import facts, mongo
+from shared.events import (
+    CompetencyRevoked,
+    Data,
+    Event,
+    LearnerEnrolled,
+    LearnerGraduated,
+    derive,
+    derived_id,
+    serialise,
+)
+from shared.facts import State
+from shared.kafka import Record
+from shared.mongo import Counter, Counts, Fenced, Key, Store, Written
+from shared.runner import Core, Runner
+from tests.making import NOON, event
+from tests.stack import Running, running, until
+
+
+def route(event: Event[Data]) -> Key | None:
+    if event.subject == "unroutable":
+        raise RuntimeError("a defect")
+    return Key("learners", event.partitionkey)
+
+
+def react(key: Key, state: State, _: Any) -> list[Event[Data]]:
+    """One derived event per graduate: enough to see what is published when."""
+    if not facts.facts(state, "learner.graduated") or facts.facts(state, "competency.revoked"):
+        return []
+    id = derived_id(key.id)
+    return [derive("feedback", CompetencyRevoked(reason="test"), id=id, subject=id, key=key.id, time=NOON)]
+
+
+def contributions(_: Key, state: State) -> Counts:
+    return {Counter("network", "all", "2026-03", "enrolled"): len(facts.facts(state, "learner.enrolled"))}
+
+
+core = Core(
+    name="feedback",
+    topics=("learner",),
+    indexes={"learners": []},
+    route=route,
+    react=react,
+    contributions=contributions,
+)
+GRADUATED = LearnerGraduated(programme="p", graduated_on=NOON.date())
+
+
+@pytest.fixture(scope="module")
+def keys_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture
+async def stack(kafka: str, mongodb: str, keys_dir: Path) -> AsyncIterator[Running]:
+    async with running(core, APIRouter(), kafka=kafka, mongodb=mongodb, keys_dir=keys_dir) as one:
+        yield one
+
+
+def enrolled(learner: str, **given: Any) -> Event[Data]:
+    return event(LearnerEnrolled(programme="p"), learner, **given)
+
+
+def raw(key: str | None, value: bytes | None, **headers: bytes) -> Record:
+    return Record("learner", key, value, list(headers.items()))  # type: ignore[arg-type]
+
+
+async def count(stack: Running) -> int:
+    sums = await mongo.sums(stack.service.db, {"kind": "network"})
+    return sum(measures["enrolled"] for measures in sums.values())
+
+
+async def dead_letters(stack: Running) -> list[dict[str, Any]]:
+    records = await stack.read("dead-letter.feedback")
+    return [dict(r.headers) | {"value": r.value} | json.loads(dict(r.headers)["praktika-dead-letter"]) for r in records]
+
+
+async def test_duplicates_and_replays_count_once(stack: Running):
+    events = [enrolled(f"l{i}", id=f"e{i}") for i in range(50)]
+    await stack.publish(*events, *events[::-1], *events)
+    await stack.applied()
+    assert await count(stack) == 50
+
+
+async def test_bad_records_become_dead_letters_with_position_and_the_rest_goes_on(stack: Running):
+    good = serialise(enrolled("l1"))
+    other_topic = serialise(enrolled("l1")).replace(b"learner.enrolled", b"organisation.reinstated")
+    bad: dict[str, Record] = {
+        "garbage": raw("l1", b"\x00\xffnot json", bin=b"\xff\xfe"),
+        "null": raw("l1", b"null"),
+        "wrong key": raw("l2", good),
+        "no key": raw("", good),
+        "unknown type": raw("l1", good.replace(b"enrolled", b"promoted")),
+        "other topic": raw("l1", other_topic.replace(b'{"programme":"p"}', b"{}")),
+        "defect": Record("learner", "l3", serialise(event(LearnerEnrolled(programme="p"), "l3")), ()),
+    }
+    bad["defect"] = Record(
+        "learner", "l3", bad["defect"].value.replace(b'"subject":"l3"', b'"subject":"unroutable"'), ()
+    )
+    for record in bad.values():
+        await stack.publish(record)
+    await stack.publish(raw("l4", serialise(enrolled("l4")), binary=b"\xff\x00\xfe", **{"reply_to": b"elsewhere"}))
+    await stack.publish(enrolled("l1"), enrolled("l5"))
+    await stack.applied()
+    assert await count(stack) == 3
+    letters = await until(lambda: dead_letters(stack))
+    assert len(letters) == len(bad)
+    published = {(r.partition, r.offset): r for r in await stack.read("learner")}
+    for letter in letters:
+        original = published[letter["partition"], letter["offset"]]
+        assert letter["value"] == original.value
+        assert letter["original-key"] == original.key
+        assert letter["topic"].endswith(".learner")
+        assert letter["reason"]
+    assert {letter["original-bin"] for letter in letters if "original-bin" in letter} == {b"\xff\xfe"}
+
+
+async def test_a_record_without_value_is_a_dead_letter(stack: Running):
+    producer = await stack.service.producer._started()
+    await producer.send_and_wait(f"{stack.settings.namespace}.learner", None, key=b"l1")
+    await stack.publish(enrolled("l1"))
+    await stack.applied()
+    (letter,) = await dead_letters(stack)
+    assert letter["bytes"] is None
+    assert await count(stack) == 1
+
+
+async def test_an_entity_with_too_many_facts_is_left_as_it_is(stack: Running, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(facts, "MAX_FACTS", 3)
+    programmes = [event(LearnerEnrolled(programme=f"p{i}"), "l1") for i in range(5)]
+    await stack.publish(*programmes)
+    await stack.applied()
+    assert await count(stack) == 3
+    assert {letter["cause"] for letter in await dead_letters(stack)} == {"TooManyFacts"}
+
+
+async def test_what_follows_is_published_once_and_taken_in(stack: Running):
+    graduated = [event(GRADUATED, f"l{i}") for i in range(20)]
+    await stack.publish(*graduated, *graduated)
+    await stack.applied()
+    await stack.applied()
+    derived = [json.loads(r.value)["id"] for r in await stack.read("learner") if b"/services/feedback" in r.value]
+    assert len(derived) == len(set(derived)) == 20
+
+
+async def test_a_crash_between_publishing_and_writing_repeats_the_same_event(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+):
+    write, crashes = Store.write, iter([True])
+
+    async def crashing(self: Store, batch: Written) -> None:
+        if batch.states and next(crashes, False):
+            raise mongo.DatabaseError("the process is gone here")
+        await write(self, batch)
+
+    monkeypatch.setattr(Store, "write", crashing)
+    await stack.publish(event(GRADUATED, "l1"))
+    await stack.applied()
+    derived = [r.value for r in await stack.read("learner") if b"/services/feedback" in r.value]
+    assert len(derived) == 2
+    assert len(set(derived)) == 1
+
+
+async def test_an_owner_whose_position_moved_is_fenced_and_writes_nothing(stack: Running):
+    await stack.publish(enrolled("l1"))
+    await stack.applied()
+    store = Store(stack.service.db)
+    state = facts.apply(facts.empty(), enrolled("zombie"))
+    label, following = next(
+        (label, p.following) for label, p in (await mongo.positions(store.db)).items() if p.following
+    )
+    stale = Written({Key("learners", "zombie"): (label, state, {})}, {}, {label: (following - 1, following + 9, 0)})
+    with pytest.raises(Fenced):
+        await store.write(stale)
+    assert await store.db["learners"].find_one({"_id": "zombie"}) is None
+
+
+async def test_workers_that_come_and_go_count_each_event_once(kafka: str, mongodb: str, keys_dir: Path):
+    async with AsyncExitStack() as workers:
+        first = await workers.enter_async_context(
+            running(core, APIRouter(), kafka=kafka, mongodb=mongodb, keys_dir=keys_dir)
+        )
+        events = [enrolled(f"l{i}") for i in range(3_000)]
+
+        async def load() -> None:
+            for start in range(0, len(events), 100):
+                await first.publish(*events[start : start + 100], *events[start : start + 20])
+
+        async def come_and_go() -> None:
+            for _ in range(3):
+                runner = another_worker(first)
+                runner.start()
+                await until(lambda runner=runner: _is_ready(runner))
+                await runner.stop()
+
+        await asyncio.gather(load(), come_and_go())
+        await first.applied(60)
+        assert await count(first) == len(events)
+
+
+def another_worker(stack: Running) -> Runner:
+    """Another worker of the same service, as a second container would be."""
+    return Runner(core, stack.settings, Store(stack.service.db), stack.service.producer)
+
+
+async def _is_ready(runner: Runner) -> bool:
+    return runner.trouble is None
+
+
+async def test_a_database_that_was_dropped_is_rebuilt_from_the_log(stack: Running):
+    await stack.publish(*[enrolled(f"l{i}") for i in range(100)])
+    await stack.applied()
+    runner = stack.service.runner
+    assert runner is not None
+    await runner.stop()
+    await stack.service.db.client.drop_database(stack.service.db.name)
+    await mongo.ensure_indexes(stack.service.db, core.indexes)
+    again = another_worker(stack)
+    again.start()
+    await stack.applied()
+    await again.stop()
+    assert await count(stack) == 100
+
+
+async def test_readiness_says_why(stack: Running):
+    await until(lambda: _ready(stack))
+    answer = await stack.client.get("/metrics")
+    assert "praktika_lag_events" in answer.text
+    assert (await stack.client.get("/health/live")).status_code == 200
+
+
+async def _ready(stack: Running) -> bool:
+    return (await stack.client.get("/health/ready")).status_code == 200
