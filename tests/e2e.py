@@ -1,0 +1,201 @@
+"""The Compose stack end to end, from the built image: `make e2e`.
+
+Runs under its own project name, image tag, ports and volumes, and removes them all at the end.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from deploy import compose
+from deploy.compose import docker_compose
+from deploy.local.processes import free_port, wait_until
+
+PORTS = {name: free_port() for name in ("partners", "feedback", "certification", "monitoring")}
+INSTITUTION, ENTERPRISE, PROGRAMME = "e2e-college", "e2e-works", "e2e-welding"
+EMPLOYED, SEEKING = 9, 3
+# Prints, as JSON, how many partitions each member of monitoring's consumer group has.
+COUNT_PARTITIONS = """
+import asyncio, json
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment as Assignment
+async def main():
+    async with AIOKafkaAdminClient(bootstrap_servers="kafka:9092") as admin:
+        (answer,) = await admin.describe_consumer_groups(["praktika.monitoring"])
+    members = answer.groups[0][5]
+    print(json.dumps([sum(len(p) for _, p in Assignment.decode(m[4]).assignment) for m in members]))
+asyncio.run(main())
+"""
+
+
+class Client(httpx.Client):
+    """Speaks to the stack as one organisation, with a token of partners."""
+
+    def __init__(self, client_id: str, client_secret: str) -> None:
+        super().__init__(timeout=30, trust_env=False, headers={"Prefer": "wait=20"})
+        form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
+        answer = self.post(url("partners", "token"), data=form).raise_for_status().json()
+        self.headers["Authorization"] = f"Bearer {answer['access_token']}"
+
+
+def main() -> int:
+    if not compose.is_possible():
+        print("e2e needs Docker with Compose, and the images (see KAFKA_IMAGE and MONGO_IMAGE)")
+        return 1
+    os.environ |= {"COMPOSE_PROJECT_NAME": "praktika-e2e", "PRAKTIKA_IMAGE": "praktika:e2e"}
+    os.environ |= {f"PRAKTIKA_{name.upper()}_PORT": str(port) for name, port in PORTS.items()}
+    tear_down()  # what an interrupted run has left
+    try:
+        prove()
+    except BaseException:
+        docker_compose("ps", "--all")
+        docker_compose("logs", "--tail", "50")
+        raise
+    finally:
+        tear_down()
+    print("e2e: passed")
+    return 0
+
+
+def prove() -> None:
+    say("building the image and starting the stack")
+    succeed("up", "-d", "--build", "--wait")
+    prove_private_key_is_hidden()
+    operator = Client(**credential(exec_in("partners", "-m", "services.partners.credentials", "operator")))
+    say("registering organisations and a programme")
+    institution, enterprise = register(operator, INSTITUTION), register(operator, ENTERPRISE)
+    publish_programme(institution)
+    graduates, statuses = list(graduations()), list(employments())
+
+    say("sending events, killing Kafka between them")
+    send(institution, graduates[: len(graduates) // 2])
+    succeed("kill", "-s", "KILL", "kafka")
+    succeed("up", "-d", "--wait")
+    send(institution, graduates)  # the first half again: duplicates count once
+
+    say("killing the worker, sending more, starting three workers")
+    succeed("kill", "-s", "KILL", "monitoring-worker")
+    send(enterprise, statuses)
+    succeed("up", "-d", "--wait", "--scale", "monitoring-worker=3")
+    demand(lambda: len(partitions()) == 3 and all(partitions()), "three workers share the partitions")
+
+    say("reading the indicator")
+    demand(lambda: employment_rate() == (EMPLOYED, EMPLOYED + SEEKING), "employment_rate is 9 of 12")
+    exec_in("monitoring", "-m", "services.monitoring.audit")
+
+
+def register(operator: Client, id: str) -> Client:
+    """Register an organisation and speak as it."""
+    kind = "institution" if id == INSTITUTION else "enterprise"
+    body = {"kind": kind, "name": id, "region": "e2e"}
+    operator.put(url("partners", f"organisations/{id}"), json=body).raise_for_status()
+    made = operator.post(url("partners", f"organisations/{id}/credentials")).raise_for_status()
+    return Client(**credential(made.text))
+
+
+def publish_programme(institution: Client) -> None:
+    body = {"title": "Welding", "version": "1", "level": 4, "hours_theory": 400, "hours_workplace": 200}
+    institution.put(url("partners", f"programmes/{PROGRAMME}"), json=body).raise_for_status()
+
+
+def graduations() -> Iterator[dict[str, Any]]:
+    for learner in learners():
+        yield event(INSTITUTION, "learner.enrolled", learner, learner, {"programme": PROGRAMME})
+        graduated = {"programme": PROGRAMME, "graduated_on": "2024-06-30"}
+        yield event(INSTITUTION, "learner.graduated", learner, learner, graduated)
+
+
+def employments() -> Iterator[dict[str, Any]]:
+    for number, learner in enumerate(learners()):
+        status = {"status": "employed" if number < EMPLOYED else "seeking"}
+        yield event(ENTERPRISE, "employment.recorded", f"status-{learner}", learner, status)
+
+
+def learners() -> list[str]:
+    return [f"e2e-learner-{number}" for number in range(EMPLOYED + SEEKING)]
+
+
+def event(source: str, type_: str, subject: str, key: str, data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": str(uuid4()),
+        "source": f"/organisations/{source}",
+        "type": f"praktika.{type_}.v1",
+        "subject": subject,
+        "time": datetime.now(UTC).isoformat(),
+        "partitionkey": key,
+        "data": data,
+    }
+
+
+def send(client: Client, events: list[dict[str, Any]]) -> None:
+    """Send a batch to the ingress, again while it asks to (503)."""
+    headers = {"Content-Type": "application/cloudevents-batch+json"}
+
+    def accepted() -> bool:
+        answer = client.post(url("partners", "events"), content=json.dumps(events), headers=headers)
+        if answer.status_code == 503:
+            return False
+        assert answer.status_code == 202, answer.text
+        return True
+
+    demand(accepted, f"{len(events)} events are accepted")
+
+
+def employment_rate() -> tuple[int, int]:
+    query = {"scope": "programme", "scope_id": PROGRAMME}
+    answer = httpx.get(url("monitoring", "indicators/employment_rate"), params=query, timeout=30, trust_env=False)
+    value = answer.raise_for_status().json()["value"]
+    return value["numerator"], value["denominator"]
+
+
+def partitions() -> list[int]:
+    return sorted(json.loads(exec_in("partners", "-c", COUNT_PARTITIONS)))
+
+
+def prove_private_key_is_hidden() -> None:
+    look = "import pathlib; print(*[p.name for p in pathlib.Path('/keys').glob('*/token.*')])"
+    assert exec_in("partners", "-c", look).split() == ["token.key", "token.jwks"]
+    for service in ("feedback", "certification", "monitoring", "monitoring-worker"):
+        assert exec_in(service, "-c", look).split() == ["token.jwks"], f"{service} sees the private key"
+
+
+def credential(printed: str) -> dict[str, str]:
+    made = json.loads(printed.splitlines()[-1])
+    return {name: made[name] for name in ("client_id", "client_secret")}
+
+
+def url(service: str, path: str) -> str:
+    return f"http://127.0.0.1:{PORTS[service]}/{path}"
+
+
+def exec_in(service: str, *arguments: str) -> str:
+    done = docker_compose("exec", "-T", service, "python", *arguments, capture=True)
+    assert done.returncode == 0, f"{arguments} in {service} failed"
+    return done.stdout
+
+
+def succeed(*arguments: str) -> None:
+    assert docker_compose("--progress", "quiet", *arguments).returncode == 0, f"docker compose {arguments} failed"
+
+
+def demand(holds: Any, claim: str) -> None:
+    assert wait_until(holds, timeout_s=90), f"not within 90 s: {claim}"
+
+
+def tear_down() -> None:
+    docker_compose("--progress", "quiet", "down", "--volumes", "--remove-orphans")
+
+
+def say(text: str) -> None:
+    print(f"e2e: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
