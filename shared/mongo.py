@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -253,14 +253,47 @@ async def positions(db: Database) -> dict[str, Position]:
     return {doc["_id"]: Position.of(doc) async for doc in db[POSITIONS].find()}
 
 
-async def sums(db: Database, match: Mapping[str, Any]) -> dict[tuple[str, str, str], dict[str, int]]:
-    """Counters that *match*, summed over partitions: {(kind, id, period): {measure: count}}."""
-    totals: dict[tuple[str, str, str], dict[str, int]] = {}
-    async for doc in db[COUNTERS].find(dict(match)):
-        measures = totals.setdefault((doc["kind"], doc["id"], doc["period"]), {})
-        for measure, count in doc.get("m", {}).items():
-            measures[measure] = measures.get(measure, 0) + count
+async def sums(
+    db: Database, match: Mapping[str, Any], by: Sequence[str], measures: Iterable[str] | None = None
+) -> dict[tuple[str, ...], dict[str, int]]:
+    """Counters that *match*, summed: {values of the fields *by*: {measure: count}}.
+
+    Args:
+        match: on partition, kind, id, period.
+        measures: None: all that there are, which is slower for documents with many.
+    """
+    group: dict[str, Any] = {field: f"${field}" for field in by}
+    if measures is not None:
+        fields = {f"m_{measure}": {"$sum": f"$m.{measure}"} for measure in measures}
+        stages: list[dict[str, Any]] = [{"$group": {"_id": group, **fields}}]
+    else:
+        stages = [
+            {"$project": {**dict.fromkeys(by, 1), "m": {"$objectToArray": "$m"}}},
+            {"$unwind": "$m"},
+            {"$group": {"_id": {**group, "measure": "$m.k"}, "count": {"$sum": "$m.v"}}},
+        ]
+    totals: dict[tuple[str, ...], dict[str, int]] = {}
+    async for doc in db[COUNTERS].aggregate([{"$match": dict(match)}, *stages]):
+        counts = totals.setdefault(tuple(doc["_id"][field] for field in by), {})
+        if measures is None:
+            counts[doc["_id"]["measure"]] = doc["count"]
+        else:
+            counts.update((name.removeprefix("m_"), count) for name, count in doc.items() if name != "_id")
     return totals
+
+
+Find = Callable[[str, Mapping[str, Any]], AsyncIterator[dict[str, Any]]]
+
+
+@asynccontextmanager
+async def snapshot(db: Database) -> AsyncIterator[Find]:
+    """Read as of one moment, while others write: `find(collection, match)`. The server keeps it for 5 minutes."""
+    async with await db.client.start_session(snapshot=True) as session:
+
+        def find(collection: str, match: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+            return db[collection].find(dict(match), session=session)
+
+        yield find
 
 
 class Page(NamedTuple):
