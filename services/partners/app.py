@@ -1,0 +1,30 @@
+"""The partners service: the registry of the network, its credentials, and the ingress of events."""
+
+from fastapi import APIRouter
+
+from shared.runner import Core
+from shared.web import serve
+
+from . import api, credentials, ingress
+from .registry import COLLECTIONS, route, view
+
+core = Core(
+    name="partners",
+    topics=tuple(COLLECTIONS),
+    indexes={
+        "organisations": [("kind",), ("region",)],
+        "agreements": [("parties",), ("programmes",)],
+        "programmes": [("institution",), ("competencies.competency",), ("recommendations.status",)],
+        "activities": [("kind",), ("organisations",), ("competencies",)],
+        "learners": [("organisations",), ("programmes.id",), ("internships.enterprise",)],
+        "opportunities": [("enterprise",), ("status",)],
+    },
+    route=route,
+    view=view,
+)
+router = APIRouter()
+for part in (credentials, api, ingress):
+    router.include_router(part.router)
+
+if __name__ == "__main__":
+    serve(core, router)

@@ -1,0 +1,218 @@
+"""Credentials of organisations, kept outside the log, and the tokens that they are exchanged for.
+
+`python -m services.partners.credentials operator` makes one for the operator.
+"""
+
+import argparse
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import secrets
+import sys
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import parse_qsl, unquote_plus
+from uuid import uuid4
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.responses import JSONResponse
+
+from shared import logs, mongo
+from shared.auth import Caller, Signer
+from shared.events import Publisher
+from shared.settings import Settings, settings
+from shared.web import Authenticated, EntityId, Problem, Running, found, require
+
+from .registry import OPERATOR
+
+CREDENTIALS = "credentials"
+router = APIRouter()
+
+
+async def issue(db: mongo.Database, organisation: str, kind: Publisher) -> dict[str, str]:
+    """Make a further credential of *organisation*; only its hash is kept, so this is the only look at the secret."""
+    secret = secrets.token_urlsafe(32)
+    credential = {
+        "_id": str(uuid4()),
+        "organisation": organisation,
+        "kind": kind.value,
+        "sha256": _digest(secret),
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    await db[CREDENTIALS].create_index("organisation")
+    await db[CREDENTIALS].insert_one(credential)
+    return {"credential": credential["_id"], "client_id": organisation, "client_secret": secret}
+
+
+def _digest(secret: str) -> str:
+    # One SHA-256 is enough: slow hashes protect guessable passwords, and these are 32 random bytes.
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class Refused(Exception):
+    """No token, for a reason by RFC 6749, section 5.2."""
+
+    def __init__(self, error: str, description: str) -> None:
+        self.error, self.description = error, description
+        super().__init__(description)
+
+    def response(self) -> JSONResponse:
+        headers = {"Cache-Control": "no-store"}
+        if self.error == "invalid_client":
+            headers["WWW-Authenticate"] = 'Basic realm="praktika"'
+        status = 401 if self.error == "invalid_client" else 400
+        return JSONResponse({"error": self.error, "error_description": self.description}, status, headers)
+
+
+async def authenticate(db: mongo.Database, organisation: str, secret: str) -> Caller:
+    """Who proves to be *organisation*; its kind is what the registry says now.
+
+    Raises:
+        Refused: unknown or wrong (which of the two is not said), or suspended.
+    """
+    digest, credential = _digest(secret), None
+    async for candidate in db[CREDENTIALS].find({"organisation": organisation}):
+        if hmac.compare_digest(candidate["sha256"], digest):
+            credential = candidate
+    if credential is None:
+        raise Refused("invalid_client", "client_id or client_secret is wrong")
+    if organisation == OPERATOR:
+        return Caller(OPERATOR, Publisher.operator)
+    entry = await db["organisations"].find_one({"_id": organisation}) or {}
+    if entry.get("status") == "suspended":
+        raise Refused("unauthorized_client", f"{organisation} is suspended: {entry['reason']}")
+    return Caller(organisation, Publisher(entry.get("kind", credential["kind"])))
+
+
+async def refuse_suspended(service: Running, caller: Authenticated) -> Caller:
+    """The caller, unless the registry says that it is suspended (its token may be older than that)."""
+    query = {"_id": caller.organisation, "status": "suspended"}
+    entry = await service.db["organisations"].find_one(query, {"reason": 1})
+    if entry is not None:
+        detail = f"{caller.organisation} is suspended: {entry['reason']}"
+        raise Problem(403, detail, [("source", detail)])
+    return caller
+
+
+Active = Annotated[Caller, Depends(refuse_suspended)]
+
+FORM = {
+    "type": "object",
+    "required": ["grant_type"],
+    "properties": {
+        "grant_type": {"type": "string", "const": "client_credentials"},
+        "client_id": {"type": "string"},
+        "client_secret": {"type": "string"},
+    },
+}
+
+
+@router.post(
+    "/token",
+    tags=["credentials"],
+    openapi_extra={"requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": FORM}}}},
+)
+async def token(
+    request: Request, service: Running, authorization: Annotated[str | None, Header()] = None
+) -> JSONResponse:
+    """Exchange a credential for a token (OAuth 2.0 client credentials, RFC 6749, section 4.4)."""
+    try:
+        organisation, secret = _client(request.headers.get("content-type", ""), await request.body(), authorization)
+        caller = await authenticate(service.db, organisation, secret)
+    except Refused as refused:
+        return refused.response()
+    signer = Signer(service.settings)
+    answer = {"access_token": signer.token(caller), "token_type": "Bearer", "expires_in": signer.lifetime_s}
+    return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+
+def _client(content_type: str, body: bytes, authorization: str | None) -> tuple[str, str]:
+    """The id and secret in a token request (RFC 6749, section 2.3.1).
+
+    Raises:
+        Refused: the request has no such form.
+    """
+    form = "send grant_type=client_credentials as application/x-www-form-urlencoded"
+    if content_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded" or len(body) > 16_384:
+        raise Refused("invalid_request", form)
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20)
+    except ValueError:
+        raise Refused("invalid_request", form) from None
+    fields = dict(pairs)
+    if len(fields) < len(pairs) or "grant_type" not in fields:
+        raise Refused("invalid_request", f"{form}, each parameter once")
+    if fields["grant_type"] != "client_credentials":
+        raise Refused("unsupported_grant_type", "only client_credentials")
+    if authorization is None:
+        if not (fields.get("client_id") and fields.get("client_secret")):
+            raise Refused("invalid_client", "give client_id and client_secret, in HTTP Basic or in the body")
+        return fields["client_id"], fields["client_secret"]
+    if "client_secret" in fields:
+        raise Refused("invalid_request", "give the credential once: in HTTP Basic or in the body")
+    return _basic(authorization)
+
+
+def _basic(authorization: str) -> tuple[str, str]:
+    scheme, _, encoded = authorization.partition(" ")
+    try:
+        decoded = base64.b64decode(encoded, validate=True).decode() if scheme.lower() == "basic" else ""
+    except (binascii.Error, UnicodeDecodeError):
+        decoded = ""
+    organisation, colon, secret = decoded.partition(":")
+    if not colon:
+        raise Refused("invalid_client", "the Authorization header is not HTTP Basic")
+    return unquote_plus(organisation), unquote_plus(secret)
+
+
+@router.post("/organisations/{id}/credentials", tags=["credentials"], status_code=201)
+async def make_credential(service: Running, caller: Authenticated, id: EntityId) -> JSONResponse:
+    """Give a registered organisation a further credential. The secret is shown this once."""
+    require(caller, Publisher.operator)
+    entry = await found(service.db, "organisations", id)
+    if "kind" not in entry:
+        raise Problem(404, f"{id} is not registered (yet)")
+    made = await issue(service.db, id, Publisher(entry["kind"]))
+    location = f"/organisations/{id}/credentials/{made['credential']}"
+    return JSONResponse(made, 201, {"Location": location, "Cache-Control": "no-store"})
+
+
+@router.get("/organisations/{id}/credentials", tags=["credentials"])
+async def list_credentials(service: Running, caller: Authenticated, id: EntityId) -> dict[str, Any]:
+    """The credentials of an organisation, oldest first, without their secrets."""
+    require(caller, Publisher.operator)
+    cursor = service.db[CREDENTIALS].find({"organisation": id}).sort("created_at")
+    return {"items": [{"credential": doc["_id"], "created_at": doc["created_at"]} async for doc in cursor]}
+
+
+@router.delete("/organisations/{id}/credentials/{credential}", tags=["credentials"], status_code=204)
+async def withdraw_credential(service: Running, caller: Authenticated, id: EntityId, credential: EntityId) -> Response:
+    """Withdraw a credential: no further tokens for it; those given end within their lifetime."""
+    require(caller, Publisher.operator)
+    result = await service.db[CREDENTIALS].delete_one({"_id": credential, "organisation": id})
+    if not result.deleted_count:
+        raise Problem(404, f"{id} has no credential {credential}")
+    return Response(status_code=204)
+
+
+async def _issue_to_operator(settings: Settings) -> None:
+    client = mongo.connect(settings)
+    try:
+        made = await issue(mongo.database(client, settings, "partners"), OPERATOR, Publisher.operator)
+    finally:
+        client.close()
+    print(json.dumps(made))  # noqa: T201
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Make a credential and print it, once, as a line of JSON.")
+    parser.add_argument("organisation", choices=[OPERATOR])
+    parser.parse_args()
+    logs.configure("partners", settings().log_level)
+    try:
+        asyncio.run(_issue_to_operator(settings()))
+    except mongo.DatabaseError as error:
+        sys.exit(f"MongoDB did not take the credential: {error!r}"[:500])

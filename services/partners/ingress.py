@@ -1,0 +1,254 @@
+"""The ingress: CloudEvents from organisations' systems, each accepted onto its topic or refused with the reason.
+
+Nothing is answered before Kafka has acknowledged it. What a known sender is refused goes to the topic `rejected`.
+"""
+
+import base64
+import difflib
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic_core import from_json, to_json
+from starlette.requests import ClientDisconnect
+
+from shared import events
+from shared.auth import Caller
+from shared.events import DATA, ContractError, Data, Event
+from shared.kafka import Record, record_of
+from shared.settings import Settings
+from shared.web import Authenticated, Problem, Running
+
+from .credentials import refuse_suspended
+from .registry import misfits
+
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+BINARY = "application/json"
+ORIGINAL_BYTES = 64 * 1024
+ERRORS_SHOWN = 10
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+
+router = APIRouter()
+
+_EVENT = {"type": "object", "description": "A CloudEvent 1.0 of a type in the contract."}
+_DATA = {"type": "object", "description": "The event's data; its attributes are `ce-` headers."}
+
+
+@router.post(
+    "/events",
+    tags=["events"],
+    status_code=202,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                STRUCTURED: {"schema": _EVENT},
+                BATCH: {"schema": {"type": "array", "items": _EVENT}},
+                BINARY: {"schema": _DATA},
+            },
+        }
+    },
+)
+async def publish_events(request: Request, service: Running, caller: Authenticated) -> JSONResponse:
+    """Publish one event (structured or binary mode; 202 with its address) or a batch.
+
+    A batch is answered item by item: 202 if all were accepted, 207 if some, 422 if none. After a 503 send the same
+    again: repetition changes nothing.
+    """
+    body = None
+    try:
+        body = await _body(request)
+        await refuse_suspended(service, caller)
+        items = _read(request, body, service.settings)
+    except Problem as problem:
+        await service.publish_records([_rejection(caller, request, body, problem)])
+        raise
+    if isinstance(items, list):
+        return await _publish_batch(items, request, service, caller)
+    try:
+        event = check(items, caller, service.settings)
+    except Problem as problem:
+        await service.publish_records([_rejection(caller, request, body, problem)])
+        raise
+    (address,) = await service.publish(event)
+    answer = {"id": event.id, "type": event.type, "event": str(address)}
+    return JSONResponse(answer, 202, {"Location": str(address)})
+
+
+async def _publish_batch(items: list[Any], request: Request, service: Running, caller: Caller) -> JSONResponse:
+    answers: list[dict[str, Any]] = []
+    records: list[Record] = []
+    for item in items:
+        try:
+            event = check(item, caller, service.settings)
+        except Problem as problem:
+            answers.append({"id": _id(item), "status": problem.status, "problem": problem.body()})
+            records.append(_rejection(caller, request, to_json(item), problem))
+        else:
+            answers.append({"id": event.id, "status": 202})
+            records.append(record_of(event))
+    for answer, address in zip(answers, await service.publish_records(records), strict=True):
+        if answer["status"] == 202:
+            answer["event"] = str(address)
+    accepted = sum(answer["status"] == 202 for answer in answers)
+    status = 202 if accepted == len(answers) else 207 if accepted else 422
+    return JSONResponse({"accepted": accepted, "refused": len(answers) - accepted, "items": answers}, status)
+
+
+def check(item: Any, caller: Caller, settings: Settings) -> Event[Data]:
+    """The event that *item* (parsed JSON) is, if *caller* may publish it now.
+
+    Raises:
+        Problem: what is wrong, by field.
+    """
+    if not isinstance(item, dict) or "specversion" not in item:
+        raise _problem(400, "this is no CloudEvent", "specversion", "a CloudEvent is an object with specversion 1.0")
+    if not isinstance(item.get("type"), str) or item["type"] not in DATA:
+        raise _problem(422, "the type is not in the contract", "type", _unknown_type(item.get("type")))
+    raw = to_json(_completed(item, caller))
+    if len(raw) > settings.event_max_bytes:
+        detail = f"the event has {len(raw)} bytes; at most {settings.event_max_bytes} are accepted"
+        raise _problem(413, detail, "data", detail)
+    try:
+        event = events.parse(raw)
+    except ContractError as error:
+        errors = [(name or "event", detail) for name, detail in error.errors[:ERRORS_SHOWN]]
+        raise Problem(422, "the event does not fit the contract", errors) from None
+    _check_sender(event, caller)
+    if not RFC3339.fullmatch(item["time"]):
+        raise _problem(
+            422, "the event does not fit the contract", "time", "must be RFC 3339: 2026-03-02T12:00:00+07:00"
+        )
+    if event.time > datetime.now(UTC) + timedelta(seconds=settings.clock_skew_s):
+        detail = f"lies more than {settings.clock_skew_s} s in the future"
+        raise _problem(422, "the event has not happened yet", "time", detail)
+    if wrong := misfits(event):
+        raise Problem(422, "the event does not fit the registry", wrong)
+    return event
+
+
+def _problem(status: int, detail: str, field: str, wrong: str) -> Problem:
+    return Problem(status, detail, [(field, wrong)])
+
+
+def _unknown_type(given: Any) -> str:
+    similar = difflib.get_close_matches(str(given)[:200], DATA, n=1)
+    return f"there is no such type{f'; is it {similar[0]}?' if similar else ''}"
+
+
+def _completed(item: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    """*item* with its sender's kind, and with the key where the contract says what it is."""
+    if item.get("sourcekind", caller.kind.value) != caller.kind.value:
+        raise _problem(403, "the sender is another", "sourcekind", f"you are {caller.kind}; leave it out")
+    completed = {**item, "sourcekind": caller.kind.value}
+    if "partitionkey" in item:
+        return completed
+    rule, data = DATA[item["type"]].key, item.get("data")
+    if rule == "learner":
+        raise _problem(
+            422, "the event does not fit the contract", "partitionkey", "must name the learner, by pseudonym"
+        )
+    named = data.get(rule) if isinstance(data, dict) else None
+    # Without a subject the event is refused, but for the subject and not for the key.
+    return completed | {"partitionkey": named or item.get("subject") or "unknown"}
+
+
+def _check_sender(event: Event[Data], caller: Caller) -> None:
+    if event.source != caller.source:
+        raise _problem(403, "the sender is another", "source", f"must be {caller.source}")
+    if caller.kind not in event.data.by:
+        by = " or ".join(event.data.by)
+        raise _problem(403, f"{event.type} is not yours to publish", "type", f"comes from {by}; you are {caller.kind}")
+
+
+# the HTTP binding of CloudEvents 1.0
+
+
+async def _body(request: Request) -> bytes:
+    try:
+        return await request.body()
+    except Problem as problem:
+        raise _problem(problem.status, problem.detail, "body", problem.detail) from None
+    except ClientDisconnect:
+        raise _problem(400, "the body ended early", "body", "ended early") from None
+
+
+def _read(request: Request, body: bytes, settings: Settings) -> Any:
+    """The parsed JSON of an event, or of the list of a batch."""
+    media, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    media, charset = media.strip(), re.search(r"""charset\s*=\s*["']?([^\s;"']+)""", parameters)
+    binary = media == BINARY and "ce-specversion" in request.headers
+    if (media not in (BATCH, STRUCTURED) and not binary) or (
+        charset and charset[1] not in ("utf-8", "utf8", "us-ascii")
+    ):
+        expected = f"must be {STRUCTURED}, {BATCH}, or {BINARY} with ce-specversion and the other ce- headers; in UTF-8"
+        raise _problem(415, "this content type is not understood", "content-type", expected)
+    if media != BATCH and len(body) > settings.event_max_bytes:
+        detail = f"the body has {len(body)} bytes; at most {settings.event_max_bytes} are accepted"
+        raise _problem(413, detail, "body", detail)
+    content = _json(body)
+    if binary:
+        return {**_attributes(request), "data": content}
+    if media == STRUCTURED:
+        # A list is what a batch is, so here it is as little an event as any other JSON.
+        return content if isinstance(content, dict) else None
+    if not isinstance(content, list):
+        raise _problem(400, "this is no batch", "body", "must be a JSON array of CloudEvents")
+    if len(content) > settings.batch_max_events:
+        detail = f"the batch has {len(content)} events; at most {settings.batch_max_events} are accepted"
+        raise _problem(413, detail, "body", detail)
+    return content
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise _problem(400, "this is not JSON", "body", str(error)[:200]) from None
+
+
+def _attributes(request: Request) -> dict[str, str]:
+    """The attributes in `ce-` headers: unquoted, percent-decoded once, strict UTF-8 (binding, section 3.1.3.2)."""
+    attributes: dict[str, str] = {}
+    for name, value in request.headers.raw:
+        attribute = name.decode("latin-1").lower().removeprefix("ce-")
+        if len(attribute) == len(name):
+            continue
+        if attribute in attributes:
+            raise _problem(400, "this is no CloudEvent", attribute, "is given twice")
+        quoted = QUOTED.fullmatch(value)
+        encoded = re.sub(rb"\\(.)", rb"\1", quoted[1]) if quoted else value
+        try:
+            attributes[attribute] = unquote_to_bytes(encoded).decode()
+        except UnicodeDecodeError:
+            raise _problem(400, "this is no CloudEvent", attribute, "is not percent-encoded UTF-8") from None
+    return attributes
+
+
+# what was refused
+
+
+def _id(item: Any) -> str | None:
+    """The id that the sender gave, to be repeated in an answer."""
+    id = item.get("id") if isinstance(item, dict) else None
+    return id[:200] if isinstance(id, str) else None
+
+
+def _rejection(caller: Caller, request: Request, original: bytes | None, problem: Problem) -> Record:
+    """What goes to the topic `rejected`: the reason, and at most 64 KiB of what was sent (null: it was not read)."""
+    attributes = [(name, value) for name, value in request.headers.items() if name.startswith("ce-")]
+    rejected = {
+        "organisation": caller.organisation,
+        "received_at": datetime.now(UTC).isoformat(),
+        "problem": problem.body(),
+        "content_type": request.headers.get("content-type", "")[:200],
+        "attributes": {name[:100]: value[:500] for name, value in attributes[:50]},
+        "size": None if original is None else len(original),
+        "original": None if original is None else base64.b64encode(original[:ORIGINAL_BYTES]).decode(),
+    }
+    return Record("rejected", caller.organisation, to_json(rejected))

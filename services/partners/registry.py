@@ -1,0 +1,243 @@
+"""The registry's rules: which entity an event belongs to, and what is shown of it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from shared import events, facts
+from shared.events import Data, Event
+from shared.facts import Fact, State, age, newest
+from shared.mongo import Key
+
+OPERATOR = "operator"  # an identity without an entry in the registry: no event is about it
+COLLECTIONS = {
+    "organisation": "organisations",
+    "agreement": "agreements",
+    "programme": "programmes",
+    "activity": "activities",
+    "learner": "learners",
+    "opportunity": "opportunities",
+}
+ELSEWHERE = (events.AssessmentRecorded, events.CompetencyCertified, events.CompetencyRevoked)
+
+View = dict[str, Any]
+
+
+def route(event: Event[Data]) -> Key | None:
+    """The entity that an event is about; assessments and certificates are the certification service's."""
+    collection = COLLECTIONS.get(event.data.topic)
+    if collection is None or isinstance(event.data, ELSEWHERE):
+        return None
+    if collection == "organisations" and event.partitionkey == OPERATOR:
+        return None
+    return Key(collection, event.partitionkey)
+
+
+def view(key: Key, state: State) -> View:
+    """What is shown of an entity and searched by; nothing of its own data before the event that introduces it."""
+    return _VIEWS[key.collection](state)
+
+
+def is_said(shown: View, data: Data) -> bool:
+    """Is *data* what an entity already shows?"""
+    return all(shown.get(field) == value for field, value in data.model_dump(mode="json").items())
+
+
+def misfits(event: Event[Data]) -> list[tuple[str, str]]:
+    """What is wrong with an event that its schema cannot say: (field, what)."""
+    data, caller = event.data, event.source.rpartition("/")[2]
+    if event.data.topic == "organisation" and event.subject == OPERATOR:
+        return [("subject", f"{OPERATOR} is no organisation of the registry")]
+    if isinstance(data, events.AgreementProposed):
+        if caller not in data.parties:
+            return [("data.parties", f"must name you ({caller}): only a party proposes")]
+        if len(set(data.parties)) < len(data.parties):
+            return [("data.parties", "names an organisation twice")]
+    return []
+
+
+def organisation_of(fact: Fact) -> str:
+    return fact["source"].rpartition("/")[2]
+
+
+def _fields(model: type[Data], fact: Fact) -> View:
+    """The data of a fact with every field of its model: what is absent is null."""
+    return {field: fact["data"].get(field) for field in model.model_fields}
+
+
+def _is_of(fact: Fact | None, short_type: str, state: State) -> bool:
+    return fact is not None and fact in facts.facts(state, short_type).values()
+
+
+def _organisation(state: State) -> View:
+    registered = facts.last(state, "organisation.registered")
+    change = facts.last(state, "organisation.suspended", "organisation.reinstated")
+    shown = _fields(events.OrganisationRegistered, registered) if registered else {}
+    if change is not None and _is_of(change, "organisation.suspended", state):
+        return {**shown, "status": "suspended", "since": change["time"], "reason": change["data"]["reason"]}
+    first = min((fact["time"] for fact in facts.facts(state, "organisation.registered").values()), default=None)
+    return {**shown, "status": "registered", "since": change["time"] if change else first}
+
+
+def _agreement(state: State) -> View:
+    """Only parties' words count, and only those not older than the newest proposal: they are about its content."""
+    proposed = facts.last(state, "agreement.proposed")
+    if proposed is None or organisation_of(proposed) not in proposed["data"]["parties"]:
+        return {}
+    parties, proposer = proposed["data"]["parties"], organisation_of(proposed)
+    answers: dict[str, View] = {}
+    for party in parties:
+        given = [facts.facts(state, f"agreement.{verb}").get(party) for verb in ("signed", "refused")]
+        counting = newest(
+            proposed if party == proposer else None,
+            *(fact for fact in given if fact and fact["time"] >= proposed["time"]),
+        )
+        if counting is not None:
+            refused = _is_of(counting, "agreement.refused", state)
+            reason = {"reason": counting["data"]["reason"]} if refused else {}
+            answers[party] = {"answer": "refused" if refused else "signed", "at": counting["time"], **reason}
+    shown = {**_fields(events.AgreementProposed, proposed), "proposer": proposer, "proposed_at": proposed["time"]}
+    shown["answers"] = [{"party": party, **answer} for party, answer in sorted(answers.items())]
+    ends = facts.facts(state, "agreement.ended")
+    ended = newest(*(ends[party] for party in parties if party in ends and ends[party]["time"] >= proposed["time"]))
+    if ended is not None:
+        shown["ended"] = {"by": organisation_of(ended), "at": ended["time"], "reason": ended["data"]["reason"]}
+    return {**shown, "status": _agreement_status(set(parties), answers, ended)}
+
+
+def _agreement_status(parties: set[str], answers: dict[str, View], ended: Fact | None) -> str:
+    if ended is not None:
+        return "ended"
+    if any(answer["answer"] == "refused" for answer in answers.values()):
+        return "refused"
+    return "signed" if parties == answers.keys() else "proposed"
+
+
+def _programme(state: State) -> View:
+    """The newest version; an answer to a recommendation counts if it is the institution's."""
+    published = facts.last(state, "programme.published")
+    if published is None:
+        return {}
+    recommended = facts.facts(state, "programme.revision_recommended").values()
+    return {
+        **_fields(events.ProgrammePublished, published),
+        "institution": organisation_of(published),
+        "published_at": published["time"],
+        "recommendations": [_recommendation(fact, published, state) for fact in sorted(recommended, key=age)],
+    }
+
+
+def _recommendation(recommended: Fact, published: Fact, state: State) -> View:
+    id = recommended["data"]["recommendation"]
+    given = [facts.facts(state, f"programme.{verb}").get(id) for verb in ("revised", "revision_declined")]
+    answer = newest(*(fact for fact in given if fact and fact["source"] == published["source"]))
+    shown = _fields(events.ProgrammeRevisionRecommended, recommended)
+    shown |= {"recommended_at": recommended["time"], "status": "open"}
+    if answer is not None:
+        status = "revised" if _is_of(answer, "programme.revised", state) else "declined"
+        said = {field: value for field, value in answer["data"].items() if field != "recommendation"}
+        shown |= {"status": status, "answered_at": answer["time"], **said}
+    return shown
+
+
+def _activity(state: State) -> View:
+    held = facts.last(state, "activity.held")
+    if held is None:
+        return {}
+    organiser = organisation_of(held)
+    organisations = sorted({organiser, *held["data"]["organisations"]})
+    own = {"organiser": organiser, "organisations": organisations, "held_at": held["time"]}
+    return _fields(events.ActivityHeld, held) | own
+
+
+def _opportunity(state: State) -> View:
+    """Open until the enterprise that posted it closes it."""
+    posted = facts.last(state, "opportunity.posted")
+    if posted is None:
+        return {}
+    shown = _fields(events.OpportunityPosted, posted)
+    shown |= {"enterprise": organisation_of(posted), "posted_at": posted["time"], "status": "open"}
+    closed = facts.last(state, "opportunity.closed")
+    if closed and closed["source"] == posted["source"] and newest(posted, closed) is closed:
+        shown |= {"status": "closed", "closed_at": closed["time"], "filled": closed["data"]["filled"]}
+    return shown
+
+
+def _learner(state: State) -> View:
+    """`organisations`: those that spoke of the learner and the enterprises named; they may read the entry."""
+    if "erased" in state:
+        return {}
+    every = [fact for slots in state["facts"].values() for fact in slots.values()]
+    named = (fact["data"].get("enterprise") for fact in every)
+    employment = sorted(facts.facts(state, "employment.recorded").items(), key=lambda item: age(item[1]), reverse=True)
+    return {
+        "programmes": [_studies(id, state) for id in _ids(state, "learner.enrolled", "learner.graduated")],
+        "internships": [_internship(id, state) for id in _ids(state, *_INTERNSHIP)],
+        "employment": [
+            {"id": id, **_fields(events.EmploymentRecorded, fact), "at": fact["time"]} for id, fact in employment
+        ],
+        "support": [_support(id, state) for id in _ids(state, "support.requested", "support.closed")],
+        "organisations": sorted({*map(organisation_of, every), *(id for id in named if id)}),
+    }
+
+
+_INTERNSHIP = ("internship.started", "internship.completed", "internship.cancelled")
+
+
+def _ids(state: State, *short_types: str) -> Iterable[str]:
+    return sorted({slot for short_type in short_types for slot in facts.facts(state, short_type)})
+
+
+def _of(state: State, slot: str, *short_types: str) -> tuple[Fact | None, ...]:
+    return tuple(facts.facts(state, short_type).get(slot) for short_type in short_types)
+
+
+def _studies(programme: str, state: State) -> View:
+    enrolled, graduated = _of(state, programme, "learner.enrolled", "learner.graduated")
+    return {
+        "id": programme,
+        "status": "graduated" if graduated else "enrolled",
+        "enrolled_at": enrolled["time"] if enrolled else None,
+        "cohort": enrolled["data"].get("cohort") if enrolled else None,
+        "graduated_on": graduated["data"]["graduated_on"] if graduated else None,
+    }
+
+
+def _internship(id: str, state: State) -> View:
+    """An internship that was completed or cancelled does not start again; of the two the newer counts."""
+    started, completed, cancelled = _of(state, id, *_INTERNSHIP)
+    ended = newest(completed, cancelled)
+    # One of the three there is, or the internship would not be known.
+    counting: Any = ended or started
+    shown = {
+        "id": id,
+        "status": "started" if ended is None else "completed" if ended is completed else "cancelled",
+        "enterprise": counting["data"]["enterprise"],
+        "programme": counting["data"]["programme"],
+        "agreement": started["data"].get("agreement") if started else None,
+        "started_at": started["time"] if started else None,
+        "ended_at": ended["time"] if ended else None,
+    }
+    own = {field: value for field, value in counting["data"].items() if ended and field not in shown}
+    return {**shown, **own}
+
+
+def _support(id: str, state: State) -> View:
+    requested, closed = _of(state, id, "support.requested", "support.closed")
+    return {
+        "id": id,
+        "status": "closed" if closed else "open",
+        "need": requested["data"]["need"] if requested else None,
+        "requested_at": requested["time"] if requested else None,
+        "outcome": closed["data"]["outcome"] if closed else None,
+        "closed_at": closed["time"] if closed else None,
+    }
+
+
+_VIEWS = {
+    "organisations": _organisation,
+    "agreements": _agreement,
+    "programmes": _programme,
+    "activities": _activity,
+    "learners": _learner,
+    "opportunities": _opportunity,
+}

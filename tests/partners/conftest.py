@@ -1,0 +1,52 @@
+"""The partners service, with an institution, an enterprise and what they send."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from services.partners.app import core, router
+from tests.stack import Running, running
+
+
+@pytest_asyncio.fixture(scope="module")
+async def partners(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """The service with the registered organisations uni, college (institutions), plant and works (enterprises)."""
+    keys = tmp_path_factory.mktemp("keys")
+    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=keys) as stack:
+        for id, kind in ORGANISATIONS.items():
+            await register(stack, id, kind)
+        yield stack
+
+
+ORGANISATIONS = {"uni": "institution", "college": "institution", "plant": "enterprise", "works": "enterprise"}
+
+
+async def register(stack: Running, id: str, kind: str) -> None:
+    entry = {"kind": kind, "name": id.title(), "region": "RU-KEM"}
+    response = await stack.client.put(f"/organisations/{id}", json=entry, headers=as_("operator", stack))
+    assert response.status_code == 200, response.text
+
+
+def as_(organisation: str, stack: Running, wait_s: int = 20) -> dict[str, str]:
+    """Headers of an organisation that waits for what it commands."""
+    kind = "operator" if organisation == "operator" else ORGANISATIONS[organisation]
+    return {**stack.token(organisation, kind), "Prefer": f"wait={wait_s}"}
+
+
+def enrolled(**changes: Any) -> dict[str, Any]:
+    """A CloudEvent by which uni enrols a learner; a change to None leaves the attribute out."""
+    learner = f"learner-{uuid4().hex[:8]}"
+    event = {
+        "specversion": "1.0",
+        "id": str(uuid4()),
+        "source": "/organisations/uni",
+        "type": "praktika.learner.enrolled.v1",
+        "subject": learner,
+        "time": datetime.now(UTC).isoformat(),
+        "data": {"programme": "mechanics", "cohort": "2026-06"},
+    }
+    return {name: value for name, value in (event | changes).items() if value is not None}
