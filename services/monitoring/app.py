@@ -1,0 +1,19 @@
+"""Monitoring: turns all events into indicators that can be explained and proved."""
+
+from shared.runner import Core
+from shared.web import serve
+
+from .api import router
+from .states import COLLECTIONS, INDEXES, contributions, route, view
+
+core = Core(
+    name="monitoring",
+    topics=tuple(COLLECTIONS),
+    indexes=INDEXES,
+    route=route,
+    view=view,
+    contributions=contributions,
+)
+
+if __name__ == "__main__":
+    serve(core, router)

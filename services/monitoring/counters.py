@@ -1,0 +1,121 @@
+"""Reading counters and the registry from MongoDB, as indicators.py needs them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from shared import mongo
+from shared.mongo import COUNTERS, Database
+
+from .indicators import Indicator, Scope, add
+from .states import UNKNOWN
+
+RECOGNISED = "certificates_recognised"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The organisations and programmes as they are registered now."""
+
+    organisations: dict[str, dict[str, Any]]
+    programmes: dict[str, dict[str, Any]]
+
+    def scope_of(self, id: str, kind: str, scope: Scope) -> str | None:
+        """The *scope* that a counter of this kind and id is part of; None: none, or it is not registered (yet)."""
+        if id == UNKNOWN or scope == kind:
+            return None if id == UNKNOWN else id
+        organisation = self.programmes.get(id, {}).get("institution", UNKNOWN) if kind == "programme" else id
+        entry = self.organisations.get(organisation)
+        if entry is None:
+            return None
+        if scope in ("region", "sector"):
+            return entry.get(scope)
+        return organisation if entry["kind"] == scope else None
+
+    def members(self, kind: str, scope: Scope, scope_id: str) -> list[str]:
+        """The ids of this kind that the scope is the sum of."""
+        entries = self.programmes if kind == "programme" else self.organisations
+        registered = [id for id in entries if self.scope_of(id, kind, scope) == scope_id]
+        return registered if scope in ("region", "sector") or kind == "programme" != scope else [scope_id]
+
+    def name(self, scope: Scope, id: str | None) -> str | None:
+        """How the scope is called; its id if it has no name."""
+        if id is None:
+            return None
+        if scope == "programme":
+            return str(self.programmes.get(id, {}).get("title", id))
+        return str(self.organisations.get(id, {}).get("name", id))
+
+    def ids(self, scope: Scope) -> list[str]:
+        """What is registered of a scope."""
+        if scope == "programme":
+            return sorted(self.programmes)
+        if scope in ("region", "sector"):
+            return sorted({entry[scope] for entry in self.organisations.values() if entry.get(scope)})
+        return sorted(id for id, entry in self.organisations.items() if entry["kind"] == scope)
+
+
+async def registry(db: Database) -> Registry:
+    organisations = db["organisations"].find({"name": {"$exists": True}}, {"state": 0})
+    programmes = db["programmes"].find({"title": {"$exists": True}}, {"state": 0})
+    return Registry({doc["_id"]: doc async for doc in organisations}, {doc["_id"]: doc async for doc in programmes})
+
+
+async def counted_ids(db: Database, kind: str) -> list[str]:
+    """The ids that have counters of this kind, registered or not."""
+    return sorted(set(await db[COUNTERS].distinct("id", {"kind": kind})) - {UNKNOWN})
+
+
+async def read(  # noqa: PLR0913
+    db: Database,
+    indicators: Iterable[Indicator],
+    kind: str,
+    ids: Sequence[str] | None,
+    *,
+    by: str,
+    months: tuple[str | None, str],
+) -> dict[str, dict[str, int]]:
+    """What *indicators* need of the counters of one kind, summed by id or period: {id or period: {measure: count}}.
+
+    Args:
+        ids: None: all of them.
+        months: the first (None: from the beginning) and the last to read.
+    """
+    indicators = list(indicators)
+    match: dict[str, Any] = {"kind": kind, "period": {"$gte": months[0] or "", "$lte": months[1]}}
+    if ids is not None:
+        match["id"] = {"$in": list(ids)}
+    found: dict[str, dict[str, int]] = {}
+    measures = {measure for indicator in indicators for measure in indicator.measures}
+    if measures:
+        _enter(found, await mongo.sums(db, match, [by], measures - {RECOGNISED}))
+    for histogram in sorted({i.histogram for i in indicators if i.histogram}):
+        weeks = await mongo.sums(db, {**match, "kind": f"{kind}/{histogram}"}, [by])
+        _enter(found, weeks, f"{histogram}/")
+    if RECOGNISED in measures:
+        wanted = [id for id in await _recognised(db) if ids is None or id in ids]
+        certificates = await mongo.sums(db, {**match, "id": {"$in": wanted}}, [by], ["certificates"])
+        _enter(found, {key: {RECOGNISED: counts["certificates"]} for key, counts in certificates.items()})
+    return found
+
+
+def _enter(found: dict[str, dict[str, int]], sums: dict[tuple[str, ...], dict[str, int]], prefix: str = "") -> None:
+    for (key,), counts in sums.items():
+        add(found.setdefault(key, {}), {f"{prefix}{measure}": count for measure, count in counts.items()})
+
+
+async def _recognised(db: Database) -> list[str]:
+    """The competencies that at least one enterprise recognises today."""
+    in_force = {"since": {"$lte": today().isoformat()}}
+    return sorted(await db["recognitions"].distinct("competency", in_force))
+
+
+async def applied_until(db: Database) -> str | None:
+    """The time until which everything published is applied; None before anything is."""
+    until_ms = min((position.until_ms for position in (await mongo.positions(db)).values()), default=0)
+    return datetime.fromtimestamp(until_ms / 1000, UTC).isoformat(timespec="milliseconds") if until_ms else None
+
+
+def today() -> date:
+    return datetime.now(UTC).date()

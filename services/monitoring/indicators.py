@@ -1,0 +1,628 @@
+"""The catalogue of indicators, and the arithmetic from counted measures to a value. Pure.
+
+Adding an indicator is adding one entry to `INDICATORS`; its measures are counted in states.py.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal, NamedTuple
+
+from .states import HORIZONS_MONTHS, IN_WORK, STATUSES, months_later
+
+Scope = Literal["network", "region", "institution", "programme", "sector", "enterprise", "competency"]
+Status = Literal["ok", "suppressed", "not_enough_data"]
+Measures = Mapping[str, int]
+
+
+class Text(NamedTuple):
+    en: str
+    ru: str
+
+
+# For each scope offered, the kind of counter that is summed: one kind only, so nothing is counted twice.
+GRADUATES: dict[Scope, str] = dict.fromkeys(("network", "region", "institution", "programme"), "programme")
+PRACTICE: dict[Scope, str] = {**GRADUATES, "enterprise": "enterprise", "sector": "enterprise"}
+PARTNERS: dict[Scope, str] = dict.fromkeys(("network", "region", "sector"), "organisation")
+ORGANISERS: dict[Scope, str] = {**PARTNERS, "institution": "organisation", "enterprise": "organisation"}
+AGREEMENTS: dict[Scope, str] = {"network": "agreement", "institution": "organisation", "enterprise": "organisation"}
+COMPETENCIES: dict[Scope, str] = {"network": "competency", "competency": "competency"}
+
+
+WORK = Text("Graduates at work", "Трудоустройство выпускников")
+JOBS = Text("Quality of jobs", "Качество рабочих мест")
+INTERNSHIPS = Text("Practice at the workplace", "Практика на предприятии")
+FEEDBACK = Text("Feedback and revision of programmes", "Отзывы и пересмотр программ")
+CERTIFICATES = Text("Competencies and certificates", "Компетенции и сертификаты")
+SUSTAINABILITY = Text("Sustainability", "Устойчивое развитие")
+COOPERATION = Text("Cooperation", "Сотрудничество")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Indicator:
+    """One entry of the catalogue.
+
+    Attributes:
+        kind: ratio and difference are of numerator and denominator; sum is the numerator; median is of *histogram*.
+        scopes: the scopes offered, each with the kind of counter that it is summed from.
+        by: what a month means: of graduation (cohort), of the event (period), or the end of it (stock).
+        passed_months: only months after which so many have passed entirely are read; None: up to now.
+        cases: what n counts; the denominator if left out.
+        evidence: what must not be zero, besides the denominator of a ratio, for there to be a value.
+        scale: the numerator's unit in units of its measure (hours are counted in quarters).
+        personal: about people, so that few of them are not shown.
+    """
+
+    id: str
+    group: Text
+    title: Text
+    formula: Text
+    unit: Literal["share", "days", "hours", "hours per learner", "places", "organisations", "agreements"]
+    kind: Literal["ratio", "difference", "sum", "median"] = "ratio"
+    numerator: tuple[str, ...] = ()
+    denominator: tuple[str, ...] = ()
+    histogram: str | None = None
+    scopes: Mapping[Scope, str]
+    by: Literal["cohort", "period", "stock"]
+    passed_months: int | None = None
+    cases: tuple[str, ...] | None = None
+    evidence: tuple[str, ...] | None = None
+    scale: float = 1
+    personal: bool = True
+    source: str = "Praktika"
+
+    @property
+    def measures(self) -> set[str]:
+        return {*self.numerator, *self.denominator, *(self.cases or ()), *(self.evidence or ())}
+
+    @property
+    def window(self) -> Text:
+        """Which months are read, in words."""
+        if self.by == "stock":
+            return Text("state at the end of the month", "состояние на конец месяца")
+        by = {
+            "cohort": Text("by month of graduation", "по месяцу выпуска"),
+            "period": Text("by month of the event", "по месяцу события"),
+        }[self.by]
+        if self.passed_months is None:
+            return by
+        if self.passed_months == 0:
+            return Text(f"{by.en}, months that have passed", f"{by.ru}, только прошедшие месяцы")
+        return Text(
+            f"{by.en}, cohorts whose {self.passed_months} months have passed",
+            f"{by.ru}, только когорты, у которых прошло {self.passed_months} мес.",
+        )
+
+    def months(self, begin: str | None, end: str | None, today: date) -> tuple[str | None, str]:
+        """The first and the last month to read when *begin* to *end* is asked for today."""
+        complete = 0 if self.passed_months is None else self.passed_months + 1
+        latest = months_later(today.replace(day=1), -complete).isoformat()[:7]
+        return (None if self.by == "stock" else begin), min(end or latest, latest)
+
+
+class Figures(NamedTuple):
+    """A value and what it was made of; None where there is nothing to show."""
+
+    value: float | None
+    numerator: float | None
+    denominator: float | None
+    n: int
+
+
+def figures(indicator: Indicator, counted: Measures) -> Figures:
+    """Work out *indicator* from its measures; a histogram's are named `<histogram>/w<week>`."""
+
+    def total(measures: Iterable[str]) -> int:
+        return sum(counted.get(measure, 0) for measure in measures)
+
+    if indicator.kind == "median":
+        prefix = f"{indicator.histogram}/w"
+        weeks = {int(m.removeprefix(prefix)): count for m, count in counted.items() if m.startswith(prefix)}
+        return Figures(median_days(weeks), None, None, sum(weeks.values()))
+    n = total(indicator.denominator if indicator.cases is None else indicator.cases)
+    numerator: float = total(indicator.numerator)
+    numerator = numerator if indicator.scale == 1 else numerator * indicator.scale
+    denominator = total(indicator.denominator) if indicator.denominator else None
+    value: float | None = numerator
+    if indicator.kind == "ratio":
+        value = numerator / denominator if denominator else None
+    elif indicator.kind == "difference":
+        value = numerator - (denominator or 0)
+    if indicator.evidence and not total(indicator.evidence):
+        value = None
+    return Figures(value, numerator, denominator, n)
+
+
+def median_days(weeks: Mapping[int, int]) -> float | None:
+    """The median of days counted by the week, taken as evenly spread within a week."""
+    half, before = sum(weeks.values()) / 2, 0
+    for week, count in sorted(weeks.items()):
+        if count and before + count >= half > 0:
+            return 7 * (week + (half - before) / count)
+        before += count
+    return None
+
+
+def shown(indicator: Indicator, counted: Measures, suppress_below: int) -> dict[str, Any]:
+    """What is said in public: value, status, numerator, denominator, n. Not enough data is never zero."""
+    found = figures(indicator, counted)
+    few = indicator.personal and 0 < found.n < suppress_below
+    status: Status = "not_enough_data" if found.value is None else "suppressed" if few else "ok"
+    return {
+        "value": None if few else found.value,
+        "status": status,
+        "numerator": None if few else found.numerator,
+        "denominator": None if few else found.denominator,
+        "n": f"<{suppress_below}" if few else found.n,
+    }
+
+
+def add(into: dict[str, int], counted: Measures) -> None:
+    for measure, count in counted.items():
+        into[measure] = into.get(measure, 0) + count
+
+
+def within(by_month: Mapping[str, Measures], begin: str | None, end: str) -> dict[str, int]:
+    """The measures of the months from *begin* to *end*."""
+    totals: dict[str, int] = {}
+    for month, counted in by_month.items():
+        if (begin or "") <= month <= end:
+            add(totals, counted)
+    return totals
+
+
+def series(
+    indicator: Indicator, by_month: Mapping[str, Measures], begin: str | None, end: str
+) -> list[tuple[str, dict[str, int]]]:
+    """The measures month by month: of a stock every month's changes so far, else only months that have any."""
+    months = sorted(month for month in by_month if month <= end)
+    if indicator.by != "stock":
+        return [(m, dict(by_month[m])) for m in months if m >= (begin or "") and any(by_month[m].values())]
+    points: list[tuple[str, dict[str, int]]] = []
+    stock: dict[str, int] = {}
+    month = months[0] if months else end
+    while months and month <= end:
+        add(stock, by_month.get(month, {}))
+        if month >= (begin or ""):
+            points.append((month, dict(stock)))
+        month = months_later(date.fromisoformat(f"{month}-01"), 1).isoformat()[:7]
+    return points
+
+
+def _each(prefix: str, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{prefix}{name}" for name in names)
+
+
+_EMPLOYED = _each("status_", IN_WORK)
+_KNOWN = _each("status_", STATUSES)
+
+
+def _employment_after(months: int) -> Indicator:
+    return Indicator(
+        id=f"employment_rate_{months}m",
+        group=WORK,
+        title=Text(f"Employment rate {months} months after graduation", f"Занятость через {months} мес. после выпуска"),
+        formula=Text(
+            f"graduates employed or self-employed {months} months after graduation / graduates whose status on that "
+            "day is known (a status holds from its first day until 6 months after it was observed, or until the next)",
+            f"выпускники, работающие (в том числе на себя) через {months} мес. после выпуска / выпускники с известным "
+            "статусом на этот день (статус действует со своего первого дня до 6 мес. после наблюдения или до "
+            "следующего)",
+        ),
+        unit="share",
+        numerator=_each(f"after_{months}m_", IN_WORK),
+        denominator=_each(f"after_{months}m_", STATUSES),
+        scopes=GRADUATES,
+        by="cohort",
+        passed_months=months,
+        source="EQAVET 5b",
+    )
+
+
+CATALOGUE: tuple[Indicator, ...] = (
+    Indicator(
+        id="employment_rate",
+        group=WORK,
+        title=Text("Employment rate", "Доля занятых"),
+        formula=Text(
+            "graduates employed or self-employed / graduates with a known status (the newest recorded)",
+            "выпускники, работающие по найму или на себя / выпускники с известным статусом (последним записанным)",
+        ),
+        unit="share",
+        numerator=_EMPLOYED,
+        denominator=_KNOWN,
+        scopes=GRADUATES,
+        by="cohort",
+        source="EQAVET 5",
+    ),
+    *map(_employment_after, HORIZONS_MONTHS),
+    Indicator(
+        id="unemployment_rate",
+        group=WORK,
+        title=Text("Unemployment rate", "Доля безработных"),
+        formula=Text(
+            "graduates seeking work / graduates seeking work, employed or self-employed",
+            "выпускники, ищущие работу / ищущие работу и работающие (в том числе на себя)",
+        ),
+        unit="share",
+        numerator=("status_seeking",),
+        denominator=("status_seeking", *_EMPLOYED),
+        scopes=GRADUATES,
+        by="cohort",
+        source="ACS; ILO",
+    ),
+    Indicator(
+        id="insertion_rate",
+        group=WORK,
+        title=Text("Insertion rate", "Доля вышедших на работу"),
+        formula=Text(
+            "graduates employed or self-employed / graduates employed, self-employed or seeking work",
+            "выпускники, работающие по найму или на себя / работающие и ищущие работу",
+        ),
+        unit="share",
+        numerator=_EMPLOYED,
+        denominator=(*_EMPLOYED, "status_seeking"),
+        scopes=GRADUATES,
+        by="cohort",
+        source="French ministry of higher education",
+    ),
+    Indicator(
+        id="placement_rate",
+        group=WORK,
+        title=Text("Placement rate", "Доля определившихся"),
+        formula=Text(
+            "graduates in work, study or another known destination (not seeking work) / all graduates",
+            "выпускники, которые работают, учатся или заняты иначе (не ищут работу) / все выпускники",
+        ),
+        unit="share",
+        numerator=tuple(measure for measure in _KNOWN if measure != "status_seeking"),
+        denominator=("graduates",),
+        scopes=GRADUATES,
+        by="cohort",
+        source="EQAVET 5a",
+    ),
+    Indicator(
+        id="relevant_occupation_rate",
+        group=JOBS,
+        title=Text("Working in the field of study", "Работают по специальности"),
+        formula=Text(
+            "graduates in work that matches the field of study / graduates in work of whom this is known",
+            "выпускники, чья работа соответствует специальности / работающие выпускники, о которых это известно",
+        ),
+        unit="share",
+        numerator=("work_related",),
+        denominator=("work_related", "work_unrelated"),
+        scopes=GRADUATES,
+        by="cohort",
+        source="EQAVET 6a",
+    ),
+    Indicator(
+        id="stable_job_rate",
+        group=JOBS,
+        title=Text("Stable job rate", "Доля стабильной занятости"),
+        formula=Text(
+            "graduates self-employed or with a permanent contract / self-employed, or employed with a known contract",
+            "выпускники, работающие на себя или по бессрочному договору / работающие на себя или с известным договором",
+        ),
+        unit="share",
+        numerator=("contract_stable",),
+        denominator=("contract_stable", "contract_other"),
+        scopes=GRADUATES,
+        by="cohort",
+        source="French ministry of higher education",
+    ),
+    Indicator(
+        id="full_time_rate",
+        group=JOBS,
+        title=Text("Full-time rate", "Доля полной занятости"),
+        formula=Text(
+            "graduates working full time / graduates in work whose working time is known",
+            "выпускники, занятые полный рабочий день / работающие выпускники, о которых это известно",
+        ),
+        unit="share",
+        numerator=("hours_full",),
+        denominator=("hours_full", "hours_part"),
+        scopes=GRADUATES,
+        by="cohort",
+        source="French ministry of higher education; ACS",
+    ),
+    Indicator(
+        id="median_days_to_employment",
+        group=WORK,
+        title=Text("Median days to first job", "Медиана дней до первой работы"),
+        formula=Text(
+            "median of days from graduation to the first work whose first day is known (earlier work: 0), by weeks, "
+            "at most 260",
+            "медиана дней от выпуска до первой работы с известным первым днём (начата раньше: 0), по неделям, "
+            "не более 260",
+        ),
+        unit="days",
+        kind="median",
+        histogram="employment_weeks",
+        scopes=GRADUATES,
+        by="cohort",
+    ),
+    Indicator(
+        id="internship_to_hire_rate",
+        group=INTERNSHIPS,
+        title=Text("Hired where they interned", "Наняты там, где проходили практику"),
+        formula=Text(
+            "graduates with a completed internship in the programme who work or worked at an enterprise where they "
+            "completed an internship / graduates with a completed internship in the programme",
+            "выпускники с завершённой практикой по программе, которые работают или работали на предприятии, где "
+            "завершили практику / выпускники с завершённой практикой по программе",
+        ),
+        unit="share",
+        numerator=("graduates_hired_where_interned",),
+        denominator=("graduates_interned",),
+        scopes=GRADUATES,
+        by="cohort",
+    ),
+    Indicator(
+        id="status_response_rate",
+        group=WORK,
+        title=Text("Graduates with a known status", "Выпускники с известным статусом"),
+        formula=Text(
+            "graduates with a known status / all graduates", "выпускники с известным статусом / все выпускники"
+        ),
+        unit="share",
+        numerator=_KNOWN,
+        denominator=("graduates",),
+        scopes=GRADUATES,
+        by="cohort",
+    ),
+    Indicator(
+        id="employer_satisfaction",
+        group=FEEDBACK,
+        title=Text("Employer satisfaction", "Удовлетворённость работодателей"),
+        formula=Text(
+            "enterprises' answers rating 4 or 5 of 5 overall / enterprises' answers (the newest per request)",
+            "ответы предприятий с общей оценкой 4 или 5 из 5 / ответы предприятий (последний на каждый запрос)",
+        ),
+        unit="share",
+        numerator=("employers_satisfied",),
+        denominator=("employers_satisfied", "employers_not_satisfied"),
+        scopes=PRACTICE,
+        by="period",
+        source="EQAVET 6b3",
+    ),
+    Indicator(
+        id="training_relevance",
+        group=FEEDBACK,
+        title=Text("Relevance of training", "Полезность обучения для работы"),
+        formula=Text(
+            "graduates' and learners' answers rating the relevance of training 4 or 5 of 5 / those that rate it",
+            "ответы выпускников и обучающихся, оценивших полезность обучения на 4 или 5 из 5 / все с такой оценкой",
+        ),
+        unit="share",
+        numerator=("training_relevant",),
+        denominator=("training_relevant", "training_not_relevant"),
+        scopes=PRACTICE,
+        by="period",
+        source="EQAVET 6b1",
+    ),
+    Indicator(
+        id="feedback_response_rate",
+        group=FEEDBACK,
+        title=Text("Feedback response rate", "Доля ответов на запросы отзывов"),
+        formula=Text(
+            "feedback requests answered / feedback requests due in the month",
+            "запросы отзыва с ответом / запросы отзыва со сроком в этом месяце",
+        ),
+        unit="share",
+        numerator=("requests_answered",),
+        denominator=("requests",),
+        scopes=PRACTICE,
+        by="period",
+        passed_months=0,
+    ),
+    Indicator(
+        id="certified_graduates_rate",
+        group=CERTIFICATES,
+        title=Text("Graduates with a certificate", "Выпускники с сертификатом"),
+        formula=Text(
+            "graduates with a valid certificate of a competency / all graduates",
+            "выпускники с действующим сертификатом компетенции / все выпускники",
+        ),
+        unit="share",
+        numerator=("graduates_certified",),
+        denominator=("graduates",),
+        scopes=GRADUATES,
+        by="cohort",
+    ),
+    Indicator(
+        id="sustainability_graduates_rate",
+        group=SUSTAINABILITY,
+        title=Text("Graduates certified in sustainability", "Выпускники с сертификатом по устойчивому развитию"),
+        formula=Text(
+            "graduates with a valid certificate of a sustainability competency / all graduates",
+            "выпускники с действующим сертификатом компетенции устойчивого развития / все выпускники",
+        ),
+        unit="share",
+        numerator=("graduates_certified_sustainability",),
+        denominator=("graduates",),
+        scopes=GRADUATES,
+        by="cohort",
+        source="STARS AC-2; SDG 4.7",
+    ),
+    Indicator(
+        id="recognised_certificates_rate",
+        group=CERTIFICATES,
+        title=Text("Certificates recognised by enterprises", "Сертификаты, признанные предприятиями"),
+        formula=Text(
+            "valid certificates of competencies that at least one enterprise recognises today / valid certificates",
+            "действующие сертификаты компетенций, которые сегодня признаёт хотя бы одно предприятие / "
+            "действующие сертификаты",
+        ),
+        unit="share",
+        numerator=("certificates_recognised",),
+        denominator=("certificates",),
+        scopes=COMPETENCIES,
+        by="stock",
+    ),
+    Indicator(
+        id="competency_gap",
+        group=CERTIFICATES,
+        title=Text("Competency gap", "Нехватка компетенций"),
+        formula=Text(
+            "places demanded by reports whose horizon has not passed − valid certificates; not enough data without a "
+            "report",
+            "потребность в местах по исследованиям с непрошедшим горизонтом − действующие сертификаты; без "
+            "исследований данных недостаточно",
+        ),
+        unit="places",
+        kind="difference",
+        numerator=("demand_places",),
+        denominator=("certificates",),
+        evidence=("demand_reports",),
+        scopes=COMPETENCIES,
+        by="stock",
+        source="EQAVET 9",
+    ),
+    Indicator(
+        id="internship_completion_rate",
+        group=INTERNSHIPS,
+        title=Text("Internships completed", "Завершённые практики"),
+        formula=Text(
+            "internships completed / internships completed or cancelled",
+            "завершённые практики / завершённые и прерванные практики",
+        ),
+        unit="share",
+        numerator=("internships_completed",),
+        denominator=("internships_completed", "internships_cancelled"),
+        scopes=PRACTICE,
+        by="period",
+        source="EQAVET 4",
+    ),
+    Indicator(
+        id="workplace_hours_per_learner",
+        group=INTERNSHIPS,
+        title=Text("Workplace hours per learner", "Часы практики на обучающегося"),
+        formula=Text(
+            "hours of completed internships / learners with a completed internship (once per programme or enterprise, "
+            "in the month of the first)",
+            "часы завершённых практик / обучающиеся с завершённой практикой (один раз на программу или предприятие, "
+            "в месяце первой)",
+        ),
+        unit="hours per learner",
+        numerator=("intern_quarter_hours",),
+        denominator=("interns",),
+        scale=0.25,
+        scopes=PRACTICE,
+        by="period",
+    ),
+    Indicator(
+        id="sustainability_programmes_rate",
+        group=SUSTAINABILITY,
+        title=Text("Programmes with sustainability", "Программы с устойчивым развитием"),
+        formula=Text(
+            "programmes whose newest version has a sustainability competency / programmes",
+            "программы, последняя версия которых содержит компетенцию устойчивого развития / программы",
+        ),
+        unit="share",
+        numerator=("programmes_sustainability",),
+        denominator=("programmes",),
+        scopes=GRADUATES,
+        by="stock",
+        personal=False,
+        source="SDG 4.7.1",
+    ),
+    Indicator(
+        id="teacher_sustainability_hours",
+        group=SUSTAINABILITY,
+        title=Text("Teacher upskilling in sustainability", "Обучение преподавателей устойчивому развитию"),
+        formula=Text(
+            "hours of teacher upskilling activities with a sustainability competency, at their organiser",
+            "часы повышения квалификации преподавателей с компетенцией устойчивого развития, у организатора",
+        ),
+        unit="hours",
+        kind="sum",
+        numerator=("upskilling_quarter_hours",),
+        cases=("upskilling_activities",),
+        evidence=("upskilling_activities",),
+        scale=0.25,
+        scopes=ORGANISERS,
+        by="period",
+        personal=False,
+        source="EQAVET 2; SDG 4.7.1",
+    ),
+    Indicator(
+        id="joint_programmes_rate",
+        group=COOPERATION,
+        title=Text("Programmes joint with enterprises", "Программы совместно с предприятиями"),
+        formula=Text(
+            "programmes whose newest version has an enterprise as a partner / programmes",
+            "программы, последняя версия которых имеет партнёра-предприятие / программы",
+        ),
+        unit="share",
+        numerator=("programmes_joint",),
+        denominator=("programmes",),
+        scopes=GRADUATES,
+        by="stock",
+        personal=False,
+    ),
+    Indicator(
+        id="revision_answer_rate",
+        group=FEEDBACK,
+        title=Text("Recommended revisions answered", "Ответы на рекомендации о пересмотре"),
+        formula=Text(
+            "recommended programme revisions that were made or declined / revisions recommended in the month",
+            "рекомендации о пересмотре программ, принятые или отклонённые / рекомендации за месяц",
+        ),
+        unit="share",
+        numerator=("revisions_answered",),
+        denominator=("revisions_recommended",),
+        scopes=GRADUATES,
+        by="period",
+        personal=False,
+        source="EQAVET 9",
+    ),
+    Indicator(
+        id="median_days_to_revision",
+        group=FEEDBACK,
+        title=Text("Median days to a revision's answer", "Медиана дней до ответа на рекомендацию"),
+        formula=Text(
+            "median of days from a recommended revision to its answer, by weeks, at most 260",
+            "медиана дней от рекомендации о пересмотре до ответа, по неделям, не более 260",
+        ),
+        unit="days",
+        kind="median",
+        histogram="revision_weeks",
+        scopes=GRADUATES,
+        by="period",
+        personal=False,
+        source="EQAVET 9",
+    ),
+    Indicator(
+        id="active_partners",
+        group=COOPERATION,
+        title=Text("Active partners", "Действующие партнёры"),
+        formula=Text(
+            "organisations registered and not suspended", "зарегистрированные организации, кроме приостановленных"
+        ),
+        unit="organisations",
+        kind="sum",
+        numerator=("partners",),
+        cases=("partners",),
+        scopes=PARTNERS,
+        by="stock",
+        personal=False,
+    ),
+    Indicator(
+        id="active_agreements",
+        group=COOPERATION,
+        title=Text("Active agreements", "Действующие соглашения"),
+        formula=Text(
+            "agreements that all parties have signed and that are valid: not refused, ended or expired",
+            "действующие соглашения, подписанные всеми сторонами: не отклонённые, не прекращённые и не истёкшие",
+        ),
+        unit="agreements",
+        kind="sum",
+        numerator=("agreements",),
+        cases=("agreements",),
+        scopes=AGREEMENTS,
+        by="stock",
+        personal=False,
+    ),
+)
+INDICATORS: dict[str, Indicator] = {indicator.id: indicator for indicator in CATALOGUE}

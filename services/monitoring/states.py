@@ -1,0 +1,450 @@
+"""What monitoring keeps of each entity, and what an entity adds to the counters: pure functions of its facts.
+
+A counter is a whole number for a scope (kind and id), a month (UTC) and a measure. What is about graduates is under
+the month of graduation (the cohort), everything else under the month in which it happened. Measures of stocks are
+signed changes: their sum up to a month is the stock at its end. A histogram is a kind of its own
+(`programme/employment_weeks`) whose measures are weeks.
+"""
+
+from calendar import monthrange
+from collections.abc import Callable, Iterable
+from datetime import date, timedelta
+from typing import Any
+
+from shared import facts
+from shared.events import (
+    Data,
+    DemandReported,
+    EmploymentStatus,
+    Event,
+    RecognitionGranted,
+    RecognitionWithdrawn,
+    is_sustainability,
+    key_of,
+)
+from shared.facts import Fact, State
+from shared.mongo import Counter, Counts, Key
+
+COLLECTIONS = {
+    "organisation": "organisations",
+    "agreement": "agreements",
+    "programme": "programmes",
+    "activity": "activities",
+    "learner": "learners",
+    "feedback": "requests",
+    "demand": "demands",
+    "recognition": "recognitions",
+}
+INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in COLLECTIONS.values()}
+
+UNKNOWN = "-"  # in place of an id that nobody gave; no id can be this
+STATUSES = tuple(EmploymentStatus)
+IN_WORK = ("employed", "self_employed")
+HORIZONS_MONTHS = (6, 12, 18, 30)
+STATUS_HOLDS_MONTHS = 6
+WEEKS = 260  # the last week of a histogram holds all that is later, too
+
+
+def route(event: Event[Data]) -> Key | None:
+    """Which state an event belongs to; None: monitoring has no use for it."""
+    collection = COLLECTIONS.get(event.data.topic)
+    if collection is None:
+        return None
+    match event.data:
+        case DemandReported():
+            return Key(collection, f"{event.partitionkey}/{event.subject}")
+        case RecognitionGranted() | RecognitionWithdrawn():
+            return Key(collection, f"{event.partitionkey}/{_organisation(event.source)}")
+        case _:
+            return Key(collection, key_of(event))
+
+
+def view(key: Key, state: State) -> dict[str, Any]:
+    """Fields to read without the facts: the registry, and which competencies an enterprise recognises."""
+    rule = VIEWS.get(key.collection)
+    return rule(state) if rule else {}
+
+
+def contributions(key: Key, state: State) -> Counts:
+    """What the entity adds to the counters; an erased one holds no facts and adds nothing."""
+    counts: Counts = {}
+    for counter, count in CONTRIBUTIONS[key.collection](key.id, state):
+        counts[counter] = counts.get(counter, 0) + count
+    return {counter: count for counter, count in counts.items() if count}
+
+
+Added = Iterable[tuple[Counter, int]]
+
+
+def _organisation(source: str) -> str:
+    return source.rpartition("/")[2]
+
+
+def _month(moment: Fact | str) -> str:
+    """The month (YYYY-MM) of a fact, or of a day or time as text."""
+    return (moment if isinstance(moment, str) else moment["time"])[:7]
+
+
+def _day(moment: Fact | str) -> date:
+    return date.fromisoformat((moment if isinstance(moment, str) else moment["time"])[:10])
+
+
+def _day_after(day: str) -> str:
+    return (_day(day) + timedelta(days=1)).isoformat()
+
+
+def _month_after(day: str) -> str:
+    return months_later(_day(day).replace(day=1), 1).isoformat()[:7]
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day of a later month, or that month's last day if it is shorter."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+def _week(days: int) -> str:
+    """The week (w000 to w260) of a histogram that so many days fall into."""
+    return f"w{min(max(days, 0) // 7, WEEKS):03d}"
+
+
+def _quarters(hours: float) -> int:
+    """Quarters of an hour: whole, so that sums are exact."""
+    return round(hours * 4)
+
+
+def _in_order(found: Iterable[Fact]) -> list[Fact]:
+    return sorted(found, key=facts.age)
+
+
+# learners
+
+
+def _learner(_: str, state: State) -> Added:
+    internships = _internships(state)
+    for internship in internships:
+        outcome = "completed" if _completed(internship) else "cancelled"
+        for kind in ("programme", "enterprise"):
+            yield Counter(kind, internship["data"][kind], _month(internship), f"internships_{outcome}"), 1
+    completed = list(filter(_completed, internships))
+    for kind in ("programme", "enterprise"):
+        yield from _workplace_hours(kind, completed)
+    yield from _certificates(state)
+    for programme, graduation in facts.facts(state, "learner.graduated").items():
+        graduated_on = graduation["data"]["graduated_on"]
+        for measure in _graduate(state, programme, _day(graduated_on), completed):
+            yield Counter("programme", programme, _month(graduated_on), measure), 1
+        days = days_to_employment(facts.facts(state, "employment.recorded").values(), _day(graduated_on))
+        if days is not None:
+            yield Counter("programme/employment_weeks", programme, _month(graduated_on), _week(days)), 1
+
+
+def _internships(state: State) -> list[Fact]:
+    """The end of each internship that ended: the newest of completed and cancelled."""
+    completed, cancelled = facts.facts(state, "internship.completed"), facts.facts(state, "internship.cancelled")
+    ends = (facts.newest(completed.get(id), cancelled.get(id)) for id in sorted({*completed, *cancelled}))
+    return [end for end in ends if end is not None]
+
+
+def _completed(end: Fact) -> bool:
+    return "hours" in end["data"]
+
+
+def _workplace_hours(kind: str, completed: list[Fact]) -> Added:
+    """A learner's hours count, like the learner, in the month of the first completed internship there."""
+    by_id: dict[str, list[Fact]] = {}
+    for fact in completed:
+        by_id.setdefault(fact["data"][kind], []).append(fact)
+    for id, internships in by_id.items():
+        month = min(map(_month, internships))
+        yield Counter(kind, id, month, "interns"), 1
+        hours = sum(_quarters(fact["data"]["hours"]) for fact in internships)
+        yield Counter(kind, id, month, "intern_quarter_hours"), hours
+
+
+def _certificates(state: State) -> Added:
+    revoked = facts.facts(state, "competency.revoked")
+    for id, fact in facts.facts(state, "competency.certified").items():
+        competency = fact["data"]["competency"]
+        yield Counter("competency", competency, _month(fact), "certificates"), 1
+        if id in revoked:
+            yield Counter("competency", competency, max(_month(fact), _month(revoked[id])), "certificates"), -1
+
+
+def _graduate(state: State, programme: str, graduated_on: date, completed: list[Fact]) -> Iterable[str]:
+    """The measures in which a graduate of *programme* counts."""
+    statuses = list(facts.facts(state, "employment.recorded").values())
+    yield "graduates"
+    newest = facts.newest(*statuses)
+    if newest:
+        yield from _status(newest["data"])
+    for months in HORIZONS_MONTHS:
+        then = status_at(statuses, months_later(graduated_on, months))
+        if then:
+            yield f"after_{months}m_{then['data']['status']}"
+    if any(fact["data"]["programme"] == programme for fact in completed):
+        yield "graduates_interned"
+        hosts = {fact["data"]["enterprise"] for fact in completed}
+        employers = {fact["data"].get("enterprise") for fact in statuses if fact["data"]["status"] in IN_WORK}
+        if hosts & employers:
+            yield "graduates_hired_where_interned"
+    held = facts.facts(state, "competency.certified").items()
+    valid = [f["data"]["competency"] for id, f in held if id not in facts.facts(state, "competency.revoked")]
+    if valid:
+        yield "graduates_certified"
+    if any(map(is_sustainability, valid)):
+        yield "graduates_certified_sustainability"
+
+
+def _status(said: dict[str, Any]) -> Iterable[str]:
+    """The measures of a graduate's newest status; what is unknown counts in no denominator."""
+    status = said["status"]
+    yield f"status_{status}"
+    if status not in IN_WORK:
+        return
+    contract = "permanent" if status == "self_employed" else said.get("contract")
+    if contract:
+        yield "contract_stable" if contract == "permanent" else "contract_other"
+    if "full_time" in said:
+        yield "hours_full" if said["full_time"] else "hours_part"
+    if "related_to_field" in said:
+        yield "work_related" if said["related_to_field"] else "work_unrelated"
+
+
+def status_at(statuses: Iterable[Fact], day: date) -> Fact | None:
+    """The status in force on *day*, if one is known.
+
+    A status begins at `since` (else when it was observed) and is taken to hold until 6 months after it was observed,
+    or until the next one begins.
+    """
+    holding = [f for f in statuses if _begin(f) <= day < months_later(_day(f), STATUS_HOLDS_MONTHS)]
+    latest = max(map(_begin, holding), default=None)
+    return facts.newest(*(fact for fact in holding if _begin(fact) == latest))
+
+
+def _begin(status: Fact) -> date:
+    return _day(status["data"].get("since") or status)
+
+
+def days_to_employment(statuses: Iterable[Fact], graduated_on: date) -> int | None:
+    """Days from graduation to the first work whose first day is known; 0 if it began before."""
+    firsts = [
+        _day(fact["data"]["since"])
+        for fact in statuses
+        if fact["data"]["status"] in IN_WORK and "since" in fact["data"]
+    ]
+    return max(0, (min(firsts) - graduated_on).days) if firsts else None
+
+
+# feedback
+
+
+def _request(_: str, state: State) -> Added:
+    requested = facts.last(state, "feedback.requested")
+    asked = requested["data"] if requested else {}
+    submitted = _submissions(state)
+    if asked:
+        answered = any(fact["data"]["role"] == asked["role"] for fact in submitted)
+        for measure in ["requests", "requests_answered"] if answered else ["requests"]:
+            yield from _feedback(asked, asked.get("enterprise"), _month(asked["due"]), measure)
+    for fact in submitted:
+        about = {**fact["data"], **asked}
+        for measure in _rating(fact["data"]):
+            yield from _feedback(about, about.get("enterprise") or _speaker(fact), _month(fact), measure)
+
+
+def _submissions(state: State) -> list[Fact]:
+    """The newest submission of each role, for it corrects the earlier ones."""
+    by_role: dict[str, list[Fact]] = {}
+    for fact in facts.facts(state, "feedback.submitted").values():
+        by_role.setdefault(fact["data"]["role"], []).append(fact)
+    return [newest for found in by_role.values() if (newest := facts.newest(*found))]
+
+
+def _feedback(about: dict[str, Any], enterprise: str | None, month: str, measure: str) -> Added:
+    yield Counter("programme", about.get("programme", UNKNOWN), month, measure), 1
+    if enterprise:
+        yield Counter("enterprise", enterprise, month, measure), 1
+
+
+def _speaker(fact: Fact) -> str | None:
+    """The enterprise that speaks for itself."""
+    by_enterprise = fact["kind"] == "enterprise" and fact["data"]["role"] == "enterprise"
+    return _organisation(fact["source"]) if by_enterprise else None
+
+
+def _rating(said: dict[str, Any]) -> Iterable[str]:
+    if said["role"] == "enterprise":
+        yield "employers_satisfied" if said["overall"] >= 4 else "employers_not_satisfied"
+    elif said["role"] in ("graduate", "learner") and "relevance" in said:
+        yield "training_relevant" if said["relevance"] >= 4 else "training_not_relevant"
+
+
+# organisations, agreements, programmes, activities
+
+
+def _organisation_counts(id: str, state: State) -> Added:
+    """A partner is active from its first registration on, but for the time of a suspension."""
+    registered = facts.facts(state, "organisation.registered").values()
+    if not registered:
+        return
+    first, active = min(map(_month, registered)), True
+    yield Counter("organisation", id, first, "partners"), 1
+    suspended, reinstated = (facts.facts(state, f"organisation.{t}") for t in ("suspended", "reinstated"))
+    for fact in _in_order([*suspended.values(), *reinstated.values()]):
+        if active is _suspends(fact):
+            active = not active
+            yield Counter("organisation", id, max(first, _month(fact)), "partners"), 1 if active else -1
+
+
+def _suspends(change: Fact) -> bool:
+    return "reason" in change["data"]
+
+
+def _agreement(id: str, state: State) -> Added:
+    proposed = facts.last(state, "agreement.proposed")
+    period = in_force(proposed, state) if proposed else None
+    if proposed is None or period is None:
+        return
+    begin, end = period
+    parties = sorted(set(proposed["data"]["parties"]))
+    scopes = [("agreement", id), *(("organisation", party) for party in parties)]
+    for kind, of in scopes:
+        yield Counter(kind, of, begin, "agreements"), 1
+        if end:
+            yield Counter(kind, of, max(begin, end), "agreements"), -1
+
+
+def in_force(proposed: Fact, state: State) -> tuple[str, str | None] | None:
+    """The months in which an agreement began and ceased to be in force; None: not every party has signed.
+
+    The proposal is its proposer's signature; of every other party the newest of signed and refused counts. A refusal
+    after a signature ends the agreement.
+    """
+    said, proposer = proposed["data"], _organisation(proposed["source"])
+    signed, refused = facts.facts(state, "agreement.signed"), facts.facts(state, "agreement.refused")
+    others = set(said["parties"]) - {proposer}
+    if not others <= signed.keys():
+        return None
+    begins = [proposed["time"], said["valid_from"], *(signed[party]["time"] for party in others)]
+    ends = [p["time"] for party in others if (p := refused.get(party)) and facts.newest(p, signed[party]) is p]
+    ends += [
+        fact["time"]
+        for fact in facts.facts(state, "agreement.ended").values()
+        if _organisation(fact["source"]) in said["parties"]
+    ]
+    if "valid_until" in said:
+        ends.append(_day_after(said["valid_until"]))
+    return max(map(_month, begins)), min(map(_month, ends), default=None)
+
+
+def _programme(id: str, state: State) -> Added:
+    offered: set[str] = set()
+    for version in _in_order(facts.facts(state, "programme.published").values()):
+        now = _programme_stocks(version["data"])
+        for measure in sorted(now ^ offered):
+            yield Counter("programme", id, _month(version), measure), 1 if measure in now else -1
+        offered = now
+    for slot, recommended in facts.facts(state, "programme.revision_recommended").items():
+        yield Counter("programme", id, _month(recommended), "revisions_recommended"), 1
+        answers = [facts.facts(state, f"programme.{t}").get(slot) for t in ("revised", "revision_declined")]
+        answered = min((answer["time"] for answer in answers if answer), default=None)
+        if answered:
+            week = _week((_day(answered) - _day(recommended)).days)
+            yield Counter("programme", id, _month(recommended), "revisions_answered"), 1
+            yield Counter("programme/revision_weeks", id, _month(recommended), week), 1
+
+
+def _programme_stocks(version: dict[str, Any]) -> set[str]:
+    measures = {"programmes"}
+    if any(is_sustainability(part["competency"]) for part in version["competencies"]):
+        measures.add("programmes_sustainability")
+    if any(partner["kind"] == "enterprise" for partner in version["joint_partners"]):
+        measures.add("programmes_joint")
+    return measures
+
+
+def _activity(_: str, state: State) -> Added:
+    held = facts.last(state, "activity.held")
+    if held is None:
+        return
+    said = held["data"]
+    if said["kind"] == "teacher_upskilling" and any(map(is_sustainability, said["competencies"])):
+        organiser = _organisation(held["source"])
+        yield Counter("organisation", organiser, _month(held), "upskilling_activities"), 1
+        yield Counter("organisation", organiser, _month(held), "upskilling_quarter_hours"), _quarters(said["hours"])
+
+
+# demand, recognition
+
+
+def _demand(_: str, state: State) -> Added:
+    """A report counts from its month on, up to and including the month of its horizon."""
+    reported = facts.last(state, "demand.reported")
+    if reported is None:
+        return
+    said, begin = reported["data"], _month(reported)
+    end = max(begin, _month_after(said["horizon"]))
+    for month, sign in ((begin, 1), (end, -1)):
+        yield Counter("competency", said["competency"], month, "demand_reports"), sign
+        yield Counter("competency", said["competency"], month, "demand_places"), sign * said["places"]
+
+
+def _nothing(_: str, __: State) -> Added:
+    """Recognitions are looked up when certificates are read: they are about many at once."""
+    return ()
+
+
+CONTRIBUTIONS: dict[str, Callable[[str, State], Added]] = {
+    "organisations": _organisation_counts,
+    "agreements": _agreement,
+    "programmes": _programme,
+    "activities": _activity,
+    "learners": _learner,
+    "requests": _request,
+    "demands": _demand,
+    "recognitions": _nothing,
+}
+
+
+# views
+
+
+def _organisation_view(state: State) -> dict[str, Any]:
+    entry = facts.last(state, "organisation.registered")
+    if entry is None:
+        return {}
+    change = facts.last(state, "organisation.suspended", "organisation.reinstated")
+    suspended = change is not None and _suspends(change)
+    return {
+        **{field: entry["data"].get(field) for field in ("kind", "region", "sector", "name")},
+        "status": "suspended" if suspended else "active",
+    }
+
+
+def _programme_view(state: State) -> dict[str, Any]:
+    version = facts.last(state, "programme.published")
+    if version is None:
+        return {}
+    return {"title": version["data"]["title"], "institution": _organisation(version["source"])}
+
+
+def _recognition_view(state: State) -> dict[str, Any]:
+    """`since` is there only while the enterprise recognises the competency as a whole."""
+    whole = [
+        fact
+        for kind in ("recognition.granted", "recognition.withdrawn")
+        for fact in facts.facts(state, kind).values()
+        if "certificate" not in fact["data"]
+    ]
+    newest = facts.newest(*whole)
+    if newest is None or "since" not in newest["data"]:
+        return {}
+    return {"competency": newest["data"]["competency"], "since": newest["data"]["since"]}
+
+
+VIEWS: dict[str, Callable[[State], dict[str, Any]]] = {
+    "organisations": _organisation_view,
+    "programmes": _programme_view,
+    "recognitions": _recognition_view,
+}
