@@ -151,7 +151,9 @@ def send(client: Client, events: list[dict[str, Any]]) -> None:
 def employment_rate() -> tuple[int, int]:
     query = {"scope": "programme", "scope_id": PROGRAMME}
     answer = httpx.get(url("monitoring", "indicators/employment_rate"), params=query, timeout=30, trust_env=False)
-    value = answer.raise_for_status().json()["value"]
+    if answer.status_code == 404:  # the programme is not known yet
+        return 0, 0
+    value = answer.raise_for_status().json()
     return value["numerator"], value["denominator"]
 
 

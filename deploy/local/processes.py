@@ -161,6 +161,6 @@ class Server:
             self._child = None
         return True
 
-    def _tail(self, lines: int = 20) -> str:
+    def _tail(self, characters: int = 3_000) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        return "\n".join([f"--- end of {self.log}", *text.splitlines()[-lines:]])
+        return f"--- end of {self.log}\n{text[-characters:]}"

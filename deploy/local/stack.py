@@ -72,11 +72,16 @@ class Local:
         raise ServerError(f"nothing here is called {name}")
 
     def _set_up(self) -> None:
+        command = [sys.executable, "-m", "deploy.setup"]
+        environment = {**os.environ, **self.env}
+        FOLDER.mkdir(parents=True, exist_ok=True)
         log = FOLDER / "setup.log"
-        done = self.run("setup", ["deploy.setup"], capture=True)
-        log.write_text(done.stdout)
+        with log.open("w") as output:
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False
+            )
         if done.returncode:
-            raise ServerError(f"the set-up job failed\n{done.stdout}")
+            raise ServerError(f"the set-up job failed\n{log.read_text()}")
 
 
 def application(name: str, port: int, env: Mapping[str, str]) -> Server:
