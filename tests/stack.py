@@ -53,11 +53,13 @@ class Running:
                 records += [r for part in (await consumer.getmany(timeout_ms=200)).values() for r in part]
             return sorted(records, key=lambda r: (r.partition, r.offset))
 
+    async def count(self, *topics: str) -> int:
+        """How many records there are on these topics."""
+        return sum((await self._ends(*topics)).values())
+
     async def applied(self, timeout_s: float = 20) -> None:
         """Wait until the service has taken in all that is on its topics now."""
-        topics = self.service.core.topics
-        async with AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap_servers) as consumer:
-            ends = await consumer.end_offsets([tp for topic in topics for tp in self._partitions(topic)])
+        ends = await self._ends(*self.service.core.topics)
         wanted = {f"{tp.topic.partition('.')[2]}-{tp.partition}": end for tp, end in ends.items() if end}
 
         async def reached() -> bool:
@@ -65,6 +67,12 @@ class Running:
             return all(label in positions and positions[label].following >= end for label, end in wanted.items())
 
         await until(reached, timeout_s)
+
+    async def _ends(self, *topics: str) -> dict[TopicPartition, int]:
+        async with AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap_servers) as consumer:
+            parts = [tp for topic in topics for tp in self._partitions(topic)]
+            consumer.assign(parts)
+            return await consumer.end_offsets(parts)
 
     def _partitions(self, topic: str) -> list[TopicPartition]:
         name = topic_name(self.settings.namespace, topic)
