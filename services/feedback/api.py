@@ -8,7 +8,7 @@ from shared import mongo
 from shared.events import Publisher
 from shared.web import Authenticated, EntityId, Pages, Problem, Running, found, listed
 
-from .gaps import gaps
+from .gaps import BY, gaps
 from .requests import today
 
 router = APIRouter()
@@ -57,33 +57,30 @@ async def read_request(service: Running, caller: Authenticated, id: EntityId) ->
 @router.get("/programmes/{id}/ratings", tags=["ratings"])
 async def programme_ratings(service: Running, id: EntityId) -> dict[str, Any]:
     """A programme's ratings: overall, relevance, and per competency."""
-    sums = await mongo.sums(service.db, {"kind": "programme", "id": id})
+    total = await _ratings(service.db, "programme", id)
     ranges = {"kind": "programme_competency", "id": {"$gt": f"{id} ", "$lt": f"{id}!"}}
-    competencies: dict[str, dict[str, int]] = {}
-    for (_, about, _), measures in (await mongo.sums(service.db, ranges)).items():
-        total = competencies.setdefault(about.split(" ")[1], {})
-        for measure, count in measures.items():
-            total[measure] = total.get(measure, 0) + count
+    by_competency = await mongo.sums(service.db, ranges, ("id",))
+    competencies = {about.split(" ")[1]: counts for (about,), counts in sorted(by_competency.items())}
     least = service.settings.suppress_below
     return {
         "programme": id,
-        "overall": summary(_total(sums), "overall", least),
-        "relevance": summary(_total(sums), "relevance", least),
-        "competencies": {c: summary(counts, "rating", least) for c, counts in sorted(competencies.items())},
+        "overall": summary(total, "overall", least),
+        "relevance": summary(total, "relevance", least),
+        "competencies": {c: summary(counts, "rating", least) for c, counts in competencies.items()},
     }
 
 
 @router.get("/enterprises/{id}/ratings", tags=["ratings"])
 async def enterprise_ratings(service: Running, id: EntityId) -> dict[str, Any]:
     """Ratings of the placements at an enterprise."""
-    total = _total(await mongo.sums(service.db, {"kind": "enterprise", "id": id}))
+    total = await _ratings(service.db, "enterprise", id)
     return {"enterprise": id, "overall": summary(total, "overall", service.settings.suppress_below)}
 
 
 @router.get("/competencies/{id}/ratings", tags=["ratings"])
 async def competency_ratings(service: Running, id: Competency) -> dict[str, Any]:
     """Ratings of a competency over all programmes."""
-    total = _total(await mongo.sums(service.db, {"kind": "competency", "id": id}))
+    total = await _ratings(service.db, "competency", id)
     return {"competency": id, "ratings": summary(total, "rating", service.settings.suppress_below)}
 
 
@@ -91,7 +88,7 @@ async def competency_ratings(service: Running, id: Competency) -> dict[str, Any]
 async def programme_gaps(service: Running, id: EntityId) -> dict[str, Any]:
     """Ratings of a programme's competencies by quarter, from five ratings on, and whether they show a gap."""
     ranges = {"kind": "programme_competency", "id": {"$gt": f"{id} ", "$lt": f"{id}!"}}
-    known = gaps(await mongo.sums(service.db, ranges))
+    known = gaps(await mongo.sums(service.db, ranges, BY))
     items = [{**g._asdict(), "gap": g.is_open} for g in known if g.ratings >= service.settings.suppress_below]
     return {"items": items, "next": None}
 
@@ -132,9 +129,6 @@ def summary(counts: dict[str, int], measure: str, least: int) -> dict[str, Any]:
     return {"status": "ok", "n": n, "given": given, "mean": mean, "satisfied": satisfied, "share": satisfied / n}
 
 
-def _total(sums: dict[tuple[str, str, str], dict[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for measures in sums.values():
-        for measure, count in measures.items():
-            total[measure] = total.get(measure, 0) + count
-    return total
+async def _ratings(db: mongo.Database, kind: str, id: str) -> dict[str, int]:
+    """All counts about one thing, by measure."""
+    return (await mongo.sums(db, {"kind": kind, "id": id}, ())).get((), {})

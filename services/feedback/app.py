@@ -13,7 +13,7 @@ from shared.settings import settings
 from shared.web import serve
 
 from .api import router
-from .gaps import Gap, gaps, recommend
+from .gaps import BY, Gap, gaps, recommend
 from .requests import ask, contributions, forget, route, view
 
 
@@ -59,7 +59,7 @@ async def read_gaps(db: Database, programmes: Collection[str]) -> list[Gap]:
         return []
     # An id is "<programme> <competency>"; a blank is in neither, and sorts before every other character of an id.
     ranges = [{"id": {"$gt": f"{programme} ", "$lt": f"{programme}!"}} for programme in programmes]
-    return gaps(await mongo.sums(db, {"kind": "programme_competency", "$or": ranges}))
+    return gaps(await mongo.sums(db, {"kind": "programme_competency", "$or": ranges}, BY))
 
 
 class Watch:
@@ -91,7 +91,7 @@ class Watch:
 
     async def _programmes_with_gaps(self, db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
         now = datetime.now(UTC)
-        known = [gap for gap in gaps(await mongo.sums(db, {"kind": "programme_competency"})) if gap.is_open]
+        known = [gap for gap in gaps(await mongo.sums(db, {"kind": "programme_competency"}, BY)) if gap.is_open]
         mine = {"_id": {"$in": list({gap.programme for gap in known})}, "partition": {"$in": list(labels)}}
         return [
             (doc["partition"], Key("programmes", doc["_id"]))

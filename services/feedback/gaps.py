@@ -10,6 +10,7 @@ from shared.facts import State
 
 LEAST_RATINGS = 5
 SATISFIED_SHARE = 0.6
+BY = ("id", "period")  # what `gaps` wants the counters `programme_competency` summed by
 
 
 class Gap(NamedTuple):
@@ -32,10 +33,10 @@ def window_of(month: str) -> str:
     return f"{year}Q{(int(number) + 2) // 3}"
 
 
-def gaps(sums: Mapping[tuple[str, str, str], Mapping[str, int]]) -> list[Gap]:
-    """Ratings by programme, competency and window, from the counters `programme_competency`."""
+def gaps(sums: Mapping[tuple[str, ...], Mapping[str, int]]) -> list[Gap]:
+    """Ratings by programme, competency and window, from the counters `programme_competency` summed by `BY`."""
     totals: dict[tuple[str, str, str], list[int]] = {}
-    for (_, id, month), measures in sums.items():
+    for (id, month), measures in sums.items():
         programme, competency = id.split(" ")
         total = totals.setdefault((programme, competency, window_of(month)), [0, 0])
         for measure, count in measures.items():

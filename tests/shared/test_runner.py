@@ -78,8 +78,7 @@ def raw(key: str | None, value: bytes | None, **headers: bytes) -> Record:
 
 
 async def count(stack: Running) -> int:
-    sums = await mongo.sums(stack.service.db, {"kind": "network"})
-    return sum(measures["enrolled"] for measures in sums.values())
+    return (await mongo.sums(stack.service.db, {"kind": "network"}, ())).get((), {}).get("enrolled", 0)
 
 
 async def dead_letters(stack: Running) -> list[dict[str, Any]]:
