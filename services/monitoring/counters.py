@@ -89,7 +89,8 @@ async def read(  # noqa: PLR0913
     found: dict[str, dict[str, int]] = {}
     measures = {measure for indicator in indicators for measure in indicator.measures}
     if measures:
-        _enter(found, await mongo.sums(db, match, [by], measures - {RECOGNISED}))
+        few = measures - {RECOGNISED} if len(indicators) == 1 else None
+        _enter(found, await mongo.sums(db, match, [by], few))
     for histogram in sorted({i.histogram for i in indicators if i.histogram}):
         weeks = await mongo.sums(db, {**match, "kind": f"{kind}/{histogram}"}, [by])
         _enter(found, weeks, f"{histogram}/")
