@@ -141,8 +141,7 @@ class Runner(ConsumerRebalanceListener):
             except TRANSIENT as error:
                 self._report(f"waiting: {error!r}"[:500])
             except Exception as error:
-                self._report(f"cannot go on: {error!r}"[:500])
-                log.exception("tick_failed")
+                self._report(f"cannot go on: {error!r}"[:500], error)
 
     async def _join(self) -> Consumer:
         """Join the group, as soon as Kafka answers."""
@@ -158,9 +157,10 @@ class Runner(ConsumerRebalanceListener):
                 self._report(f"Kafka does not answer: {error!r}"[:500])
             await asyncio.sleep(random.uniform(0.5, 2))  # noqa: S311
 
-    def _report(self, trouble: str | None) -> None:
+    def _report(self, trouble: str | None, defect: Exception | None = None) -> None:
+        """Log what readiness says, once per change; of a defect of ours with the traceback."""
         if trouble and trouble != self.trouble:
-            log.warning("trouble", reason=trouble)
+            log.warning("trouble", reason=trouble, exc_info=defect)
         elif self.trouble and not trouble:
             log.info("recovered")
         self.trouble = trouble
@@ -219,8 +219,7 @@ class Runner(ConsumerRebalanceListener):
                 except TRANSIENT as error:
                     self._report(f"waiting: {error!r}"[:500])
                 except Exception as error:
-                    self._report(f"cannot go on: {error!r}"[:500])
-                    log.exception("batch_failed")
+                    self._report(f"cannot go on: {error!r}"[:500], error)
                 if time.monotonic() - started > PATIENCE_S:
                     return self._rewind()
                 with suppress(TimeoutError):
