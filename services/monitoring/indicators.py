@@ -75,6 +75,14 @@ class Indicator:
     def measures(self) -> set[str]:
         return {*self.numerator, *self.denominator, *(self.cases or ()), *(self.evidence or ())}
 
+    def is_in(self, counted: Measures) -> bool:
+        """Is anything counted of what the indicator is made of?"""
+        made_of = self.measures
+        return any(
+            count and (measure in made_of or measure.partition("/")[0] == self.histogram)
+            for measure, count in counted.items()
+        )
+
     @property
     def window(self) -> Text:
         """Which months are read, in words."""
@@ -175,9 +183,9 @@ def series(
     indicator: Indicator, by_month: Mapping[str, Measures], begin: str | None, end: str
 ) -> list[tuple[str, dict[str, int]]]:
     """The measures month by month: of a stock every month's changes so far, else only months that have any."""
-    months = sorted(month for month in by_month if month <= end)
+    months = sorted(m for m, counted in by_month.items() if m <= end and indicator.is_in(counted))
     if indicator.by != "stock":
-        return [(m, dict(by_month[m])) for m in months if m >= (begin or "") and any(by_month[m].values())]
+        return [(month, dict(by_month[month])) for month in months if month >= (begin or "")]
     points: list[tuple[str, dict[str, int]]] = []
     stock: dict[str, int] = {}
     month = months[0] if months else end
