@@ -69,6 +69,7 @@ def _is_of(fact: Fact | None, short_type: str, state: State) -> bool:
 
 
 def _organisation(state: State) -> View:
+    """`since` is when the status began; a first registration is known to its month, of which the newest is kept."""
     registered = facts.last(state, "organisation.registered")
     change = facts.last(state, "organisation.suspended", "organisation.reinstated")
     shown = _fields(events.OrganisationRegistered, registered) if registered else {}

@@ -1,0 +1,136 @@
+"""Who has a credential gets a token, shown secrets are stored as hashes, suspended organisations get none."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.auth import Verifier
+from tests.partners.conftest import as_
+from tests.stack import Running
+
+GRANT = {"grant_type": "client_credentials"}
+
+
+async def credential(stack: Running, organisation: str) -> dict[str, Any]:
+    response = await stack.client.post(f"/organisations/{organisation}/credentials", headers=as_("operator", stack))
+    assert response.status_code == 201, response.text
+    return response.json()
+
+
+async def test_token_proves_the_organisation_to_every_service(partners: Running):
+    made = await credential(partners, "plant")
+    response = await partners.client.post("/token", data=GRANT, auth=(made["client_id"], made["client_secret"]))
+    assert response.status_code == 200
+    assert response.headers["Cache-Control"] == "no-store"
+    answer = response.json()
+    assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 900)
+    caller = Verifier(partners.settings).caller(f"Bearer {answer['access_token']}")
+    assert (caller.organisation, caller.kind) == ("plant", "enterprise")
+
+
+async def test_credential_may_be_given_in_the_form(partners: Running):
+    made = await credential(partners, "plant")
+    form = GRANT | {name: made[name] for name in ("client_id", "client_secret")}
+    assert (await partners.client.post("/token", data=form)).status_code == 200
+
+
+async def test_stored_credential_does_not_hold_the_secret(partners: Running):
+    made = await credential(partners, "uni")
+    stored = await partners.service.db["credentials"].find_one({"_id": made["credential"]})
+    assert made["client_secret"] not in json.dumps(stored)
+    listed = await partners.client.get("/organisations/uni/credentials", headers=as_("operator", partners))
+    (entry,) = [item for item in listed.json()["items"] if item["credential"] == made["credential"]]
+    assert entry.keys() == {"credential", "created_at"}
+
+
+async def test_withdrawn_credential_gives_no_token_and_the_other_still_does(partners: Running):
+    old, new = await credential(partners, "plant"), await credential(partners, "plant")
+    url = f"/organisations/plant/credentials/{old['credential']}"
+    assert (await partners.client.delete(url, headers=as_("operator", partners))).status_code == 204
+    assert (await partners.client.delete(url, headers=as_("operator", partners))).status_code == 404
+    refused = await partners.client.post("/token", data=GRANT, auth=("plant", old["client_secret"]))
+    assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
+    assert (await partners.client.post("/token", data=GRANT, auth=("plant", new["client_secret"]))).status_code == 200
+
+
+async def test_suspended_organisation_gets_no_token(partners: Running):
+    made, operator = await credential(partners, "college"), as_("operator", partners)
+    auth = ("college", made["client_secret"])
+    await partners.client.post("/organisations/college/suspension", json={"reason": "closed"}, headers=operator)
+    refused = await partners.client.post("/token", data=GRANT, auth=auth)
+    assert (refused.status_code, refused.json()["error"]) == (400, "unauthorized_client")
+    assert "closed" in refused.json()["error_description"]
+    await partners.client.post("/organisations/college/reinstatement", headers=operator)
+    assert (await partners.client.post("/token", data=GRANT, auth=auth)).status_code == 200
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "error"),
+    [
+        (b"grant_type=client_credentials", FORM, 401, "invalid_client"),
+        (b"grant_type=client_credentials&client_id=uni&client_secret=guess", FORM, 401, "invalid_client"),
+        (b"grant_type=client_credentials&client_id=nobody&client_secret=guess", FORM, 401, "invalid_client"),
+        (b"grant_type=client_credentials", FORM | {"Authorization": "Basic %%%"}, 401, "invalid_client"),
+        (b"grant_type=client_credentials", FORM | {"Authorization": "Basic //8="}, 401, "invalid_client"),
+        (b"grant_type=client_credentials", FORM | {"Authorization": "Bearer dW5pOng="}, 401, "invalid_client"),
+        (
+            b"grant_type=client_credentials&client_secret=x",
+            FORM | {"Authorization": "Basic dTp4"},
+            400,
+            "invalid_request",
+        ),
+        (b"grant_type=client_credentials&client_id=a&client_id=b", FORM, 400, "invalid_request"),
+        (b"grant_type=password&username=a&password=b", FORM, 400, "unsupported_grant_type"),
+        (b"client_id=uni", FORM, 400, "invalid_request"),
+        (b"\xff", FORM, 400, "invalid_request"),
+        (b"a=1&" * 100_000, FORM, 400, "invalid_request"),
+        (b'{"grant_type": "client_credentials"}', {"Content-Type": "application/json"}, 400, "invalid_request"),
+    ],
+)
+async def test_bad_token_request_is_answered_by_rfc_6749(
+    partners: Running, content: bytes, headers: dict[str, str], status: int, error: str
+):
+    response = await partners.client.post("/token", content=content, headers=headers)
+    assert (response.status_code, response.json()["error"]) == (status, error)
+    assert ("WWW-Authenticate" in response.headers) == (status == 401)
+
+
+async def test_only_the_operator_gives_credentials(partners: Running):
+    for request in (
+        partners.client.post("/organisations/uni/credentials", headers=as_("uni", partners)),
+        partners.client.get("/organisations/uni/credentials", headers=as_("uni", partners)),
+        partners.client.delete("/organisations/uni/credentials/x", headers=as_("uni", partners)),
+    ):
+        assert (await request).status_code == 403
+
+
+async def test_unregistered_organisation_gets_no_credential(partners: Running):
+    for organisation in ("nobody", "operator"):
+        url = f"/organisations/{organisation}/credentials"
+        assert (await partners.client.post(url, headers=as_("operator", partners))).status_code == 404
+
+
+async def test_operators_credential_is_one_line_of_json_and_needs_no_kafka(partners: Running):
+    settings = partners.settings
+    environment = os.environ | {
+        "MONGODB_URI": settings.mongodb_uri,
+        "PRAKTIKA_NAMESPACE": settings.namespace,
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    }
+    command = [sys.executable, "-m", "services.partners.credentials", "operator"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: ASYNC221
+    made = json.loads(done.stdout)
+    assert done.stdout.count("\n") == 1
+    response = await partners.client.post(
+        "/token", data=GRANT, auth=httpx.BasicAuth(made["client_id"], made["client_secret"])
+    )
+    token = {"Authorization": f"Bearer {response.json()['access_token']}"}
+    assert (await partners.client.get("/organisations/uni/credentials", headers=token)).status_code == 200
