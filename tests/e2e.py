@@ -6,6 +6,7 @@ Runs under its own project name, image tag, ports and volumes, and removes them 
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,7 @@ from deploy.local.processes import free_port, wait_until
 
 PORTS = {name: free_port() for name in ("partners", "feedback", "certification", "monitoring")}
 INSTITUTION, ENTERPRISE, PROGRAMME = "e2e-college", "e2e-works", "e2e-welding"
+STARTED = time.monotonic()
 EMPLOYED, SEEKING = 9, 3
 # Prints, as JSON, how many partitions each member of monitoring's consumer group has.
 COUNT_PARTITIONS = """
@@ -26,10 +28,13 @@ import asyncio, json
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment as Assignment
 async def main():
-    async with AIOKafkaAdminClient(bootstrap_servers="kafka:9092") as admin:
-        (answer,) = await admin.describe_consumer_groups(["praktika.monitoring"])
-    members = answer.groups[0][5]
-    print(json.dumps([sum(len(p) for _, p in Assignment.decode(m[4]).assignment) for m in members]))
+    admin = AIOKafkaAdminClient(bootstrap_servers="kafka:9092")
+    await admin.start()
+    (answer,) = await admin.describe_consumer_groups(["praktika.monitoring"])
+    await admin.close()
+    (_, _, state, _, _, members), *_ = answer.groups
+    assigned = [Assignment.decode(member[4]).assignment for member in members if state == "Stable"]
+    print(json.dumps([sum(len(numbers) for _, numbers in topics) for topics in assigned]))
 asyncio.run(main())
 """
 
@@ -55,11 +60,11 @@ def main() -> int:
         prove()
     except BaseException:
         docker_compose("ps", "--all")
-        docker_compose("logs", "--tail", "50")
+        docker_compose("logs", "--tail", "20")
         raise
     finally:
         tear_down()
-    print("e2e: passed")
+    say("passed")
     return 0
 
 
@@ -162,8 +167,8 @@ def partitions() -> list[int]:
 
 
 def prove_private_key_is_hidden() -> None:
-    look = "import pathlib; print(*[p.name for p in pathlib.Path('/keys').glob('*/token.*')])"
-    assert exec_in("partners", "-c", look).split() == ["token.key", "token.jwks"]
+    look = "import pathlib; print(*sorted(p.name for p in pathlib.Path('/keys').glob('*/token.*')))"
+    assert exec_in("partners", "-c", look).split() == ["token.jwks", "token.key"]
     for service in ("feedback", "certification", "monitoring", "monitoring-worker"):
         assert exec_in(service, "-c", look).split() == ["token.jwks"], f"{service} sees the private key"
 
@@ -196,7 +201,7 @@ def tear_down() -> None:
 
 
 def say(text: str) -> None:
-    print(f"e2e: {text}", flush=True)
+    print(f"e2e: {text} ({time.monotonic() - STARTED:.0f} s)", flush=True)
 
 
 if __name__ == "__main__":
