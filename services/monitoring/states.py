@@ -242,41 +242,50 @@ def days_to_employment(statuses: Iterable[Fact], graduated_on: date) -> int | No
 def _request(_: str, state: State) -> Added:
     requested = facts.last(state, "feedback.requested")
     asked = requested["data"] if requested else {}
-    submitted = _submissions(state)
+    answers = _answers(state, asked)
     if asked:
-        answered = any(fact["data"]["role"] == asked["role"] for fact in submitted)
-        for measure in ["requests", "requests_answered"] if answered else ["requests"]:
-            yield from _feedback(asked, asked.get("enterprise"), _month(asked["due"]), measure)
-    for fact in submitted:
-        about = {**fact["data"], **asked}
-        for measure in _rating(fact["data"]):
-            yield from _feedback(about, about.get("enterprise") or _speaker(fact), _month(fact), measure)
+        for measure in ["requests", "requests_answered"] if answers else ["requests"]:
+            yield from _feedback(asked, _month(asked["due"]), measure)
+    for fact in answers:
+        for measure in _rating(fact):
+            yield from _feedback({**fact["data"], **asked, **_speaker(fact)}, _month(fact), measure)
 
 
-def _submissions(state: State) -> list[Fact]:
-    """The newest submission of each role, for it corrects the earlier ones."""
-    by_role: dict[str, list[Fact]] = {}
-    for fact in facts.facts(state, "feedback.submitted").values():
-        by_role.setdefault(fact["data"]["role"], []).append(fact)
-    return [newest for found in by_role.values() if (newest := facts.newest(*found))]
+def _answers(state: State, asked: dict[str, Any]) -> list[Fact]:
+    """The newest answer to a request, by the one who was asked; each that nobody asked for."""
+    submitted = list(facts.facts(state, "feedback.submitted").values())
+    if not asked:
+        return [fact for fact in submitted if "request" not in fact["data"]]
+    newest = facts.newest(*(fact for fact in submitted if _may_answer(fact, asked)))
+    return [newest] if newest else []
 
 
-def _feedback(about: dict[str, Any], enterprise: str | None, month: str, measure: str) -> Added:
+def _may_answer(submitted: Fact, asked: dict[str, Any]) -> bool:
+    """An enterprise answers for itself; what a learner or graduate says comes through the institution."""
+    if submitted["data"]["role"] != asked["role"]:
+        return False
+    if asked["role"] == "enterprise":
+        return bool(_organisation(submitted["source"]) == asked["respondent"])
+    return submitted["kind"] == "institution"
+
+
+def _speaker(fact: Fact) -> dict[str, Any]:
+    """The enterprise that speaks for itself, whatever else it names."""
+    return {"enterprise": _organisation(fact["source"])} if fact["data"]["role"] == "enterprise" else {}
+
+
+def _feedback(about: dict[str, Any], month: str, measure: str) -> Added:
     yield Counter("programme", about.get("programme", UNKNOWN), month, measure), 1
-    if enterprise:
-        yield Counter("enterprise", enterprise, month, measure), 1
+    if "enterprise" in about:
+        yield Counter("enterprise", about["enterprise"], month, measure), 1
 
 
-def _speaker(fact: Fact) -> str | None:
-    """The enterprise that speaks for itself."""
-    by_enterprise = fact["kind"] == "enterprise" and fact["data"]["role"] == "enterprise"
-    return _organisation(fact["source"]) if by_enterprise else None
-
-
-def _rating(said: dict[str, Any]) -> Iterable[str]:
-    if said["role"] == "enterprise":
+def _rating(answer: Fact) -> Iterable[str]:
+    """The measure of an answer; an enterprise speaks for no graduate, and an institution for no enterprise."""
+    said = answer["data"]
+    if said["role"] == "enterprise" and answer["kind"] == "enterprise":
         yield "employers_satisfied" if said["overall"] >= 4 else "employers_not_satisfied"
-    elif said["role"] in ("graduate", "learner") and "relevance" in said:
+    elif said["role"] in ("graduate", "learner") and answer["kind"] == "institution" and "relevance" in said:
         yield "training_relevant" if said["relevance"] >= 4 else "training_not_relevant"
 
 
@@ -303,8 +312,10 @@ def _suspends(change: Fact) -> bool:
 
 def _agreement(id: str, state: State) -> Added:
     proposed = facts.last(state, "agreement.proposed")
-    period = in_force(proposed, state) if proposed else None
-    if proposed is None or period is None:
+    if proposed is None or _organisation(proposed["source"]) not in proposed["data"]["parties"]:
+        return
+    period = in_force(proposed, state)
+    if period is None:
         return
     begin, end = period
     parties = sorted(set(proposed["data"]["parties"]))
@@ -318,24 +329,28 @@ def _agreement(id: str, state: State) -> Added:
 def in_force(proposed: Fact, state: State) -> tuple[str, str | None] | None:
     """The months in which an agreement began and ceased to be in force; None: not every party has signed.
 
-    The proposal is its proposer's signature; of every other party the newest of signed and refused counts. A refusal
-    after a signature ends the agreement.
+    The proposal is its proposer's signature. Only what parties said since the proposal counts: it is about its
+    content. A refusal or an end after a signature ends the agreement.
     """
-    said, proposer = proposed["data"], _organisation(proposed["source"])
-    signed, refused = facts.facts(state, "agreement.signed"), facts.facts(state, "agreement.refused")
-    others = set(said["parties"]) - {proposer}
-    if not others <= signed.keys():
+    said = proposed["data"]
+    signed, refused, ended = (
+        {party: fact for party, fact in facts.facts(state, f"agreement.{verb}").items() if _is_about(fact, proposed)}
+        for verb in ("signed", "refused", "ended")
+    )
+    signed[_organisation(proposed["source"])] = proposed
+    parties = set(said["parties"])
+    if not parties <= signed.keys():
         return None
-    begins = [proposed["time"], said["valid_from"], *(signed[party]["time"] for party in others)]
-    ends = [p["time"] for party in others if (p := refused.get(party)) and facts.newest(p, signed[party]) is p]
-    ends += [
-        fact["time"]
-        for fact in facts.facts(state, "agreement.ended").values()
-        if _organisation(fact["source"]) in said["parties"]
-    ]
+    begins = [said["valid_from"], *(signed[party]["time"] for party in parties)]
+    ends = [refused[p]["time"] for p in parties & refused.keys() if facts.newest(refused[p], signed[p]) is refused[p]]
+    ends += [ended[party]["time"] for party in parties & ended.keys()]
     if "valid_until" in said:
         ends.append(_day_after(said["valid_until"]))
     return max(map(_month, begins)), min(map(_month, ends), default=None)
+
+
+def _is_about(fact: Fact, proposed: Fact) -> bool:
+    return fact["time"] >= proposed["time"]
 
 
 def _programme(id: str, state: State) -> Added:
@@ -347,12 +362,19 @@ def _programme(id: str, state: State) -> Added:
         offered = now
     for slot, recommended in facts.facts(state, "programme.revision_recommended").items():
         yield Counter("programme", id, _month(recommended), "revisions_recommended"), 1
-        answers = [facts.facts(state, f"programme.{t}").get(slot) for t in ("revised", "revision_declined")]
-        answered = min((answer["time"] for answer in answers if answer), default=None)
+        answered = _first_answer(state, slot)
         if answered:
             week = _week((_day(answered) - _day(recommended)).days)
             yield Counter("programme", id, _month(recommended), "revisions_answered"), 1
             yield Counter("programme/revision_weeks", id, _month(recommended), week), 1
+
+
+def _first_answer(state: State, recommendation: str) -> str | None:
+    """When the institution revised or declined, first; another's word is no answer."""
+    published = facts.last(state, "programme.published")
+    answers = [facts.facts(state, f"programme.{t}").get(recommendation) for t in ("revised", "revision_declined")]
+    own = [a["time"] for a in answers if a and (published is None or a["source"] == published["source"])]
+    return min(own, default=None)
 
 
 def _programme_stocks(version: dict[str, Any]) -> set[str]:

@@ -1,0 +1,207 @@
+"""Whatever the order, the repetition and the contradictions of events, states and counters are the same."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.monitoring.app import core
+from services.monitoring.states import contributions, route, view
+from shared import events as e
+from shared.events import Data, Event
+from tests.making import event
+
+from .counting import fold, total
+
+LEARNERS, PROGRAMMES = st.sampled_from(["ann", "ben"]), st.sampled_from(["welding", "mechatronics"])
+ENTERPRISES, PARTIES = st.sampled_from(["plant", "works"]), st.sampled_from(["uni", "plant", "works"])
+COMPETENCIES = st.sampled_from(["greencomp:3.1", "esco:cnc"])
+DAYS = st.sampled_from([date(2022, 1, 31), date(2023, 6, 1), date(2024, 2, 29), date(2025, 12, 1)])
+IDS = st.sampled_from(["one", "two"])
+MAYBE = st.booleans() | st.none()
+DRAWN: set[type[Data]] = set()
+
+
+def says(data: type[Data], subject: Any = IDS, key: Any = None, **fields: Any) -> Any:
+    """Events of one type: few ids, times and publishers, so that they repeat and contradict each other often."""
+    DRAWN.add(data)
+    times = DAYS.map(lambda day: datetime(day.year, day.month, day.day, 12, tzinfo=UTC))
+    publishers = st.sampled_from([kind for kind in data.by if kind != "service"] or ["service"])
+
+    @st.composite
+    def one(draw: Any) -> Event[Data]:
+        said = data(**{name: draw(field) for name, field in fields.items()})
+        about = draw(subject)
+        if data.key in ("subject", "learner"):
+            keyed = about if key is None else draw(key)
+        else:
+            keyed = getattr(said, data.key) or about
+        publisher = draw(publishers)
+        organisation = "feedback" if publisher == "service" else draw(PARTIES)
+        given = {"by": f"{publisher}:{organisation}", "time": draw(times), "id": draw(IDS)}
+        return event(said, about, keyed, **given)
+
+    return one()
+
+
+INTERNSHIP = {"enterprise": ENTERPRISES, "programme": PROGRAMMES}
+ANY = st.one_of(
+    says(
+        e.OrganisationRegistered,
+        PARTIES,
+        kind=st.sampled_from(["institution", "enterprise"]),
+        name=st.just("A name"),
+        region=IDS,
+    ),
+    says(e.OrganisationSuspended, PARTIES, reason=st.just("late")),
+    says(e.OrganisationReinstated, PARTIES),
+    says(
+        e.AgreementProposed,
+        parties=st.lists(PARTIES, min_size=2, max_size=3),
+        scope=st.just("practice"),
+        valid_from=DAYS,
+        valid_until=DAYS | st.none(),
+    ),
+    says(e.AgreementSigned),
+    says(e.AgreementRefused, reason=st.just("no")),
+    says(e.AgreementEnded, reason=st.just("over")),
+    says(
+        e.ProgrammePublished,
+        PROGRAMMES,
+        title=IDS,
+        version=IDS,
+        level=st.just(5),
+        hours_theory=st.just(10.0),
+        hours_workplace=st.just(10.0),
+        competencies=st.lists(st.builds(e.ProgrammeCompetency, competency=COMPETENCIES, level=st.just(5)), max_size=2),
+        joint_partners=st.lists(
+            st.builds(e.JointPartner, organisation=PARTIES, kind=st.sampled_from(e.OrganisationKind)), max_size=1
+        ),
+    ),
+    says(
+        e.ProgrammeRevisionRecommended,
+        PROGRAMMES,
+        recommendation=IDS,
+        competency=COMPETENCIES,
+        window=st.just("2024Q1"),
+        ratings=st.just(9),
+        satisfied=st.just(3),
+        threshold=st.just(0.6),
+    ),
+    says(e.ProgrammeRevised, PROGRAMMES, recommendation=IDS, version=IDS),
+    says(e.ProgrammeRevisionDeclined, PROGRAMMES, recommendation=IDS, reason=IDS),
+    says(
+        e.ActivityHeld,
+        kind=st.sampled_from(["teacher_upskilling", "workshop"]),
+        hours=st.sampled_from([1.25, 8]),
+        participants=st.just(3),
+        competencies=st.lists(COMPETENCIES, max_size=2),
+    ),
+    says(e.LearnerGraduated, LEARNERS, programme=PROGRAMMES, graduated_on=DAYS),
+    says(
+        e.InternshipCompleted, key=LEARNERS, hours=st.sampled_from([0.25, 40]), outcome=st.just("passed"), **INTERNSHIP
+    ),
+    says(e.InternshipCancelled, key=LEARNERS, reason=IDS, **INTERNSHIP),
+    says(
+        e.EmploymentRecorded,
+        key=LEARNERS,
+        status=st.sampled_from(e.EmploymentStatus),
+        since=DAYS | st.none(),
+        contract=st.sampled_from(e.Contract) | st.none(),
+        full_time=MAYBE,
+        related_to_field=MAYBE,
+        enterprise=ENTERPRISES | st.none(),
+    ),
+    says(
+        e.CompetencyCertified,
+        key=LEARNERS,
+        competency=COMPETENCIES,
+        level=st.just(4),
+        scheme=IDS,
+        institution=st.just("uni"),
+        evidence=st.just(["exam"]),
+        address=st.just("/certificates/one"),
+    ),
+    says(e.CompetencyRevoked, key=LEARNERS, reason=IDS),
+    says(
+        e.FeedbackRequested,
+        role=st.sampled_from(["enterprise", "graduate"]),
+        respondent=PARTIES,
+        learner=LEARNERS,
+        enterprise=ENTERPRISES | st.none(),
+        programme=PROGRAMMES,
+        due=DAYS,
+    ),
+    says(
+        e.FeedbackSubmitted,
+        request=IDS | st.none(),
+        role=st.sampled_from(e.FeedbackRole),
+        programme=PROGRAMMES | st.none(),
+        enterprise=ENTERPRISES | st.none(),
+        overall=st.integers(1, 5),
+        relevance=st.integers(1, 5) | st.none(),
+    ),
+    says(e.FeedbackErased),
+    says(e.DemandReported, competency=COMPETENCIES, places=st.integers(0, 9), horizon=DAYS, research=st.just("survey")),
+    says(e.RecognitionGranted, competency=COMPETENCIES, certificate=IDS | st.none(), since=DAYS),
+    says(e.RecognitionWithdrawn, competency=COMPETENCIES, certificate=IDS | st.none(), reason=IDS),
+)
+# Erasure empties a learner, so it is drawn less often than everything else.
+SEQUENCES = st.lists(st.one_of(*[ANY] * 30, says(e.LearnerErased, LEARNERS)), max_size=40)
+
+
+def test_every_type_that_counts_is_drawn() -> None:
+    uncounted = {e.LearnerEnrolled, e.InternshipStarted, e.SupportRequested, e.SupportClosed, e.AssessmentRecorded}
+    assert {data for data in e.DATA.values() if data.topic in core.topics} == DRAWN | uncounted
+
+
+@settings(max_examples=150, deadline=None)
+@given(SEQUENCES, st.data())
+def test_any_order_and_repetition_gives_the_same_states_views_and_counters(
+    sequence: list[Event[Data]], data: st.DataObject
+) -> None:
+    repeated = data.draw(st.lists(st.sampled_from(sequence), max_size=10)) if sequence else []
+    shuffled = data.draw(st.permutations([*sequence, *repeated]))
+    once, again = fold(sequence), fold(shuffled)
+    assert once == again
+    assert {key: view(key, state) for key, state in once.items()} == {key: view(key, s) for key, s in again.items()}
+    assert total(once) == total(again)
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEQUENCES)
+def test_the_sum_of_differences_is_what_is_recomputed(sequence: list[Event[Data]]) -> None:
+    counts: dict[Any, int] = {}
+    states: dict[Any, Any] = {}
+    for said in sequence:
+        key = route(said)
+        assert key is not None
+        before = contributions(key, states[key]) if key in states else {}
+        states = fold([said], states)
+        for counter, count in contributions(key, states[key]).items():
+            counts[counter] = counts.get(counter, 0) + count
+        for counter, count in before.items():
+            counts[counter] = counts.get(counter, 0) - count
+    assert {counter: count for counter, count in counts.items() if count} == total(states)
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEQUENCES)
+def test_no_stock_is_ever_negative(sequence: list[Event[Data]]) -> None:
+    stocks = {"partners", "agreements", "certificates", "demand_places", "demand_reports", "programmes"}
+    by_scope: dict[tuple[str, str, str], dict[str, int]] = {}
+    for counter, count in total(fold(sequence)).items():
+        if counter.measure.partition("_sus")[0].partition("_joint")[0] in stocks:
+            by_scope.setdefault((counter.kind, counter.id, counter.measure), {})[counter.period] = count
+    for changes in by_scope.values():
+        stock = 0
+        for _, change in sorted(changes.items()):
+            stock += change
+            assert stock >= 0
+
+
+@given(SEQUENCES, LEARNERS)
+def test_an_erased_learner_counts_in_nothing(sequence: list[Event[Data]], learner: str) -> None:
+    states = fold([*sequence, event(e.LearnerErased(), learner)])
+    assert contributions(*next((key, state) for key, state in states.items() if key == ("learners", learner))) == {}
