@@ -98,6 +98,7 @@ class Producer:
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def _started(self) -> AIOKafkaProducer:
         async with self._starting:
@@ -134,7 +135,7 @@ class Producer:
                 futures = [await self._send(producer, record) for record in records]
                 return list(await asyncio.gather(*futures))
         except (KafkaError, TimeoutError) as error:
-            await self.close(grace_s=0)
+            self._replace()
             raise NotPublished(f"Kafka did not acknowledge {len(records)} records: {error!r}") from error
 
     async def _send(self, producer: AIOKafkaProducer, record: Record) -> "asyncio.Future[RecordMetadata]":
@@ -155,15 +156,21 @@ class Producer:
         except (KafkaError, TimeoutError) as error:
             raise NotPublished(f"Kafka does not answer: {error!r}") from error
 
-    async def close(self, grace_s: float = 10) -> None:
+    def _replace(self) -> None:
+        """Let a producer that failed end by itself: what it holds expires. Ending it early would leave it running."""
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        try:
-            async with asyncio.timeout(grace_s or 0.5):
-                await producer.stop()
-        except (KafkaError, TimeoutError):
-            log.warning("producer_not_flushed")
+        if producer is not None:
+            task = asyncio.create_task(producer.stop())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    async def close(self, grace_s: float = 10) -> None:
+        """Send what is still held, and end."""
+        self._replace()
+        if self._ending:
+            done, late = await asyncio.wait(self._ending, timeout=grace_s)
+            if late or any(task.exception() for task in done):
+                log.warning("producer_not_flushed")
 
 
 async def _raw(batch: tuple[ConsumerRecord, ...]) -> KafkaMessage:
