@@ -215,4 +215,4 @@ if __name__ == "__main__":
     try:
         asyncio.run(_issue_to_operator(settings()))
     except mongo.DatabaseError as error:
-        sys.exit(f"MongoDB did not take the credential: {error!r}"[:500])
+        sys.exit(f"MongoDB did not take the credential: {error}"[:150])
