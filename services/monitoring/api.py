@@ -176,7 +176,7 @@ async def comparison(service: Running, indicator: OfIndicator, asked: Question, 
     by_id = await counters.read(service.db, [indicator], kind, None, by="id", months=(begin, end))
     for id, counted in by_id.items():
         scope_id = registry.scope_of(id, kind, asked.scope)
-        if scope_id is not None:
+        if scope_id is not None and indicator.is_in(counted):
             add(by_scope.setdefault(scope_id, {}), counted)
     items = [
         {

@@ -1,0 +1,284 @@
+"""Monitoring's pages on real Kafka and MongoDB."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.monitoring.app import core, router
+from shared.events import (
+    CompetencyCertified,
+    Event,
+    LearnerErased,
+    OrganisationRegistered,
+    ProgrammePublished,
+    RecognitionGranted,
+    RecognitionWithdrawn,
+)
+from tests.making import event
+from tests.stack import Running, running, until
+
+from .counting import at, graduated, interned, status
+
+OPERATOR = "operator:region"
+
+
+def registered(organisation: str, kind: str, region: str, name: str, sector: str | None = None) -> Event[Any]:
+    return event(OrganisationRegistered(kind=kind, name=name, region=region, sector=sector), organisation, by=OPERATOR)
+
+
+def published(programme: str, institution: str, title: str = "Welding") -> Event[Any]:
+    data = ProgrammePublished(title=title, version="1", level=4, hours_theory=1, hours_workplace=1)
+    return event(data, programme, by=f"institution:{institution}", time=at("2023-01-10"))
+
+
+def cohort(programme: str, employed: int, seeking: int, on: str = "2024-06-01") -> list[Event[Any]]:
+    """Graduates of one programme, their status seen 18 months later, one and a half months of work for each."""
+    seen = (date.fromisoformat(on) + timedelta(days=548)).isoformat()
+    statuses = ["employed"] * employed + ["seeking"] * seeking
+    people = [(f"{programme}-{on}-{n}", what) for n, what in enumerate(statuses)]
+    said = [status(learner, what, seen) for learner, what in people]
+    return [*(graduated(learner, on, programme) for learner, _ in people), *said]
+
+
+def certificate(n: int, competency: str) -> Event[Any]:
+    data = CompetencyCertified(
+        competency=competency,
+        level=4,
+        scheme="s",
+        institution="uni",
+        evidence=["exam"],
+        address=f"/certificates/c{n}",
+    )
+    return event(data, f"c{n}", f"holder-{n}", by="service:certification", time=at("2025-01-10"))
+
+
+def recognised(competency: str, organisation: str, withdrawn: bool = False) -> list[Event[Any]]:
+    by = f"enterprise:{organisation}"
+    granted = RecognitionGranted(competency=competency, since=date(2025, 1, 1))
+    said = [event(granted, f"{organisation}-{competency.partition(':')[2]}", competency, by=by)]
+    if withdrawn:
+        data = RecognitionWithdrawn(competency=competency, reason="changed")
+        said.append(event(data, said[0].subject, competency, by=by, time=datetime(2026, 4, 1, tzinfo=UTC)))
+    return said
+
+
+def everything() -> list[Event[Any]]:
+    return [
+        *cohort("welding", 6, 2),
+        *cohort("welding", 3, 1, "2025-01-01"),
+        *cohort("casting", 5, 5),
+        *cohort("unregistered", 9, 1),
+        *(interned(f"welding-2024-06-01-{n}", enterprise="plant", hours=100) for n in range(6)),
+        *(certificate(n, "greencomp:3.1") for n in range(6)),
+        *(certificate(n, "esco:cnc") for n in range(6, 10)),
+        *recognised("greencomp:3.1", "plant"),
+        *recognised("esco:cnc", "plant", withdrawn=True),
+        published("welding", "uni"),
+        published("casting", "college", '=HYPERLINK("http://a.test")'),
+        # Registered last: what came before counts for their regions all the same.
+        registered("uni", "institution", "east", "University"),
+        registered("college", "institution", "west", "College"),
+        registered("plant", "enterprise", "east", "<b>Plant</b>", "C25"),
+    ]
+
+
+@pytest.fixture(scope="module")
+async def stack(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=tmp_path_factory.mktemp("keys")) as one:
+        events = everything()
+        await one.publish(*events, *events[::3])
+        await one.applied()
+        yield one
+
+
+async def ask(stack: Running, path: str, **params: Any) -> dict[str, Any]:
+    answer = await stack.client.get(path, params=params)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def fraction(stack: Running, indicator: str, **params: Any) -> tuple[Any, Any]:
+    value = await ask(stack, f"/indicators/{indicator}", **params)
+    return value["numerator"], value["denominator"]
+
+
+async def test_the_network_counts_unregistered_programmes_too(stack: Running) -> None:
+    assert await fraction(stack, "employment_rate") == (23, 32)
+
+
+@pytest.mark.parametrize(
+    ("scope", "scope_id", "numbers"),
+    [
+        ("programme", "welding", (9, 12)),
+        ("programme", "unregistered", (9, 10)),
+        ("institution", "uni", (9, 12)),
+        ("region", "west", (5, 10)),
+    ],
+)
+async def test_a_scope_is_the_sum_of_its_programmes(
+    stack: Running, scope: str, scope_id: str, numbers: tuple[int, int]
+) -> None:
+    assert await fraction(stack, "employment_rate", scope=scope, scope_id=scope_id) == numbers
+
+
+async def test_a_sector_is_the_sum_of_its_enterprises(stack: Running) -> None:
+    for scope, scope_id in (("sector", "C25"), ("enterprise", "plant"), ("network", None), ("region", "east")):
+        params = {"scope": scope} | ({"scope_id": scope_id} if scope_id else {})
+        value = await ask(stack, "/indicators/workplace_hours_per_learner", **params)
+        assert (value["numerator"], value["denominator"], value["value"]) == (600, 6, 100)
+
+
+async def test_a_value_carries_its_proof(stack: Running) -> None:
+    value = await ask(stack, "/indicators/employment_rate_18m", scope="programme", scope_id="casting")
+    assert value["value"] == 0.5
+    assert (value["indicator"], value["scope"], value["scope_id"]) == ("employment_rate_18m", "programme", "casting")
+    assert (value["scope_name"], value["status"], value["n"]) == ('=HYPERLINK("http://a.test")', "ok", 10)
+    assert (value["unit"], value["source"], value["from"]) == ("share", "EQAVET 5b", None)
+    assert value["definition"]["ru"]
+    assert value["window"]["en"].endswith("cohorts whose 18 months have passed")
+
+
+async def test_applied_until_follows_the_clock_when_nothing_is_left_to_apply(stack: Running) -> None:
+    asked_at = datetime.now(UTC)
+
+    async def caught_up() -> bool:
+        value = await ask(stack, "/indicators/active_partners")
+        return bool(value["applied_until"]) and datetime.fromisoformat(value["applied_until"]) >= asked_at
+
+    await until(caught_up)
+
+
+async def test_months_bound_the_cohorts(stack: Running) -> None:
+    asked = {"scope": "programme", "scope_id": "welding"}
+    assert await fraction(stack, "employment_rate", **asked, to="2024-06") == (6, 8)
+    value = await ask(stack, "/indicators/employment_rate", **asked, **{"from": "2024-07"})
+    assert (value["status"], value["value"], value["numerator"], value["n"]) == ("suppressed", None, None, "<5")
+
+
+async def test_nobody_in_the_window_is_not_enough_data(stack: Running) -> None:
+    value = await ask(stack, "/indicators/employment_rate", to="2020-01")
+    assert (value["status"], value["value"], value["n"]) == ("not_enough_data", None, 0)
+
+
+async def test_small_cohorts_are_hidden_in_a_series(stack: Running) -> None:
+    for path, params in (("/indicators/employment_rate/series", {}), ("/indicators/employment_rate", {"series": True})):
+        answer = await ask(stack, path, scope="programme", scope_id="welding", **params)
+        points = [(point["period"], point["status"], point["numerator"]) for point in answer["points"]]
+        assert points == [("2024-06", "ok", 6), ("2025-01", "suppressed", None)]
+
+
+async def test_recognised_certificates_are_those_of_competencies_recognised_now(stack: Running) -> None:
+    assert await fraction(stack, "recognised_certificates_rate") == (6, 10)
+    series = await ask(stack, "/indicators/recognised_certificates_rate/series", to="2025-02")
+    assert [(p["period"], p["numerator"]) for p in series["points"]] == [("2025-01", 6), ("2025-02", 6)]
+    compared = await ask(stack, "/indicators/recognised_certificates_rate/comparison", scope="competency")
+    assert [(v["scope_id"], v["value"] or v["status"]) for v in compared["items"]] == [
+        ("esco:cnc", "suppressed"),
+        ("greencomp:3.1", 1),
+    ]
+
+
+async def test_a_comparison_shows_every_programme_and_institution_with_its_name(stack: Running) -> None:
+    compared = await ask(stack, "/indicators/employment_rate/comparison", scope="programme")
+    found = {value["scope_id"]: (value["numerator"], value["denominator"]) for value in compared["items"]}
+    assert found == {"welding": (9, 12), "casting": (5, 10), "unregistered": (9, 10)}
+    compared = await ask(stack, "/indicators/employment_rate/comparison", scope="institution")
+    found = {value["scope_name"]: value["value"] for value in compared["items"]}
+    assert found == {"University": 0.75, "College": 0.5}
+
+
+async def test_values_are_those_that_are_asked_for_one_by_one(stack: Running) -> None:
+    for params in ({}, {"scope": "programme", "scope_id": "welding"}, {"scope": "enterprise", "scope_id": "plant"}):
+        together = (await ask(stack, "/values", **params))["items"]
+        alone = [await ask(stack, f"/indicators/{value['indicator']}", **params) for value in together]
+        for value in (*together, *alone):
+            del value["applied_until"]
+        assert together == alone
+
+
+async def test_an_erased_learner_leaves_every_value(stack: Running) -> None:
+    gone = [graduated("gone", programme="forging"), status("gone", "employed")]
+    await stack.publish(*gone)
+    await stack.applied()
+    before = await fraction(stack, "status_response_rate")
+    await stack.publish(event(LearnerErased(), "gone"), *gone)
+    await stack.applied()
+    assert await fraction(stack, "status_response_rate") == (before[0] - 1, before[1] - 1)
+
+
+async def test_scopes_to_choose_from_have_names(stack: Running) -> None:
+    programmes = (await ask(stack, "/scopes/programme"))["items"]
+    assert {"id": "welding", "name": "Welding"} in programmes
+    assert {"id": "unregistered", "name": "unregistered"} in programmes
+    assert (await ask(stack, "/scopes/enterprise"))["items"] == [{"id": "plant", "name": "<b>Plant</b>"}]
+    assert [item["id"] for item in (await ask(stack, "/scopes/region"))["items"]] == ["east", "west"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status_code", "field"),
+    [
+        ("/indicators/happiness", 404, None),
+        ("/indicators/employment_rate?scope=galaxy", 422, "scope"),
+        ("/indicators/employment_rate?scope=enterprise&scope_id=plant", 422, "scope"),
+        ("/indicators/employment_rate?scope=programme", 422, "scope_id"),
+        ("/indicators/employment_rate?scope=programme&scope_id=nowhere", 404, None),
+        ("/indicators/employment_rate?from=2024-13", 422, "from"),
+        ("/indicators/employment_rate?to=June", 422, "to"),
+        ("/indicators/employment_rate?from=2024-07&to=2024-06", 422, "to"),
+        ("/indicators/employment_rate?format=pdf", 422, "format"),
+        ("/indicators/employment_rate/comparison?scope=competency", 422, "scope"),
+        ("/scopes/galaxy", 422, "scope"),
+        ("/dashboard/../app.py", 404, None),
+    ],
+)
+async def test_what_cannot_be_answered_is_a_problem(
+    stack: Running, path: str, status_code: int, field: str | None
+) -> None:
+    answer = await stack.client.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (status_code, "application/problem+json")
+    assert field in [None, *(error["field"] for error in answer.json().get("errors", []))]
+
+
+async def test_csv_says_the_same_and_no_cell_is_a_formula(stack: Running) -> None:
+    by_header = await stack.client.get(
+        "/indicators/employment_rate/comparison?scope=programme", headers={"Accept": "text/csv"}
+    )
+    by_parameter = await stack.client.get("/indicators/employment_rate/comparison?scope=programme&format=csv")
+    assert by_header.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(by_header.text)))
+    assert by_parameter.text.count("\n") == by_header.text.count("\n") == 4
+    assert {row["scope_id"]: float(row["value"]) for row in rows} == {
+        "casting": 0.5,
+        "unregistered": 0.9,
+        "welding": 0.75,
+    }
+    assert rows[0]["scope_name"] == '\'=HYPERLINK("http://a.test")'
+    assert rows[0]["definition_ru"]
+    assert not [cell for row in rows for cell in row.values() if cell.startswith(("=", "+", "-", "@"))]
+
+
+@pytest.mark.parametrize("path", ["/indicators", "/values", "/indicators/employment_rate/series", "/scopes/region"])
+async def test_everything_is_there_as_csv(stack: Running, path: str) -> None:
+    answer = await stack.client.get(path, params={"format": "csv"})
+    assert len(list(csv.DictReader(io.StringIO(answer.text)))) > 1
+
+
+async def test_the_dashboard_needs_nothing_from_elsewhere(stack: Running) -> None:
+    page = await stack.client.get("/")
+    assert page.status_code == 200
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    for name in ("dashboard.js", "dashboard.css"):
+        assert name in page.text
+        assert (await stack.client.get(f"/dashboard/{name}")).status_code == 200
+    assert "http" not in page.text.replace("http-equiv", "")
+
+
+async def test_every_indicator_is_in_the_catalogue(stack: Running) -> None:
+    items = (await ask(stack, "/indicators"))["items"]
+    values = (await ask(stack, "/values"))["items"]
+    assert [item["indicator"] for item in items] == [value["indicator"] for value in values]
