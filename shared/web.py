@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import uuid4
 
+import fastapi
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -251,6 +252,10 @@ async def read_event(
     return JSONResponse({"event": event.model_dump(mode="json", exclude_none=True), "applied": applied})
 
 
+class BodyTooLarge(fastapi.HTTPException):
+    """The body is beyond the limit. (Of all that reading a body raises, FastAPI lets only its own exception pass.)"""
+
+
 class BodyLimit:
     """Refuses a request body beyond *limit* bytes with 413, whether or not its length was announced."""
 
@@ -267,7 +272,7 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self.limit:
-                raise Problem(413, f"the body is larger than {self.limit} bytes")
+                raise BodyTooLarge(413, f"the body is larger than {self.limit} bytes")
             return message
 
         await self.app(scope, counted, send)

@@ -20,7 +20,7 @@ from shared.auth import Caller
 from shared.events import DATA, ContractError, Data, Event
 from shared.kafka import Record, record_of
 from shared.settings import Settings
-from shared.web import Authenticated, Problem, Running
+from shared.web import Authenticated, BodyTooLarge, Problem, Running
 
 from .credentials import refuse_suspended
 from .registry import misfits
@@ -173,8 +173,8 @@ def _check_sender(event: Event[Data], caller: Caller) -> None:
 async def _body(request: Request) -> bytes:
     try:
         return await request.body()
-    except Problem as problem:
-        raise _problem(problem.status, problem.detail, "body", problem.detail) from None
+    except BodyTooLarge as error:
+        raise _problem(error.status_code, error.detail, "body", error.detail) from None
     except ClientDisconnect:
         raise _problem(400, "the body ended early", "body", "ended early") from None
 
