@@ -7,6 +7,7 @@ import base64
 import difflib
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -109,7 +110,7 @@ def check(item: Any, caller: Caller, settings: Settings) -> Event[Data]:
     if not isinstance(item, dict) or "specversion" not in item:
         raise _problem(400, "this is no CloudEvent", "specversion", "a CloudEvent is an object with specversion 1.0")
     if not isinstance(item.get("type"), str) or item["type"] not in DATA:
-        raise _problem(422, "the type is not in the contract", "type", _unknown_type(item.get("type")))
+        raise _problem(422, "the type is not in the contract", "type", _unknown_type(str(item.get("type"))[:100]))
     raw = to_json(_completed(item, caller))
     if len(raw) > settings.event_max_bytes:
         detail = f"the event has {len(raw)} bytes; at most {settings.event_max_bytes} are accepted"
@@ -137,8 +138,9 @@ def _problem(status: int, detail: str, field: str, wrong: str) -> Problem:
     return Problem(status, detail, [(field, wrong)])
 
 
-def _unknown_type(given: Any) -> str:
-    similar = difflib.get_close_matches(str(given)[:200], DATA, n=1)
+@lru_cache(maxsize=1024)  # a batch repeats its mistake
+def _unknown_type(given: str) -> str:
+    similar = difflib.get_close_matches(given, DATA, n=1, cutoff=0.85)
     return f"there is no such type{f'; is it {similar[0]}?' if similar else ''}"
 
 
