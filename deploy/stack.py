@@ -169,6 +169,9 @@ def main(given: argparse.Namespace) -> int:
             change(given)
         return 0
     choice = Choice.kept()
+    if given.command == "status" and not choice.kind:
+        print("nothing runs")
+        return 0
     stack = choice.stack()
     if given.command == "status":
         stack.show_status()
