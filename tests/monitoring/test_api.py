@@ -12,6 +12,7 @@ from services.monitoring.app import core, router
 from shared.events import (
     CompetencyCertified,
     Event,
+    FeedbackSubmitted,
     LearnerErased,
     OrganisationRegistered,
     ProgrammePublished,
@@ -77,6 +78,10 @@ def everything() -> list[Event[Any]]:
         *(certificate(n, "esco:cnc") for n in range(6, 10)),
         *recognised("greencomp:3.1", "plant"),
         *recognised("esco:cnc", "plant", withdrawn=True),
+        *(
+            event(FeedbackSubmitted(role="enterprise", overall=5), f"answer-{n}", by="enterprise:plant")
+            for n in range(5)
+        ),
         published("welding", "uni"),
         published("casting", "college", '=HYPERLINK("http://a.test")'),
         # Registered last: what came before counts for their regions all the same.
@@ -190,6 +195,13 @@ async def test_a_comparison_shows_every_programme_and_institution_with_its_name(
     compared = await ask(stack, "/indicators/employment_rate/comparison", scope="institution")
     found = {value["scope_name"]: value["value"] for value in compared["items"]}
     assert found == {"University": 0.75, "College": 0.5}
+
+
+async def test_answers_about_no_programme_count_in_the_network_and_in_no_programme(stack: Running) -> None:
+    assert await fraction(stack, "employer_satisfaction") == (5, 5)
+    compared = await ask(stack, "/indicators/employer_satisfaction/comparison", scope="programme")
+    assert {value["status"] for value in compared["items"]} == {"not_enough_data"}
+    assert [value["scope_id"] for value in compared["items"]] == ["casting", "welding"]
 
 
 async def test_values_are_those_that_are_asked_for_one_by_one(stack: Running) -> None:

@@ -62,6 +62,7 @@ def test_employment_rate_is_of_those_with_a_known_status() -> None:
 def test_the_newest_status_counts_whatever_came_first() -> None:
     statuses = [status("ann", "employed", "2025-05-01"), status("ann", "seeking", "2025-02-01")]
     assert share("employment_rate", graduated(), *statuses) == (1, 1)
+    assert share("employment_rate", graduated(), *reversed(statuses)) == (1, 1)
 
 
 def test_a_graduate_of_two_programmes_counts_in_each() -> None:
@@ -177,7 +178,7 @@ def test_months_are_calendar_months_clipped_to_their_end(day: str, months: int, 
 
 def test_days_to_employment_are_to_the_first_known_first_day() -> None:
     later = status("ann", "employed", "2025-01-10", since="2024-12-01")
-    first = status("ann", "self_employed", "2024-09-10", since="2024-06-11")
+    first = status("ann", "self_employed", "2024-09-10", since="2024-06-08")
     assert measured("median_days_to_employment", graduated(), later, first).value == 7 * 1.5
 
 
@@ -343,6 +344,10 @@ def test_a_revoked_certificate_leaves_the_stock_in_the_month_of_its_revocation()
     assert changes == {"2024-03": 1, "2025-03": -1}
 
 
+def test_a_revocation_dated_before_its_certificate_leaves_no_certificate() -> None:
+    assert total(fold([certified("c1"), revoked("c1", on="2023-01-01")])) == {}
+
+
 def test_a_revocation_alone_counts_in_nothing() -> None:
     assert total(fold([revoked("c1")])) == {}
 
@@ -394,9 +399,11 @@ def test_a_partner_is_active_but_for_its_suspension() -> None:
     assert [stock(history, "active_partners", month, "organisation") for month in months] == [0, 1, 0, 1, 1]
 
 
-def test_a_suspension_before_any_registration_makes_no_partner() -> None:
+def test_a_suspension_dated_before_the_registration_leaves_no_active_partner() -> None:
     suspended = event(OrganisationSuspended(reason="late"), "plant", by=OPERATOR)
     assert total(fold([suspended])) == {}
+    late = [event(OrganisationSuspended(reason="late"), "plant", by=OPERATOR, time=at("2023-01-10"))]
+    assert total(fold([*late, registered("plant", "2024-01-10")])) == {}
 
 
 def proposed(on: str = "2024-01-10", until: str | None = None) -> Event[Data]:
@@ -500,6 +507,13 @@ def test_revisions_are_answered_by_making_or_declining_them() -> None:
     asked_for = [recommended("r1"), recommended("r2"), recommended("r3")]
     assert share("revision_answer_rate", *asked_for, *answers) == (2, 3)
     assert measured("median_days_to_revision", *asked_for, *answers).value == 7 * 1.5
+
+
+def test_the_first_of_two_answers_ends_the_wait_for_one() -> None:
+    declined = event(ProgrammeRevisionDeclined(recommendation="r1", reason="no"), "welding", time=at("2025-01-03"))
+    revised = event(ProgrammeRevised(recommendation="r1", version="2"), "welding", time=at("2025-03-03"))
+    found = measured("median_days_to_revision", recommended("r1"), declined, revised)
+    assert (found.value, found.n) == (7 * 0.5, 1)
 
 
 def test_another_institution_does_not_answer_a_recommendation() -> None:
