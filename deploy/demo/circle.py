@@ -53,7 +53,11 @@ async def _form_the_cluster(network: Network) -> None:
         answer = await network.ask("monitoring", "GET", "/indicators/active_agreements", by=None)
         return answer["value"]
 
-    step("", "agreement.signed", f"monitoring: {await until(counted, 'active agreement')} active agreement(s)")
+    step(
+        "monitoring counts the agreement",
+        "agreement.signed",
+        f"monitoring: {await until(counted, 'active agreement')} active agreement(s)",
+    )
 
 
 async def _learn(network: Network) -> None:
@@ -92,7 +96,7 @@ async def _give_feedback(network: Network) -> None:
 
     requests = await until(raised, "feedback requests")
     due = requests[0]["due"]
-    step("", "feedback.requested", f"feedback: asks the plant and the learner, due {due}")
+    step("feedback asks the plant and the learner", "feedback.requested", f"feedback: due {due}")
     for request in requests:
         by = PLANT if request["role"] == "enterprise" else INSTITUTE
         answer = {"request": request["id"], "role": request["role"], "overall": 5, "competencies": {COMPETENCY: 4}}
@@ -127,7 +131,7 @@ async def _certify(network: Network) -> None:
         return [certificate for certificate in listed["items"] if certificate["of"] == LEARNER]
 
     (certificate,) = await until(certified, "certificate")
-    step("", "competency.certified", f"certification: {certificate['address']}")
+    step("certification issues the certificate", "competency.certified", f"certification: {certificate['address']}")
 
 
 async def _hire(network: Network) -> None:

@@ -86,11 +86,10 @@ async def read_certificate(
     lang: Annotated[str | None, Query(pattern="^(ru|en)$")] = None,
 ) -> Response:
     """A certificate as everybody may see it: a page for browsers, JSON for programs. It does not name the learner."""
-    certificate = await _certificate(service.db, id)
+    certificate = await _named(service.db, await _certificate(service.db, id))
     if "text/html" in accept:
         return _page(certificate, lang or ("ru" if accept_language.lower().startswith("ru") else "en"))
-    names = {language: frameworks.name(certificate["competency"], language) for language in ("en", "ru")}
-    return JSONResponse({**certificate, "competency_name": names}, headers={"Vary": "Accept"})
+    return JSONResponse(certificate, headers={"Vary": "Accept"})
 
 
 class Revocation(BaseModel):
@@ -131,6 +130,21 @@ async def _learner(db: mongo.Database, certificate: str) -> dict[str, Any]:
 async def _certificate(db: mongo.Database, id: str) -> dict[str, Any]:
     learner = await _learner(db, id)
     return next(dict(certificate) for certificate in learner["certificates"] if certificate["id"] == id)
+
+
+async def _named(db: mongo.Database, certificate: dict[str, Any]) -> dict[str, Any]:
+    """The certificate with the names of its competency and organisations (their ids, while they are not known)."""
+    ids = [certificate["institution"], *(e["assessor"] for e in certificate["evidence"])]
+    names = {
+        doc["_id"]: doc.get("name", doc["_id"])
+        async for doc in db["organisations"].find({"_id": {"$in": ids}}, {"name": 1})
+    }
+    return {
+        **certificate,
+        "competency_name": {ln: frameworks.name(certificate["competency"], ln) for ln in ("en", "ru")},
+        "institution_name": names.get(certificate["institution"], certificate["institution"]),
+        "evidence": [{**e, "assessor_name": names.get(e["assessor"], e["assessor"])} for e in certificate["evidence"]],
+    }
 
 
 _WORDS = {
@@ -183,15 +197,17 @@ def _page(certificate: dict[str, Any], language: str) -> HTMLResponse:
     other = "en" if language == "ru" else "ru"
     rows = {
         "level": certificate["level"],
-        "institution": certificate["institution"],
+        "institution": certificate["institution_name"],
         "scheme": certificate["scheme"],
         "certified_at": certificate["certified_at"][:10],
-        "evidence": ", ".join(f"{e['assessor']} ({_METHODS[e['method']][language]})" for e in certificate["evidence"]),
+        "evidence": ", ".join(
+            f"{e['assessor_name']} ({_METHODS[e['method']][language]})" for e in certificate["evidence"]
+        ),
         "revoked_at": (certificate["revoked_at"] or "")[:10],
         "reason": certificate["reason"],
     }
     details = "".join(f"<dt>{words[name]}</dt><dd>{escape(str(value))}</dd>" for name, value in rows.items() if value)
-    name = escape(frameworks.name(certificate["competency"], language))
+    name = escape(certificate["competency_name"][language])
     return HTMLResponse(
         f'<!doctype html><html lang="{language}"><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{words["title"]}: {name}</title>'

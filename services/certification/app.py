@@ -55,10 +55,11 @@ class Sweep:
 
 core = Core(
     name="certification",
-    topics=("learner", "scheme"),
+    topics=("learner", "scheme", "organisation"),
     indexes={
         "learners": [("partition", "assessed"), ("certificates.id",), ("certificates.institution",)],
         "schemes": [("institution",), ("competency",)],
+        "organisations": [],
     },
     route=route,
     view=view,

@@ -13,6 +13,7 @@ from shared.events import (
     Event,
     LearnerEnrolled,
     LearnerErased,
+    OrganisationRegistered,
     SchemePublished,
     derive,
     derived_id,
@@ -42,13 +43,22 @@ Schemes = Mapping[str, list[Scheme]]  # by competency
 def route(event: Event[Data]) -> Key | None:
     if isinstance(event.data, SchemePublished):
         return Key("schemes", event.partitionkey)
+    if isinstance(event.data, OrganisationRegistered):
+        return Key("organisations", event.partitionkey)
     if isinstance(event.data, LEARNER_FACTS):
         return Key("learners", event.partitionkey)
     return None
 
 
 def view(key: Key, state: State) -> dict[str, Any]:
-    return _scheme_view(state) if key.collection == "schemes" else _learner_view(state)
+    match key.collection:
+        case "schemes":
+            return _scheme_view(state)
+        case "organisations":
+            registered = facts.last(state, "organisation.registered")
+            return {"name": registered["data"]["name"]} if registered else {}
+        case _:
+            return _learner_view(state)
 
 
 def _scheme_view(state: State) -> dict[str, Any]:

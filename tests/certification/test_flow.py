@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from services.certification.app import core, router
-from shared.events import AssessmentMethod, AssessmentRecorded, Data, Event, LearnerEnrolled, LearnerErased, derived_id
+from shared.events import (
+    AssessmentMethod,
+    AssessmentRecorded,
+    Data,
+    Event,
+    LearnerEnrolled,
+    LearnerErased,
+    OrganisationKind,
+    OrganisationRegistered,
+    derived_id,
+)
 from tests.making import event
 from tests.stack import Running, running, until
 
@@ -74,6 +84,8 @@ async def test_a_scheme_published_later_certifies_whoever_meets_it_already(stack
 
 async def test_a_certificate_has_a_public_page_and_json_until_it_is_revoked_with_a_reason(stack: Running):
     await publish_scheme(stack, "futures")
+    named = OrganisationRegistered(kind=OrganisationKind.institution, name="North <College>", region="north")
+    await stack.publish(event(named, "uni", by="operator:operator"))
     await stack.publish(*exam("pseudonym"))
     (id,) = await until(lambda: certified(stack, "pseudonym"))
     await stack.applied()
@@ -91,6 +103,7 @@ async def test_a_certificate_has_a_public_page_and_json_until_it_is_revoked_with
     assert revoked.json()["status"] == "revoked"
     page = await stack.client.get(f"/certificates/{id}", headers={"Accept": "text/html", "Accept-Language": "ru"})
     assert "Отозван" in page.text
+    assert "North &lt;College&gt;" in page.text
     assert reason not in page.text
     assert len(await certified(stack, "pseudonym")) == 1
 
