@@ -162,7 +162,7 @@ class Runner(ConsumerRebalanceListener):
         if trouble and trouble != self.trouble:
             log.warning("trouble", reason=trouble, exc_info=defect)
         elif self.trouble and not trouble:
-            log.info("recovered")
+            log.info("ready")
         self.trouble = trouble
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
@@ -170,6 +170,7 @@ class Runner(ConsumerRebalanceListener):
         async with self._batch:
             self._joined = False
             self._rewind()
+            LAG.clear()  # who gets the partitions reports them
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         self._moved, self._joined = time.monotonic(), True
