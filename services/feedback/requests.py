@@ -93,22 +93,26 @@ def forget(request: str, state: State, erased: frozenset[str]) -> list[Event[Dat
 def answers(state: State) -> list[Fact]:
     """The submissions that count: of a request the newest by the one who was asked, else each that nobody asked for.
 
-    An enterprise answers for itself; what a learner, graduate or mentor says comes through the institution.
+    An enterprise speaks for itself; what a learner, graduate or mentor says comes through the institution.
     """
-    submitted = list(facts.facts(state, "feedback.submitted").values())
-    asked = facts.last(state, "feedback.requested")
-    if asked is None:
+    submitted = [fact for fact in facts.facts(state, "feedback.submitted").values() if _speaks(fact)]
+    requested = facts.last(state, "feedback.requested")
+    if requested is None:
         return [fact for fact in submitted if "request" not in fact["data"]]
-    newest = facts.newest(*(fact for fact in submitted if _may_answer(fact, asked["data"])))
+    asked = requested["data"]
+    newest = facts.newest(*(fact for fact in submitted if _is_asked(fact, asked)))
     return [newest] if newest else []
 
 
-def _may_answer(submitted: Fact, asked: dict[str, Any]) -> bool:
+def _speaks(submitted: Fact) -> bool:
+    by_enterprise = submitted["data"]["role"] == FeedbackRole.enterprise
+    return submitted["kind"] == ("enterprise" if by_enterprise else "institution")
+
+
+def _is_asked(submitted: Fact, asked: dict[str, Any]) -> bool:
     if submitted["data"]["role"] != asked["role"]:
         return False
-    if asked["role"] == FeedbackRole.enterprise:
-        return bool(_organisation(submitted) == asked["respondent"])
-    return submitted["kind"] == "institution"
+    return bool(asked["role"] != FeedbackRole.enterprise or _organisation(submitted) == asked["respondent"])
 
 
 def contributions(key: Key, state: State) -> Counts:

@@ -113,6 +113,11 @@ def test_feedback_that_nobody_asked_for_counts_each():
     assert sum(contributions(Key("requests", "s1"), state).values()) == 3
 
 
+def test_an_institution_does_not_speak_as_an_enterprise_nor_the_reverse():
+    for role, by in (("enterprise", "institution:uni"), ("graduate", "enterprise:plant")):
+        assert answers(taken_in(submitted("s1", 4, request=None, role=role, by=by))) == []
+
+
 EVENTS = [asked(), submitted("s1", 1), submitted("s1", 2), submitted("s2", 5, 1), submitted("s3", 4, 2, "enterprise:x")]
 
 
