@@ -133,7 +133,7 @@ class Verifier:
 
     def _key(self, kid: str) -> jwt.PyJWK:
         if kid not in self._keys and time.monotonic() - self._read_at > 1:
-            self._read_at = time.monotonic()
             keys = json.loads(self._path.read_text())["keys"]
             self._keys = {key["kid"]: jwt.PyJWK(key) for key in keys}
+            self._read_at = time.monotonic()
         return self._keys[kid]

@@ -99,12 +99,13 @@ class Address:
         return f"/events/{self.topic}/{self.partition}/{self.offset}"
 
 
-def _service(request: Request) -> Service:
+# Coroutines, though they wait for nothing: FastAPI runs plain functions in threads, where these would race.
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
 
-def _caller(service: "Running", authorization: Annotated[str | None, Header()] = None) -> Caller:
+async def _caller(service: "Running", authorization: Annotated[str | None, Header()] = None) -> Caller:
     try:
         return service.verifier.caller(authorization)
     except Unauthorised as error:
