@@ -44,6 +44,9 @@ Day = Annotated[date, Field(ge=date(1950, 1, 1), le=date(2199, 12, 31))]
 Level = Annotated[int, Field(ge=1, le=8, description="Level of the European Qualifications Framework.")]
 Rating = Annotated[int, Field(ge=1, le=5, description="1 (worst) to 5 (best); 4 and 5 count as satisfied.")]
 Hours = Annotated[float, Field(ge=0, le=10_000, multiple_of=0.25, description="Hours, in quarters.")]
+Evidence = Annotated[
+    str, StringConstraints(pattern=f"^{_ID}/{_ID}$"), Field(description="<organisation>/<its assessment>")
+]
 Source = Annotated[str, StringConstraints(pattern=f"^/(organisations|services)/{_ID}$")]
 
 
@@ -346,7 +349,7 @@ class CompetencyCertified(Data, topic="learner", by=SERVICE, key="learner"):
     level: Level
     scheme: Id
     institution: OrganisationId = Field(description="Who issued the scheme.")
-    evidence: list[Id] = Field(min_length=1, max_length=50, description="The assessments that met the scheme.")
+    evidence: list[Evidence] = Field(min_length=1, max_length=50, description="The assessments that met the scheme.")
     address: str = Field(pattern=r"^/certificates/", max_length=200, description="Path of the public page.")
 
 

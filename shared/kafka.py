@@ -1,8 +1,9 @@
 """Kafka, set once and right: topics, the producer, and the settings of every consumer."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import aiokafka
 from aiokafka import (
@@ -12,7 +13,8 @@ from aiokafka import (
     TopicPartition,
 )
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.partitioner import murmur2
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
@@ -27,6 +29,7 @@ __all__ = [
     "ConsumerRebalanceListener",
     "ConsumerRecord",
     "KafkaError",
+    "Log",
     "OffsetAndMetadata",
     "Producer",
     "Record",
@@ -34,6 +37,7 @@ __all__ = [
 ]
 
 ConsumerRecord: TypeAlias = aiokafka.ConsumerRecord[Any, Any]
+Answer = TypeVar("Answer")
 
 SERVICES = ("partners", "feedback", "certification", "monitoring")
 STRUCTURED = "application/cloudevents+json; charset=utf-8"
@@ -61,6 +65,12 @@ def record_of(event: Event[Data]) -> Record:
 
 def topic_name(namespace: str, topic: str) -> str:
     return f"{namespace}.{topic}"
+
+
+@lru_cache(maxsize=100_000)  # the hash is pure Python, and keys come again
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition that a key belongs to, as Java's and aiokafka's producers choose it."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 def dead_letter_topic(service: str) -> str:
@@ -182,26 +192,97 @@ async def _records(message: KafkaMessage) -> Any:
     return message.raw_message
 
 
-async def read_record(settings: Settings, topic: str, partition: int, offset: int) -> ConsumerRecord | None:
-    """The record at a position of the log, or None if there is none.
+class Log:
+    """Looks into the log without a group: where topics end, and single records. Of use to one event loop.
 
-    Raises:
-        NotPublished: Kafka does not answer.
+    One consumer, started when first asked, serves one question at a time; one that failed is replaced by a new one.
     """
-    tp = TopicPartition(topic_name(settings.namespace, topic), partition)
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers, isolation_level="read_committed")
-    try:
-        async with asyncio.timeout(10):
-            await consumer.start()
-            consumer.assign([tp])
-            if offset >= (await consumer.end_offsets([tp]))[tp]:
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._consumer: AIOKafkaConsumer | None = None
+        self._asking = asyncio.Lock()
+
+    async def ends(self, topic: str, key: str | None = None) -> dict[int, int]:
+        """The end offset of each partition of a topic, or of the one that holds *key*.
+
+        Raises:
+            NotPublished: Kafka does not answer.
+        """
+
+        async def ask(consumer: AIOKafkaConsumer) -> dict[int, int]:
+            name, partitions = self._partitions(consumer, topic)
+            if not partitions:
+                raise UnknownTopicOrPartitionError(name)
+            if key is not None:
+                partitions = [partitions[partition_of(key.encode(), len(partitions))]]
+            ends = await consumer.end_offsets([TopicPartition(name, partition) for partition in partitions])
+            return {tp.partition: end for tp, end in ends.items()}
+
+        return await self._answer(ask)
+
+    async def record(self, topic: str, partition: int, offset: int) -> ConsumerRecord | None:
+        """The record at a position, or None if there is none.
+
+        Raises:
+            NotPublished: Kafka does not answer.
+        """
+
+        async def ask(consumer: AIOKafkaConsumer) -> ConsumerRecord | None:
+            name, partitions = self._partitions(consumer, topic)
+            tp = TopicPartition(name, partition)
+            if partition not in partitions or offset >= (await consumer.end_offsets([tp]))[tp]:
                 return None
             consumer.seek(tp, offset)
-            return await consumer.getone(tp)
-    except (KafkaError, TimeoutError) as error:
-        raise NotPublished(f"Kafka does not answer: {error!r}") from error
-    finally:
-        await consumer.stop()
+            consumer.resume(tp)
+            try:
+                record = await consumer.getone(tp)
+            finally:
+                consumer.pause(tp)
+            return record if record.offset == offset else None
+
+        return await self._answer(ask)
+
+    def _partitions(self, consumer: AIOKafkaConsumer, topic: str) -> tuple[str, list[int]]:
+        name = topic_name(self._settings.namespace, topic)
+        return name, sorted(tp.partition for tp in consumer.assignment() if tp.topic == name)
+
+    async def _answer(self, ask: Callable[[AIOKafkaConsumer], Awaitable[Answer]]) -> Answer:
+        try:
+            async with asyncio.timeout(10), self._asking:
+                try:
+                    return await ask(await self._started())
+                except BaseException:
+                    await self._stop()
+                    raise
+        except (KafkaError, TimeoutError) as error:
+            raise NotPublished(f"Kafka does not answer: {error!r}") from error
+
+    async def _started(self) -> AIOKafkaConsumer:
+        """The consumer, with every partition of our topics assigned and paused: it fetches only what is asked for."""
+        if self._consumer is None:
+            self._consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._settings.kafka_bootstrap_servers,
+                isolation_level="read_committed",
+                auto_offset_reset="earliest",
+                fetch_max_wait_ms=50,
+            )
+            await self._consumer.start()
+            names = [topic_name(self._settings.namespace, topic) for topic in TOPICS]
+            found = {name: self._consumer.partitions_for_topic(name) or () for name in names}
+            parts = [TopicPartition(name, partition) for name, partitions in found.items() for partition in partitions]
+            self._consumer.assign(parts)
+            self._consumer.pause(*parts)
+        return self._consumer
+
+    async def _stop(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
+
+    async def close(self) -> None:
+        async with self._asking:
+            await self._stop()
 
 
 class Consumer:

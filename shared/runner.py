@@ -29,6 +29,7 @@ from shared.kafka import (
     Record,
     TopicPartition,
     dead_letter_topic,
+    partition_of,
     record_of,
 )
 from shared.mongo import Counts, Database, DatabaseError, Fenced, Key, Store, Written
@@ -45,6 +46,7 @@ OLDEST_S = Gauge("praktika_oldest_unapplied_seconds", "Age of the oldest event t
 
 TRANSIENT = (DatabaseError, NotPublished, KafkaError, Fenced, TimeoutError)
 PATIENCE_S = 60  # well below max_poll_interval_ms: then the batch is fetched anew instead of held
+STUCK_S = 30  # lag but no batch for so long: not ready
 STALLED_S = 180  # lag but no batch for so long: end the process, its supervisor starts a fresh one
 
 
@@ -105,7 +107,7 @@ class Runner(ConsumerRebalanceListener):
 
     def __init__(self, core: Core, settings: Settings, store: Store, producer: Producer) -> None:
         self.core = core
-        self.trouble: str | None = "starting"
+        self._troubles = {"start": "starting"}  # by what met it
         self._settings = settings
         self._store = store
         self._producer = producer
@@ -115,6 +117,7 @@ class Runner(ConsumerRebalanceListener):
         self._joined = False
         self._next: dict[TopicPartition, int] = {}  # where each of our partitions stands in the database
         self._until_ms: dict[TopicPartition, int] = {}  # everything published before is applied
+        self._backlog: dict[TopicPartition, int] = {}  # where each ended when it became ours
         self._gap: dict[TopicPartition, int] = {}
         self._moved = time.monotonic()
         self._task: asyncio.Task[None] | None = None
@@ -132,16 +135,30 @@ class Runner(ConsumerRebalanceListener):
         if self._consumer is not None:
             await self._consumer.close()
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the service is not doing its work, for the readiness check; None if it is."""
+        stuck = [f"events wait, but none was applied for {STUCK_S} s"] if self._stuck_s() > STUCK_S else []
+        return "; ".join([*self._troubles.values(), *stuck]) or None
+
     async def _run(self) -> None:
         self._consumer = await self._join()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._repeat("tick", self._tick))
+            # A task of its own: it must tell the truth while a batch is stuck.
+            tasks.create_task(self._repeat("measure", self._measure))
+
+    async def _repeat(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(self._settings.tick_s)
             try:
-                await self._tick()
+                await step()
             except TRANSIENT as error:
-                self._report(f"waiting: {error!r}"[:500])
+                self._report(name, f"waiting: {reason(error)}")
             except Exception as error:
-                self._report(f"cannot go on: {error!r}"[:500], error)
+                self._report(name, f"cannot go on: {reason(error)}", error)
+            else:
+                self._report(name, None)
 
     async def _join(self) -> Consumer:
         """Join the group, as soon as Kafka answers."""
@@ -154,16 +171,21 @@ class Runner(ConsumerRebalanceListener):
                 await consumer.close()
                 if not isinstance(error, KafkaError):
                     raise
-                self._report(f"Kafka does not answer: {error!r}"[:500])
+                self._report("start", f"Kafka does not answer: {reason(error)}")
             await asyncio.sleep(random.uniform(0.5, 2))  # noqa: S311
 
-    def _report(self, trouble: str | None, defect: Exception | None = None) -> None:
-        """Log what readiness says, once per change; of a defect of ours with the traceback."""
-        if trouble and trouble != self.trouble:
-            log.warning("trouble", reason=trouble, exc_info=defect)
-        elif self.trouble and not trouble:
-            log.info("ready")
-        self.trouble = trouble
+    def _report(self, name: str, trouble: str | None, defect: Exception | None = None) -> None:
+        """Keep what readiness says, and log each change; of a defect of ours with the traceback."""
+        known = self._troubles.pop(name, None)
+        if trouble:
+            self._troubles[name] = trouble
+        if trouble and trouble != known:
+            log.warning("trouble", during=name, reason=trouble, exc_info=defect)
+        elif known and not trouble:
+            log.info("recovered", during=name)
+
+    def _stuck_s(self) -> float:
+        return time.monotonic() - self._moved
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         self._interrupted.set()
@@ -175,6 +197,7 @@ class Runner(ConsumerRebalanceListener):
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         self._moved, self._joined = time.monotonic(), True
         self._interrupted.clear()
+        self._report("start", None)
 
     async def _locate(self) -> None:
         """Go to where the database stands: it, not the group's offsets, says what is applied."""
@@ -191,7 +214,7 @@ class Runner(ConsumerRebalanceListener):
                     f"was made anew. Restore the log, or drop the database {self._store.db.name} to rebuild it."
                 )
             self._client.seek(tp, offset)
-            self._next[tp] = offset
+            self._next[tp], self._backlog[tp] = offset, ends[tp]
         log.info("partitions_assigned", count=len(self._client.assignment()))
 
     @property
@@ -206,21 +229,23 @@ class Runner(ConsumerRebalanceListener):
     async def _handle(self, records: Sequence[ConsumerRecord]) -> None:
         """Take in a batch, waiting out trouble; gives it up only if it is (or will be) somebody else's."""
         async with self._batch:
-            started = time.monotonic()
+            started, size = time.monotonic(), len(records)
             for attempt in count():
                 if self._interrupted.is_set():
                     return
                 try:
-                    with BATCH_S.time():
-                        await self._process(records)
-                    return self._report(None)
+                    for start in range(0, len(records), size):
+                        await self._process(records[start : start + size])
+                    return self._report("batch", None)
                 except Fenced as error:
                     log.warning("fenced", reason=str(error))
                     return self._rewind()
                 except TRANSIENT as error:
-                    self._report(f"waiting: {error!r}"[:500])
+                    self._report("batch", f"waiting: {reason(error)}")
                 except Exception as error:
-                    self._report(f"cannot go on: {error!r}"[:500], error)
+                    self._report("batch", f"cannot go on: {reason(error)}", error)
+                # What is too much for one transaction is not for two; what is applied already is passed over.
+                size = max(1, size // 2)
                 if time.monotonic() - started > PATIENCE_S:
                     return self._rewind()
                 with suppress(TimeoutError):
@@ -232,6 +257,7 @@ class Runner(ConsumerRebalanceListener):
         self._next.clear()
         self._gap.clear()
 
+    @BATCH_S.time()
     async def _process(self, records: Sequence[ConsumerRecord]) -> None:
         await self._locate()
         fresh = self._fresh(records)
@@ -272,7 +298,7 @@ class Runner(ConsumerRebalanceListener):
         for record in records:
             topic = record.topic.removeprefix(self._settings.namespace + ".")
             try:
-                event = _event(record, topic)
+                event = _event(record, topic, len(self._client.partitions_for_topic(record.topic)))
                 key = self.core.route(event)
             except Exception as error:
                 letters.append(self._dead_letter(record, error))
@@ -292,7 +318,9 @@ class Runner(ConsumerRebalanceListener):
         context = await self.core.context(self._store.db, by_key.keys(), [i.event for i in inputs if i.event])
         written = Written(positions=positions)
         following: list[Record] = []
-        for key, items in by_key.items():
+        for number, (key, items) in enumerate(by_key.items()):
+            if number % 100 == 99:
+                await asyncio.sleep(0)  # heartbeats and health checks go on during a long batch
             try:
                 state, events, failed = self._fold(key, states[key], items, context)
                 self._note(written, key, items[0].label, states[key], state)
@@ -355,10 +383,9 @@ class Runner(ConsumerRebalanceListener):
             if self._interrupted.is_set() or not self._joined:
                 return
             await self._locate()
-            await self._look_at_due()
-            async with asyncio.timeout(10):
-                await self._measure()
-            self._report(None)
+            # In the middle of a backlog not everything is known that would be decided by.
+            if all(following >= self._backlog[tp] for tp, following in self._next.items()):
+                await self._look_at_due()
 
     async def _look_at_due(self) -> None:
         labels = {self._label(tp): following for tp, following in self._next.items()}
@@ -366,29 +393,43 @@ class Runner(ConsumerRebalanceListener):
         if due:
             # The positions stay, but are compared: somebody else's partition is not decided about here.
             positions = {label: (labels[label], labels[label], 0) for label, _ in due}
-            await self._apply([Input(label, key) for label, key in due], [], positions)
+            try:
+                await self._apply([Input(label, key) for label, key in due], [], positions)
+            except Fenced:
+                self._rewind()
+                raise
 
     async def _measure(self) -> None:
-        now_ms = int(time.time() * 1000)
-        ends = await self._client.end_offsets(list(self._next))
-        lags = {tp: max(0, ends[tp] - following) for tp, following in self._next.items()}
+        """Report how far behind we are, and note what is complete; end the process if it hangs."""
+        standing, now_ms = dict(self._next), int(time.time() * 1000)
+        if not standing:
+            return
+        async with asyncio.timeout(10):
+            ends = await self._client.end_offsets(list(standing))
+        lags = {tp: max(0, ends[tp] - following) for tp, following in standing.items() if tp in self._next}
         for tp, lag in lags.items():
             LAG.labels(tp.topic, tp.partition).set(lag)
             if not lag:
                 self._until_ms[tp] = now_ms
         behind = [self._until_ms[tp] for tp, lag in lags.items() if lag]
         OLDEST_S.set((now_ms - min(behind)) / 1000 if behind else 0)
-        await self._store.mark_complete(
-            {self._label(tp): self._next[tp] for tp, lag in lags.items() if not lag}, now_ms
-        )
         if not behind:
             self._moved = time.monotonic()
-        elif time.monotonic() - self._moved > STALLED_S:
+        elif self._stuck_s() > STALLED_S and not self._troubles:
             log.critical("stalled", lag=sum(lags.values()))
             os.kill(os.getpid(), signal.SIGTERM)
+        await self._store.mark_complete({self._label(tp): standing[tp] for tp, lag in lags.items() if not lag}, now_ms)
 
 
-def _event(record: ConsumerRecord, topic: str) -> Event[Data]:
+def reason(error: BaseException) -> str:
+    """What went wrong, for logs and readiness. A driver's own words may quote ids or data: of those only the kind."""
+    code = getattr(error, "code", None)
+    if isinstance(error, DatabaseError):
+        return type(error).__name__ + (f" {code}" if code else "")
+    return f"{type(error).__name__}: {error}"[:300]
+
+
+def _event(record: ConsumerRecord, topic: str, partitions: int) -> Event[Data]:
     """The event in *record*, if it is one and is where it belongs.
 
     Raises:
@@ -401,6 +442,11 @@ def _event(record: ConsumerRecord, topic: str) -> Event[Data]:
         raise ContractError([("type", f"belongs to the topic {event.data.topic}")])
     if record.key != event.partitionkey.encode():
         raise ContractError([("partitionkey", "is not the record's key")])
+    if record.partition != partition_of(record.key, partitions):
+        # Two partitions would write one entity.
+        raise ContractError(
+            [("partitionkey", "does not belong to this partition: use the default (murmur2) partitioner")]
+        )
     return event
 
 

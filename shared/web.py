@@ -22,13 +22,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared import events, logs, mongo
 from shared.auth import Caller, Unauthorised, Verifier
 from shared.events import MODELS, Data, Event, Publisher
-from shared.kafka import NotPublished, Producer, Record, read_record, record_of
+from shared.kafka import Log, NotPublished, Producer, Record, record_of
 from shared.runner import Core, Runner
 from shared.settings import Settings
 from shared.settings import settings as read_settings
 
 log = logs.get(__name__)
 UNAUTHORISED = Counter("praktika_unauthorised_total", "Requests without a valid token where one is needed.")
+CURRENT_WITHIN_S = 10
 PORTS = {"partners": 8101, "feedback": 8102, "certification": 8103, "monitoring": 8104}
 
 
@@ -72,6 +73,7 @@ class Service:
     settings: Settings
     db: mongo.Database
     producer: Producer
+    log: Log
     verifier: Verifier
     runner: Runner | None
 
@@ -85,6 +87,28 @@ class Service:
     async def applied(self, address: "Address") -> bool:
         position = (await mongo.positions(self.db)).get(f"{address.topic}-{address.partition}")
         return position is not None and position.following > address.offset
+
+    async def current(self, topic: str, key: str | None = None) -> None:
+        """Wait until the service has taken in what is on a topic (or on the partition of *key*) now.
+
+        Whoever judges by the database calls this first: else what was said a moment ago would not count.
+        Raises:
+            Problem: it lags behind by more than can be waited for.
+            NotPublished: Kafka does not answer.
+        """
+        ends = await self.log.ends(topic, key)
+        wanted = {f"{topic}-{partition}": end for partition, end in ends.items() if end}
+        try:
+            async with asyncio.timeout(CURRENT_WITHIN_S):
+                while not await self._reached(wanted):
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            detail = "this service has not taken in yet what was said before; nothing was done: send it again"
+            raise Problem(503, detail, headers={"Retry-After": "5"}) from None
+
+    async def _reached(self, wanted: dict[str, int]) -> bool:
+        positions = await mongo.positions(self.db) if wanted else {}
+        return all(label in positions and positions[label].following >= end for label, end in wanted.items())
 
 
 @dataclass(frozen=True)
@@ -242,7 +266,7 @@ async def read_event(
 ) -> JSONResponse:
     """The event at an address, for who published it and the operator; `applied`: has this service taken it in?"""
     address = Address(topic, partition, offset)
-    record = await read_record(service.settings, topic, partition, offset) if topic in events.TOPICS else None
+    record = await service.log.record(topic, partition, offset) if topic in events.TOPICS else None
     try:
         event = events.parse(record.value or b"", tolerant=True) if record else None
     except events.ContractError:
@@ -312,9 +336,9 @@ def create_app(core: Core, router: APIRouter, settings: Settings | None = None) 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         client = mongo.connect(settings)
-        db, producer = mongo.database(client, settings, core.name), Producer(settings)
+        db, producer, kafka_log = mongo.database(client, settings, core.name), Producer(settings), Log(settings)
         runner = Runner(core, settings, mongo.Store(db), producer) if settings.role != "api" else None
-        app.state.service = Service(core, settings, db, producer, Verifier(settings), runner)
+        app.state.service = Service(core, settings, db, producer, kafka_log, Verifier(settings), runner)
         if runner:
             runner.start()
         log.info("started", role=settings.role)
@@ -323,6 +347,7 @@ def create_app(core: Core, router: APIRouter, settings: Settings | None = None) 
         finally:
             if runner:
                 await runner.stop()
+            await kafka_log.close()
             await producer.close()
             client.close()
             log.info("stopped")

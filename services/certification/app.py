@@ -38,18 +38,17 @@ class Sweep:
         """Up to `AT_ONCE` learners of these partitions who have earned a certificate and do not have it."""
         found: list[tuple[str, Key]] = []
         for competency, schemes in (await read_schemes(db)).items():
-            open_labels = [label for label in labels if any((s, label) not in self._done for s in schemes)]
-            if not open_labels or len(found) >= AT_ONCE:
-                continue
-            candidates = db["learners"].find({"partition": {"$in": open_labels}, "assessed": competency})
+            open_labels = {label for label in labels if any((s, label) not in self._done for s in schemes)}
+            unfinished: set[str] = set()
+            candidates = db["learners"].find({"partition": {"$in": list(open_labels)}, "assessed": competency})
             async for doc in candidates:
                 key = Key("learners", doc["_id"])
                 if certify(key, doc["state"], {competency: schemes}):
                     found.append((doc["partition"], key))
+                    unfinished.add(doc["partition"])
                     if len(found) >= AT_ONCE:
-                        break
-            unfinished = {label for label, _ in found}
-            self._done |= {(s, label) for s in schemes for label in open_labels if label not in unfinished}
+                        return found  # nothing is known of who comes after
+            self._done |= {(s, label) for s in schemes for label in open_labels - unfinished}
         return found
 
 

@@ -39,7 +39,7 @@ async def list_requests(  # noqa: PLR0913, PLR0917
         ]
         match["$and"] = [{"programme": {"$in": own}}]
     elif not caller.is_operator:
-        match["$and"] = [{"enterprise": caller.organisation}]
+        match["respondent"] = caller.organisation
     return await listed(service.db, "requests", match, paging)
 
 
@@ -47,7 +47,7 @@ async def list_requests(  # noqa: PLR0913, PLR0917
 async def read_request(service: Running, caller: Authenticated, id: EntityId) -> dict[str, Any]:
     """One request with its counting answer, for whom it concerns."""
     request = await found(service.db, "requests", id)
-    if not caller.is_operator and caller.organisation != request.get("enterprise"):
+    if not caller.is_operator and caller.organisation != request.get("respondent"):
         programme = await service.db["programmes"].find_one({"_id": request.get("programme")}, {"institution": 1})
         if programme is None or programme.get("institution") != caller.organisation:
             raise Problem(404, f"there is no {id} in requests (yet)")

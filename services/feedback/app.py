@@ -9,7 +9,6 @@ from shared.events import Data, Event, FeedbackRequested
 from shared.facts import State
 from shared.mongo import Database, Key
 from shared.runner import Core
-from shared.settings import settings
 from shared.web import serve
 
 from .api import router
@@ -28,7 +27,7 @@ class Context(NamedTuple):
 def react(key: Key, state: State, context: Context) -> list[Event[Data]]:
     match key.collection:
         case "learners":
-            return ask(key.id, state, settings().feedback_due_days)
+            return ask(key.id, state)
         case "requests":
             return forget(key.id, state, context.erased)
         case "programmes":
@@ -42,7 +41,8 @@ async def read_context(db: Database, keys: Collection[Key], events: Sequence[Eve
     learners = {event.data.learner for event in events if isinstance(event.data, FeedbackRequested)}
     if requests and not events:
         learners |= {doc["learner"] async for doc in db["requests"].find({"_id": {"$in": requests}}, {"learner": 1})}
-    programmes = [key.id for key in keys if key.collection == "programmes"]
+    # Gaps are judged at a tick: in the middle of a backlog the ratings are not all there.
+    programmes = [key.id for key in keys if key.collection == "programmes" and not events]
     return Context(await _erased(db, learners), await read_gaps(db, programmes), datetime.now(UTC))
 
 

@@ -24,7 +24,7 @@ from shared.events import (
 from shared.facts import Fact, State
 from shared.mongo import Counter, Counts, Key
 
-PROGRAMME_FACTS = ProgrammePublished | ProgrammeRevisionRecommended | ProgrammeRevised | ProgrammeRevisionDeclined
+DUE = timedelta(days=14)  # no setting: what an event says follows from the facts alone
 
 
 def route(event: Event[Data]) -> Key | None:
@@ -36,7 +36,8 @@ def route(event: Event[Data]) -> Key | None:
         case ProgrammePublished() | ProgrammeRevisionRecommended() | ProgrammeRevised() | ProgrammeRevisionDeclined():
             return Key("programmes", event.partitionkey)
         case DemandReported():
-            return Key("demands", f"{event.partitionkey}/{event.subject}")
+            organisation = event.source.rpartition("/")[2]
+            return Key("demands", f"{event.partitionkey}/{organisation}/{event.subject}")
         case _:
             return None
 
@@ -53,19 +54,35 @@ def view(key: Key, state: State) -> dict[str, Any]:
             return {"erased": "erased" in state}
 
 
-def ask(learner: str, state: State, due_days: int) -> list[Event[Data]]:
+def ask(learner: str, state: State) -> list[Event[Data]]:
     """The requests that a learner's completed internships call for and that are not raised, or not as they now are."""
     wanted = (
-        _request(learner, internship, completed, role, due_days)
+        _request(learner, internship, completed, role)
         for internship, completed in sorted(facts.facts(state, "internship.completed").items())
         for role in (FeedbackRole.enterprise, FeedbackRole.learner)
+        if not _is_raised(learner, internship, completed, role, state)
     )
     return [event for event in wanted if facts.apply(state, event) is not state]
 
 
-def _request(learner: str, internship: str, completed: Fact, role: FeedbackRole, due_days: int) -> Event[Data]:
+def _is_raised(learner: str, internship: str, completed: Fact, role: FeedbackRole, state: State) -> bool:
+    """Does the request say what the completed internship says? (Compared before an event is made: that is slow.)"""
+    raised = facts.facts(state, "feedback.requested").get(_request_id(learner, internship, role))
+    if raised is None or raised["time"] != completed["time"]:
+        return False
+    return all(raised["data"].get(name, []) == completed["data"].get(name, []) for name in _ABOUT)
+
+
+_ABOUT = ("enterprise", "programme", "competencies")
+
+
+def _request_id(learner: str, internship: str, role: FeedbackRole) -> str:
+    return derived_id("feedback.requested", learner, internship, role)
+
+
+def _request(learner: str, internship: str, completed: Fact, role: FeedbackRole) -> Event[Data]:
     told, time = completed["data"], datetime.fromisoformat(completed["time"])
-    request = derived_id("feedback.requested", learner, internship, role)
+    request = _request_id(learner, internship, role)
     data = FeedbackRequested(
         role=role,
         respondent=told["enterprise"] if role is FeedbackRole.enterprise else learner,
@@ -74,7 +91,7 @@ def _request(learner: str, internship: str, completed: Fact, role: FeedbackRole,
         enterprise=told["enterprise"],
         programme=told["programme"],
         competencies=told.get("competencies", []),
-        due=(time + timedelta(days=due_days)).date(),
+        due=(time + DUE).date(),
     )
     id = derived_id("feedback.requested", completed["source"], completed["id"], role)
     return derive("feedback", data, id=id, subject=request, key=request, time=time)
@@ -164,11 +181,13 @@ def _programme_view(state: State) -> dict[str, Any]:
 
 
 def recommendations(state: State) -> list[dict[str, Any]]:
-    """Each recommended revision with its evidence and, once given, the newest answer."""
+    """Each recommended revision with its evidence and, once given, the newest answer of the programme's institution."""
+    published = facts.last(state, "programme.published")
+    owner = _organisation(published) if published else ""
     found = []
     for id, fact in sorted(facts.facts(state, "programme.revision_recommended").items()):
-        revised = facts.facts(state, "programme.revised").get(id)
-        declined = facts.facts(state, "programme.revision_declined").get(id)
+        revised = facts.facts(state, "programme.revised").get(f"{owner}/{id}")
+        declined = facts.facts(state, "programme.revision_declined").get(f"{owner}/{id}")
         answer = facts.newest(revised, declined)
         found.append(
             {

@@ -52,7 +52,7 @@ def route(event: Event[Data]) -> Key | None:
         return None
     match event.data:
         case DemandReported():
-            return Key(collection, f"{event.partitionkey}/{event.subject}")
+            return Key(collection, f"{event.partitionkey}/{_organisation(event.source)}/{event.subject}")
         case RecognitionGranted() | RecognitionWithdrawn():
             return Key(collection, f"{event.partitionkey}/{_organisation(event.source)}")
         case _:
@@ -372,8 +372,9 @@ def _programme(id: str, state: State) -> Added:
 def _first_answer(state: State, recommendation: str) -> str | None:
     """When the institution revised or declined, first; another's word is no answer."""
     published = facts.last(state, "programme.published")
-    answers = [facts.facts(state, f"programme.{t}").get(recommendation) for t in ("revised", "revision_declined")]
-    own = [a["time"] for a in answers if a and (published is None or a["source"] == published["source"])]
+    given = [f for t in ("revised", "revision_declined") for f in facts.facts(state, f"programme.{t}").values()]
+    about = [fact for fact in given if fact["data"]["recommendation"] == recommendation]
+    own = [fact["time"] for fact in about if published is None or fact["source"] == published["source"]]
     return min(own, default=None)
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from services.certification import app
 from services.certification.app import core, router
+from shared import mongo
 from shared.events import (
     AssessmentMethod,
     AssessmentRecorded,
@@ -18,6 +20,7 @@ from shared.events import (
     OrganisationRegistered,
     derived_id,
 )
+from shared.runner import Runner
 from tests.making import event
 from tests.stack import Running, running, until
 
@@ -80,6 +83,43 @@ async def test_a_scheme_published_later_certifies_whoever_meets_it_already(stack
     await until(all_certified)
     ids = await certified(stack, *learners)
     assert len(ids) == len(set(ids)) == len(learners)
+
+
+async def test_everybody_is_found_when_more_meet_a_scheme_than_are_looked_at_once(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(app, "AT_ONCE", 3)
+    learners = [f"many-{i}" for i in range(30)]
+    await stack.publish(*[e for learner in learners for e in exam(learner, "greencomp:2.2")])
+    await stack.applied()
+    await publish_scheme(stack, "critical", competency="greencomp:2.2")
+
+    async def all_certified() -> bool:
+        return len(await certified(stack, *learners)) >= len(learners)
+
+    await until(all_certified)
+
+
+async def test_a_rebuild_leaves_a_certificate_as_it_was_given(stack: Running):
+    await publish_scheme(stack, "problem", competency="greencomp:2.3", level=5)
+    await stack.publish(*exam("lasting", "greencomp:2.3"))
+    (id,) = await until(lambda: certified(stack, "lasting"))
+    await publish_scheme(stack, "problem", competency="greencomp:2.3", level=7)
+    given = (await stack.client.get(f"/certificates/{id}")).json()
+    assert given["level"] == 5
+    runner = stack.service.runner
+    assert runner is not None
+    await runner.stop()
+    await stack.service.db.client.drop_database(stack.service.db.name)
+    await mongo.ensure_indexes(stack.service.db, core.indexes)
+    stack.service.runner = Runner(core, stack.settings, mongo.Store(stack.service.db), stack.service.producer)
+    stack.service.runner.start()
+    await stack.applied()
+
+    async def shown() -> bool:
+        return (await stack.client.get(f"/certificates/{id}")).json() == given
+
+    await until(shown)
 
 
 async def test_a_certificate_has_a_public_page_and_json_until_it_is_revoked_with_a_reason(stack: Running):

@@ -56,7 +56,7 @@ EARNED = (ENROLLED, assessed("a1", "exam", 0.6), assessed("a2", "portfolio", 0.9
 
 def test_whoever_meets_the_scheme_is_certified_at_the_moment_of_the_last_assessment():
     (certificate,) = certificates(*EARNED)
-    assert certificate.data.evidence == ["a1", "a2"]
+    assert certificate.data.evidence == ["uni/a1", "plant/a2"]
     assert certificate.time == NOON + timedelta(minutes=5)
     assert certificate.data.address == f"/certificates/{certificate.subject}"
 
@@ -77,7 +77,7 @@ def test_an_enterprises_later_assessment_completes_the_evidence():
     (certificate,) = certificates(
         *EARNED[:2], assessed("a2", "portfolio", 0.9), assessed("a3", "exam", 0.7, "enterprise:plant", 9)
     )
-    assert certificate.data.evidence == ["a1", "a2", "a3"]
+    assert certificate.data.evidence == ["uni/a1", "uni/a2", "plant/a3"]
 
 
 def test_another_institutions_learner_is_not_certified():

@@ -73,7 +73,8 @@ async def test_a_completed_internship_raises_two_requests_which_are_answered_onc
 
 
 async def test_each_sees_only_the_requests_that_concern_it(stack: Running):
-    (request, _) = await complete_internship(stack, "seen", "welding-b")
+    requests = await complete_internship(stack, "seen", "welding-b")
+    (request,) = [r for r in requests if r["role"] == "enterprise"]
     for organisation, kind, status in (
         ("plant", "enterprise", 200),
         ("other", "enterprise", 404),
@@ -84,6 +85,11 @@ async def test_each_sees_only_the_requests_that_concern_it(stack: Running):
         assert (await stack.client.get(f"/requests/{request['id']}", headers=headers)).status_code == status
         listed = (await stack.client.get("/requests", params={"programme": "welding-b"}, headers=headers)).json()
         assert bool(listed["items"]) == (status == 200)
+    (learners,) = [r for r in requests if r["role"] == "learner"]
+    plant = stack.token("plant", "enterprise")
+    assert (await stack.client.get(f"/requests/{learners['id']}", headers=plant)).status_code == 404
+    seen = (await stack.client.get("/requests", params={"programme": "welding-b"}, headers=plant)).json()["items"]
+    assert [r["id"] for r in seen] == [request["id"]]
     assert (await stack.client.get("/requests")).status_code == 401
 
 
@@ -157,4 +163,4 @@ async def test_demand_is_kept_per_competency_and_the_newest_report_counts(stack:
         "reports": 2,
     }
     listed = (await stack.client.get("/demand", params={"competency": "esco:weld"})).json()["items"]
-    assert [r["places"] for r in listed] == [30, 5]
+    assert {r["organisation"]: r["places"] for r in listed} == {"plant": 30, "operator": 5}

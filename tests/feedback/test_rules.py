@@ -63,22 +63,22 @@ def submitted(id: str, overall: int, minutes: int = 0, by: str = "enterprise:pla
 
 def test_a_completed_internship_asks_the_enterprise_and_the_learner_once():
     state = taken_in(event(COMPLETED, "i1", "l1", id="c1"))
-    raised = ask("l1", state, 14)
+    raised = ask("l1", state)
     assert {(e.data.role, e.data.respondent) for e in raised} == {("enterprise", "plant"), ("learner", "l1")}
     assert all(e.data.due == date(2026, 3, 16) and e.time == NOON for e in raised)
     for one in raised:
         state = facts.apply(state, one)
-    assert ask("l1", state, 14) == []
+    assert ask("l1", state) == []
 
 
 def test_a_repeated_decision_is_a_duplicate_to_the_byte():
     state = taken_in(event(COMPLETED, "i1", "l1", id="c1"))
-    assert [e.model_dump_json() for e in ask("l1", state, 14)] == [e.model_dump_json() for e in ask("l1", state, 14)]
+    assert [e.model_dump_json() for e in ask("l1", state)] == [e.model_dump_json() for e in ask("l1", state)]
 
 
 def test_an_erased_learner_is_not_asked_and_the_requests_are_forgotten():
     state = taken_in(event(COMPLETED, "i1", "l1"), event(LearnerErased(), "l1"))
-    assert ask("l1", state, 14) == []
+    assert ask("l1", state) == []
     (erased,) = forget("r1", taken_in(asked()), frozenset({"l1"}))
     assert isinstance(erased.data, FeedbackErased)
     assert forget("r1", taken_in(asked(), erased), frozenset({"l1"})) == []
@@ -101,6 +101,11 @@ def test_only_who_was_asked_can_answer():
         assert answers(taken_in(asked(), stranger)) == []
     by_learner = submitted("s4", 5, by="institution:uni", role="learner")
     assert len(answers(taken_in(asked(FeedbackRole.learner), by_learner))) == 1
+
+
+def test_another_organisations_submission_of_the_same_number_takes_nothing_away():
+    state = taken_in(asked(), submitted("s1", 5), submitted("s1", 1, 9, by="enterprise:other"))
+    assert [fact["data"]["overall"] for fact in answers(state)] == [5]
 
 
 def test_an_answer_to_a_request_that_is_not_known_yet_waits_for_it():
@@ -165,6 +170,26 @@ def test_a_recommendation_shows_its_newest_answer():
     revised = event(ProgrammeRevised(recommendation=id, version="2"), "welding", time=NOON + timedelta(days=3))
     (shown,) = recommendations(programme(recommended, revised, declined))
     assert (shown["status"], shown["answer"]) == ("revised", {"version": "2"})
+
+
+def test_another_institutions_answer_to_a_recommendation_is_none():
+    (recommended,) = recommend("welding", programme(), [gap(5, 2)], NOON)
+    id = recommended.data.recommendation
+    revised = event(ProgrammeRevised(recommendation=id, version="2"), "welding")
+    foreign = event(
+        ProgrammeRevised(recommendation=id, version="9"), "welding", by="institution:x", time=NOON + timedelta(days=9)
+    )
+    (shown,) = recommendations(programme(recommended, revised, foreign))
+    assert shown["answer"] == {"version": "2"}
+
+
+def test_many_internships_of_one_learner_are_asked_about_once_each():
+    state, raised = facts.empty(), 0
+    for number in range(200):
+        state = facts.apply(state, event(COMPLETED, f"i{number}", "l1"))
+        for one in ask("l1", state):
+            state, raised = facts.apply(state, one), raised + 1
+    assert raised == 400
 
 
 @given(st.integers(2000, 2100))

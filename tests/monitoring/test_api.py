@@ -51,7 +51,7 @@ def certificate(n: int, competency: str) -> Event[Any]:
         level=4,
         scheme="s",
         institution="uni",
-        evidence=["exam"],
+        evidence=["uni/exam"],
         address=f"/certificates/c{n}",
     )
     return event(data, f"c{n}", f"holder-{n}", by="service:certification", time=at("2025-01-10"))

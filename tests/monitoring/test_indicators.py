@@ -314,7 +314,7 @@ def certified(
         level=4,
         scheme="s",
         institution="uni",
-        evidence=["exam"],
+        evidence=["uni/exam"],
         address=f"/certificates/{certificate}",
     )
     return event(data, certificate, learner, by="service:certification", time=at(on))

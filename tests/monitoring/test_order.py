@@ -136,7 +136,7 @@ TOPICS = (
             level=st.just(4),
             scheme=IDS,
             institution=st.just("uni"),
-            evidence=st.just(["exam"]),
+            evidence=st.just(["uni/exam"]),
             address=st.just("/certificates/one"),
         ),
         says(e.CompetencyRevoked, key=LEARNERS, reason=IDS),

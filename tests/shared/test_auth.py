@@ -65,7 +65,7 @@ def test_expired_foreign_and_forged_tokens_prove_nothing(settings: Settings, tmp
         "no algorithm": jwt.encode(claims, None, algorithm="none"),
         "public key as secret": jwt.encode(claims, public, algorithm="HS256", headers={"kid": public[:16]}),
         "no signature": f"{head}.{payload}.",
-        "other payload": f"{header}.{payload[:-2]}xx.{signature}",
+        "other payload": f"{head}.{payload[:-2]}xx.{signature}",
         "nothing": "",
         "noise": "a.b.c",
     }

@@ -22,7 +22,7 @@ from shared.events import (
     serialise,
 )
 from shared.facts import State
-from shared.kafka import Record
+from shared.kafka import Record, partition_of
 from shared.mongo import Counter, Counts, Fenced, Key, Store, Written
 from shared.runner import Core, Runner
 from tests.making import NOON, event
@@ -143,6 +143,58 @@ async def test_an_entity_with_too_many_facts_is_left_as_it_is(stack: Running, mo
     await stack.applied()
     assert await count(stack) == 3
     assert {letter["cause"] for letter in await dead_letters(stack)} == {"TooManyFacts"}
+
+
+async def test_an_entity_stays_small_whatever_is_sent(stack: Running, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(facts, "MAX_BYTES", 1_000)
+    await stack.publish(*[event(LearnerEnrolled(programme=f"p{i}"), "l1") for i in range(9)], enrolled("l2"))
+    await stack.applied()
+    doc = await stack.service.db["learners"].find_one({"_id": "l1"})
+    assert doc is not None
+    assert doc["state"]["bytes"] <= 1_000
+    assert {letter["cause"] for letter in await dead_letters(stack)} == {"TooManyFacts"}
+    assert await stack.service.db["learners"].find_one({"_id": "l2"})
+
+
+async def test_a_record_on_the_wrong_partition_is_a_dead_letter(stack: Running):
+    topic, key = f"{stack.settings.namespace}.learner", b"l1"
+    wrong = (partition_of(key, 12) + 1) % 12
+    producer = await stack.service.producer._started()
+    await producer.send_and_wait(topic, serialise(enrolled("l1")), key=key, partition=wrong)
+    await stack.publish(enrolled("l1"))
+    await stack.applied()
+    (letter,) = await dead_letters(stack)
+    assert letter["partition"] == wrong
+    assert await count(stack) == 1
+
+
+async def test_lag_and_readiness_tell_the_truth_while_nothing_can_be_written(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+):
+    write, broken = Store.write, [True]
+
+    async def failing(self: Store, batch: Written) -> None:
+        if broken:
+            raise mongo.DatabaseError("learner l7 did not fit")
+        await write(self, batch)
+
+    monkeypatch.setattr(Store, "write", failing)
+    await stack.publish(*[enrolled(f"l{i}") for i in range(10)])
+
+    async def lag() -> bool:
+        text = (await stack.client.get("/metrics")).text
+        lines = [
+            ln for ln in text.splitlines() if ln.startswith("praktika_lag_events{") and stack.settings.namespace in ln
+        ]
+        return sum(float(line.split()[-1]) for line in lines) == 10
+
+    await until(lag)
+    answer = await stack.client.get("/health/ready")
+    assert answer.status_code == 503
+    assert "l7" not in answer.text
+    broken.clear()
+    await stack.applied()
+    assert await count(stack) == 10
 
 
 async def test_what_follows_is_published_once_and_taken_in(stack: Running):
