@@ -49,7 +49,7 @@ audit: up ## recompute every counter from the stored facts and compare
 e2e: $(INSTALLED) ## prove the Compose stack, with its own project and data; needs Docker
 	$(BIN)/python -m tests.e2e
 
-contract: $(INSTALLED) ## write the AsyncAPI document and the JSON Schemas
+contract: $(INSTALLED) ## write the JSON Schemas of all events, name breaking changes
 	$(BIN)/python -m deploy.contract
 
 lock: $(INSTALLED) ## pin the newest dependencies that pyproject.toml allows

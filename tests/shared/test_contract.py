@@ -114,7 +114,10 @@ def changed(change: str, value: Any) -> list[str]:
     [
         ("$defs/EmploymentRecorded/properties/since", ..., "data.since is gone"),
         ("$defs/EmploymentRecorded/required", ["status", "since"], "data.since is required now"),
-        ("$defs/EmploymentStatus/enum", ["employed"], "no longer takes other, seeking"),
+        ("$defs/EmploymentStatus/enum", ["employed"], "data.status: enum was"),
+        ("$defs/EmploymentStatus/enum", ["employed", "self_employed", "studying", "seeking", "other", "army"], "enum"),
+        ("properties/id/maxLength", 900, "id: maxLength was 200, is 900"),
+        ("properties/dataschema", {"type": "string", "maxLength": 500}, "dataschema"),
         ("properties/subject/maxLength", 3, "maxLength"),
         ("properties/subject/type", "integer", "type"),
         ("properties/subject/pattern", "^x$", "pattern"),
@@ -131,8 +134,6 @@ def test_a_breaking_change_is_told_with_type_and_field(change: str, value: Any, 
     ("change", "value"),
     [
         ("$defs/EmploymentRecorded/properties/remote", {"type": "boolean"}),
-        ("$defs/EmploymentStatus/enum", ["employed", "self_employed", "studying", "seeking", "other", "military"]),
-        ("properties/id/maxLength", 900),
         ("description", "other words"),
     ],
 )
