@@ -259,20 +259,18 @@ class Log:
             raise NotPublished(f"Kafka does not answer: {error!r}") from error
 
     async def _started(self) -> AIOKafkaConsumer:
-        """The consumer, with every partition of our topics assigned and paused: it fetches only what is asked for."""
+        """The consumer: every partition of our topics is assigned and paused, so it fetches only what is asked for."""
         if self._consumer is None:
             self._consumer = AIOKafkaConsumer(
+                *(topic_name(self._settings.namespace, topic) for topic in TOPICS),
                 bootstrap_servers=self._settings.kafka_bootstrap_servers,
                 isolation_level="read_committed",
                 auto_offset_reset="earliest",
-                fetch_max_wait_ms=50,
+                fetch_max_wait_ms=10,
+                consumer_timeout_ms=1,  # else what is left of an earlier fetch holds up the next one
             )
             await self._consumer.start()
-            names = [topic_name(self._settings.namespace, topic) for topic in TOPICS]
-            found = {name: self._consumer.partitions_for_topic(name) or () for name in names}
-            parts = [TopicPartition(name, partition) for name, partitions in found.items() for partition in partitions]
-            self._consumer.assign(parts)
-            self._consumer.pause(*parts)
+            self._consumer.pause(*self._consumer.assignment())
         return self._consumer
 
     async def _stop(self) -> None:

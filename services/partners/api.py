@@ -44,7 +44,7 @@ from shared.web import (
 )
 
 from .credentials import Active
-from .registry import View, is_said, misfits
+from .registry import COLLECTIONS, View, is_said, misfits
 
 router = APIRouter()
 
@@ -57,6 +57,7 @@ INTRODUCED_BY = {
     "opportunities": "title",
     "learners": "organisations",
 }
+TOPICS = {collection: topic for topic, collection in COLLECTIONS.items()}
 Filter = Annotated[str | None, Query(max_length=100)]
 
 
@@ -77,6 +78,18 @@ async def entry_if_any(service: Service, collection: str, id: str) -> View:
         return await entry(service, collection, id)
     except Problem:
         return {}
+
+
+async def known(service: Service, collection: str, id: str) -> View:
+    """What a command judges by: the entry with everything that has been said about it, or nothing if there is none."""
+    await service.current(TOPICS[collection], id)
+    return await entry_if_any(service, collection, id)
+
+
+async def known_entry(service: Service, collection: str, id: str) -> View:
+    """The same of an entry that must be there."""
+    await service.current(TOPICS[collection], id)
+    return await entry(service, collection, id)
 
 
 def read(service: Service, collection: str, id: str) -> Callable[[], Awaitable[View]]:
@@ -110,7 +123,7 @@ async def register_organisation(
 ) -> JSONResponse:
     """Admit an organisation, or change its entry."""
     require(caller, Publisher.operator)
-    shown = await entry_if_any(service, "organisations", id)
+    shown = await known(service, "organisations", id)
     return await _say(service, caller, body, ("organisations", id), prefer, shown if is_said(shown, body) else None)
 
 
@@ -120,7 +133,7 @@ async def suspend_organisation(
 ) -> JSONResponse:
     """Suspend an organisation: it gets no token and nothing of it is accepted until it is reinstated."""
     require(caller, Publisher.operator)
-    shown = await entry(service, "organisations", id)
+    shown = await known_entry(service, "organisations", id)
     done = shown if shown["status"] == "suspended" else None
     return await _say(service, caller, body, ("organisations", id), prefer, done)
 
@@ -131,7 +144,7 @@ async def reinstate_organisation(
 ) -> JSONResponse:
     """End a suspension."""
     require(caller, Publisher.operator)
-    shown = await entry(service, "organisations", id)
+    shown = await known_entry(service, "organisations", id)
     done = shown if shown["status"] == "registered" else None
     return await _say(service, caller, OrganisationReinstated(), ("organisations", id), prefer, done)
 
@@ -180,16 +193,17 @@ async def propose_agreement(
     longer count. What is signed or ended stays as it is: propose another one.
     """
     require(caller, *PARTNERS)
-    shown = await entry_if_any(service, "agreements", id)
+    shown = await known(service, "agreements", id)
     if shown and caller.organisation not in shown["parties"]:
         raise Problem(403, f"{id} is an agreement of {', '.join(shown['parties'])}")
     if is_said(shown, body):
         return JSONResponse(shown)
     if shown and shown["status"] in ("signed", "ended"):
         raise Problem(409, f"{id} is {shown['status']} and stays as it is; propose another agreement")
+    await service.current("organisation")
     entered = service.db["organisations"].find({"_id": {"$in": body.parties}, "name": {"$exists": True}}, {"_id": 1})
-    known = {doc["_id"] async for doc in entered}
-    unknown = [(f"parties.{i}", f"{p} is not registered") for i, p in enumerate(body.parties) if p not in known]
+    entered_ids = {doc["_id"] async for doc in entered}
+    unknown = [(f"parties.{i}", f"{p} is not registered") for i, p in enumerate(body.parties) if p not in entered_ids]
     if unknown:
         raise Problem(422, "every party must be registered", unknown)
     return await _say(service, caller, body, ("agreements", id), prefer, None)
@@ -235,7 +249,7 @@ async def end_agreement(
 
 async def _agreement(service: Service, caller: Caller, id: str) -> tuple[View, str | None]:
     """An agreement that the caller is a party of, and what it has answered."""
-    shown = await entry(service, "agreements", id)
+    shown = await known_entry(service, "agreements", id)
     if caller.organisation not in shown["parties"]:
         raise Problem(403, f"{id} is an agreement of {', '.join(shown['parties'])}")
     return shown, {a["party"]: a["answer"] for a in shown["answers"]}.get(caller.organisation)
@@ -275,7 +289,7 @@ async def publish_programme(
 ) -> JSONResponse:
     """Offer a programme, or a new version of it."""
     require(caller, *INSTITUTION)
-    shown = await entry_if_any(service, "programmes", id)
+    shown = await known(service, "programmes", id)
     if shown:
         _refuse_other(caller, shown)
     return await _say(service, caller, body, ("programmes", id), prefer, shown if is_said(shown, body) else None)
@@ -301,7 +315,7 @@ async def _answer(
     service: Service, caller: Caller, id: str, body: ProgrammeRevised | ProgrammeRevisionDeclined, prefer: str | None
 ) -> JSONResponse:
     require(caller, *INSTITUTION)
-    shown = await entry(service, "programmes", id)
+    shown = await known_entry(service, "programmes", id)
     _refuse_other(caller, shown)
     asked = next((r for r in shown["recommendations"] if r["recommendation"] == body.recommendation), None)
     if asked is None:

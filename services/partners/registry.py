@@ -128,9 +128,8 @@ def _programme(state: State) -> View:
 
 
 def _recommendation(recommended: Fact, published: Fact, state: State) -> View:
-    id = recommended["data"]["recommendation"]
-    given = [facts.facts(state, f"programme.{verb}").get(id) for verb in ("revised", "revision_declined")]
-    answer = newest(*(fact for fact in given if fact and fact["source"] == published["source"]))
+    slot = f"{organisation_of(published)}/{recommended['data']['recommendation']}"
+    answer = newest(*_of(state, slot, "programme.revised", "programme.revision_declined"))
     shown = _fields(events.ProgrammeRevisionRecommended, recommended)
     shown |= {"recommended_at": recommended["time"], "status": "open"}
     if answer is not None:
@@ -174,7 +173,8 @@ def _learner(state: State) -> View:
         "programmes": [_studies(id, state) for id in _ids(state, "learner.enrolled", "learner.graduated")],
         "internships": [_internship(id, state) for id in _ids(state, *_INTERNSHIP)],
         "employment": [
-            {"id": id, **_fields(events.EmploymentRecorded, fact), "at": fact["time"]} for id, fact in employment
+            {"id": slot.rpartition("/")[2], **_fields(events.EmploymentRecorded, fact), "at": fact["time"]}
+            for slot, fact in employment
         ],
         "support": [_support(id, state) for id in _ids(state, "support.requested", "support.closed")],
         "organisations": sorted({*map(organisation_of, every), *(id for id in named if id)}),

@@ -1,10 +1,13 @@
 """Commands become events once the registry allows them; lists show what events have said."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from services.partners.app import core, router
+from shared import web
 from shared.events import (
     InternshipCompleted,
     InternshipStarted,
@@ -15,7 +18,7 @@ from shared.events import (
 )
 from tests.making import event
 from tests.partners.conftest import ORGANISATIONS, as_
-from tests.stack import Running
+from tests.stack import Running, running
 
 MECHANICS = {"title": "Mechanics", "version": "1", "level": 6, "hours_theory": 1200, "hours_workplace": 300}
 TERMS = {"parties": ["uni", "plant"], "scope": "internships", "valid_from": "2026-01-01"}
@@ -64,6 +67,40 @@ async def test_changed_entry_is_published_anew(partners: Running):
     await put(partners, "/organisations/foundry", entry, "operator")
     changed = await put(partners, "/organisations/foundry", entry | {"name": "New Foundry"}, "operator")
     assert changed.json()["name"] == "New Foundry"
+
+
+async def test_command_counts_although_the_one_before_is_not_applied_yet(partners: Running):
+    entry, operator = (
+        {"kind": "enterprise", "name": "Quick", "region": "RU-KEM"},
+        partners.token("operator", "operator"),
+    )
+    await put(partners, "/organisations/quick", entry, "operator")
+    await post(partners, "/organisations/quick/suspension", "operator", {"reason": "first"})
+    for step, body in (("reinstatement", None), ("suspension", {"reason": "second"})):
+        url = f"/organisations/quick/{step}"
+        assert (await partners.client.post(url, json=body, headers=operator)).status_code == 202
+    await partners.applied()
+    assert (await get(partners, "/organisations/quick"))["status"] == "suspended"
+
+
+async def test_party_registered_a_moment_ago_is_known(partners: Running):
+    entry, operator = {"kind": "enterprise", "name": "New", "region": "RU-KEM"}, partners.token("operator", "operator")
+    await partners.client.put("/organisations/newcomer", json=entry, headers=operator)
+    proposed = await put(partners, "/agreements/a-new", TERMS | {"parties": ["uni", "newcomer"]}, "uni")
+    assert proposed.status_code == 200, proposed.text
+
+
+async def test_command_that_cannot_know_what_was_said_before_asks_to_come_again(
+    kafka: str, mongodb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(web, "CURRENT_WITHIN_S", 0.3)
+    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=tmp_path, role="api") as stack:
+        headers = stack.token("operator", "operator")
+        entry = {"kind": "enterprise", "name": "Quick", "region": "RU-KEM"}
+        assert (await stack.client.put("/organisations/quick", json=entry, headers=headers)).status_code == 202
+        again = await stack.client.put("/organisations/quick", json=entry, headers=headers)
+        assert (again.status_code, again.headers["Retry-After"]) == (503, "5")
+        assert await stack.count("organisation") == 1
 
 
 async def test_only_the_operator_registers_and_suspends(partners: Running):

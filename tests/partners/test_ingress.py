@@ -1,7 +1,11 @@
 """What organisations' systems send is on Kafka before they are answered."""
 
+import asyncio
 import json
+import time
 from typing import Any
+
+import pytest
 
 from shared.events import parse
 from tests.partners.conftest import as_, enrolled
@@ -32,6 +36,25 @@ async def test_address_shows_the_event_to_its_publisher_only(partners: Running):
     assert mine.json()["event"]["id"] == event["id"]
     theirs = await partners.client.get(sent.headers["Location"], headers=as_("college", partners))
     assert theirs.status_code == 404
+
+
+@pytest.mark.parametrize("address", ["learner/99/0", "learner/0/999999999", "nothing/0/0", "rejected/0/0"])
+async def test_address_of_nothing_is_answered_at_once(partners: Running, address: str):
+    started = time.monotonic()
+    response = await partners.client.get(f"/events/{address}", headers=as_("operator", partners))
+    assert response.status_code == 404
+    assert time.monotonic() - started < 2
+
+
+async def test_every_address_shows_its_event_however_many_ask_at_once(partners: Running):
+    headers = as_("uni", partners)
+    events = [enrolled() for _ in range(30)]
+    sent = await partners.client.post("/events", json=events, headers=headers | BATCH)
+
+    async def shown(item: dict[str, Any]) -> str:
+        return (await partners.client.get(item["event"], headers=headers)).json()["event"]["id"]
+
+    assert await asyncio.gather(*map(shown, sent.json()["items"])) == [event["id"] for event in events]
 
 
 async def test_charset_parameter_is_understood(partners: Running):
