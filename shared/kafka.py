@@ -239,6 +239,7 @@ class Log:
                 record = await consumer.getone(tp)
             finally:
                 consumer.pause(tp)
+                consumer.seek(tp, offset)  # drops what else was fetched: it would hold up the next fetch
             return record if record.offset == offset else None
 
         return await self._answer(ask)
@@ -267,7 +268,6 @@ class Log:
                 isolation_level="read_committed",
                 auto_offset_reset="earliest",
                 fetch_max_wait_ms=10,
-                consumer_timeout_ms=1,  # else what is left of an earlier fetch holds up the next one
             )
             await self._consumer.start()
             self._consumer.pause(*self._consumer.assignment())
