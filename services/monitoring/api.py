@@ -15,10 +15,14 @@ from shared.events import Month
 from shared.web import Problem, Running, Service
 
 from . import counters
-from .indicators import INDICATORS, Indicator, Scope, add, series, shown, within
+from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope, add, of_months, of_window, within
 
 router = APIRouter(tags=["indicators"])
 DASHBOARD = Path(__file__).parent / "dashboard"
+
+LEFT_OUT = (
+    "With `from` or `to`, months with few cases are left out: see months_left_out, and small_groups in /indicators."
+)
 
 
 @dataclass
@@ -27,8 +31,8 @@ class Asked:
 
     scope: Annotated[Scope, Query()] = "network"
     scope_id: Annotated[str | None, Query(max_length=100, description="Needed unless the scope is the network.")] = None
-    begin: Annotated[Month | None, Query(alias="from")] = None
-    end: Annotated[Month | None, Query(alias="to")] = None
+    begin: Annotated[Month | None, Query(alias="from", description=LEFT_OUT)] = None
+    end: Annotated[Month | None, Query(alias="to", description=LEFT_OUT)] = None
 
     def __post_init__(self) -> None:
         if self.scope == "network":
@@ -60,10 +64,10 @@ Months = Annotated[bool, Query(description="Give the months one by one.")]
 
 @router.get("/indicators")
 async def catalogue(service: Running, as_csv: AsCsv) -> Response:
-    """Every indicator: its meaning, unit, source and the scopes that it is offered for."""
+    """Every indicator: its meaning, unit, source and the scopes that it is offered for; how small groups are hidden."""
     below = service.settings.suppress_below
     items = [_entry(indicator) | {"suppressed_below": below if indicator.personal else None} for indicator in _all()]
-    return _answer({"items": items}, items, as_csv)
+    return _answer({"items": items, "small_groups": SMALL_GROUPS._asdict()}, items, as_csv)
 
 
 def _all() -> list[Indicator]:
@@ -98,7 +102,12 @@ async def value(
     as_csv: AsCsv,
     series: Months = False,
 ) -> Response:
-    """The value for a scope, with what it is made of and the time until which events are applied."""
+    """The value for a scope, with what it is made of and the time until which events are applied.
+
+    `status` is ok, not_enough_data (nothing to work a value out from, never zero) or suppressed (a small group). When
+    `from` or `to` is given, months with few cases are left out and counted in `months_left_out`; `n` is null if nothing
+    else is in the window. Without `from` and `to` everything is counted.
+    """
     if series:
         return await months(service, indicator, asked, as_csv)
     (answer,) = await _values(service, [indicator], asked)
@@ -108,7 +117,8 @@ async def value(
 @router.get("/values")
 async def values(service: Running, asked: Question, as_csv: AsCsv, series: Months = False) -> Response:
     """Every indicator that is offered for a scope, at once; in JSON also month by month."""
-    items = await _values(service, [i for i in _all() if asked.scope in i.scopes], asked, with_series=series)
+    offered = [indicator for indicator in _all() if asked.scope in indicator.scopes]
+    items = await _values(service, offered, asked, with_series=series)
     rows = [{name: content for name, content in item.items() if name != "points"} for item in items]
     return _answer({"items": items}, rows, as_csv)
 
@@ -117,52 +127,55 @@ async def _values(
     service: Service, indicators: list[Indicator], asked: Asked, *, with_series: bool = False
 ) -> list[dict[str, Any]]:
     """The values of *indicators*; those that are made of the same counters are read at once."""
+    until = await counters.applied_until(service.db)
     about = await _about(service, asked)
     today = counters.today()
+    below = service.settings.suppress_below
     answers: dict[str, dict[str, Any]] = {}
     for kind in {_kind(indicator, asked.scope) for indicator in indicators}:
         alike = [indicator for indicator in indicators if indicator.scopes[asked.scope] == kind]
-        latest = max(indicator.months(None, asked.end, today)[1] for indicator in alike)
-        ids = about.registry.members(kind, asked.scope, asked.scope_id) if asked.scope_id else None
-        by_month = await counters.read(service.db, alike, kind, ids, by="period", months=(None, latest))
+        read = await _by_month(service, alike, kind, about)
         for indicator in alike:
             begin, end = indicator.months(asked.begin, asked.end, today)
-            counted = within(by_month, begin, end)
+            by_month = within(read, None, indicator.latest(today))
             answers[indicator.id] = {
                 "indicator": indicator.id,
                 **about.scope(),
                 "from": begin,
                 "to": end,
-                **shown(indicator, counted, service.settings.suppress_below),
+                **of_window(indicator, by_month, asked.begin, asked.end, below),
                 "unit": indicator.unit,
                 **_explained(indicator),
-                "applied_until": about.applied_until,
+                "applied_until": until,
             }
             if with_series:
-                answers[indicator.id]["points"] = _points(service, indicator, by_month, asked.begin, end)
+                answers[indicator.id]["points"] = of_months(indicator, by_month, asked.begin, end, below)
     return [answers[indicator.id] for indicator in indicators]
+
+
+async def _by_month(service: Service, alike: list[Indicator], kind: str, about: "About") -> dict[str, dict[str, int]]:
+    """Every month that one of the indicators reads: which of them may be shown depends on all."""
+    latest = max(indicator.latest(counters.today()) for indicator in alike)
+    asked = about.asked
+    ids = about.registry.members(kind, asked.scope, asked.scope_id) if asked.scope_id else None
+    read = await counters.read(service.db, alike, kind, ids, by=["period"], latest=latest)
+    return {month: counted for (month,), counted in read.items()}
 
 
 @router.get("/indicators/{indicator_id}/series")
 async def months(service: Running, indicator: OfIndicator, asked: Question, as_csv: AsCsv) -> Response:
-    """The values month by month: cohorts, periods, or the ends of the months."""
+    """The values month by month: cohorts, periods, or the ends of the months.
+
+    A month that windows leave out is suppressed here, too.
+    """
     kind = _kind(indicator, asked.scope)
+    until = await counters.applied_until(service.db)
     about = await _about(service, asked)
     _, end = indicator.months(asked.begin, asked.end, counters.today())
-    ids = about.registry.members(kind, asked.scope, asked.scope_id) if asked.scope_id else None
-    by_month = await counters.read(service.db, [indicator], kind, ids, by="period", months=(None, end))
-    points = _points(service, indicator, by_month, asked.begin, end)
-    answer = _whole(indicator, about.applied_until) | about.scope() | {"from": asked.begin, "to": end}
+    by_month = await _by_month(service, [indicator], kind, about)
+    points = of_months(indicator, by_month, asked.begin, end, service.settings.suppress_below)
+    answer = _whole(indicator, until) | about.scope() | {"from": asked.begin, "to": end}
     return _answer({**answer, "points": points}, [{**answer, **point} for point in points], as_csv)
-
-
-def _points(
-    service: Service, indicator: Indicator, by_month: dict[str, dict[str, int]], begin: str | None, end: str
-) -> list[dict[str, Any]]:
-    return [
-        {"period": month, **shown(indicator, counted, service.settings.suppress_below)}
-        for month, counted in series(indicator, by_month, begin, end)
-    ]
 
 
 @router.get("/indicators/{indicator_id}/comparison")
@@ -172,19 +185,22 @@ async def comparison(service: Running, indicator: OfIndicator, asked: Question, 
     until = await counters.applied_until(service.db)
     registry = await counters.registry(service.db)
     begin, end = indicator.months(asked.begin, asked.end, counters.today())
-    by_scope: dict[str, dict[str, int]] = {id: {} for id in registry.ids(asked.scope)}
-    by_id = await counters.read(service.db, [indicator], kind, None, by="id", months=(begin, end))
-    for id, counted in by_id.items():
+    by_scope: dict[str, dict[str, dict[str, int]]] = {id: {} for id in registry.ids(asked.scope)}
+    latest = indicator.latest(counters.today())
+    by = ["id", "period"] if asked.begin or asked.end else ["id"]
+    read = await counters.read(service.db, [indicator], kind, None, by=by, latest=latest)
+    for (id, *month), counted in read.items():
         scope_id = registry.scope_of(id, kind, asked.scope)
         if scope_id is not None and indicator.is_in(counted):
-            add(by_scope.setdefault(scope_id, {}), counted)
+            add(by_scope.setdefault(scope_id, {}).setdefault(month[0] if month else latest, {}), counted)
+    below = service.settings.suppress_below
     items = [
         {
             "scope_id": scope_id,
             "scope_name": registry.name(asked.scope, scope_id),
-            **shown(indicator, counted, service.settings.suppress_below),
+            **of_window(indicator, by_month, asked.begin, asked.end, below),
         }
-        for scope_id, counted in sorted(by_scope.items())
+        for scope_id, by_month in sorted(by_scope.items())
     ]
     answer = _whole(indicator, until) | {"scope": asked.scope, "from": begin, "to": end}
     return _answer({**answer, "items": items}, [{**answer, **item} for item in items], as_csv)
@@ -210,11 +226,10 @@ async def scopes(service: Running, scope: Scope, as_csv: AsCsv) -> Response:
 
 @dataclass(frozen=True)
 class About:
-    """What a question is about, with the registry and the time until which events are applied."""
+    """What a question is about, with the registry."""
 
     asked: Asked
     registry: counters.Registry
-    applied_until: str | None
 
     def scope(self) -> dict[str, Any]:
         name = self.registry.name(self.asked.scope, self.asked.scope_id)
@@ -227,16 +242,15 @@ async def _about(service: Service, asked: Asked) -> About:
     Raises:
         Problem: it is not named, or there is nothing of that name.
     """
-    until = await counters.applied_until(service.db)  # before the counters are read: they can only be newer
     if asked.scope == "network":
-        return About(asked, counters.Registry({}, {}), until)
+        return About(asked, counters.Registry({}, {}))
     if asked.scope_id is None:
         raise Problem(422, "which one?", [("scope_id", f"is needed with the scope {asked.scope}")])
     registry = await counters.registry(service.db)
     known = {*registry.ids(asked.scope), *(await counters.counted_ids(service.db, asked.scope))}
     if asked.scope_id not in known:
         raise Problem(404, f"there is no {asked.scope} {asked.scope_id} (yet)")
-    return About(asked, registry, until)
+    return About(asked, registry)
 
 
 def _kind(indicator: Indicator, scope: Scope) -> str:

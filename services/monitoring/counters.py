@@ -12,6 +12,7 @@ from .indicators import Indicator, Scope, add
 from .states import UNKNOWN
 
 RECOGNISED = "certificates_recognised"
+Sums = dict[tuple[str, ...], dict[str, int]]
 
 
 @dataclass(frozen=True)
@@ -73,36 +74,37 @@ async def read(  # noqa: PLR0913
     kind: str,
     ids: Sequence[str] | None,
     *,
-    by: str,
-    months: tuple[str | None, str],
-) -> dict[str, dict[str, int]]:
-    """What *indicators* need of the counters of one kind, summed by id or period: {id or period: {measure: count}}.
+    by: Sequence[str],
+    latest: str,
+) -> Sums:
+    """What *indicators* need of the counters of one kind up to a month, summed by id or period or both.
 
     Args:
         ids: None: all of them.
-        months: the first (None: from the beginning) and the last to read.
+    Returns:
+        {values of the fields *by*: {measure: count}}
     """
     indicators = list(indicators)
-    match: dict[str, Any] = {"kind": kind, "period": {"$gte": months[0] or "", "$lte": months[1]}}
+    match: dict[str, Any] = {"kind": kind, "period": {"$lte": latest}}
     if ids is not None:
         match["id"] = {"$in": list(ids)}
-    found: dict[str, dict[str, int]] = {}
+    found: Sums = {}
     measures = {measure for indicator in indicators for measure in indicator.measures}
     if measures:
         few = measures - {RECOGNISED} if len(indicators) == 1 else None
-        _enter(found, await mongo.sums(db, match, [by], few))
+        _enter(found, await mongo.sums(db, match, by, few))
     for histogram in sorted({i.histogram for i in indicators if i.histogram}):
-        weeks = await mongo.sums(db, {**match, "kind": f"{kind}/{histogram}"}, [by])
+        weeks = await mongo.sums(db, {**match, "kind": f"{kind}/{histogram}"}, by)
         _enter(found, weeks, f"{histogram}/")
     if RECOGNISED in measures:
         wanted = [id for id in await _recognised(db) if ids is None or id in ids]
-        certificates = await mongo.sums(db, {**match, "id": {"$in": wanted}}, [by], ["certificates"])
+        certificates = await mongo.sums(db, {**match, "id": {"$in": wanted}}, by, ["certificates"])
         _enter(found, {key: {RECOGNISED: counts["certificates"]} for key, counts in certificates.items()})
     return found
 
 
-def _enter(found: dict[str, dict[str, int]], sums: dict[tuple[str, ...], dict[str, int]], prefix: str = "") -> None:
-    for (key,), counts in sums.items():
+def _enter(found: Sums, sums: Sums, prefix: str = "") -> None:
+    for key, counts in sums.items():
         add(found.setdefault(key, {}), {f"{prefix}{measure}": count for measure, count in counts.items()})
 
 
@@ -113,7 +115,10 @@ async def _recognised(db: Database) -> list[str]:
 
 
 async def applied_until(db: Database) -> str | None:
-    """The time until which everything published is applied; None before anything is."""
+    """The time until which everything published is applied; None before anything is.
+
+    To be asked before the counters are read: they can only be newer.
+    """
     until_ms = min((position.until_ms for position in (await mongo.positions(db)).values()), default=0)
     return datetime.fromtimestamp(until_ms / 1000, UTC).isoformat(timespec="milliseconds") if until_ms else None
 

@@ -1,11 +1,16 @@
 """The catalogue of indicators, and the arithmetic from counted measures to a value. Pure.
 
 Adding an indicator is adding one entry to `INDICATORS`; its measures are counted in states.py.
+
+Small groups stay hidden when answers are subtracted: any two windows of one scope and indicator, and a window and the
+whole, differ by no case or by at least as many as are shown at all (`left_out`). What is not covered: differences
+between scopes (a region less its other programmes), between indicators, and between answers of different times.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import accumulate
 from typing import Any, Literal, NamedTuple
 
 from .states import HORIZONS_MONTHS, IN_WORK, STATUSES, months_later
@@ -19,6 +24,19 @@ class Text(NamedTuple):
     en: str
     ru: str
 
+
+SMALL_GROUPS = Text(
+    "Values of fewer cases than suppressed_below are hidden. So is what would tell them by subtraction: when `from` or "
+    "`to` is given, months with fewer cases are left out (months_left_out), with the smallest other months if they "
+    "are too few together; a stock is hidden at the ends of months between which too few cases changed. Without `from` "
+    "and `to` everything is counted. Not covered: differences between scopes, between indicators, and between answers "
+    "of different times.",
+    "Значения, за которыми меньше случаев, чем suppressed_below, скрыты. Скрыто и то, из чего их можно получить "
+    "вычитанием: если задано `from` или `to`, месяцы с меньшим числом случаев не учитываются (months_left_out), а если "
+    "и вместе их слишком мало, то и наименьшие из остальных; остаток на конец месяца скрыт, пока изменений слишком "
+    "мало. Без `from` и `to` учтено всё. Не охвачены: разности между разрезами, между показателями и между ответами "
+    "в разное время.",
+)
 
 # For each scope offered, the kind of counter that is summed: one kind only, so nothing is counted twice.
 GRADUATES: dict[Scope, str] = dict.fromkeys(("network", "region", "institution", "programme"), "programme")
@@ -101,10 +119,14 @@ class Indicator:
             f"{by.ru}, только когорты, у которых прошло {self.passed_months} мес.",
         )
 
-    def months(self, begin: str | None, end: str | None, today: date) -> tuple[str | None, str]:
-        """The first and the last month to read when *begin* to *end* is asked for today."""
+    def latest(self, today: date) -> str:
+        """The last month that is read."""
         complete = 0 if self.passed_months is None else self.passed_months + 1
-        latest = months_later(today.replace(day=1), -complete).isoformat()[:7]
+        return months_later(today.replace(day=1), -complete).isoformat()[:7]
+
+    def months(self, begin: str | None, end: str | None, today: date) -> tuple[str | None, str]:
+        """The first and the last month to show when *begin* to *end* is asked for today."""
+        latest = self.latest(today)
         return (None if self.by == "stock" else begin), min(end or latest, latest)
 
 
@@ -165,17 +187,98 @@ def shown(indicator: Indicator, counted: Measures, suppress_below: int) -> dict[
     }
 
 
+HIDDEN: dict[str, Any] = {"value": None, "status": "suppressed", "numerator": None, "denominator": None, "n": None}
+
+
+def of_window(
+    indicator: Indicator, by_month: Mapping[str, Measures], begin: str | None, end: str | None, suppress_below: int
+) -> dict[str, Any]:
+    """What is said of the months from *begin* to *end* (None: not asked for), and how many of them are left out.
+
+    Args:
+        by_month: all that is counted of the scope in months that the indicator reads.
+    """
+    months = within(by_month, None if indicator.by == "stock" else begin, end)
+    hidden = left_out(indicator, by_month, suppress_below)
+    if indicator.by == "stock":
+        few = max(months, default=None) in hidden
+        return (HIDDEN if few else shown(indicator, sum_of(months), suppress_below)) | {"months_left_out": 0}
+    left = hidden & months.keys() if begin or end else frozenset()
+    said = shown(indicator, sum_of({m: months[m] for m in months.keys() - left}), suppress_below)
+    return (HIDDEN if left and not said["n"] else said) | {"months_left_out": len(left)}
+
+
+def of_months(
+    indicator: Indicator, by_month: Mapping[str, Measures], begin: str | None, end: str, suppress_below: int
+) -> list[dict[str, Any]]:
+    """What is said month by month; a month that windows leave out is hidden here, too."""
+    hidden = left_out(indicator, by_month, suppress_below)
+    points: list[dict[str, Any]] = []
+    for month, counted in series(indicator, by_month, begin, end):
+        said_of = max(within(by_month, None, month), default=None) if indicator.by == "stock" else month
+        said = HIDDEN if said_of in hidden else shown(indicator, counted, suppress_below)
+        points.append({"period": month, **said})
+    return points
+
+
+def left_out(indicator: Indicator, by_month: Mapping[str, Measures], suppress_below: int) -> frozenset[str]:
+    """The months that nothing may be told of; of a stock, those at whose end it is hidden."""
+    if not indicator.personal:
+        return frozenset()
+    cases = {month: _cases(indicator, by_month[month]) for month in sorted(by_month)}
+    return frozenset((_between if indicator.by == "stock" else _smallest)(cases, suppress_below))
+
+
+def _cases(indicator: Indicator, counted: Measures) -> int:
+    """How many cases a month is about, at least; a stock's may cancel out, in all or in the numerator."""
+    found = figures(indicator, counted)
+    part = abs(int(found.numerator or 0)) if indicator.unit == "share" else 0
+    return max(abs(found.n), part)
+
+
+def _smallest(cases: Mapping[str, int], least: int) -> set[str]:
+    """The months with fewer than *least* cases, and the next smallest until they have as many together."""
+    months: set[str] = set()
+    together = 0
+    for month in sorted((month for month in cases if cases[month]), key=lambda month: (cases[month], month)):
+        if cases[month] >= least and (not together or together >= least):
+            break
+        months.add(month)
+        together += cases[month]
+    return months
+
+
+def _between(cases: Mapping[str, int], least: int) -> set[str]:
+    """The months at whose end fewer than *least* cases, but some, have changed since the last end that is shown.
+
+    The end of the last month is shown, because it is the whole.
+    """
+    changed = dict(zip(cases, accumulate(cases.values()), strict=True))
+    ends = [0]
+    for so_far in changed.values():
+        if so_far - ends[-1] >= least:
+            ends.append(so_far)
+    whole = max(changed.values(), default=0)
+    if len(ends) > 1:
+        ends[-1] = whole
+    return {month for month, so_far in changed.items() if so_far not in (*ends, whole)}
+
+
 def add(into: dict[str, int], counted: Measures) -> None:
     for measure, count in counted.items():
         into[measure] = into.get(measure, 0) + count
 
 
-def within(by_month: Mapping[str, Measures], begin: str | None, end: str) -> dict[str, int]:
-    """The measures of the months from *begin* to *end*."""
+def within(by_month: Mapping[str, Measures], begin: str | None, end: str | None) -> dict[str, Measures]:
+    """The months from *begin* to *end*; None: from the first, to the last."""
+    return {m: counted for m, counted in by_month.items() if (begin or m) <= m <= (end or m)}
+
+
+def sum_of(by_month: Mapping[str, Measures]) -> dict[str, int]:
+    """The measures of all months together."""
     totals: dict[str, int] = {}
-    for month, counted in by_month.items():
-        if (begin or "") <= month <= end:
-            add(totals, counted)
+    for counted in by_month.values():
+        add(totals, counted)
     return totals
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Any
 
-from services.monitoring.indicators import INDICATORS, Figures, figures, within
+from services.monitoring.indicators import INDICATORS, Figures, figures, sum_of, within
 from services.monitoring.states import contributions, route
 from shared import facts
 from shared.events import (
@@ -58,7 +58,7 @@ def measured(indicator: str, *events: Event[Data], id: str | None = None, kind: 
         measure = f"{histogram}/{counter.measure}" if histogram else counter.measure
         counted = by_month.setdefault(counter.period, {})
         counted[measure] = counted.get(measure, 0) + count
-    return figures(entry, within(by_month, *entry.months(None, None, TODAY)))
+    return figures(entry, sum_of(within(by_month, *entry.months(None, None, TODAY))))
 
 
 # what is said about the learner `ann` of the programme `welding` at `uni`, unless given otherwise

@@ -73,6 +73,9 @@ def everything() -> list[Event[Any]]:
         *cohort("welding", 3, 1, "2025-01-01"),
         *cohort("casting", 5, 5),
         *cohort("unregistered", 9, 1),
+        *cohort("brazing", 6, 0, "2024-05-01"),
+        *cohort("brazing", 0, 1, "2024-06-01"),
+        *cohort("brazing", 7, 2, "2024-07-01"),
         *(interned(f"welding-2024-06-01-{n}", enterprise="plant", hours=100) for n in range(6)),
         *(certificate(n, "greencomp:3.1") for n in range(6)),
         *(certificate(n, "esco:cnc") for n in range(6, 10)),
@@ -113,7 +116,7 @@ async def fraction(stack: Running, indicator: str, **params: Any) -> tuple[Any, 
 
 
 async def test_the_network_counts_unregistered_programmes_too(stack: Running) -> None:
-    assert await fraction(stack, "employment_rate") == (23, 32)
+    assert await fraction(stack, "employment_rate") == (36, 48)
 
 
 @pytest.mark.parametrize(
@@ -159,10 +162,28 @@ async def test_applied_until_follows_the_clock_when_nothing_is_left_to_apply(sta
 
 
 async def test_months_bound_the_cohorts(stack: Running) -> None:
-    asked = {"scope": "programme", "scope_id": "welding"}
-    assert await fraction(stack, "employment_rate", **asked, to="2024-06") == (6, 8)
-    value = await ask(stack, "/indicators/employment_rate", **asked, **{"from": "2024-07"})
-    assert (value["status"], value["value"], value["numerator"], value["n"]) == ("suppressed", None, None, "<5")
+    assert await fraction(stack, "employment_rate", scope="programme", scope_id="casting", to="2024-06") == (5, 10)
+    value = await ask(stack, "/indicators/employment_rate", scope="programme", scope_id="casting", to="2024-05")
+    assert (value["status"], value["n"], value["months_left_out"]) == ("not_enough_data", 0, 0)
+
+
+async def test_windows_leave_out_a_small_cohort_and_the_next_smallest(stack: Running) -> None:
+    asked = {"scope": "programme", "scope_id": "brazing"}
+    whole = await ask(stack, "/indicators/employment_rate", **asked)
+    assert (whole["numerator"], whole["n"], whole["months_left_out"]) == (13, 16, 0)
+    june = await ask(stack, "/indicators/employment_rate", **asked, to="2024-06")
+    assert (june["status"], june["value"], june["numerator"], june["n"]) == ("suppressed", None, None, None)
+    assert june["months_left_out"] == 2
+    july = await ask(stack, "/indicators/employment_rate", **asked, to="2024-07")
+    assert (july["numerator"], july["n"], july["months_left_out"]) == (7, 9, 2)
+
+
+async def test_a_comparison_of_windows_leaves_out_the_same(stack: Running) -> None:
+    for months, expected in (({}, (13, 0)), ({"to": "2024-07"}, (7, 2)), ({"to": "2024-06"}, (None, 2))):
+        compared = await ask(stack, "/indicators/employment_rate/comparison", scope="programme", **months)
+        values = {v["scope_id"]: (v["numerator"], v["months_left_out"]) for v in compared["items"]}
+        assert values["brazing"] == expected
+        assert values["casting"] == (5, 0)
 
 
 async def test_nobody_in_the_window_is_not_enough_data(stack: Running) -> None:
@@ -172,9 +193,9 @@ async def test_nobody_in_the_window_is_not_enough_data(stack: Running) -> None:
 
 async def test_small_cohorts_are_hidden_in_a_series(stack: Running) -> None:
     for path, params in (("/indicators/employment_rate/series", {}), ("/indicators/employment_rate", {"series": True})):
-        answer = await ask(stack, path, scope="programme", scope_id="welding", **params)
+        answer = await ask(stack, path, scope="programme", scope_id="brazing", **params)
         points = [(point["period"], point["status"], point["numerator"]) for point in answer["points"]]
-        assert points == [("2024-06", "ok", 6), ("2025-01", "suppressed", None)]
+        assert points == [("2024-05", "suppressed", None), ("2024-06", "suppressed", None), ("2024-07", "ok", 7)]
 
 
 async def test_recognised_certificates_are_those_of_competencies_recognised_now(stack: Running) -> None:
@@ -191,7 +212,7 @@ async def test_recognised_certificates_are_those_of_competencies_recognised_now(
 async def test_a_comparison_shows_every_programme_and_institution_with_its_name(stack: Running) -> None:
     compared = await ask(stack, "/indicators/employment_rate/comparison", scope="programme")
     found = {value["scope_id"]: (value["numerator"], value["denominator"]) for value in compared["items"]}
-    assert found == {"welding": (9, 12), "casting": (5, 10), "unregistered": (9, 10)}
+    assert found == {"welding": (9, 12), "casting": (5, 10), "brazing": (13, 16), "unregistered": (9, 10)}
     compared = await ask(stack, "/indicators/employment_rate/comparison", scope="institution")
     found = {value["scope_name"]: value["value"] for value in compared["items"]}
     assert found == {"University": 0.75, "College": 0.5}
@@ -263,14 +284,15 @@ async def test_csv_says_the_same_and_no_cell_is_a_formula(stack: Running) -> Non
     by_parameter = await stack.client.get("/indicators/employment_rate/comparison?scope=programme&format=csv")
     assert by_header.headers["content-type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(by_header.text)))
-    assert by_parameter.text.count("\n") == by_header.text.count("\n") == 4
+    assert by_parameter.text.count("\n") == by_header.text.count("\n") == 5
     assert {row["scope_id"]: float(row["value"]) for row in rows} == {
+        "brazing": 0.8125,
         "casting": 0.5,
         "unregistered": 0.9,
         "welding": 0.75,
     }
-    assert rows[0]["scope_name"] == '\'=HYPERLINK("http://a.test")'
-    assert rows[0]["definition_ru"]
+    assert rows[1]["scope_name"] == '\'=HYPERLINK("http://a.test")'
+    assert rows[1]["definition_ru"]
     assert not [cell for row in rows for cell in row.values() if cell.startswith(("=", "+", "-", "@"))]
 
 

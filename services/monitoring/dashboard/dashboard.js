@@ -6,12 +6,12 @@ const WORDS = {
     skip: "Skip to the indicators", language: "Language", scope: "Show", which: "Which",
     applied: "Events applied until", pause: "Pause", resume: "Resume",
     never: "nothing yet", trouble: "The service does not answer; the figures are those of the time shown.",
-    suppressed: "hidden: a small group", not_enough_data: "not enough data",
+    suppressed: "hidden: protects a small group", not_enough_data: "not enough data",
     of: "{0} of {1}", n: "n = {0}", how: "How it is worked out", definition: "Definition", window: "Months",
     source: "Source", id: "Identifier", month: "Month", value: "Value", series: "Month by month",
     comparison: "Compare (CSV)", csv: "Series (CSV)", chart: "{0}: {1} months, from {2} to {3}", none: "no months yet",
     catalogue: "Catalogue (JSON)", export: "These figures (CSV)",
-    note: "Groups of fewer than {0} people are not shown. “Not enough data” never means zero.",
+    note: "“Hidden”: there are data, but of fewer than {0} people, or of a month beside them that would give them away. “Not enough data”: nobody is counted yet; it never means zero.",
     network: "Whole network", region: "Region", institution: "Institution", programme: "Programme", sector: "Sector",
     enterprise: "Enterprise", competency: "Competency", nothing: "There is none yet",
     share: "", days: "days", hours: "h", "hours per learner": "h per learner", places: "places", organisations: "", agreements: "",
@@ -21,12 +21,12 @@ const WORDS = {
     skip: "К показателям", language: "Язык", scope: "Показать", which: "Что именно",
     applied: "Учтены события до", pause: "Пауза", resume: "Продолжить",
     never: "пока ничего", trouble: "Сервис не отвечает; показаны данные на указанное время.",
-    suppressed: "скрыто: малая группа", not_enough_data: "недостаточно данных",
+    suppressed: "скрыто: защита малой группы", not_enough_data: "недостаточно данных",
     of: "{0} из {1}", n: "n = {0}", how: "Как это посчитано", definition: "Определение", window: "Месяцы",
     source: "Источник", id: "Идентификатор", month: "Месяц", value: "Значение", series: "По месяцам",
     comparison: "Сравнить (CSV)", csv: "Ряд (CSV)", chart: "{0}: месяцев {1}, с {2} по {3}", none: "месяцев пока нет",
     catalogue: "Каталог (JSON)", export: "Эти данные (CSV)",
-    note: "Группы менее {0} человек не показываются. «Недостаточно данных» никогда не значит ноль.",
+    note: "«Скрыто»: данные есть, но в них меньше {0} человек или это соседний месяц, который бы их выдал. «Недостаточно данных»: учитывать пока некого; это никогда не значит ноль.",
     network: "Вся сеть", region: "Регион", institution: "Учебное заведение", programme: "Программа", sector: "Отрасль",
     enterprise: "Предприятие", competency: "Компетенция", nothing: "Пока нет ни одного",
     share: "", days: "дн.", hours: "ч", "hours per learner": "ч на человека", places: "мест", organisations: "", agreements: "",
@@ -189,7 +189,7 @@ function draw({ article, entry }, item) {
   const rows = item.points.slice(-120).reverse().map((point) => {
     const row = document.createElement("tr");
     const value = point.status === "ok" ? shown(point.value, item.unit) : word(point.status);
-    for (const text of [point.period, value, String(point.n)]) {
+    for (const text of [point.period, value, String(point.n ?? "–")]) {
       const cell = document.createElement("td");
       cell.textContent = text;
       row.append(cell);
