@@ -3,11 +3,11 @@
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse, JSONResponse, Response
 
@@ -95,7 +95,8 @@ def _explained(indicator: Indicator) -> dict[str, Any]:
 
 
 @router.get("/indicators/{indicator_id}")
-async def value(
+async def value(  # noqa: PLR0913, PLR0917
+    request: Request,
     service: Running,
     indicator: OfIndicator,
     asked: Question,
@@ -110,24 +111,43 @@ async def value(
     """
     if series:
         return await months(service, indicator, asked, as_csv)
-    (answer,) = await _values(service, [indicator], asked)
+    (answer,) = await _values(request, [indicator], asked)
     return _answer(answer, [answer], as_csv)
 
 
 @router.get("/values")
-async def values(service: Running, asked: Question, as_csv: AsCsv, series: Months = False) -> Response:
-    """Every indicator that is offered for a scope, at once; in JSON also month by month."""
+async def values(request: Request, asked: Question, as_csv: AsCsv, series: Months = False) -> Response:
+    """Every indicator that is offered for a scope, at once; in JSON also month by month. At most a second old."""
     offered = [indicator for indicator in _all() if asked.scope in indicator.scopes]
-    items = await _values(service, offered, asked, with_series=series)
+    items = await _values(request, offered, asked, with_series=series, within_s=1)
     rows = [{name: content for name, content in item.items() if name != "points"} for item in items]
     return _answer({"items": items}, rows, as_csv)
 
 
 async def _values(
-    service: Service, indicators: list[Indicator], asked: Asked, *, with_series: bool = False
+    request: Request, indicators: list[Indicator], asked: Asked, *, with_series: bool = False, within_s: float = 0
 ) -> list[dict[str, Any]]:
-    """The values of *indicators*; those that are made of the same counters are read at once."""
-    until = await counters.applied_until(service.db)
+    """The values of *indicators*, with the time until which they contain every event."""
+    service, recent = request.app.state.service, _recent(request)
+    question = (tuple(indicator.id for indicator in indicators), astuple(asked), with_series, counters.today())
+    items, until = await recent.answer(
+        service.db, question, within_s, lambda: _work_out(service, indicators, asked, with_series)
+    )
+    return [{**item, "applied_until": until} for item in items]
+
+
+def _recent(request: Request) -> counters.Recent:
+    state = request.app.state
+    if not hasattr(state, "recent"):
+        state.recent = counters.Recent()
+    recent: counters.Recent = state.recent
+    return recent
+
+
+async def _work_out(
+    service: Service, indicators: list[Indicator], asked: Asked, with_series: bool
+) -> list[dict[str, Any]]:
+    """Those that are made of the same counters are read at once."""
     about = await _about(service, asked)
     today = counters.today()
     below = service.settings.suppress_below
@@ -146,7 +166,7 @@ async def _values(
                 **of_window(indicator, by_month, asked.begin, asked.end, below),
                 "unit": indicator.unit,
                 **_explained(indicator),
-                "applied_until": until,
+                "applied_until": None,
             }
             if with_series:
                 answers[indicator.id]["points"] = of_months(indicator, by_month, asked.begin, end, below)
@@ -169,12 +189,12 @@ async def months(service: Running, indicator: OfIndicator, asked: Question, as_c
     A month that windows leave out is suppressed here, too.
     """
     kind = _kind(indicator, asked.scope)
-    until = await counters.applied_until(service.db)
+    applied = await counters.applied(service.db)
     about = await _about(service, asked)
     _, end = indicator.months(asked.begin, asked.end, counters.today())
     by_month = await _by_month(service, [indicator], kind, about)
     points = of_months(indicator, by_month, asked.begin, end, service.settings.suppress_below)
-    answer = _whole(indicator, until) | about.scope() | {"from": asked.begin, "to": end}
+    answer = _whole(indicator, applied.until) | about.scope() | {"from": asked.begin, "to": end}
     return _answer({**answer, "points": points}, [{**answer, **point} for point in points], as_csv)
 
 
@@ -182,7 +202,7 @@ async def months(service: Running, indicator: OfIndicator, asked: Question, as_c
 async def comparison(service: Running, indicator: OfIndicator, asked: Question, as_csv: AsCsv) -> Response:
     """The values of all regions, institutions, programmes … side by side."""
     kind = _kind(indicator, asked.scope)
-    until = await counters.applied_until(service.db)
+    applied = await counters.applied(service.db)
     registry = await counters.registry(service.db)
     begin, end = indicator.months(asked.begin, asked.end, counters.today())
     by_scope: dict[str, dict[str, dict[str, int]]] = {id: {} for id in registry.ids(asked.scope)}
@@ -202,7 +222,7 @@ async def comparison(service: Running, indicator: OfIndicator, asked: Question, 
         }
         for scope_id, by_month in sorted(by_scope.items())
     ]
-    answer = _whole(indicator, until) | {"scope": asked.scope, "from": begin, "to": end}
+    answer = _whole(indicator, applied.until) | {"scope": asked.scope, "from": begin, "to": end}
     return _answer({**answer, "items": items}, [{**answer, **item} for item in items], as_csv)
 
 

@@ -1,9 +1,11 @@
 """Reading counters and the registry from MongoDB, as indicators.py needs them."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from asyncio import Lock
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
+from time import monotonic
+from typing import Any, NamedTuple
 
 from shared import mongo
 from shared.mongo import COUNTERS, Database
@@ -114,13 +116,61 @@ async def _recognised(db: Database) -> list[str]:
     return sorted(await db["recognitions"].distinct("competency", in_force))
 
 
-async def applied_until(db: Database) -> str | None:
-    """The time until which everything published is applied; None before anything is.
+class Applied(NamedTuple):
+    """How far events are applied: the position of each partition, and until when everything published is."""
 
-    To be asked before the counters are read: they can only be newer.
+    positions: frozenset[tuple[str, int]]
+    until: str | None
+
+
+async def applied(db: Database) -> Applied:
+    """To be asked before the counters are read: they can only be newer."""
+    positions = await mongo.positions(db)
+    until_ms = min((position.until_ms for position in positions.values()), default=0)
+    until = datetime.fromtimestamp(until_ms / 1000, UTC).isoformat(timespec="milliseconds") if until_ms else None
+    return Applied(frozenset((label, position.following) for label, position in positions.items()), until)
+
+
+Answer = list[dict[str, Any]]
+
+
+@dataclass
+class _Kept:
+    lock: Lock = field(default_factory=Lock)
+    answer: Answer | None = None
+    applied: Applied = field(default_factory=lambda: Applied(frozenset(), None))
+    read_at: float = 0
+
+
+class Recent:
+    """Answers of this process, worked out once for all who ask the same while no partition has moved.
+
+    Monitoring writes nothing without moving a position.
     """
-    until_ms = min((position.until_ms for position in (await mongo.positions(db)).values()), default=0)
-    return datetime.fromtimestamp(until_ms / 1000, UTC).isoformat(timespec="milliseconds") if until_ms else None
+
+    def __init__(self, most: int = 100) -> None:
+        self._most = most
+        self._kept: dict[Hashable, _Kept] = {}
+
+    async def answer(
+        self, db: Database, question: Hashable, within_s: float, work: Callable[[], Awaitable[Answer]]
+    ) -> tuple[Answer, str | None]:
+        """The answer to *question*, and the time until which it contains every event.
+
+        Args:
+            within_s: so long an answer will do though events have been applied since.
+        """
+        kept = self._kept.setdefault(question, _Kept())
+        if len(self._kept) > self._most:
+            del self._kept[next(iter(self._kept))]
+        async with kept.lock:
+            if kept.answer is not None and monotonic() - kept.read_at < within_s:
+                return kept.answer, kept.applied.until
+            read_at, now = monotonic(), await applied(db)
+            if kept.answer is None or now.positions != kept.applied.positions:
+                kept.answer = await work()
+            kept.applied, kept.read_at = now, read_at
+            return kept.answer, now.until
 
 
 def today() -> date:

@@ -1,14 +1,18 @@
 """Monitoring's pages on real Kafka and MongoDB."""
 
+import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from services.monitoring.app import core, router
+from services.monitoring.counters import Recent
+from shared import mongo
 from shared.events import (
     CompetencyCertified,
     Event,
@@ -19,6 +23,7 @@ from shared.events import (
     RecognitionGranted,
     RecognitionWithdrawn,
 )
+from shared.settings import Settings
 from tests.making import event
 from tests.stack import Running, running, until
 
@@ -316,3 +321,75 @@ async def test_every_indicator_is_in_the_catalogue(stack: Running) -> None:
     items = (await ask(stack, "/indicators"))["items"]
     values = (await ask(stack, "/values"))["items"]
     assert [item["indicator"] for item in items] == [value["indicator"] for value in values]
+
+
+# answers that are shared
+
+
+class Work:
+    """Counts how often it is done; what it tells is how often that was."""
+
+    times = 0
+
+    async def __call__(self) -> list[dict[str, Any]]:
+        self.times += 1
+        times = self.times
+        await asyncio.sleep(0.01)
+        return [{"times": times}]
+
+
+@pytest.fixture
+async def positions(mongodb: str) -> AsyncIterator[mongo.Database]:
+    """A database with one partition applied up to its fifth record, until one second after the epoch."""
+    settings = Settings(mongodb_uri=mongodb, namespace=f"t{uuid4().hex[:12]}")
+    client = mongo.connect(settings)
+    db = mongo.database(client, settings, "monitoring")
+    await db[mongo.POSITIONS].insert_one({"_id": "learner-0", "next": 5, "time_ms": 1_000})
+    yield db
+    await client.drop_database(db.name)
+    client.close()
+
+
+async def move(db: mongo.Database, **fields: int) -> None:
+    await db[mongo.POSITIONS].update_one({"_id": "learner-0"}, {"$set": fields})
+
+
+async def test_an_answer_is_worked_out_once_for_all_who_ask_at_once(positions: mongo.Database) -> None:
+    recent, work = Recent(), Work()
+    answers = await asyncio.gather(*(recent.answer(positions, "question", 0, work) for _ in range(20)))
+    assert [items for items, _ in answers] == [[{"times": 1}]] * 20
+
+
+async def test_an_answer_is_worked_out_anew_when_an_event_has_been_applied(positions: mongo.Database) -> None:
+    recent, work = Recent(), Work()
+    assert await recent.answer(positions, "question", 0, work) == ([{"times": 1}], "1970-01-01T00:00:01.000+00:00")
+    await move(positions, complete_ms=2_000)  # nothing is left to apply: the same answer holds for longer
+    assert await recent.answer(positions, "question", 0, work) == ([{"times": 1}], "1970-01-01T00:00:02.000+00:00")
+    await move(positions, next=6, time_ms=3_000)
+    assert await recent.answer(positions, "question", 0, work) == ([{"times": 2}], "1970-01-01T00:00:03.000+00:00")
+
+
+async def test_an_answer_that_is_reused_while_events_go_on_claims_only_what_it_contains(
+    positions: mongo.Database,
+) -> None:
+    recent, work = Recent(), Work()
+    first = await recent.answer(positions, "question", 60, work)
+    await move(positions, next=6, time_ms=3_000)
+    assert await recent.answer(positions, "question", 60, work) == first
+
+
+async def test_what_could_not_be_worked_out_is_asked_again(positions: mongo.Database) -> None:
+    async def fail() -> list[dict[str, Any]]:
+        raise mongo.DatabaseError
+
+    recent, work = Recent(), Work()
+    with pytest.raises(mongo.DatabaseError):
+        await recent.answer(positions, "question", 60, fail)
+    assert (await recent.answer(positions, "question", 60, work))[0] == [{"times": 1}]
+
+
+async def test_only_so_many_answers_are_kept(positions: mongo.Database) -> None:
+    recent, work = Recent(most=2), Work()
+    for question in ("one", "two", "three", "three", "one"):
+        await recent.answer(positions, question, 0, work)
+    assert work.times == 4
