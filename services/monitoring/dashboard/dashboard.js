@@ -9,7 +9,7 @@ const WORDS = {
     suppressed: "hidden: protects a small group", not_enough_data: "not enough data",
     of: "{0} of {1}", n: "n = {0}", how: "How it is worked out", definition: "Definition", window: "Months",
     source: "Source", id: "Identifier", month: "Month", value: "Value", series: "Month by month",
-    comparison: "Compare (CSV)", csv: "Series (CSV)", chart: "{0}: {1} months, from {2} to {3}", none: "no months yet",
+    comparison: "Compare (CSV)", csv: "Series (CSV)", chart: "{0}: {1} months, from {2} to {3}", none: "no months yet", all_hidden: "every month is hidden",
     catalogue: "Catalogue (JSON)", export: "These figures (CSV)",
     note: "“Hidden”: there are data, but of fewer than {0} people, or of a month beside them that would give them away. “Not enough data”: nobody is counted yet; it never means zero.",
     network: "Whole network", region: "Region", institution: "Institution", programme: "Programme", sector: "Sector",
@@ -24,7 +24,7 @@ const WORDS = {
     suppressed: "скрыто: защита малой группы", not_enough_data: "недостаточно данных",
     of: "{0} из {1}", n: "n = {0}", how: "Как это посчитано", definition: "Определение", window: "Месяцы",
     source: "Источник", id: "Идентификатор", month: "Месяц", value: "Значение", series: "По месяцам",
-    comparison: "Сравнить (CSV)", csv: "Ряд (CSV)", chart: "{0}: месяцев {1}, с {2} по {3}", none: "месяцев пока нет",
+    comparison: "Сравнить (CSV)", csv: "Ряд (CSV)", chart: "{0}: месяцев {1}, с {2} по {3}", none: "месяцев пока нет", all_hidden: "все месяцы скрыты",
     catalogue: "Каталог (JSON)", export: "Эти данные (CSV)",
     note: "«Скрыто»: данные есть, но в них меньше {0} человек или это соседний месяц, который бы их выдал. «Недостаточно данных»: учитывать пока некого; это никогда не значит ноль.",
     network: "Вся сеть", region: "Регион", institution: "Учебное заведение", programme: "Программа", sector: "Отрасль",
@@ -76,7 +76,7 @@ function shown(value, unit) {
 }
 
 function made(item) {
-  if (item.status !== "ok") return item.n ? word("n", item.n) : "";
+  if (item.status !== "ok") return item.n ? word("n", item.n).replace("= <", "< ") : "";
   const [upper, lower] = [item.numerator, item.denominator].map((x) => (x === null ? "" : number(x, 2)));
   const n = word("n", number(item.n));
   if (item.denominator === null) return n;
@@ -182,10 +182,11 @@ function draw({ article, entry }, item) {
   const [first, last] = article.querySelectorAll(".range span");
   chart.replaceChildren(...(known.length ? lines(known, item.unit) : []));
   const ends = known.length ? [known[0].period, known[known.length - 1].period] : ["", ""];
-  say(first, ends[0] || word("none"));
+  const nothing = word(item.points.some((point) => point.status === "suppressed") ? "all_hidden" : "none");
+  say(first, ends[0] || nothing);
   say(last, known.length > 1 ? ends[1] : "");
   chart.setAttribute("aria-label", known.length
-    ? word("chart", entry.title[state.language], known.length, ...ends) : word("none"));
+    ? word("chart", entry.title[state.language], known.length, ...ends) : nothing);
   const rows = item.points.slice(-120).reverse().map((point) => {
     const row = document.createElement("tr");
     const value = point.status === "ok" ? shown(point.value, item.unit) : word(point.status);
