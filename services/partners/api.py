@@ -27,6 +27,7 @@ from shared.events import (
     ProgrammeRevisionDeclined,
     Publisher,
 )
+from shared.mongo import Key
 from shared.web import (
     Authenticated,
     EntityId,
@@ -44,7 +45,7 @@ from shared.web import (
 )
 
 from .credentials import Active
-from .registry import COLLECTIONS, View, is_said, misfits
+from .registry import COLLECTIONS, OPERATOR, View, foreign, is_said, misfits, part, settled, unread
 
 router = APIRouter()
 
@@ -55,7 +56,7 @@ INTRODUCED_BY = {
     "programmes": "title",
     "activities": "organiser",
     "opportunities": "title",
-    "learners": "organisations",
+    "learners": "readers",
 }
 TOPICS = {collection: topic for topic, collection in COLLECTIONS.items()}
 Filter = Annotated[str | None, Query(max_length=100)]
@@ -149,6 +150,11 @@ async def reinstate_organisation(
     return await _say(service, caller, OrganisationReinstated(), ("organisations", id), prefer, done)
 
 
+def _refuse_stranger(caller: Caller, collection: str, id: str, shown: View) -> None:
+    if why := foreign(Key(collection, id), shown, caller.organisation):
+        raise Problem(403, why)
+
+
 async def _say(  # noqa: PLR0913, PLR0917
     service: Service, caller: Caller, data: Data, about: tuple[str, str], prefer: str | None, done: View | None
 ) -> JSONResponse:
@@ -194,12 +200,11 @@ async def propose_agreement(
     """
     require(caller, *PARTNERS)
     shown = await known(service, "agreements", id)
-    if shown and caller.organisation not in shown["parties"]:
-        raise Problem(403, f"{id} is an agreement of {', '.join(shown['parties'])}")
+    _refuse_stranger(caller, "agreements", id, shown)
     if is_said(shown, body):
         return JSONResponse(shown)
-    if shown and shown["status"] in ("signed", "ended"):
-        raise Problem(409, f"{id} is {shown['status']} and stays as it is; propose another agreement")
+    if why := settled(id, shown):
+        raise Problem(409, why)
     await service.current("organisation")
     entered = service.db["organisations"].find({"_id": {"$in": body.parties}, "name": {"$exists": True}}, {"_id": 1})
     entered_ids = {doc["_id"] async for doc in entered}
@@ -250,8 +255,7 @@ async def end_agreement(
 async def _agreement(service: Service, caller: Caller, id: str) -> tuple[View, str | None]:
     """An agreement that the caller is a party of, and what it has answered."""
     shown = await known_entry(service, "agreements", id)
-    if caller.organisation not in shown["parties"]:
-        raise Problem(403, f"{id} is an agreement of {', '.join(shown['parties'])}")
+    _refuse_stranger(caller, "agreements", id, shown)
     return shown, {a["party"]: a["answer"] for a in shown["answers"]}.get(caller.organisation)
 
 
@@ -290,8 +294,7 @@ async def publish_programme(
     """Offer a programme, or a new version of it."""
     require(caller, *INSTITUTION)
     shown = await known(service, "programmes", id)
-    if shown:
-        _refuse_other(caller, shown)
+    _refuse_stranger(caller, "programmes", id, shown)
     return await _say(service, caller, body, ("programmes", id), prefer, shown if is_said(shown, body) else None)
 
 
@@ -316,16 +319,11 @@ async def _answer(
 ) -> JSONResponse:
     require(caller, *INSTITUTION)
     shown = await known_entry(service, "programmes", id)
-    _refuse_other(caller, shown)
+    _refuse_stranger(caller, "programmes", id, shown)
     asked = next((r for r in shown["recommendations"] if r["recommendation"] == body.recommendation), None)
     if asked is None:
         raise Problem(404, f"{id} has no recommendation {body.recommendation} (yet)", [("recommendation", "unknown")])
     return await _say(service, caller, body, ("programmes", id), prefer, shown if is_said(asked, body) else None)
-
-
-def _refuse_other(caller: Caller, programme: View) -> None:
-    if programme["institution"] != caller.organisation:
-        raise Problem(403, f"{programme['id']} is a programme of {programme['institution']}")
 
 
 # activities, opportunities
@@ -368,22 +366,34 @@ async def read_opportunity(service: Running, id: EntityId) -> View:
     return await entry(service, "opportunities", id)
 
 
-# learners: for the organisations concerned and the operator
+# learners: for the institutions that enrolled them and the operator; for others what concerns them
+
+
+def _reader(caller: Caller) -> str:
+    return OPERATOR if caller.is_operator else caller.organisation
 
 
 @router.get("/learners", tags=["learners"])
 async def list_learners(service: Running, caller: Authenticated, paging: Pages, programme: Filter = None) -> View:
-    """The learners whom the calling organisation has to do with (the operator: all), by id."""
-    return await entries(service, "learners", {**_of_concern(caller), "programmes.id": programme}, paging)
+    """The learners whom the calling organisation has to do with (the operator: all), by id.
+
+    Who is not an institution of the learner sees internships and jobs of its own, and does not learn the programmes.
+    """
+    reader = _reader(caller)
+    match: View = {"readers": reader}
+    if programme is not None:
+        match |= {"programmes.id": programme} | ({} if caller.is_operator else {"institutions": reader})
+    page = await entries(service, "learners", match, paging)
+    return {**page, "items": [part(item, reader) for item in page["items"]]}
 
 
 @router.get("/learners/{id}", tags=["learners"])
 async def read_learner(service: Running, caller: Authenticated, id: EntityId) -> View:
-    """One learner: programmes, internships, employment (newest first), support cases."""
-    shown = await entry(service, "learners", id)
-    if not caller.is_operator and caller.organisation not in shown["organisations"]:
+    """One learner: programmes, internships, employment (newest first), support cases; or the caller's part of it."""
+    shown, reader = await entry(service, "learners", id), _reader(caller)
+    if reader not in shown["readers"]:
         raise Problem(404, f"there is no {id} in learners (yet)")
-    return shown
+    return part(shown, reader)
 
 
 @router.get("/internships", tags=["learners"])
@@ -395,12 +405,8 @@ async def list_internships(  # noqa: PLR0913, PLR0917
     programme: Filter = None,
     status: Literal["started", "completed", "cancelled"] | None = None,
 ) -> View:
-    """Internships of the learners whom the calling organisation has to do with, by id; `of` is the learner."""
-    wanted = {"enterprise": enterprise, "programme": programme, "status": status}
-    match = _of_concern(caller) | {f"internships.{field}": value for field, value in wanted.items() if value}
+    """Internships that the caller may read, by id; `of` is the learner."""
+    wanted = {"enterprise": enterprise, "programme": programme, "status": status, "readers": _reader(caller)}
+    match = {"readers": _reader(caller)} | {f"internships.{field}": value for field, value in wanted.items() if value}
     page = await mongo.page_within(service.db, "learners", "internships", match, paging.after, paging.limit)
-    return {"items": page.items, "next": page.following}
-
-
-def _of_concern(caller: Caller) -> View:
-    return {} if caller.is_operator else {"organisations": caller.organisation}
+    return {"items": [unread(item) for item in page.items], "next": page.following}

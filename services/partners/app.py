@@ -16,7 +16,7 @@ core = Core(
         "agreements": [("parties",), ("programmes",)],
         "programmes": [("institution",), ("competencies.competency",), ("recommendations.status",)],
         "activities": [("kind",), ("organisations",), ("competencies",)],
-        "learners": [("organisations",), ("programmes.id",), ("internships.enterprise",)],
+        "learners": [("readers",), ("programmes.id",), ("internships.enterprise",)],
         "opportunities": [("enterprise",), ("status",)],
     },
     route=route,

@@ -18,13 +18,14 @@ from starlette.requests import ClientDisconnect
 
 from shared import events
 from shared.auth import Caller
-from shared.events import DATA, ContractError, Data, Event
+from shared.events import DATA, ContractError, Data, Event, LearnerErased
 from shared.kafka import Record, record_of
+from shared.mongo import Key
 from shared.settings import Settings
-from shared.web import Authenticated, BodyTooLarge, Problem, Running
+from shared.web import Authenticated, BodyTooLarge, Problem, Running, Service
 
 from .credentials import refuse_suspended
-from .registry import misfits
+from .registry import JUDGED_BY, View, misfits, objection, owned
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -71,11 +72,10 @@ async def publish_events(request: Request, service: Running, caller: Authenticat
         raise
     if isinstance(items, list):
         return await _publish_batch(items, request, service, caller)
-    try:
-        event = check(items, caller, service.settings)
-    except Problem as problem:
-        await service.publish_records([_rejection(caller, request, body, problem)])
-        raise
+    (event,) = await _checked([items], service, caller)
+    if isinstance(event, Problem):
+        await service.publish_records([_rejection(caller, request, body, event)])
+        raise event
     (address,) = await service.publish(event)
     answer = {"id": event.id, "type": event.type, "event": str(address)}
     return JSONResponse(answer, 202, {"Location": str(address)})
@@ -84,12 +84,10 @@ async def publish_events(request: Request, service: Running, caller: Authenticat
 async def _publish_batch(items: list[Any], request: Request, service: Running, caller: Caller) -> JSONResponse:
     answers: list[dict[str, Any]] = []
     records: list[Record] = []
-    for item in items:
-        try:
-            event = check(item, caller, service.settings)
-        except Problem as problem:
-            answers.append({"id": _id(item), "status": problem.status, "problem": problem.body()})
-            records.append(_rejection(caller, request, to_json(item), problem))
+    for item, event in zip(items, await _checked(items, service, caller), strict=True):
+        if isinstance(event, Problem):
+            answers.append({"id": _id(item), "status": event.status, "problem": event.body()})
+            records.append(_rejection(caller, request, to_json(item), event))
         else:
             answers.append({"id": event.id, "status": 202})
             records.append(record_of(event))
@@ -99,6 +97,46 @@ async def _publish_batch(items: list[Any], request: Request, service: Running, c
     accepted = sum(answer["status"] == 202 for answer in answers)
     status = 202 if accepted == len(answers) else 207 if accepted else 422
     return JSONResponse({"accepted": accepted, "refused": len(answers) - accepted, "items": answers}, status)
+
+
+async def _checked(items: list[Any], service: Service, caller: Caller) -> list[Event[Data] | Problem]:
+    """Each item as the event that it is, or what is wrong with it."""
+    checked: list[Event[Data] | Problem] = []
+    for item in items:
+        try:
+            checked.append(check(item, caller, service.settings))
+        except Problem as problem:
+            checked.append(problem)
+    known = await _known(service, [event for event in checked if not isinstance(event, Problem)])
+    return [each if isinstance(each, Problem) else _unless_forbidden(each, known) for each in checked]
+
+
+async def _known(service: Service, published: list[Event[Data]]) -> dict[Key, View]:
+    """What the registry knows of the entities that these events are about.
+
+    It may lag behind: what it does not know yet nobody owns, and the ingress is open while the registry's worker is
+    not. Only an erasure waits for it, because that cannot be undone.
+    """
+    erased = [event.partitionkey for event in published if isinstance(event.data, LearnerErased)]
+    if erased:
+        await service.current("learner", erased[0] if len(erased) == 1 else None)
+    wanted: dict[str, set[str]] = {}
+    for key in filter(None, map(owned, published)):
+        wanted.setdefault(key.collection, set()).add(key.id)
+    return {
+        Key(collection, doc["_id"]): doc
+        for collection, ids in wanted.items()
+        async for doc in service.db[collection].find({"_id": {"$in": list(ids)}}, JUDGED_BY)
+    }
+
+
+def _unless_forbidden(event: Event[Data], known: dict[Key, View]) -> Event[Data] | Problem:
+    key = owned(event)
+    forbidden = objection(event, known[key]) if key in known else None
+    if forbidden is None:
+        return event
+    status, why = forbidden
+    return _problem(status, why, "subject" if event.partitionkey == event.subject else "partitionkey", why)
 
 
 def check(item: Any, caller: Caller, settings: Settings) -> Event[Data]:

@@ -19,6 +19,24 @@ COLLECTIONS = {
 }
 ELSEWHERE = (events.AssessmentRecorded, events.CompetencyCertified, events.CompetencyRevoked)
 
+# Whose an entity is: the field that names the owner, or owners.
+_OWNERS = {
+    "agreements": "parties",
+    "programmes": "institution",
+    "activities": "organiser",
+    "opportunities": "enterprise",
+    "learners": "institutions",
+}
+# What enterprises say of a learner is theirs; this only the learner's institutions say.
+_OF_INSTITUTIONS = (
+    events.LearnerEnrolled,
+    events.LearnerGraduated,
+    events.LearnerErased,
+    events.SupportRequested,
+    events.SupportClosed,
+)
+JUDGED_BY = (*_OWNERS.values(), "status", "proposed_at", *events.AgreementProposed.model_fields)
+
 View = dict[str, Any]
 
 
@@ -53,6 +71,49 @@ def misfits(event: Event[Data]) -> list[tuple[str, str]]:
         if len(set(data.parties)) < len(data.parties):
             return [("data.parties", "names an organisation twice")]
     return []
+
+
+def owned(event: Event[Data]) -> Key | None:
+    """The entity of which nobody but its owners may say this; None if there is no such rule."""
+    key = route(event)
+    if key is None or key.collection not in _OWNERS:
+        return None
+    return None if key.collection == "learners" and not isinstance(event.data, _OF_INSTITUTIONS) else key
+
+
+def foreign(key: Key, known: View, organisation: str) -> str | None:
+    """Why an entity is not *organisation*'s to speak of; of whom it is, unless it is a learner."""
+    owners = known.get(_OWNERS[key.collection]) or []
+    owners = [owners] if isinstance(owners, str) else owners
+    if not owners or organisation in owners:
+        return None
+    if key.collection == "learners":
+        return f"{key.id} belongs to another organisation"
+    return f"{key.id} belongs to {', '.join(owners)}"
+
+
+def settled(id: str, agreement: View) -> str | None:
+    """Why an agreement cannot be proposed anew."""
+    if agreement.get("status") in ("signed", "ended"):
+        return f"{id} is {agreement['status']} and stays as it is; propose another agreement"
+    return None
+
+
+def objection(event: Event[Data], known: View) -> tuple[int, str] | None:
+    """Why what is known of an entity forbids the event: a status code and the reason.
+
+    A repeated or older proposal changes nothing and is let through, so that a sender may send all again.
+    """
+    key = owned(event)
+    if key is None:
+        return None
+    if why := foreign(key, known, event.source.rpartition("/")[2]):
+        return 403, why
+    if isinstance(event.data, events.AgreementProposed) and (why := settled(key.id, known)):
+        time, proposed_at = facts.timestamp(event.time), known["proposed_at"]
+        if time > proposed_at or (time == proposed_at and not is_said(known, event.data)):
+            return 409, why
+    return None
 
 
 def organisation_of(fact: Fact) -> str:
@@ -163,22 +224,46 @@ def _opportunity(state: State) -> View:
 
 
 def _learner(state: State) -> View:
-    """`organisations`: those that spoke of the learner and the enterprises named; they may read the entry."""
+    """`institutions`, those that enrolled the learner, read the whole entry; other `readers` their own part of it."""
     if "erased" in state:
         return {}
-    every = [fact for slots in state["facts"].values() for fact in slots.values()]
-    named = (fact["data"].get("enterprise") for fact in every)
-    employment = sorted(facts.facts(state, "employment.recorded").items(), key=lambda item: age(item[1]), reverse=True)
-    return {
+    institutions = sorted({*map(organisation_of, facts.facts(state, "learner.enrolled").values())})
+    whole = [OPERATOR, *institutions]
+    jobs = sorted(facts.facts(state, "employment.recorded").items(), key=lambda item: age(item[1]), reverse=True)
+    shown = {
         "programmes": [_studies(id, state) for id in _ids(state, "learner.enrolled", "learner.graduated")],
-        "internships": [_internship(id, state) for id in _ids(state, *_INTERNSHIP)],
-        "employment": [
-            {"id": slot.rpartition("/")[2], **_fields(events.EmploymentRecorded, fact), "at": fact["time"]}
-            for slot, fact in employment
-        ],
+        "internships": [i for id in _ids(state, *_INTERNSHIP) for i in _internships(id, state, whole)],
+        "employment": [_job(slot, fact, whole) for slot, fact in jobs],
         "support": [_support(id, state) for id in _ids(state, "support.requested", "support.closed")],
-        "organisations": sorted({*map(organisation_of, every), *(id for id in named if id)}),
     }
+    readers = {reader for item in (*shown["internships"], *shown["employment"]) for reader in item["readers"]}
+    return {**shown, "institutions": institutions, "readers": sorted({*whole, *readers})}
+
+
+def part(learner: View, reader: str) -> View:
+    """What *reader* may see of a learner's entry: an institution of the learner all, others what concerns them."""
+    whole = reader == OPERATOR or reader in learner["institutions"]
+    shown = {field: learner[field] for field in ("id", "programmes", "support", "institutions")}
+    own = {
+        field: [unread(i) for i in learner[field] if reader in i["readers"]] for field in ("internships", "employment")
+    }
+    return {**(shown if whole else {"id": learner["id"]}), **own}
+
+
+def unread(item: View) -> View:
+    """An internship or a job without the list of who may read it."""
+    return {field: value for field, value in item.items() if field != "readers"}
+
+
+def _concerned(fact: Fact) -> set[str]:
+    """Who said it and the enterprise that it names."""
+    return {organisation_of(fact), fact["data"].get("enterprise") or organisation_of(fact)}
+
+
+def _job(slot: str, fact: Fact, whole: list[str]) -> View:
+    id, readers = slot.rpartition("/")[2], sorted({*whole, *_concerned(fact)})
+    shown = _fields(events.EmploymentRecorded, fact)
+    return {"id": id, **shown, "at": fact["time"], "recorded_by": organisation_of(fact), "readers": readers}
 
 
 _INTERNSHIP = ("internship.started", "internship.completed", "internship.cancelled")
@@ -203,9 +288,22 @@ def _studies(programme: str, state: State) -> View:
     }
 
 
-def _internship(id: str, state: State) -> View:
+def _internships(id: str, state: State, whole: list[str]) -> list[View]:
+    """An internship as it is, and beside it as those see it whom only some of what was said of it concerns."""
+    said = _of(state, id, *_INTERNSHIP)
+    views = [_internship(id, *said)]
+    readers = [list(whole)]
+    for reader in sorted({r for fact in said if fact for r in _concerned(fact)}.difference(whole)):
+        own = _internship(id, *(fact if fact and reader in _concerned(fact) else None for fact in said))
+        if own not in views:
+            views.append(own)
+            readers.append([])
+        readers[views.index(own)].append(reader)
+    return [{**view, "readers": allowed} for view, allowed in zip(views, readers, strict=True)]
+
+
+def _internship(id: str, started: Fact | None, completed: Fact | None, cancelled: Fact | None) -> View:
     """An internship that was completed or cancelled does not start again; of the two the newer counts."""
-    started, completed, cancelled = _of(state, id, *_INTERNSHIP)
     ended = newest(completed, cancelled)
     # One of the three there is, or the internship would not be known.
     counting: Any = ended or started

@@ -309,9 +309,18 @@ def test_employment_is_newest_first():
     assert [e["status"] for e in learner(*statuses)["employment"]] == ["employed", "seeking"]
 
 
-def test_organisations_of_a_learner_are_those_that_spoke_and_those_named():
-    entry = learner(("e1", EmploymentRecorded(status="employed", enterprise="works")), ("i1", COMPLETED))
-    assert entry["organisations"] == ["plant", "uni", "works"]
+def test_readers_of_a_learner_are_the_institution_those_that_spoke_and_those_named():
+    entry = learner(
+        ("l1", LearnerEnrolled(programme="mechanics")),
+        ("e1", EmploymentRecorded(status="employed", enterprise="works")),
+        ("i1", COMPLETED),
+    )
+    assert (entry["institutions"], entry["readers"]) == (["uni"], ["operator", "plant", "uni", "works"])
+
+
+def test_of_two_employments_of_one_id_each_is_kept():
+    jobs = [at(m, EmploymentRecorded(status="seeking"), by, "e1", "l1") for m, by in enumerate((UNI, PLANT))]
+    assert [(job["id"], job["recorded_by"]) for job in shown(*jobs)["employment"]] == [("e1", "plant"), ("e1", "uni")]
 
 
 def test_support_case_is_open_until_closed():
