@@ -451,8 +451,11 @@ class RecognitionWithdrawn(Data, topic="recognition", by=ENTERPRISE, key="compet
     reason: Text
 
 
-class SchemePublished(Data, topic="scheme", by=INSTITUTION):
-    """The rule by which an institution certifies its learners in a competency; a newer one replaces it."""
+class SchemePublished(Data, topic="scheme", by=SERVICE):
+    """The rule by which an institution certifies its learners in a competency; a newer one replaces it.
+
+    Published by the certification service in the institution's name, because it knows whose a scheme is.
+    """
 
     competency: CompetencyId
     level: Level
