@@ -100,26 +100,27 @@ async def test_everybody_is_found_when_more_meet_a_scheme_than_are_looked_at_onc
     await until(all_certified)
 
 
-async def test_a_rebuild_leaves_a_certificate_as_it_was_given(stack: Running):
-    await publish_scheme(stack, "problem", competency="greencomp:2.3", level=5)
-    await stack.publish(*exam("lasting", "greencomp:2.3"))
-    (id,) = await until(lambda: certified(stack, "lasting"))
-    await publish_scheme(stack, "problem", competency="greencomp:2.3", level=7)
-    given = (await stack.client.get(f"/certificates/{id}")).json()
-    assert given["level"] == 5
-    runner = stack.service.runner
-    assert runner is not None
-    await runner.stop()
-    await stack.service.db.client.drop_database(stack.service.db.name)
-    await mongo.ensure_indexes(stack.service.db, core.indexes)
-    stack.service.runner = Runner(core, stack.settings, mongo.Store(stack.service.db), stack.service.producer)
-    stack.service.runner.start()
-    await stack.applied()
+async def test_a_rebuild_leaves_a_certificate_as_it_was_given(kafka: str, mongodb: str, tmp_path: Path):
+    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=tmp_path) as stack:
+        await publish_scheme(stack, "problem", level=5)
+        await stack.publish(*exam("lasting"))
+        (id,) = await until(lambda: certified(stack, "lasting"))
+        await publish_scheme(stack, "problem", level=7)
+        given = (await stack.client.get(f"/certificates/{id}")).json()
+        assert given["level"] == 5
+        assert stack.service.runner is not None
+        await stack.service.runner.stop()
+        await stack.service.db.client.drop_database(stack.service.db.name)
+        await mongo.ensure_indexes(stack.service.db, core.indexes)
+        again = Runner(core, stack.settings, mongo.Store(stack.service.db), stack.service.producer)
+        again.start()
 
-    async def shown() -> bool:
-        return (await stack.client.get(f"/certificates/{id}")).json() == given
+        async def shown() -> bool:
+            return (await stack.client.get(f"/certificates/{id}")).json() == given
 
-    await until(shown)
+        await stack.applied()
+        await until(shown)
+        await again.stop()
 
 
 async def test_a_certificate_has_a_public_page_and_json_until_it_is_revoked_with_a_reason(stack: Running):
