@@ -42,6 +42,7 @@ async def publish_scheme(
     require(caller, *INSTITUTION)
     if not frameworks.is_known(body.competency):
         raise Problem(422, "the request does not fit", [("competency", f"{body.competency} is not in its framework")])
+    await service.current("scheme", id)
     known = await service.db["schemes"].find_one({"_id": id})
     if known is not None and known["institution"] != caller.organisation:
         raise Problem(403, f"the scheme {id} belongs to {known['institution']}")
