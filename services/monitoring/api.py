@@ -15,7 +15,8 @@ from shared.events import Month
 from shared.web import Problem, Running, Service
 
 from . import counters
-from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope, add, of_months, of_window, within
+from .figures import add, of_months, of_window, within
+from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
 
 router = APIRouter(tags=["indicators"])
 DASHBOARD = Path(__file__).parent / "dashboard"

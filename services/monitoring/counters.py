@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from shared import mongo
 from shared.mongo import COUNTERS, Database
 
-from .indicators import Indicator, Scope, add
+from .figures import add
+from .indicators import Indicator, Scope
 from .states import UNKNOWN
 
 RECOGNISED = "certificates_recognised"

@@ -1,17 +1,12 @@
-"""The catalogue of indicators, and the arithmetic from counted measures to a value. Pure.
+"""The catalogue of indicators. Adding one is adding one entry to `CATALOGUE`.
 
-Adding an indicator is adding one entry to `INDICATORS`; its measures are counted in states.py.
-
-Small groups stay hidden when answers are subtracted: any two windows of one scope and indicator, and a window and the
-whole, differ by no case or by at least as many as are shown at all (`left_out`). What is not covered: differences
-between scopes (a region less its other programmes), between indicators, and between answers of different times.
+The measures that an entry names are counted in states.py; figures.py works out its value from them.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from itertools import accumulate
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from .states import HORIZONS_MONTHS, IN_WORK, STATUSES, months_later
 
@@ -128,176 +123,6 @@ class Indicator:
         """The first and the last month to show when *begin* to *end* is asked for today."""
         latest = self.latest(today)
         return (None if self.by == "stock" else begin), min(end or latest, latest)
-
-
-class Figures(NamedTuple):
-    """A value and what it was made of; None where there is nothing to show."""
-
-    value: float | None
-    numerator: float | None
-    denominator: float | None
-    n: int
-
-
-def figures(indicator: Indicator, counted: Measures) -> Figures:
-    """Work out *indicator* from its measures; a histogram's are named `<histogram>/w<week>`."""
-
-    def total(measures: Iterable[str]) -> int:
-        return sum(counted.get(measure, 0) for measure in measures)
-
-    if indicator.kind == "median":
-        prefix = f"{indicator.histogram}/w"
-        weeks = {int(m.removeprefix(prefix)): count for m, count in counted.items() if m.startswith(prefix)}
-        return Figures(median_days(weeks), None, None, sum(weeks.values()))
-    n = total(indicator.denominator if indicator.cases is None else indicator.cases)
-    numerator: float = total(indicator.numerator)
-    numerator = numerator if indicator.scale == 1 else numerator * indicator.scale
-    denominator = total(indicator.denominator) if indicator.denominator else None
-    value: float | None = numerator
-    if indicator.kind == "ratio":
-        value = numerator / denominator if denominator else None
-    elif indicator.kind == "difference":
-        value = numerator - (denominator or 0)
-    if indicator.evidence and not total(indicator.evidence):
-        value = None
-    return Figures(value, numerator, denominator, n)
-
-
-def median_days(weeks: Mapping[int, int]) -> float | None:
-    """The median of days counted by the week, taken as evenly spread within a week."""
-    half, before = sum(weeks.values()) / 2, 0
-    for week, count in sorted(weeks.items()):
-        if count and before + count >= half > 0:
-            return 7 * (week + (half - before) / count)
-        before += count
-    return None
-
-
-def shown(indicator: Indicator, counted: Measures, suppress_below: int) -> dict[str, Any]:
-    """What is said in public: value, status, numerator, denominator, n. Not enough data is never zero."""
-    found = figures(indicator, counted)
-    few = indicator.personal and 0 < found.n < suppress_below
-    status: Status = "not_enough_data" if found.value is None else "suppressed" if few else "ok"
-    return {
-        "value": None if few else found.value,
-        "status": status,
-        "numerator": None if few else found.numerator,
-        "denominator": None if few else found.denominator,
-        "n": f"<{suppress_below}" if few else found.n,
-    }
-
-
-HIDDEN: dict[str, Any] = {"value": None, "status": "suppressed", "numerator": None, "denominator": None, "n": None}
-
-
-def of_window(
-    indicator: Indicator, by_month: Mapping[str, Measures], begin: str | None, end: str | None, suppress_below: int
-) -> dict[str, Any]:
-    """What is said of the months from *begin* to *end* (None: not asked for), and how many of them are left out.
-
-    Args:
-        by_month: all that is counted of the scope in months that the indicator reads.
-    """
-    months = within(by_month, None if indicator.by == "stock" else begin, end)
-    hidden = left_out(indicator, by_month, suppress_below)
-    if indicator.by == "stock":
-        few = max(months, default=None) in hidden
-        return (HIDDEN if few else shown(indicator, sum_of(months), suppress_below)) | {"months_left_out": 0}
-    left = hidden & months.keys() if begin or end else frozenset()
-    said = shown(indicator, sum_of({m: months[m] for m in months.keys() - left}), suppress_below)
-    return (HIDDEN if left and not said["n"] else said) | {"months_left_out": len(left)}
-
-
-def of_months(
-    indicator: Indicator, by_month: Mapping[str, Measures], begin: str | None, end: str, suppress_below: int
-) -> list[dict[str, Any]]:
-    """What is said month by month; a month that windows leave out is hidden here, too."""
-    hidden = left_out(indicator, by_month, suppress_below)
-    points: list[dict[str, Any]] = []
-    for month, counted in series(indicator, by_month, begin, end):
-        said_of = max(within(by_month, None, month), default=None) if indicator.by == "stock" else month
-        said = HIDDEN if said_of in hidden else shown(indicator, counted, suppress_below)
-        points.append({"period": month, **said})
-    return points
-
-
-def left_out(indicator: Indicator, by_month: Mapping[str, Measures], suppress_below: int) -> frozenset[str]:
-    """The months that nothing may be told of; of a stock, those at whose end it is hidden."""
-    if not indicator.personal:
-        return frozenset()
-    cases = {month: _cases(indicator, by_month[month]) for month in sorted(by_month)}
-    return frozenset((_between if indicator.by == "stock" else _smallest)(cases, suppress_below))
-
-
-def _cases(indicator: Indicator, counted: Measures) -> int:
-    """How many cases a month is about, at least; a stock's may cancel out, in all or in the numerator."""
-    found = figures(indicator, counted)
-    part = abs(int(found.numerator or 0)) if indicator.unit == "share" else 0
-    return max(abs(found.n), part)
-
-
-def _smallest(cases: Mapping[str, int], least: int) -> set[str]:
-    """The months with fewer than *least* cases, and the next smallest until they have as many together."""
-    months: set[str] = set()
-    together = 0
-    for month in sorted((month for month in cases if cases[month]), key=lambda month: (cases[month], month)):
-        if cases[month] >= least and (not together or together >= least):
-            break
-        months.add(month)
-        together += cases[month]
-    return months
-
-
-def _between(cases: Mapping[str, int], least: int) -> set[str]:
-    """The months at whose end fewer than *least* cases, but some, have changed since the last end that is shown.
-
-    The end of the last month is shown, because it is the whole.
-    """
-    changed = dict(zip(cases, accumulate(cases.values()), strict=True))
-    ends = [0]
-    for so_far in changed.values():
-        if so_far - ends[-1] >= least:
-            ends.append(so_far)
-    whole = max(changed.values(), default=0)
-    if len(ends) > 1:
-        ends[-1] = whole
-    return {month for month, so_far in changed.items() if so_far not in (*ends, whole)}
-
-
-def add(into: dict[str, int], counted: Measures) -> None:
-    for measure, count in counted.items():
-        into[measure] = into.get(measure, 0) + count
-
-
-def within(by_month: Mapping[str, Measures], begin: str | None, end: str | None) -> dict[str, Measures]:
-    """The months from *begin* to *end*; None: from the first, to the last."""
-    return {m: counted for m, counted in by_month.items() if (begin or m) <= m <= (end or m)}
-
-
-def sum_of(by_month: Mapping[str, Measures]) -> dict[str, int]:
-    """The measures of all months together."""
-    totals: dict[str, int] = {}
-    for counted in by_month.values():
-        add(totals, counted)
-    return totals
-
-
-def series(
-    indicator: Indicator, by_month: Mapping[str, Measures], begin: str | None, end: str
-) -> list[tuple[str, dict[str, int]]]:
-    """The measures month by month: of a stock every month's changes so far, else only months that have any."""
-    months = sorted(m for m, counted in by_month.items() if m <= end and indicator.is_in(counted))
-    if indicator.by != "stock":
-        return [(month, dict(by_month[month])) for month in months if month >= (begin or "")]
-    points: list[tuple[str, dict[str, int]]] = []
-    stock: dict[str, int] = {}
-    month = months[0] if months else end
-    while months and month <= end:
-        add(stock, by_month.get(month, {}))
-        if month >= (begin or ""):
-            points.append((month, dict(stock)))
-        month = months_later(date.fromisoformat(f"{month}-01"), 1).isoformat()[:7]
-    return points
 
 
 def _each(prefix: str, names: Iterable[str]) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Any
 
-from services.monitoring.indicators import INDICATORS, Figures, figures, sum_of, within
+from services.monitoring.figures import Figures, figures, sum_of, within
+from services.monitoring.indicators import INDICATORS
 from services.monitoring.states import contributions, route
 from shared import facts
 from shared.events import (

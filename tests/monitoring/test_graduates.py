@@ -5,7 +5,8 @@ import json
 from deploy.demo import graduates
 from deploy.demo.count import INDICATORS as COUNTED
 from deploy.demo.count import count
-from services.monitoring.indicators import INDICATORS, figures
+from services.monitoring.figures import figures
+from services.monitoring.indicators import INDICATORS
 from services.monitoring.states import contributions, route
 from shared import facts
 from shared.events import Publisher, parse

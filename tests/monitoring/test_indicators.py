@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.monitoring.indicators import CATALOGUE, INDICATORS, median_days, series, shown
+from services.monitoring.figures import median_days, series, shown
+from services.monitoring.indicators import CATALOGUE, INDICATORS
 from services.monitoring.states import months_later
 from shared.events import (
     ActivityHeld,

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.monitoring.indicators import INDICATORS, Measures, left_out, of_months, of_window
+from services.monitoring.figures import left_out, of_months, of_window
+from services.monitoring.indicators import INDICATORS, Measures
 
 LEAST = 5
 MONTHS = [f"2024-{month:02}" for month in range(1, 9)]
