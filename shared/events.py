@@ -576,22 +576,35 @@ def derived_id(*parts: str) -> str:
     return str(uuid5(_NAMESPACE, "\x1f".join(parts)))
 
 
-def derive(  # noqa: PLR0913
-    service: str, data: Data, *, id: str, subject: str, key: str, time: datetime
+def compose(  # noqa: PLR0913
+    data: Data, *, source: str, kind: Publisher, id: str, subject: str, key: str, time: datetime
 ) -> Event[Data]:
-    """An event that *service* concludes from others; same arguments, same bytes."""
+    """The event that says *data*."""
     type_ = f"praktika.{data.short_type}.v1"
     return MODELS[type_](
         specversion="1.0",
         id=id,
-        source=f"/services/{service}",
+        source=source,
         type=type_,
         subject=subject,
         time=time,
         partitionkey=key,
-        sourcekind=Publisher.service,
+        sourcekind=kind,
         data=data,
     )
+
+
+def derive(  # noqa: PLR0913
+    service: str, data: Data, *, id: str, subject: str, key: str, time: datetime
+) -> Event[Data]:
+    """An event that *service* concludes from others; same arguments, same bytes."""
+    source, kind = f"/services/{service}", Publisher.service
+    return compose(data, source=source, kind=kind, id=id, subject=subject, key=key, time=time)
+
+
+def organisation_of(source: str) -> str:
+    """The id in `/organisations/<id>` (or the name in `/services/<name>`)."""
+    return source.rpartition("/")[2]
 
 
 def schemas() -> dict[str, dict[str, Any]]:

@@ -26,6 +26,7 @@ from shared.events import (
     ProgrammeRevisionDeclined,
     ProgrammeRevisionRecommended,
     Publisher,
+    organisation_of,
 )
 
 # Bounds of an entity, so that its document stays far below MongoDB's 16 MiB, view included.
@@ -76,6 +77,11 @@ def fact_of(event: Event[Data]) -> Fact:
     }
 
 
+def organisation(fact: Fact) -> str:
+    """Who said it."""
+    return organisation_of(fact["source"])
+
+
 def newest(*candidates: Fact | None) -> Fact | None:
     """The newest by time, id, source; of two that claim the same three, the greater content (any fixed choice)."""
     present = [fact for fact in candidates if fact is not None]
@@ -93,7 +99,7 @@ def slot_of(event: Event[Data]) -> str:
     Where organisations number on their own, the slot names the organisation, so that none replaces another's fact.
     Of what makes a history (an entry changed, a new version) each month's newest is kept, so that the past stays.
     """
-    data, organisation = event.data, event.source.rpartition("/")[2]
+    data, organisation = event.data, organisation_of(event.source)
     slot = event.subject
     match data:
         case LearnerEnrolled() | LearnerGraduated():

@@ -119,6 +119,7 @@ class Runner(ConsumerRebalanceListener):
         self._until_ms: dict[TopicPartition, int] = {}  # everything published before is applied
         self._backlog: dict[TopicPartition, int] = {}  # where each ended when it became ours
         self._gap: dict[TopicPartition, int] = {}
+        self._waiting = 0  # events published and not applied, when last measured
         self._moved = time.monotonic()
         self._task: asyncio.Task[None] | None = None
 
@@ -138,7 +139,8 @@ class Runner(ConsumerRebalanceListener):
     @property
     def trouble(self) -> str | None:
         """Why the service is not doing its work, for the readiness check; None if it is."""
-        stuck = [f"events wait, but none was applied for {STUCK_S} s"] if self._stuck_s() > STUCK_S else []
+        is_stuck = self._waiting and self._stuck_s() > STUCK_S
+        stuck = [f"{self._waiting} events wait, but none was applied for {STUCK_S} s"] if is_stuck else []
         return "; ".join([*self._troubles.values(), *stuck]) or None
 
     async def _run(self) -> None:
@@ -190,8 +192,9 @@ class Runner(ConsumerRebalanceListener):
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         self._interrupted.set()
         async with self._batch:
-            self._joined = False
+            self._joined, self._waiting = False, 0
             self._rewind()
+            self._report("batch", None)  # whose partitions they are now, has the trouble too
             LAG.clear()  # who gets the partitions reports them
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
@@ -413,10 +416,11 @@ class Runner(ConsumerRebalanceListener):
                 self._until_ms[tp] = now_ms
         behind = [self._until_ms[tp] for tp, lag in lags.items() if lag]
         OLDEST_S.set((now_ms - min(behind)) / 1000 if behind else 0)
-        if not behind:
+        self._waiting = sum(lags.values())
+        if not self._waiting:
             self._moved = time.monotonic()
         elif self._stuck_s() > STALLED_S and not self._troubles:
-            log.critical("stalled", lag=sum(lags.values()))
+            log.critical("stalled", lag=self._waiting)
             os.kill(os.getpid(), signal.SIGTERM)
         await self._store.mark_complete({self._label(tp): standing[tp] for tp, lag in lags.items() if not lag}, now_ms)
 

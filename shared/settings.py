@@ -31,7 +31,6 @@ class Settings(BaseSettings):
     )
     host: str = "127.0.0.1"
     port: int = Field(0, ge=0, le=65535, description="0: the service's own default port.")
-    public_url: str = Field("", description="Where browsers reach this service; empty: as it is called.")
     keys_dir: Path = Field(
         Path(".praktika/keys"), description="Holds token.jwks, the public keys that tokens are checked with."
     )

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import events, logs, mongo
 from shared.auth import Caller, Unauthorised, Verifier
-from shared.events import MODELS, Data, Event, Publisher
+from shared.events import Data, Event, Publisher
 from shared.kafka import Log, NotPublished, Producer, Record, record_of
 from shared.runner import Core, Runner
 from shared.settings import Settings
@@ -143,24 +143,21 @@ EntityId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,99}$")]
 
 
 def require(caller: Caller, *kinds: Publisher) -> None:
-    """Refuse a caller that is none of *kinds*; the operator may do what the operator's kind is named for only."""
+    """Refuse a caller that is none of *kinds*; the operator is a kind like the others."""
     if caller.kind not in kinds:
         raise Problem(403, f"only {', '.join(kinds)} may do this; you are {caller.kind}")
 
 
-def said(caller: Caller, data: Data, subject: str, key: str | None = None) -> Event[Data]:
-    """The event by which *caller* says *data* now."""
-    type_ = f"praktika.{data.short_type}.v1"
-    return MODELS[type_](
-        specversion="1.0",
-        id=str(uuid4()),
+def said(caller: Caller, data: Data, subject: str) -> Event[Data]:
+    """The event by which *caller* says *data* about an entity now."""
+    return events.compose(
+        data,
         source=caller.source,
-        type=type_,
+        kind=caller.kind,
+        id=str(uuid4()),
         subject=subject,
+        key=subject,
         time=datetime.now(UTC),
-        partitionkey=key or subject,
-        sourcekind=caller.kind,
-        data=data,
     )
 
 

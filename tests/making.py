@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from shared.events import MODELS, Data, Event
+from shared.events import Data, Event, Publisher, compose
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -16,15 +16,12 @@ def event(data: Data, subject: str, key: str | None = None, **given: Any) -> Eve
         given: `by` ("enterprise:plant"), `time`, `id`.
     """
     kind, _, organisation = given.get("by", "institution:uni").partition(":")
-    type_ = f"praktika.{data.short_type}.v1"
-    return MODELS[type_](
-        specversion="1.0",
-        id=given.get("id") or str(uuid4()),
+    return compose(
+        data,
         source=f"/services/{organisation}" if kind == "service" else f"/organisations/{organisation}",
-        type=type_,
+        kind=Publisher(kind),
+        id=given.get("id") or str(uuid4()),
         subject=subject,
+        key=key or subject,
         time=given.get("time", NOON),
-        partitionkey=key or subject,
-        sourcekind=kind,
-        data=data,
     )

@@ -63,12 +63,12 @@ def view(key: Key, state: State) -> dict[str, Any]:
 
 def _scheme_view(state: State) -> dict[str, Any]:
     published = facts.last(state, "scheme.published")
-    return {} if published is None else {**published["data"], "institution": _organisation(published)}
+    return {} if published is None else {**published["data"], "institution": facts.organisation(published)}
 
 
 def _learner_view(state: State) -> dict[str, Any]:
     return {
-        "institutions": sorted(map(_organisation, facts.facts(state, "learner.enrolled").values())),
+        "institutions": sorted(map(facts.organisation, facts.facts(state, "learner.enrolled").values())),
         "assessed": sorted({f["data"]["competency"] for f in facts.facts(state, "assessment.recorded").values()}),
         "certificates": certificates(state),
     }
@@ -84,9 +84,9 @@ def certificates(state: State) -> list[dict[str, Any]]:
             **{k: v for k, v in fact["data"].items() if k != "evidence"},
             "certified_at": fact["time"],
             "evidence": [
-                {"assessment": a, "method": assessments[a]["data"]["method"], "assessor": _organisation(assessments[a])}
-                for a in fact["data"]["evidence"]
-                if a in assessments
+                {"assessment": slot, "method": found["data"]["method"], "assessor": facts.organisation(found)}
+                for slot in fact["data"]["evidence"]
+                if (found := assessments.get(slot))
             ],
             "status": "revoked" if id in revoked else "valid",
             "revoked_at": revoked[id]["time"] if id in revoked else None,
@@ -124,7 +124,7 @@ def evidence(state: State, scheme: Scheme) -> list[tuple[str, Fact]]:
     enterprise if the scheme says so. The learner must be enrolled at the scheme's institution.
     """
     enrolments = facts.facts(state, "learner.enrolled").values()
-    if scheme.institution not in map(_organisation, enrolments):
+    if scheme.institution not in map(facts.organisation, enrolments):
         return []
     passed = sorted(
         (
@@ -164,7 +164,3 @@ def _certificate(learner: str, scheme: Scheme, earned: list[tuple[str, Fact]]) -
     # The moment it was earned: the last assessment needed, or the scheme if that came later.
     time = datetime.fromisoformat(max(scheme.time, *(fact["time"] for _, fact in earned)))
     return derive("certification", data, id=id, subject=id, key=learner, time=time)
-
-
-def _organisation(fact: Fact) -> str:
-    return fact["source"].rpartition("/")[2]

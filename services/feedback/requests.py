@@ -20,6 +20,7 @@ from shared.events import (
     ProgrammeRevisionRecommended,
     derive,
     derived_id,
+    organisation_of,
 )
 from shared.facts import Fact, State
 from shared.mongo import Counter, Counts, Key
@@ -36,8 +37,7 @@ def route(event: Event[Data]) -> Key | None:
         case ProgrammePublished() | ProgrammeRevisionRecommended() | ProgrammeRevised() | ProgrammeRevisionDeclined():
             return Key("programmes", event.partitionkey)
         case DemandReported():
-            organisation = event.source.rpartition("/")[2]
-            return Key("demands", f"{event.partitionkey}/{organisation}/{event.subject}")
+            return Key("demands", f"{event.partitionkey}/{organisation_of(event.source)}/{event.subject}")
         case _:
             return None
 
@@ -129,7 +129,7 @@ def _speaks(submitted: Fact) -> bool:
 def _is_asked(submitted: Fact, asked: dict[str, Any]) -> bool:
     if submitted["data"]["role"] != asked["role"]:
         return False
-    return bool(asked["role"] != FeedbackRole.enterprise or _organisation(submitted) == asked["respondent"])
+    return bool(asked["role"] != FeedbackRole.enterprise or facts.organisation(submitted) == asked["respondent"])
 
 
 def contributions(key: Key, state: State) -> Counts:
@@ -177,13 +177,13 @@ def _programme_view(state: State) -> dict[str, Any]:
     view = {"recommendations": recommendations(state)}
     if published is None:
         return view
-    return {"institution": _organisation(published), "title": published["data"]["title"], **view}
+    return {"institution": facts.organisation(published), "title": published["data"]["title"], **view}
 
 
 def recommendations(state: State) -> list[dict[str, Any]]:
     """Each recommended revision with its evidence and, once given, the newest answer of the programme's institution."""
     published = facts.last(state, "programme.published")
-    owner = _organisation(published) if published else ""
+    owner = facts.organisation(published) if published else ""
     found = []
     for id, fact in sorted(facts.facts(state, "programme.revision_recommended").items()):
         revised = facts.facts(state, "programme.revised").get(f"{owner}/{id}")
@@ -206,11 +206,7 @@ def _demand_view(state: State) -> dict[str, Any]:
     reported = facts.last(state, "demand.reported")
     if reported is None:
         return {}
-    return {**reported["data"], "organisation": _organisation(reported), "reported_at": reported["time"]}
-
-
-def _organisation(fact: Fact) -> str:
-    return fact["source"].rpartition("/")[2]
+    return {**reported["data"], "organisation": facts.organisation(reported), "reported_at": reported["time"]}
 
 
 def today() -> date:

@@ -21,6 +21,7 @@ from shared.events import (
     RecognitionWithdrawn,
     is_sustainability,
     key_of,
+    organisation_of,
 )
 from shared.facts import Fact, State
 from shared.mongo import Counter, Counts, Key
@@ -52,9 +53,9 @@ def route(event: Event[Data]) -> Key | None:
         return None
     match event.data:
         case DemandReported():
-            return Key(collection, f"{event.partitionkey}/{_organisation(event.source)}/{event.subject}")
+            return Key(collection, f"{event.partitionkey}/{organisation_of(event.source)}/{event.subject}")
         case RecognitionGranted() | RecognitionWithdrawn():
-            return Key(collection, f"{event.partitionkey}/{_organisation(event.source)}")
+            return Key(collection, f"{event.partitionkey}/{organisation_of(event.source)}")
         case _:
             return Key(collection, key_of(event))
 
@@ -74,10 +75,6 @@ def contributions(key: Key, state: State) -> Counts:
 
 
 Added = Iterable[tuple[Counter, int]]
-
-
-def _organisation(source: str) -> str:
-    return source.rpartition("/")[2]
 
 
 def _month(moment: Fact | str) -> str:
@@ -265,13 +262,13 @@ def _may_answer(submitted: Fact, asked: dict[str, Any]) -> bool:
     if submitted["data"]["role"] != asked["role"]:
         return False
     if asked["role"] == "enterprise":
-        return bool(_organisation(submitted["source"]) == asked["respondent"])
+        return bool(organisation_of(submitted["source"]) == asked["respondent"])
     return submitted["kind"] == "institution"
 
 
 def _speaker(fact: Fact) -> dict[str, Any]:
     """The enterprise that speaks for itself, whatever else it names."""
-    return {"enterprise": _organisation(fact["source"])} if fact["data"]["role"] == "enterprise" else {}
+    return {"enterprise": organisation_of(fact["source"])} if fact["data"]["role"] == "enterprise" else {}
 
 
 def _feedback(about: dict[str, Any], month: str, measure: str) -> Added:
@@ -312,7 +309,7 @@ def _suspends(change: Fact) -> bool:
 
 def _agreement(id: str, state: State) -> Added:
     proposed = facts.last(state, "agreement.proposed")
-    if proposed is None or _organisation(proposed["source"]) not in proposed["data"]["parties"]:
+    if proposed is None or organisation_of(proposed["source"]) not in proposed["data"]["parties"]:
         return
     period = in_force(proposed, state)
     if period is None:
@@ -337,7 +334,7 @@ def in_force(proposed: Fact, state: State) -> tuple[str, str | None] | None:
         {party: fact for party, fact in facts.facts(state, f"agreement.{verb}").items() if _is_about(fact, proposed)}
         for verb in ("signed", "refused", "ended")
     )
-    signed[_organisation(proposed["source"])] = proposed
+    signed[organisation_of(proposed["source"])] = proposed
     parties = set(said["parties"])
     if not parties <= signed.keys():
         return None
@@ -393,7 +390,7 @@ def _activity(_: str, state: State) -> Added:
         return
     said = held["data"]
     if said["kind"] == "teacher_upskilling" and any(map(is_sustainability, said["competencies"])):
-        organiser = _organisation(held["source"])
+        organiser = organisation_of(held["source"])
         yield Counter("organisation", organiser, _month(held), "upskilling_activities"), 1
         yield Counter("organisation", organiser, _month(held), "upskilling_quarter_hours"), _quarters(said["hours"])
 
@@ -449,7 +446,7 @@ def _programme_view(state: State) -> dict[str, Any]:
     version = facts.last(state, "programme.published")
     if version is None:
         return {}
-    return {"title": version["data"]["title"], "institution": _organisation(version["source"])}
+    return {"title": version["data"]["title"], "institution": organisation_of(version["source"])}
 
 
 def _recognition_view(state: State) -> dict[str, Any]:

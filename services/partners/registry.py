@@ -62,7 +62,7 @@ def is_said(shown: View, data: Data) -> bool:
 
 def misfits(event: Event[Data]) -> list[tuple[str, str]]:
     """What is wrong with an event that its schema cannot say: (field, what)."""
-    data, caller = event.data, event.source.rpartition("/")[2]
+    data, caller = event.data, events.organisation_of(event.source)
     if event.data.topic == "organisation" and event.subject == OPERATOR:
         return [("subject", f"{OPERATOR} is no organisation of the registry")]
     if isinstance(data, events.AgreementProposed):
@@ -107,17 +107,13 @@ def objection(event: Event[Data], known: View) -> tuple[int, str] | None:
     key = owned(event)
     if key is None:
         return None
-    if why := foreign(key, known, event.source.rpartition("/")[2]):
+    if why := foreign(key, known, events.organisation_of(event.source)):
         return 403, why
     if isinstance(event.data, events.AgreementProposed) and (why := settled(key.id, known)):
         time, proposed_at = facts.timestamp(event.time), known["proposed_at"]
         if time > proposed_at or (time == proposed_at and not is_said(known, event.data)):
             return 409, why
     return None
-
-
-def organisation_of(fact: Fact) -> str:
-    return fact["source"].rpartition("/")[2]
 
 
 def _fields(model: type[Data], fact: Fact) -> View:
@@ -143,9 +139,9 @@ def _organisation(state: State) -> View:
 def _agreement(state: State) -> View:
     """Only parties' words count, and only those not older than the newest proposal: they are about its content."""
     proposed = facts.last(state, "agreement.proposed")
-    if proposed is None or organisation_of(proposed) not in proposed["data"]["parties"]:
+    if proposed is None or facts.organisation(proposed) not in proposed["data"]["parties"]:
         return {}
-    parties, proposer = proposed["data"]["parties"], organisation_of(proposed)
+    parties, proposer = proposed["data"]["parties"], facts.organisation(proposed)
     answers: dict[str, View] = {}
     for party in parties:
         given = [facts.facts(state, f"agreement.{verb}").get(party) for verb in ("signed", "refused")]
@@ -162,7 +158,7 @@ def _agreement(state: State) -> View:
     ends = facts.facts(state, "agreement.ended")
     ended = newest(*(ends[party] for party in parties if party in ends and ends[party]["time"] >= proposed["time"]))
     if ended is not None:
-        shown["ended"] = {"by": organisation_of(ended), "at": ended["time"], "reason": ended["data"]["reason"]}
+        shown["ended"] = {"by": facts.organisation(ended), "at": ended["time"], "reason": ended["data"]["reason"]}
     return {**shown, "status": _agreement_status(set(parties), answers, ended)}
 
 
@@ -182,14 +178,14 @@ def _programme(state: State) -> View:
     recommended = facts.facts(state, "programme.revision_recommended").values()
     return {
         **_fields(events.ProgrammePublished, published),
-        "institution": organisation_of(published),
+        "institution": facts.organisation(published),
         "published_at": published["time"],
         "recommendations": [_recommendation(fact, published, state) for fact in sorted(recommended, key=age)],
     }
 
 
 def _recommendation(recommended: Fact, published: Fact, state: State) -> View:
-    slot = f"{organisation_of(published)}/{recommended['data']['recommendation']}"
+    slot = f"{facts.organisation(published)}/{recommended['data']['recommendation']}"
     answer = newest(*_of(state, slot, "programme.revised", "programme.revision_declined"))
     shown = _fields(events.ProgrammeRevisionRecommended, recommended)
     shown |= {"recommended_at": recommended["time"], "status": "open"}
@@ -204,7 +200,7 @@ def _activity(state: State) -> View:
     held = facts.last(state, "activity.held")
     if held is None:
         return {}
-    organiser = organisation_of(held)
+    organiser = facts.organisation(held)
     organisations = sorted({organiser, *held["data"]["organisations"]})
     own = {"organiser": organiser, "organisations": organisations, "held_at": held["time"]}
     return _fields(events.ActivityHeld, held) | own
@@ -216,7 +212,7 @@ def _opportunity(state: State) -> View:
     if posted is None:
         return {}
     shown = _fields(events.OpportunityPosted, posted)
-    shown |= {"enterprise": organisation_of(posted), "posted_at": posted["time"], "status": "open"}
+    shown |= {"enterprise": facts.organisation(posted), "posted_at": posted["time"], "status": "open"}
     closed = facts.last(state, "opportunity.closed")
     if closed and closed["source"] == posted["source"] and newest(posted, closed) is closed:
         shown |= {"status": "closed", "closed_at": closed["time"], "filled": closed["data"]["filled"]}
@@ -227,7 +223,7 @@ def _learner(state: State) -> View:
     """`institutions`, those that enrolled the learner, read the whole entry; other `readers` their own part of it."""
     if "erased" in state:
         return {}
-    institutions = sorted({*map(organisation_of, facts.facts(state, "learner.enrolled").values())})
+    institutions = sorted({*map(facts.organisation, facts.facts(state, "learner.enrolled").values())})
     whole = [OPERATOR, *institutions]
     jobs = sorted(facts.facts(state, "employment.recorded").items(), key=lambda item: age(item[1]), reverse=True)
     shown = {
@@ -257,13 +253,13 @@ def unread(item: View) -> View:
 
 def _concerned(fact: Fact) -> set[str]:
     """Who said it and the enterprise that it names."""
-    return {organisation_of(fact), fact["data"].get("enterprise") or organisation_of(fact)}
+    return {facts.organisation(fact), fact["data"].get("enterprise") or facts.organisation(fact)}
 
 
 def _job(slot: str, fact: Fact, whole: list[str]) -> View:
     id, readers = slot.rpartition("/")[2], sorted({*whole, *_concerned(fact)})
     shown = _fields(events.EmploymentRecorded, fact)
-    return {"id": id, **shown, "at": fact["time"], "recorded_by": organisation_of(fact), "readers": readers}
+    return {"id": id, **shown, "at": fact["time"], "recorded_by": facts.organisation(fact), "readers": readers}
 
 
 _INTERNSHIP = ("internship.started", "internship.completed", "internship.cancelled")

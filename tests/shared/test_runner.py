@@ -270,6 +270,30 @@ async def _is_ready(runner: Runner) -> bool:
     return runner.trouble is None
 
 
+async def test_a_spare_worker_without_partitions_is_ready_and_stays_so(stack: Running, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("shared.runner.STUCK_S", 0.3)
+    workers = [another_worker(stack) for _ in range(12)]
+    for worker in workers:
+        worker.start()
+
+    def everyone() -> list[Runner]:
+        return [runner for runner in (stack.service.runner, *workers) if runner]
+
+    async def shared_out() -> bool:
+        return sorted(len(runner._next) for runner in everyone()) == [0, *[1] * 12]
+
+    await until(shared_out, 60)
+    (spare,) = (runner for runner in everyone() if not runner._next)
+
+    async def has_been_idle() -> bool:
+        return spare._stuck_s() > 0.6
+
+    await until(has_been_idle)
+    assert spare.trouble is None
+    for worker in workers:
+        await worker.stop()
+
+
 async def test_a_database_that_was_dropped_is_rebuilt_from_the_log(stack: Running):
     await stack.publish(*[enrolled(f"l{i}") for i in range(100)])
     await stack.applied()
