@@ -16,6 +16,7 @@ $(INSTALLED):
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or later is needed and not on PATH (or set PYTHON=...)'; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@ln -sf ../../deploy/praktika.sh $(BIN)/praktika
 	@rm -f .venv/installed-* && touch $@
 
 test: $(INSTALLED) ## run all tests on real Kafka and MongoDB
