@@ -56,6 +56,14 @@ def ensure_keys(settings: Settings) -> bool:
     return made
 
 
+def key_ages_s(settings: Settings) -> dict[str, float]:
+    """Since when each signing key is in use, by name, as far as this process may see it (its file is written once)."""
+    try:
+        return {"token": time.time() - (private_dir(settings) / "token.key").stat().st_mtime}
+    except OSError:
+        return {}
+
+
 def _write(path: Path, content: bytes, mode: int) -> None:
     """Replace a file at once, never readable by more than *mode* allows."""
     draft = path.with_suffix(".new")

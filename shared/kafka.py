@@ -263,7 +263,10 @@ class Log:
         """The consumer: every partition of our topics is assigned and paused, so it fetches only what is asked for."""
         if self._consumer is None:
             self._consumer = AIOKafkaConsumer(
-                *(topic_name(self._settings.namespace, topic) for topic in TOPICS),
+                *(
+                    topic_name(self._settings.namespace, topic)
+                    for topic in (*TOPICS, *map(dead_letter_topic, SERVICES))
+                ),
                 bootstrap_servers=self._settings.kafka_bootstrap_servers,
                 isolation_level="read_committed",
                 auto_offset_reset="earliest",

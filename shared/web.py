@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -19,10 +19,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import events, logs, mongo
+from shared import auth, events, logs, metrics, mongo
 from shared.auth import Caller, Unauthorised, Verifier
 from shared.events import Data, Event, Publisher
-from shared.kafka import Log, NotPublished, Producer, Record, record_of
+from shared.kafka import Log, NotPublished, Producer, Record, dead_letter_topic, record_of
 from shared.runner import Core, Runner
 from shared.settings import Settings
 from shared.settings import settings as read_settings
@@ -30,6 +30,7 @@ from shared.settings import settings as read_settings
 log = logs.get(__name__)
 UNAUTHORISED = Counter("praktika_unauthorised_total", "Requests without a valid token where one is needed.")
 CURRENT_WITHIN_S = 10
+OBSERVE_EVERY_S = 10
 PORTS = {"partners": 8101, "feedback": 8102, "certification": 8103, "monitoring": 8104}
 
 
@@ -232,6 +233,11 @@ async def live(service: Running) -> dict[str, str]:
 @common.get("/health/ready", tags=["operation"])
 async def ready(service: Running) -> JSONResponse:
     """Can the service do its work now? If not, the reason."""
+    reasons = await _hindrances(service)
+    return JSONResponse({"status": "not ready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
+
+
+async def _hindrances(service: Service) -> list[str]:
     reasons = []
     try:
         await asyncio.wait_for(mongo.Store(service.db).ping(), 3)
@@ -244,11 +250,11 @@ async def ready(service: Running) -> JSONResponse:
             reasons.append(str(error)[:300])
     if service.runner is not None and service.runner.trouble:
         reasons.append(service.runner.trouble)
-    return JSONResponse({"status": "not ready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
+    return reasons
 
 
 @common.get("/metrics", tags=["operation"])
-async def metrics() -> Response:
+async def show_metrics() -> Response:
     """Prometheus metrics."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
@@ -272,6 +278,51 @@ async def read_event(
         raise Problem(404, f"there is no event of yours at {address}")
     applied = await service.applied(address)
     return JSONResponse({"event": event.model_dump(mode="json", exclude_none=True), "applied": applied})
+
+
+Observation = Callable[[Service], Awaitable[None]]
+
+
+async def observe(service: Service, observations: Sequence[Observation]) -> None:
+    """Keep the metrics that have to be asked for; what cannot be asked now keeps its last value."""
+    while True:
+        for observation in observations:
+            try:
+                await asyncio.wait_for(observation(service), 10)
+            except (NotPublished, mongo.DatabaseError, TimeoutError):
+                pass  # readiness says it
+            except Exception:
+                log.exception("not_observed", metric=observation.__name__)
+        await asyncio.sleep(OBSERVE_EVERY_S)
+
+
+async def _readiness(service: Service) -> None:
+    is_ready = False
+    try:
+        is_ready = not await _hindrances(service)
+    finally:
+        metrics.READY.set(is_ready)
+
+
+async def _keys(service: Service) -> None:
+    for key, age_s in auth.key_ages_s(service.settings).items():
+        metrics.KEY_AGE_S.labels(key).set(age_s)
+
+
+async def _dead_letters(service: Service) -> None:
+    topic = dead_letter_topic(service.core.name)
+    metrics.DEAD_LETTER_RECORDS.labels(topic).set(sum((await service.log.ends(topic)).values()))
+
+
+async def _disk(service: Service) -> None:
+    """MongoDB sees its own disk; where that is not known (in memory, behind a router) nothing is shown."""
+    stats = await service.db.command("dbStats")
+    if "fsTotalSize" in stats:
+        metrics.DISK_BYTES.labels(service.db.name).set(stats["fsTotalSize"])
+        metrics.DISK_USED_BYTES.labels(service.db.name).set(stats["fsUsedSize"])
+
+
+OBSERVED: tuple[Observation, ...] = (_readiness, _keys, _dead_letters, _disk)
 
 
 class BodyTooLarge(fastapi.HTTPException):
@@ -326,8 +377,14 @@ def _handle_errors(app: FastAPI) -> None:
         return Problem(500, "this is a defect of ours; it has been logged").response()
 
 
-def create_app(core: Core, router: APIRouter, settings: Settings | None = None) -> FastAPI:
-    """The HTTP application of a service; with the role all or worker its consumer runs inside."""
+def create_app(
+    core: Core, router: APIRouter, settings: Settings | None = None, observations: Sequence[Observation] = ()
+) -> FastAPI:
+    """The HTTP application of a service; with the role all or worker its consumer runs inside.
+
+    Args:
+        observations: what the service itself has to ask for to keep its metrics.
+    """
     settings = settings or read_settings()
 
     @asynccontextmanager
@@ -338,10 +395,15 @@ def create_app(core: Core, router: APIRouter, settings: Settings | None = None) 
         app.state.service = Service(core, settings, db, producer, kafka_log, Verifier(settings), runner)
         if runner:
             runner.start()
+        metrics.show_build(core.name, settings.role)
+        observer = asyncio.create_task(observe(app.state.service, [*OBSERVED, *observations]))
         log.info("started", role=settings.role)
         try:
             yield
         finally:
+            observer.cancel()
+            with suppress(asyncio.CancelledError):
+                await observer
             if runner:
                 await runner.stop()
             await kafka_log.close()
@@ -349,8 +411,9 @@ def create_app(core: Core, router: APIRouter, settings: Settings | None = None) 
             client.close()
             log.info("stopped")
 
-    app = FastAPI(title=f"Praktika {core.name}", version="0.1.0", lifespan=lifespan)
+    app = FastAPI(title=f"Praktika {core.name}", version=metrics.VERSION, lifespan=lifespan)
     app.add_middleware(BodyLimit, limit=settings.batch_max_bytes)
+    app.add_middleware(metrics.Measured)  # added last: the outermost, so that it sees every answer
     _handle_errors(app)
     app.include_router(common)
     if settings.role != "worker":
@@ -358,12 +421,12 @@ def create_app(core: Core, router: APIRouter, settings: Settings | None = None) 
     return app
 
 
-def serve(core: Core, router: APIRouter) -> None:
+def serve(core: Core, router: APIRouter, observations: Sequence[Observation] = ()) -> None:
     """Run a service until SIGTERM."""
     settings = read_settings()
     logs.configure(core.name, settings.log_level)
     uvicorn.run(
-        create_app(core, router, settings),
+        create_app(core, router, settings, observations),
         host=settings.host,
         port=settings.port or PORTS[core.name],
         log_config=None,

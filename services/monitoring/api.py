@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse, JSONResponse, Response
+from prometheus_client import Gauge
 
 from shared.events import Month
 from shared.web import Problem, Running, Service
@@ -340,3 +341,21 @@ async def dashboard_file(name: str) -> Response:
         raise Problem(404, f"there is no {name}")
     headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
     return FileResponse(DASHBOARD / name, media_type=f"{FILES[name]}; charset=utf-8", headers=headers)
+
+
+# what the last audit found, for /metrics
+
+AUDITS = "_audits"
+AUDIT_DIFFERENCES = Gauge(
+    "praktika_audit_differences", "Counters that the last audit found to be wrong; NaN: none ran."
+)
+AUDITED_AT = Gauge("praktika_audit_timestamp_seconds", "When the last audit was made; 0: never.")
+AUDIT_DIFFERENCES.set(float("nan"))
+
+
+async def last_audit(service: Service) -> None:
+    """Show the result that `praktika audit` has left."""
+    audit = await service.db[AUDITS].find_one({"_id": "last"})
+    if audit is not None:
+        AUDIT_DIFFERENCES.set(audit["differences"])
+        AUDITED_AT.set(audit["at_ms"] / 1000)

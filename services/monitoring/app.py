@@ -3,7 +3,7 @@
 from shared.runner import Core
 from shared.web import serve
 
-from .api import router
+from .api import last_audit, router
 from .states import COLLECTIONS, INDEXES, contributions, route, view
 
 core = Core(
@@ -16,4 +16,4 @@ core = Core(
 )
 
 if __name__ == "__main__":
-    serve(core, router)
+    serve(core, router, [last_audit])

@@ -6,6 +6,7 @@ Nothing is answered before Kafka has acknowledged it. What a known sender is ref
 import base64
 import difflib
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+from prometheus_client import Counter as Metric
 from pydantic_core import from_json, to_json
 from starlette.requests import ClientDisconnect
 
@@ -36,6 +38,17 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:
 QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 router = APIRouter()
+
+BYTES = Metric("praktika_ingress_bytes_total", "Bytes of all bodies that were read.")
+ACCEPTED = Metric("praktika_ingress_accepted_total", "Events that Kafka has acknowledged.", ["topic"])
+REFUSED = Metric(
+    "praktika_ingress_refused_total", "What was refused; all of it is on the topic `rejected`.", ["reason"]
+)
+REASONS = {400: "malformed", 403: "forbidden", 409: "conflict", 413: "size", 415: "media_type", 422: "contract"}
+for _topic in events.TOPICS:
+    ACCEPTED.labels(_topic)  # from zero on, so that the first one is an increase
+for _reason in REASONS.values():
+    REFUSED.labels(_reason)
 
 _EVENT = {"type": "object", "description": "A CloudEvent 1.0 of a type in the contract."}
 _DATA = {"type": "object", "description": "The event's data; its attributes are `ce-` headers."}
@@ -69,14 +82,17 @@ async def publish_events(request: Request, service: Running, caller: Authenticat
         items = _read(request, body, service.settings)
     except Problem as problem:
         await service.publish_records([_rejection(caller, request, body, problem)])
+        _count_refused(problem.status)
         raise
     if isinstance(items, list):
         return await _publish_batch(items, request, service, caller)
     (event,) = await _checked([items], service, caller)
     if isinstance(event, Problem):
         await service.publish_records([_rejection(caller, request, body, event)])
+        _count_refused(event.status)
         raise event
     (address,) = await service.publish(event)
+    ACCEPTED.labels(event.data.topic).inc()
     answer = {"id": event.id, "type": event.type, "event": str(address)}
     return JSONResponse(answer, 202, {"Location": str(address)})
 
@@ -94,6 +110,10 @@ async def _publish_batch(items: list[Any], request: Request, service: Running, c
     for answer, address in zip(answers, await service.publish_records(records), strict=True):
         if answer["status"] == 202:
             answer["event"] = str(address)
+        else:
+            _count_refused(answer["status"])
+    for topic, number in Counter(record.topic for record in records if record.topic in events.TOPICS).items():
+        ACCEPTED.labels(topic).inc(number)
     accepted = sum(answer["status"] == 202 for answer in answers)
     status = 202 if accepted == len(answers) else 207 if accepted else 422
     return JSONResponse({"accepted": accepted, "refused": len(answers) - accepted, "items": answers}, status)
@@ -212,11 +232,13 @@ def _check_sender(event: Event[Data], caller: Caller) -> None:
 
 async def _body(request: Request) -> bytes:
     try:
-        return await request.body()
+        body = await request.body()
     except BodyTooLarge as error:
         raise _problem(error.status_code, error.detail, "body", error.detail) from None
     except ClientDisconnect:
         raise _problem(400, "the body ended early", "body", "ended early") from None
+    BYTES.inc(len(body))
+    return body
 
 
 def _read(request: Request, body: bytes, settings: Settings) -> Any:
@@ -272,6 +294,10 @@ def _attributes(request: Request) -> dict[str, str]:
 
 
 # what was refused
+
+
+def _count_refused(status: int) -> None:
+    REFUSED.labels(REASONS.get(status, "other")).inc()
 
 
 def _id(item: Any) -> str | None:
