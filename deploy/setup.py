@@ -4,7 +4,7 @@ import asyncio
 import importlib
 
 from shared import auth, kafka, logs, mongo
-from shared.runner import Core
+from shared.core import Core
 from shared.settings import Settings, settings
 
 log = logs.get(__name__)

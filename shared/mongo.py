@@ -8,19 +8,22 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorDatabase
-from pymongo import ASCENDING, ReplaceOne, UpdateOne
+from prometheus_client import Counter as Metric
+from pymongo import ASCENDING, UpdateOne
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
-from shared import facts, logs
+from shared import logs
 from shared.facts import State
 from shared.settings import Settings
 
 Database = AsyncIOMotorDatabase[dict[str, Any]]
 DatabaseError = PyMongoError
 log = logs.get(__name__)
+
+RETRIES = Metric("praktika_transaction_retries_total", "Transactions begun again because MongoDB called it transient.")
 
 POSITIONS = "_positions"
 COUNTERS = "_counters"
@@ -68,11 +71,13 @@ class Written:
         states: by key, with the label of the partition (`learner-3`) that owns it and the fields to search by.
         counts: by partition label, what to add.
         positions: by partition label, the offset expected, the next one, and the last record's time (ms).
+        new: keys of `states` that the database does not have yet.
     """
 
     states: dict[Key, tuple[str, State, dict[str, Any]]] = field(default_factory=dict)
     counts: dict[str, Counts] = field(default_factory=dict)
     positions: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    new: set[Key] = field(default_factory=set)
 
 
 def connect(settings: Settings) -> "AsyncIOMotorClient[dict[str, Any]]":
@@ -146,6 +151,7 @@ async def transact(db: Database, work: Callable[[AsyncIOMotorClientSession], Awa
                 transient = isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
                 if not transient or attempt == 11:
                     raise
+            RETRIES.inc()
             await asyncio.sleep(random.uniform(0, min(2.0, 0.02 * 2**attempt)))  # noqa: S311
 
 
@@ -182,13 +188,14 @@ class Store:
         return {doc["_id"]: Position.of(doc) async for doc in found}
 
     async def load(self, keys: Iterable[Key]) -> dict[Key, State]:
-        """The states of *keys*; an empty state where there is none yet."""
+        """The states of *keys*, of those that there are."""
         wanted: dict[str, list[str]] = {}
         for key in keys:
             wanted.setdefault(key.collection, []).append(key.id)
-        states = {Key(collection, id): facts.empty() for collection, ids in wanted.items() for id in ids}
+        states: dict[Key, State] = {}
         for collection, ids in wanted.items():
-            async for doc in self.db[collection].find({"_id": {"$in": ids}}):
+            docs = self.db[collection].find({"_id": {"$in": ids}}, {"state": 1}, batch_size=len(ids) + 1)
+            for doc in await docs.to_list(None):
                 states[Key(collection, doc["_id"])] = doc["state"]
         return states
 
@@ -196,29 +203,17 @@ class Store:
         """Write *batch* in one transaction.
 
         Raises:
-            Fenced: a position was not where this owner believed it to be.
+            Fenced: a position, or an entity, was not what this owner believed it to be.
         """
-        replacements: dict[str, list[ReplaceOne[dict[str, Any]]]] = {}
-        for key, (label, state, view) in batch.states.items():
-            doc = {"_id": key.id, "partition": label, "state": state, **view}
-            replacements.setdefault(key.collection, []).append(ReplaceOne({"_id": key.id}, doc, upsert=True))
-        increments = list(_increments(batch.counts))
+        commands = [*_state_commands(batch), *_counter_commands(batch.counts)]
 
         async def work(session: AsyncIOMotorClientSession) -> None:
-            # The position first: who lost the partition finds out before anything else is done.
-            for label, (expected, following, time_ms) in batch.positions.items():
-                change = {"$set": {"next": following, "time_ms": time_ms}}
-                result = await self.db[POSITIONS].update_one(
-                    {"_id": label, "next": expected},
-                    change if following != expected else {"$inc": {"ticks": 1}},
-                    session=session,
-                )
-                if result.matched_count != 1:
-                    raise Fenced(f"{label} is not at {expected}")
-            for collection, requests in replacements.items():
-                await self.db[collection].bulk_write(requests, ordered=False, session=session)
-            if increments:
-                await self.db[COUNTERS].bulk_write(increments, ordered=False, session=session)
+            # The positions first: who lost a partition finds out before anything else is done.
+            moved = await _run(self.db, _position_command(batch.positions), session)
+            if moved["n"] != len(batch.positions):
+                raise Fenced(f"one of {', '.join(batch.positions)} is not where it was left")
+            for command in commands:
+                await _run(self.db, command, session)
 
         await transact(self.db, work)
 
@@ -234,18 +229,74 @@ class Store:
             )
 
 
-def _increments(counts: Mapping[str, Counts]) -> Iterable[UpdateOne]:
+Command = dict[str, Any]
+MAX_COMMAND_BYTES = 8_000_000  # the server takes 16 MiB; views and names come on top of a state's own bytes
+DUPLICATE_KEY = 11000
+
+
+async def _run(db: Database, command: Command, session: AsyncIOMotorClientSession) -> Mapping[str, Any]:
+    """Run a write command as it is: building it from driver objects costs a fifth more."""
+    reply: Mapping[str, Any] = await db.command(command, session=session)
+    for error in reply.get("writeErrors", []):
+        if error["code"] == DUPLICATE_KEY:
+            raise Fenced("an entity that was new is there already")
+        raise OperationFailure(f"{next(iter(command))} failed", error["code"])
+    return reply
+
+
+def _position_command(positions: Mapping[str, tuple[int, int, int]]) -> Command:
+    updates = []
+    for label, (expected, following, time_ms) in positions.items():
+        moved = {"$set": {"next": following, "time_ms": time_ms}} if following != expected else {"$inc": {"ticks": 1}}
+        updates.append({"q": {"_id": label, "next": expected}, "u": moved})
+    return {"update": POSITIONS, "updates": updates}
+
+
+def _state_commands(batch: Written) -> Iterable[Command]:
+    """Inserts of new entities, and replacements of the others; unordered, which the server does faster."""
+    inserts: dict[str, list[tuple[int, Any]]] = {}
+    updates: dict[str, list[tuple[int, Any]]] = {}
+    for key, (label, state, view) in batch.states.items():
+        doc = {"_id": key.id, "partition": label, "state": state, **view}
+        if key in batch.new:
+            inserts.setdefault(key.collection, []).append((state["bytes"], doc))
+        else:
+            update = {"q": {"_id": key.id}, "u": doc, "upsert": True}
+            updates.setdefault(key.collection, []).append((state["bytes"], update))
+    for verb, name, wanted in (("insert", "documents", inserts), ("update", "updates", updates)):
+        for collection, sized in wanted.items():
+            for part in _parts(sized):
+                yield {verb: collection, name: part, "ordered": False}
+
+
+def _parts(sized: Iterable[tuple[int, Any]]) -> Iterable[list[Any]]:
+    """Split what is too large for one command."""
+    part: list[Any] = []
+    total = 0
+    for size, item in sized:
+        if part and total + size > MAX_COMMAND_BYTES:
+            yield part
+            part, total = [], 0
+        part.append(item)
+        total += size + 500
+    if part:
+        yield part
+
+
+def _counter_commands(counts: Mapping[str, Counts]) -> Iterable[Command]:
     """One update per counter document: a (partition, scope, period) with a field per measure."""
     documents: dict[tuple[str, str, str, str], dict[str, int]] = {}
     for label, differences in counts.items():
-        for counter, difference in differences.items():
-            fields = documents.setdefault((label, counter.kind, counter.id, counter.period), {})
-            fields[f"m.{counter.measure}"] = difference
+        for (kind, id, period, measure), difference in differences.items():
+            if difference:
+                documents.setdefault((label, kind, id, period), {})[f"m.{measure}"] = difference
+    updates = []
     for (label, kind, id, period), fields in documents.items():
         identity = {"partition": label, "kind": kind, "id": id, "period": period}
-        yield UpdateOne(
-            {"_id": f"{label}|{kind}|{id}|{period}"}, {"$inc": fields, "$setOnInsert": identity}, upsert=True
-        )
+        change = {"$inc": fields, "$setOnInsert": identity}
+        updates.append((100, {"q": {"_id": f"{label}|{kind}|{id}|{period}"}, "u": change, "upsert": True}))
+    for part in _parts(updates):
+        yield {"update": COUNTERS, "updates": part, "ordered": False}
 
 
 async def positions(db: Database) -> dict[str, Position]:

@@ -42,7 +42,8 @@ class Settings(BaseSettings):
     batch_max_events: int = Field(1_000, ge=1)
     batch_max_bytes: int = Field(8 * 1024 * 1024, ge=1024)
     clock_skew_s: int = Field(300, ge=0, description="How far in the future an event's time may lie.")
-    consume_max_records: int = Field(2_000, ge=1)
+    consume_max_records: int = Field(5_000, ge=1, description="Most records in one transaction.")
+    keep_states_bytes: int = Field(8_000_000, ge=0, description="Bytes of states that a consumer keeps in memory.")
     tick_s: float = Field(1.0, gt=0, description="How often a worker looks at what time has brought.")
     suppress_below: int = Field(5, ge=1, description="Groups smaller than this are not shown.")
     log_level: str = "INFO"

@@ -23,7 +23,8 @@ from shared import auth, events, logs, metrics, mongo
 from shared.auth import Caller, Unauthorised, Verifier
 from shared.events import Data, Event, Publisher
 from shared.kafka import Log, NotPublished, Producer, Record, dead_letter_topic, record_of
-from shared.runner import Core, Runner
+from shared.core import Core
+from shared.runner import Runner
 from shared.settings import Settings
 from shared.settings import settings as read_settings
 
@@ -395,7 +396,7 @@ def create_app(
         app.state.service = Service(core, settings, db, producer, kafka_log, Verifier(settings), runner)
         if runner:
             runner.start()
-        metrics.show_build(core.name, settings.role)
+        metrics.show_build(settings.role)
         observer = asyncio.create_task(observe(app.state.service, [*OBSERVED, *observations]))
         log.info("started", role=settings.role)
         try:

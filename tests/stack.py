@@ -15,9 +15,9 @@ from httpx import ASGITransport, AsyncClient
 
 from shared import mongo
 from shared.auth import Caller, Signer, ensure_keys
+from shared.core import Core
 from shared.events import Data, Event, Publisher
 from shared.kafka import PARTITIONS, ConsumerRecord, Record, ensure_topics, topic_name
-from shared.runner import Core
 from shared.settings import Settings
 from shared.web import Service, create_app
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from shared import facts
+from shared.core import Core
 from shared.mongo import Database, Key
-from shared.runner import Core
 from shared.web import serve
 
 from .api import router

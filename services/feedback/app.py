@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from shared import mongo
+from shared.core import Core
 from shared.events import Data, Event, FeedbackRequested
 from shared.facts import State
 from shared.mongo import Database, Key
-from shared.runner import Core
 from shared.web import serve
 
 from .api import router

@@ -1,6 +1,6 @@
 """Monitoring: turns all events into indicators that can be explained and proved."""
 
-from shared.runner import Core
+from shared.core import Core
 from shared.web import serve
 
 from .api import last_audit, router

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from shared.runner import Core
+from shared.core import Core
 from shared.web import serve
 
 from . import api, credentials, ingress

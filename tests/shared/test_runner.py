@@ -11,6 +11,7 @@ import pytest
 from fastapi import APIRouter
 
 from shared import facts, mongo
+from shared.core import Core
 from shared.events import (
     CompetencyRevoked,
     Data,
@@ -24,7 +25,7 @@ from shared.events import (
 from shared.facts import State
 from shared.kafka import Record, partition_of
 from shared.mongo import Counter, Counts, Fenced, Key, Store, Written
-from shared.runner import Core, Runner
+from shared.runner import Runner
 from tests.making import NOON, event
 from tests.stack import Running, running, until
 
@@ -280,10 +281,10 @@ async def test_a_spare_worker_without_partitions_is_ready_and_stays_so(stack: Ru
         return [runner for runner in (stack.service.runner, *workers) if runner]
 
     async def shared_out() -> bool:
-        return sorted(len(runner._next) for runner in everyone()) == [0, *[1] * 12]
+        return sorted(len(runner._batches.positions) for runner in everyone()) == [0, *[1] * 12]
 
     await until(shared_out, 60)
-    (spare,) = (runner for runner in everyone() if not runner._next)
+    (spare,) = (runner for runner in everyone() if not runner._batches.positions)
 
     async def has_been_idle() -> bool:
         return spare._stuck_s() > 0.6

@@ -1,0 +1,321 @@
+"""The way of a batch: decode the records, fold them into states, publish what follows, write all at once.
+
+This is rule 2 and the fast path. One batch is being written while the next is decoded and folded, so what is known
+here (`positions`, the states that are kept) runs ahead of the database by that batch. If writing it fails, all of it
+is forgotten and read anew from the database, which alone says what is applied.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import Counter as Metric
+from prometheus_client import Gauge, Histogram
+
+from shared import facts, logs
+from shared.core import Core
+from shared.events import ContractError, Data, Event, parse
+from shared.facts import State
+from shared.kafka import ConsumerRecord, Record, dead_letter_topic, partition_of, record_of
+from shared.mongo import Counts, Key, Position, Store, Written
+
+log = logs.get(__name__)
+
+APPLIED = Metric("praktika_events_applied_total", "Events taken into the database.", ["topic"])
+LAST_APPLIED = Gauge("praktika_last_applied_timestamp_seconds", "When events were last written.")
+DEAD = Metric("praktika_dead_letters_total", "Records that could not be processed.", ["topic"])
+COMMIT_S = Histogram("praktika_commit_seconds", "Time of a batch's transaction in MongoDB.")
+SIZE = Histogram(
+    "praktika_batch_events", "Records in a batch.", buckets=(1, 5, 20, 100, 500, 1_000, 2_000, 5_000, 10_000)
+)
+CACHED = Gauge("praktika_cached_states", "States of our partitions that are kept in memory.")
+
+Publish = Callable[[Sequence[Record]], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A record that belongs to a state, or (without record and event) a state that is due."""
+
+    label: str
+    key: Key
+    record: ConsumerRecord | None = None
+    event: Event[Data] | None = None
+
+
+@dataclass(slots=True)
+class Kept:
+    """A state that only we write: what it adds to the counters, and whether the database has it."""
+
+    state: State
+    counts: Counts
+    stored: bool
+
+
+class Batches:
+    """Takes batches of records of partitions that are ours into one service's database, in order.
+
+    Args:
+        publish: sends records and returns when the broker has them.
+        namespace: what topic names begin with.
+        partitions: how many partitions a topic (full name) has.
+        keep_bytes: of states to keep in memory, as `State.bytes` measures them.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917
+        self,
+        core: Core,
+        store: Store,
+        publish: Publish,
+        namespace: str,
+        partitions: Callable[[str], int],
+        keep_bytes: int = 8_000_000,
+    ) -> None:
+        self.positions: dict[str, int] = {}  # by label: the next offset to take
+        self.applied: dict[str, int] = {}  # by label: the next offset by the database
+        self.until_ms: dict[str, int] = {}  # by label: everything published before is applied
+        self.applied_at = time.monotonic()  # when something was written, last
+        self._core = core
+        self._store = store
+        self._publish = publish
+        self._namespace = namespace + "."
+        self._partitions = partitions
+        self._kept: dict[Key, Kept] = {}  # the longest unused first
+        self._kept_bytes, self._keep_bytes = 0, keep_bytes
+        self._writing: asyncio.Task[None] | None = None
+        self._written: Written | None = None  # what is being written
+
+    def label(self, topic: str, partition: int) -> str:
+        return f"{topic.removeprefix(self._namespace)}-{partition}"
+
+    async def locate(self, labels: Iterable[str]) -> dict[str, Position]:
+        """Read where partitions stand in the database, and go on from there."""
+        stored = await self._store.positions(labels)
+        for label, position in stored.items():
+            self.positions[label] = self.applied[label] = position.following
+            self.until_ms[label] = position.until_ms
+        return stored
+
+    async def take(self, records: Sequence[ConsumerRecord]) -> None:
+        """Take records in, in order of offset per partition; those that are applied already are passed over.
+
+        They are written when the next call, or `flush`, returns.
+        Raises:
+            Fenced, DatabaseError, NotPublished: this batch or the one before is not applied; `forget` and begin anew.
+        """
+        fresh = self._fresh(records)  # by the watermark, before anything is decoded
+        if fresh:
+            SIZE.observe(len(fresh))
+            last = {self.label(r.topic, r.partition): r for r in fresh}
+            moved = {label: (self.positions[label], r.offset + 1, r.timestamp) for label, r in last.items()}
+            inputs, letters = self._decode(fresh)
+            await self._apply(inputs, letters, moved)
+
+    async def look_at(self, due: Sequence[tuple[str, Key]]) -> None:
+        """Let the core react to states because of time; the positions stay, but are compared: see `Fenced`."""
+        held = {label: (self.positions[label], self.positions[label], 0) for label, _ in due}
+        await self._apply([Input(label, key) for label, key in due], [], held)
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Wait until what was taken is written; raises as `take` does."""
+        task, self._writing = self._writing, None
+        if task is not None:
+            await task
+        self._written = None
+
+    async def forget(self) -> None:
+        """Let go of everything; what is being written may still arrive, whole, if the partition is still ours."""
+        with suppress(Exception):
+            await self.flush()
+        self._written = None
+        for known in (self.positions, self.applied, self.until_ms):
+            known.clear()
+        self._kept.clear()
+        self._kept_bytes = 0
+        CACHED.set(0)
+
+    def _fresh(self, records: Sequence[ConsumerRecord]) -> list[ConsumerRecord]:
+        """Leave out what is applied already or not ours."""
+        fresh, following = [], dict(self.positions)
+        for record in records:
+            label = self.label(record.topic, record.partition)
+            if label in following and record.offset >= following[label]:
+                following[label] = record.offset + 1
+                fresh.append(record)
+        return fresh
+
+    def _decode(self, records: Sequence[ConsumerRecord]) -> tuple[list[Input], list[Record]]:
+        """Validate each record from its bytes; what does not fit becomes a dead letter, the rest goes on."""
+        inputs, letters = [], []
+        partitions = {topic: self._partitions(topic) for topic in {record.topic for record in records}}
+        for record in records:
+            try:
+                event = event_of(record, record.topic.removeprefix(self._namespace), partitions[record.topic])
+                key = self._core.route(event)
+            except Exception as error:
+                letters.append(self._dead_letter(record, error))
+                continue
+            if key is not None:
+                inputs.append(Input(self.label(record.topic, record.partition), key, record, event))
+        return inputs, letters
+
+    async def _apply(
+        self, inputs: Sequence[Input], letters: list[Record], positions: dict[str, tuple[int, int, int]]
+    ) -> None:
+        """Rule 2: fold, publish what follows and wait for the broker, then write all in one transaction."""
+        by_key: dict[Key, list[Input]] = {}
+        for item in inputs:
+            by_key.setdefault(item.key, []).append(item)
+        await self._load(by_key)
+        context = await self._core.context(self._store.db, by_key.keys(), [i.event for i in inputs if i.event])
+        written = Written(positions=positions)
+        following: list[Record] = []
+        for number, (key, items) in enumerate(by_key.items()):
+            if number % 500 == 499:
+                await asyncio.sleep(0)  # heartbeats and health checks go on during a long batch
+            kept = self._kept[key]
+            try:
+                state, events, failed = self._fold(key, kept.state, items, context)
+                if state is not kept.state:
+                    self._enter(written, key, items[0].label, kept, state)
+            except Exception as error:
+                failed, events = [(item, error) for item in items], []
+            letters += [self._dead_letter(i.record, error) for i, error in failed if i.record is not None]
+            following += map(record_of, events)
+        if letters or following:
+            await self._publish([*letters, *following])
+        await self.flush()  # one transaction at a time: the positions are compared in order
+        self.positions.update({label: end for label, (_, end, _) in positions.items()})
+        self._written, self._writing = written, asyncio.create_task(self._write(written))
+
+    async def _write(self, written: Written) -> None:
+        with COMMIT_S.time():
+            await self._store.write(written)
+        for label, (before, following, time_ms) in written.positions.items():
+            self.applied[label] = following
+            if following > before:
+                APPLIED.labels(label.rpartition("-")[0]).inc(following - before)
+                self.until_ms[label] = time_ms
+                self.applied_at = time.monotonic()
+                LAST_APPLIED.set_to_current_time()
+
+    async def _load(self, keys: Iterable[Key]) -> None:
+        """Have all these states in memory: one find for those that are not, then room for them."""
+        cold = [key for key in keys if key not in self._kept]
+        for key in keys:
+            if key in self._kept:
+                self._kept[key] = self._kept.pop(key)  # now the most recently used
+        found = await self._store.load(cold)
+        for key in cold:
+            state = found.get(key)
+            counts = self._core.contributions(key, state) if state else {}
+            self._kept[key] = Kept(state or facts.empty(), counts, stored=state is not None)
+            self._kept_bytes += _size(self._kept[key].state)
+        self._make_room(set(keys))
+        CACHED.set(len(self._kept))
+
+    def _make_room(self, needed: set[Key]) -> None:
+        """Let go of the longest unused, but of none that the database is only now being told of."""
+        pending = self._written.states.keys() if self._written else ()
+        while self._kept_bytes > self._keep_bytes:
+            key = next(iter(self._kept))
+            if key in needed or key in pending:
+                return
+            self._kept_bytes -= _size(self._kept.pop(key).state)
+
+    def _fold(
+        self, key: Key, state: State, items: Sequence[Input], context: Any
+    ) -> tuple[State, list[Event[Data]], list[tuple[Input, Exception]]]:
+        """Take one entity's events into its state, in order; return it, what follows, and what failed."""
+        events: list[Event[Data]] = []
+        failed: list[tuple[Input, Exception]] = []
+        for item in items:
+            try:
+                after = facts.apply(state, item.event) if item.event else state
+                derived = self._core.react(key, after, context)
+                for event in derived:
+                    after = facts.apply(after, event)
+            except Exception as error:
+                failed.append((item, error))
+                log.warning("not_applied", collection=key.collection, error=repr(error)[:200])
+                continue
+            state = after
+            events += derived
+        return state, events, failed
+
+    def _enter(self, written: Written, key: Key, label: str, kept: Kept, state: State) -> None:
+        """Enter a changed state, its view and the difference of what it adds to the counters."""
+        counts, view = self._core.contributions(key, state), self._core.view(key, state)
+        totals = written.counts.setdefault(label, {})
+        for counter, count in counts.items():
+            totals[counter] = totals.get(counter, 0) + count
+        for counter, count in kept.counts.items():
+            totals[counter] = totals.get(counter, 0) - count
+        written.states[key] = (label, state, view)
+        if not kept.stored:
+            written.new.add(key)
+        self._kept_bytes += _size(state) - _size(kept.state)
+        kept.state, kept.counts, kept.stored = state, counts, True
+
+    def _dead_letter(self, record: ConsumerRecord, error: Exception) -> Record:
+        position = f"{record.topic}-{record.partition}-{record.offset}"
+        log.warning("dead_letter", position=position, cause=type(error).__name__)
+        DEAD.labels(record.topic).inc()
+        return dead_letter(self._core.name, record, error)
+
+
+def _size(state: State) -> int:
+    return 500 + state["bytes"]
+
+
+def event_of(record: ConsumerRecord, topic: str, partitions: int) -> Event[Data]:
+    """The event in *record*, if it is one and is where it belongs.
+
+    Raises:
+        ContractError: what is wrong.
+    """
+    if record.value is None:
+        raise ContractError([("", "the record has no value")])
+    event = parse(record.value, tolerant=True)
+    if event.data.topic != topic:
+        raise ContractError([("type", f"belongs to the topic {event.data.topic}")])
+    if record.key != event.partitionkey.encode():
+        raise ContractError([("partitionkey", "is not the record's key")])
+    if record.partition != partition_of(record.key, partitions):
+        # Two partitions would write one entity.
+        raise ContractError(
+            [("partitionkey", "does not belong to this partition: use the default (murmur2) partitioner")]
+        )
+    return event
+
+
+DEAD_LETTER_BYTES = 900_000
+
+
+def dead_letter(service: str, record: ConsumerRecord, error: Exception) -> Record:
+    """What *service* could not process: the original bytes and headers, the cause and the position.
+
+    Very large bytes are cut; the log keeps them at the position.
+    """
+    value = record.value if record.value is not None else b""
+    about = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp_ms": record.timestamp,
+        "bytes": None if record.value is None else len(value),
+        "cause": type(error).__name__,
+        "reason": str(error)[:1000],
+    }
+    original = [(f"original-{name}"[:200], (content or b"")[:1000]) for name, content in record.headers[:50]]
+    headers = [
+        ("praktika-dead-letter", json.dumps(about).encode()),
+        ("original-key", (record.key or b"")[:1000]),
+    ]
+    key = f"{record.topic}-{record.partition}-{record.offset}"
+    return Record(dead_letter_topic(service), key, value[:DEAD_LETTER_BYTES], [*headers, *original])
