@@ -20,7 +20,7 @@ REQUEST_S = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 READY = Gauge("praktika_ready", "1 if the process can do its work, as /health/ready says; else 0.")
-BUILD = Gauge("praktika_build_info", "Which Praktika this is; always 1.", ["service", "role", "version", "python"])
+BUILD = Gauge("praktika_build_info", "Which Praktika this is; always 1.", ["role", "version", "python"])
 KEY_AGE_S = Gauge("praktika_key_age_seconds", "Since when a signing key is in use, where this can be seen.", ["key"])
 DEAD_LETTER_RECORDS = Gauge(
     "praktika_dead_letter_records", "Records on the service's dead-letter topic, settled or not.", ["topic"]
@@ -31,8 +31,8 @@ DISK_USED_BYTES = Gauge("praktika_mongodb_disk_used_bytes", "What of it is used,
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def show_build(service: str, role: str) -> None:
-    BUILD.labels(service, role, VERSION, platform.python_version()).set(1)
+def show_build(role: str) -> None:
+    BUILD.labels(role, VERSION, platform.python_version()).set(1)
 
 
 class Measured:
