@@ -225,8 +225,7 @@ class Runner(ConsumerRebalanceListener):
     async def _process(self, records: Sequence[ConsumerRecord]) -> None:
         await self._locate()
         await self._batches.take(self._in_sequence(records))
-        if self._committing is None or self._committing.done():
-            self._committing = asyncio.create_task(self._commit())
+        self._commit_soon()
 
     def _in_sequence(self, records: Sequence[ConsumerRecord]) -> list[ConsumerRecord]:
         """Leave out partitions whose records do not follow on those that are taken, and fetch these anew."""
@@ -244,6 +243,10 @@ class Runner(ConsumerRebalanceListener):
                 following += part
         return following
 
+    def _commit_soon(self) -> None:
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit())
+
     async def _commit(self) -> None:
         """Let the offsets go. The database has them already, so a failure only makes the group's view late."""
         applied = {label: following for label, following in self._batches.applied.items() if following}
@@ -251,9 +254,10 @@ class Runner(ConsumerRebalanceListener):
             return
         offsets = {tp: applied.get(self._label(tp), 0) for tp in self._client.assignment()}
         try:
-            await self._client.commit({tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items() if offset})
+            async with asyncio.timeout(5):
+                await self._client.commit({tp: OffsetAndMetadata(end, "") for tp, end in offsets.items() if end})
             self._committed = applied
-        except KafkaError as error:
+        except (KafkaError, TimeoutError) as error:
             log.info("offsets_not_committed", reason=repr(error))
 
     async def _tick(self) -> None:
@@ -264,7 +268,7 @@ class Runner(ConsumerRebalanceListener):
             try:
                 await self._batches.flush()
                 await self._locate()
-                await self._commit()
+                self._commit_soon()
                 # In the middle of a backlog not everything is known that would be decided by.
                 if all(self._batches.positions[self._label(tp)] >= end for tp, end in self._backlog.items()):
                     due = await self.core.due(self._store.db, list(self._batches.positions))
