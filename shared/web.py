@@ -1,9 +1,10 @@
 """The HTTP side that all services share: problems, health, metrics, commands, paging."""
 
 import asyncio
+import faulthandler
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -21,9 +22,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import auth, events, logs, metrics, mongo
 from shared.auth import Caller, Unauthorised, Verifier
+from shared.core import Core
 from shared.events import Data, Event, Publisher
 from shared.kafka import Log, NotPublished, Producer, Record, dead_letter_topic, record_of
-from shared.core import Core
 from shared.runner import Runner
 from shared.settings import Settings
 from shared.settings import settings as read_settings
@@ -32,6 +33,7 @@ log = logs.get(__name__)
 UNAUTHORISED = Counter("praktika_unauthorised_total", "Requests without a valid token where one is needed.")
 CURRENT_WITHIN_S = 10
 OBSERVE_EVERY_S = 10
+HANGING_S = 60  # an event loop that stands still, or an end that does not come, for so long: end the process
 PORTS = {"partners": 8101, "feedback": 8102, "certification": 8103, "monitoring": 8104}
 
 
@@ -378,13 +380,26 @@ def _handle_errors(app: FastAPI) -> None:
         return Problem(500, "this is a defect of ours; it has been logged").response()
 
 
+async def _guard() -> None:
+    """Put off the end of the process, again and again: a thread that needs no event loop brings it about."""
+    while True:
+        faulthandler.dump_traceback_later(HANGING_S, exit=True)
+        await asyncio.sleep(1)
+
+
 def create_app(
-    core: Core, router: APIRouter, settings: Settings | None = None, observations: Sequence[Observation] = ()
+    core: Core,
+    router: APIRouter,
+    settings: Settings | None = None,
+    observations: Sequence[Observation] = (),
+    *,
+    guarded: bool = False,
 ) -> FastAPI:
     """The HTTP application of a service; with the role all or worker its consumer runs inside.
 
     Args:
         observations: what the service itself has to ask for to keep its metrics.
+        guarded: end the process if it hangs, so that its supervisor starts a fresh one.
     """
     settings = settings or read_settings()
 
@@ -397,14 +412,16 @@ def create_app(
         if runner:
             runner.start()
         metrics.show_build(settings.role)
-        observer = asyncio.create_task(observe(app.state.service, [*OBSERVED, *observations]))
+        tasks = [asyncio.create_task(observe(app.state.service, [*OBSERVED, *observations]))]
+        if guarded:
+            tasks.append(asyncio.create_task(_guard()))
         log.info("started", role=settings.role)
         try:
             yield
         finally:
-            observer.cancel()
-            with suppress(asyncio.CancelledError):
-                await observer
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             if runner:
                 await runner.stop()
             await kafka_log.close()
@@ -427,7 +444,7 @@ def serve(core: Core, router: APIRouter, observations: Sequence[Observation] = (
     settings = read_settings()
     logs.configure(core.name, settings.log_level)
     uvicorn.run(
-        create_app(core, router, settings, observations),
+        create_app(core, router, settings, observations, guarded=True),
         host=settings.host,
         port=settings.port or PORTS[core.name],
         log_config=None,

@@ -1,0 +1,41 @@
+"""A service whose rules stop for good on the first event, as a lost answer or an endless loop would; for test_watchdog.
+
+python -m tests.shared.stalling waiting|looping FOLDER     the second start, in which `FOLDER/stalled` exists, works
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from fastapi import APIRouter
+
+from shared import runner, web
+from shared.core import Core
+from shared.events import Data, Event
+from shared.mongo import Database, Key
+from shared.web import serve
+
+how, folder = sys.argv[1], Path(sys.argv[2])
+
+
+async def stall(_: Database, __: Collection[Key], events: Sequence[Event[Data]]) -> None:
+    if not events or (folder / "stalled").exists():
+        return
+    (folder / "stalled").touch()
+    if how == "looping":
+        time.sleep(3_600)  # noqa: ASYNC251 (the defect that is wanted here)
+    await asyncio.Event().wait()
+
+
+if not (folder / "stalled").exists():
+    runner.STALLED_S, web.HANGING_S = 1, 10
+core = Core(
+    name="feedback",
+    topics=("learner",),
+    indexes={"learners": []},
+    route=lambda event: Key("learners", event.partitionkey),
+    context=stall,
+)
+serve(core, APIRouter())
