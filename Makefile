@@ -45,7 +45,7 @@ demo: up ## one learner's way and 16,031 real graduates, with every number check
 	$(BIN)/python -m deploy.demo
 
 audit: up ## recompute every counter from the stored facts and compare
-	$(BIN)/python -m deploy.stack run monitoring services.monitoring.audit
+	$(BIN)/praktika audit
 
 e2e: $(INSTALLED) ## prove the Compose stack, with its own project and data; needs Docker
 	$(BIN)/python -m tests.e2e

@@ -47,6 +47,6 @@ async def test_killing_anything_under_load_loses_nothing_and_counts_nothing_twic
     await load
     equal, programmes, of = await compare(network)
     assert (equal, programmes) == (len(INDICATORS), of)
-    audit = processes.run("services.monitoring.audit")
+    audit = processes.run("deploy.praktika", "audit")
     assert audit.returncode == 0, audit.stdout
     await network.close()

@@ -106,7 +106,7 @@ async def demonstrate() -> bool:
         print("\nReal graduates (Université Nice Sophia Antipolis, MIT):\n")
         rate = await send_graduates(network)
         equal, programmes, of = await compare(network)
-        print(f"\n  {run('monitoring', 'services.monitoring.audit').strip()}")
+        print(f"\n  {run('monitoring', 'deploy.praktika', 'audit').strip()}")
         print(f"\n  dashboard: {urls['PRAKTIKA_MONITORING_URL']}/")
         print(f"  {rate:,.0f} events/s from the ingress to the indicator")
         print(f"\nequal: {equal} indicators, {programmes} of {of} programmes")

@@ -1,16 +1,17 @@
-"""Proves the counters: recomputes each from the stored facts, in one snapshot, and prints what differs.
+"""praktika audit: proves the counters by recomputing each from the stored facts, in one snapshot."""
 
-python -m services.monitoring.audit     ends with 0 when all are equal, with 1 when any differs
-"""
-
-import asyncio
-import sys
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
-from shared import mongo
-from shared.mongo import COUNTERS, POSITIONS, Counter, Counts, Database, Find, Key
-from shared.settings import settings
+import typer
 
+from shared import console, mongo
+from shared.console import Json, progress, show, show_json
+from shared.mongo import COUNTERS, POSITIONS, Counter, Counts, Database, Find, Key
+from shared.settings import Settings
+
+from .api import AUDITS
 from .states import COLLECTIONS, contributions
 
 
@@ -22,13 +23,17 @@ class Audit(NamedTuple):
     differences: list[str]
 
 
-async def audit(db: Database) -> Audit:
-    """Compare partition by partition, so that only one partition's counters are held at a time."""
+async def audit(db: Database, advanced: Callable[[int], None] = lambda _: None) -> Audit:
+    """Compare partition by partition, so that only one partition's counters are held at a time.
+
+    Args:
+        advanced: is told of each entity.
+    """
     total = Audit(0, 0, [])
     async with mongo.snapshot(db) as find:
         labels = [position["_id"] async for position in find(POSITIONS, {})]
         for label in sorted(labels):
-            recomputed, entities = await _recompute(find, label)
+            recomputed, entities = await _recompute(find, label, advanced)
             stored = await _stored(find, {"_id": {"$gte": f"{label}|", "$lt": f"{label}}}"}})
             total = Audit(
                 total.counters + len(recomputed),
@@ -39,12 +44,13 @@ async def audit(db: Database) -> Audit:
     return total._replace(differences=total.differences + _compare("no partition", {}, stray))
 
 
-async def _recompute(find: Find, label: str) -> tuple[Counts, int]:
+async def _recompute(find: Find, label: str, advanced: Callable[[int], None]) -> tuple[Counts, int]:
     counts: Counts = {}
     entities = 0
     for collection in COLLECTIONS.values():
         async for doc in find(collection, {"partition": label}):
             entities += 1
+            advanced(1)
             for counter, count in contributions(Key(collection, doc["_id"]), doc["state"]).items():
                 counts[counter] = counts.get(counter, 0) + count
     return {counter: count for counter, count in counts.items() if count}, entities
@@ -67,20 +73,44 @@ def _compare(label: str, recomputed: Counts, stored: Counts) -> list[str]:
     ]
 
 
-async def main() -> int:
-    client = mongo.connect(settings())
-    try:
-        found = await audit(mongo.database(client, settings(), "monitoring"))
-    finally:
-        client.close()
+def command(json: Json = False) -> None:
+    """Recompute every counter of monitoring from the stored facts and compare. The result is kept for /metrics."""
+
+    async def work(settings: Settings) -> int:
+        client = mongo.connect(settings)
+        try:
+            db = mongo.database(client, settings, "monitoring")
+            with progress("auditing", await _count(db)) as advance:
+                found = await audit(db, advance)
+            await _keep(db, found)
+        finally:
+            client.close()
+        if json:
+            show_json(found._asdict())
+        else:
+            _print(found)
+        return console.DIFFERENT if found.differences else console.OK
+
+    console.run(work)
+
+
+async def _count(db: Database) -> int:
+    return sum([await db[collection].estimated_document_count() for collection in COLLECTIONS.values()])
+
+
+async def _keep(db: Database, found: Audit) -> None:
+    result = {**found._asdict(), "differences": len(found.differences), "at_ms": int(time.time() * 1000)}
+    await db[AUDITS].replace_one({"_id": "last"}, result, upsert=True)
+
+
+def _print(found: Audit) -> None:
     for difference in found.differences:
-        print(difference)  # noqa: T201
+        show(difference)
     if found.differences:
-        print(f"audit: {len(found.differences)} of {found.counters} counters differ")  # noqa: T201
-        return 1
-    print(f"audit: {found.counters} counters of {found.entities} entities equal")  # noqa: T201
-    return 0
+        show(f"audit: {len(found.differences)} of {found.counters} counters differ")
+    else:
+        show(f"audit: {found.counters} counters of {found.entities} entities equal")
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    typer.run(command)

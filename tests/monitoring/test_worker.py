@@ -147,7 +147,7 @@ async def test_a_worker_killed_in_the_middle_of_the_load_loses_and_doubles_nothi
         assert answer["denominator"] == len(outcome)
         hours = (await stack.client.get("/indicators/workplace_hours_per_learner")).json()
         assert (hours["numerator"], hours["denominator"]) == (80 * len(outcome), len(outcome))
-        command = [sys.executable, "-m", "services.monitoring.audit"]
+        command = [sys.executable, "-m", "deploy.praktika", "audit"]
         audited = await asyncio.to_thread(
             subprocess.run, command, cwd=ROOT, env=environment(stack), capture_output=True, text=True, check=False
         )

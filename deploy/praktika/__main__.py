@@ -1,0 +1,67 @@
+"""praktika: the operator's command. It puts together what all services share and what each of them brings."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import typer
+
+ROOT = Path(__file__).resolve().parents[2]
+CHOICE = ROOT / ".praktika/stack.json"  # written by deploy.stack, which the image does not have
+
+
+def find_stack() -> int | None:
+    """Where no servers are named, use those of the stack that `make up` started: its addresses or its containers.
+
+    Returns:
+        the exit code, if a container did the work.
+    """
+    if {"KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI"} & os.environ.keys() or not CHOICE.exists():
+        return None
+    from deploy.stack import Choice  # noqa: PLC0415
+
+    choice = Choice.kept()
+    if not choice.kind:
+        return None
+    if choice.kind == "compose":
+        # Files are read and written in the present folder, as the present user.
+        here = ["--volume", f"{Path.cwd()}:/here", "--workdir", "/here", "--user", f"{os.getuid()}:{os.getgid()}"]
+        terminal = [] if sys.stdin.isatty() and sys.stdout.isatty() else ["-T"]
+        compose = ["docker", "compose", "--project-directory", str(ROOT), "run", "--rm", *terminal, *here, "praktika"]
+        return subprocess.run([*compose, *sys.argv[1:]], check=False).returncode
+    os.environ.update({**choice.stack().env, **choice.urls()})
+    return None
+
+
+def application() -> "typer.Typer":
+    """The command with all its subcommands."""
+    # Not at the top: they read the environment, and take a while.
+    from deploy.praktika import dead_letters, status  # noqa: PLC0415
+    from services.monitoring import audit  # noqa: PLC0415
+    from services.partners import rejections  # noqa: PLC0415
+    from shared import console  # noqa: PLC0415
+
+    app = console.application(f"Run the network: what it is doing, holds, refused, and can prove. {console.EXIT_CODES}")
+    app.command("status", epilog=console.EXIT_CODES)(status.command)
+    app.add_typer(dead_letters.app, name="dead-letters")
+    app.command("rejections", epilog=console.EXIT_CODES)(rejections.command)
+    app.command("audit", epilog=console.EXIT_CODES)(audit.command)
+    return app
+
+
+def main() -> None:
+    done = find_stack()
+    if done is not None:
+        sys.exit(done)
+    app = application()
+    from shared import logs  # noqa: PLC0415
+
+    logs.configure("praktika", "CRITICAL")  # what goes wrong, the command says itself
+    app(prog_name="praktika")
+
+
+if __name__ == "__main__":
+    main()
