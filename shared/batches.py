@@ -8,6 +8,7 @@ is forgotten and read anew from the database, which alone says what is applied.
 import asyncio
 import json
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from prometheus_client import Gauge, Histogram
 
 from shared import facts, logs
 from shared.core import Core
-from shared.events import ContractError, Data, Event, parse
-from shared.facts import State
+from shared.events import ContractError, Data, Event
+from shared.facts import Said, State
 from shared.kafka import ConsumerRecord, Record, dead_letter_topic, partition_of, record_of
 from shared.mongo import Counts, Key, Position, Store, Written
 
@@ -34,17 +35,19 @@ SIZE = Histogram(
 )
 CACHED = Gauge("praktika_cached_states", "States of our partitions that are kept in memory.")
 
+BREATH = 50  # records after which the event loop may turn: the write in flight, heartbeats and health checks go on
+
 Publish = Callable[[Sequence[Record]], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A record that belongs to a state, or (without record and event) a state that is due."""
+    """A record that belongs to a state, or (without record and what it says) a state that is due."""
 
     label: str
     key: Key
     record: ConsumerRecord | None = None
-    event: Event[Data] | None = None
+    said: Said | None = None
 
 
 @dataclass(slots=True)
@@ -84,7 +87,7 @@ class Batches:
         self._publish = publish
         self._namespace = namespace + "."
         self._partitions = partitions
-        self._kept: dict[Key, Kept] = {}  # the longest unused first
+        self._kept: OrderedDict[Key, Kept] = OrderedDict()  # the longest unused first
         self._kept_bytes, self._keep_bytes = 0, keep_bytes
         self._writing: asyncio.Task[None] | None = None
         self._written: Written | None = None  # what is being written
@@ -112,7 +115,7 @@ class Batches:
             SIZE.observe(len(fresh))
             last = {self.label(r.topic, r.partition): r for r in fresh}
             moved = {label: (self.positions[label], r.offset + 1, r.timestamp) for label, r in last.items()}
-            inputs, letters = self._decode(fresh)
+            inputs, letters = await self._decode(fresh)
             await self._apply(inputs, letters, moved)
 
     async def look_at(self, due: Sequence[tuple[str, Key]]) -> None:
@@ -149,19 +152,21 @@ class Batches:
                 fresh.append(record)
         return fresh
 
-    def _decode(self, records: Sequence[ConsumerRecord]) -> tuple[list[Input], list[Record]]:
+    async def _decode(self, records: Sequence[ConsumerRecord]) -> tuple[list[Input], list[Record]]:
         """Validate each record from its bytes; what does not fit becomes a dead letter, the rest goes on."""
         inputs, letters = [], []
         partitions = {topic: self._partitions(topic) for topic in {record.topic for record in records}}
-        for record in records:
+        for number, record in enumerate(records):
+            if number % BREATH == 0:
+                await asyncio.sleep(0)
             try:
-                event = event_of(record, record.topic.removeprefix(self._namespace), partitions[record.topic])
-                key = self._core.route(event)
+                said = said_in(record, record.topic.removeprefix(self._namespace), partitions[record.topic])
+                key = self._core.route(said)
             except Exception as error:
                 letters.append(self._dead_letter(record, error))
                 continue
             if key is not None:
-                inputs.append(Input(self.label(record.topic, record.partition), key, record, event))
+                inputs.append(Input(self.label(record.topic, record.partition), key, record, said))
         return inputs, letters
 
     async def _apply(
@@ -172,12 +177,12 @@ class Batches:
         for item in inputs:
             by_key.setdefault(item.key, []).append(item)
         await self._load(by_key)
-        context = await self._core.context(self._store.db, by_key.keys(), [i.event for i in inputs if i.event])
+        context = await self._core.context(self._store.db, by_key.keys(), [i.said for i in inputs if i.said])
         written = Written(positions=positions)
         following: list[Record] = []
         for number, (key, items) in enumerate(by_key.items()):
-            if number % 500 == 499:
-                await asyncio.sleep(0)  # heartbeats and health checks go on during a long batch
+            if number % BREATH == 0:
+                await asyncio.sleep(0)
             kept = self._kept[key]
             try:
                 state, events, failed = self._fold(key, kept.state, items, context)
@@ -209,7 +214,7 @@ class Batches:
         cold = [key for key in keys if key not in self._kept]
         for key in keys:
             if key in self._kept:
-                self._kept[key] = self._kept.pop(key)  # now the most recently used
+                self._kept.move_to_end(key)
         found = await self._store.load(cold)
         for key in cold:
             state = found.get(key)
@@ -226,7 +231,7 @@ class Batches:
             key = next(iter(self._kept))
             if key in needed or key in pending:
                 return
-            self._kept_bytes -= _size(self._kept.pop(key).state)
+            self._kept_bytes -= _size(self._kept.popitem(last=False)[1].state)
 
     def _fold(
         self, key: Key, state: State, items: Sequence[Input], context: Any
@@ -236,7 +241,7 @@ class Batches:
         failed: list[tuple[Input, Exception]] = []
         for item in items:
             try:
-                after = facts.apply(state, item.event) if item.event else state
+                after = facts.apply(state, item.said) if item.said else state
                 derived = self._core.react(key, after, context)
                 for event in derived:
                     after = facts.apply(after, event)
@@ -273,25 +278,25 @@ def _size(state: State) -> int:
     return 500 + state["bytes"]
 
 
-def event_of(record: ConsumerRecord, topic: str, partitions: int) -> Event[Data]:
-    """The event in *record*, if it is one and is where it belongs.
+def said_in(record: ConsumerRecord, topic: str, partitions: int) -> Said:
+    """What the event in *record* says, if it is one and is where it belongs.
 
     Raises:
         ContractError: what is wrong.
     """
     if record.value is None:
         raise ContractError([("", "the record has no value")])
-    event = parse(record.value, tolerant=True)
-    if event.data.topic != topic:
-        raise ContractError([("type", f"belongs to the topic {event.data.topic}")])
-    if record.key != event.partitionkey.encode():
+    said = facts.read(record.value)
+    if said.says.topic != topic:
+        raise ContractError([("type", f"belongs to the topic {said.says.topic}")])
+    if record.key != said.partitionkey.encode():
         raise ContractError([("partitionkey", "is not the record's key")])
     if record.partition != partition_of(record.key, partitions):
         # Two partitions would write one entity.
         raise ContractError(
             [("partitionkey", "does not belong to this partition: use the default (murmur2) partitioner")]
         )
-    return event
+    return said
 
 
 DEAD_LETTER_BYTES = 900_000

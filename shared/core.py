@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.events import Data, Event
-from shared.facts import State
+from shared.facts import Said, State
 from shared.mongo import Counts, Database, Key
 
 
@@ -13,7 +13,7 @@ def _nothing(*_: Any) -> Any:
     return {}
 
 
-async def _no_context(_db: Database, _keys: Collection[Key], _events: Sequence[Event[Data]]) -> Any:
+async def _no_context(_db: Database, _keys: Collection[Key], _said: Sequence[Said]) -> Any:
     return None
 
 
@@ -44,9 +44,9 @@ class Core:
     name: str
     topics: tuple[str, ...]
     indexes: dict[str, list[tuple[str, ...]]]
-    route: Callable[[Event[Data]], Key | None]
+    route: Callable[[Said], Key | None]
     view: Callable[[Key, State], dict[str, Any]] = _nothing
     react: Callable[[Key, State, Any], list[Event[Data]]] = _nothing
     contributions: Callable[[Key, State], Counts] = _nothing
-    context: Callable[[Database, Collection[Key], Sequence[Event[Data]]], Awaitable[Any]] = _no_context
+    context: Callable[[Database, Collection[Key], Sequence[Said]], Awaitable[Any]] = _no_context
     due: Callable[[Database, Sequence[str]], Awaitable[list[tuple[str, Key]]]] = _none_due

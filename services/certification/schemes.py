@@ -18,10 +18,10 @@ from shared.events import (
     derive,
     derived_id,
 )
-from shared.facts import Fact, State
+from shared.facts import Fact, Said, State
 from shared.mongo import Key
 
-LEARNER_FACTS = LearnerEnrolled | AssessmentRecorded | CompetencyCertified | CompetencyRevoked | LearnerErased
+LEARNER_FACTS = (LearnerEnrolled, AssessmentRecorded, CompetencyCertified, CompetencyRevoked, LearnerErased)
 
 
 class Scheme(NamedTuple):
@@ -40,13 +40,13 @@ class Scheme(NamedTuple):
 Schemes = Mapping[str, list[Scheme]]  # by competency
 
 
-def route(event: Event[Data]) -> Key | None:
-    if isinstance(event.data, SchemePublished):
-        return Key("schemes", event.partitionkey)
-    if isinstance(event.data, OrganisationRegistered):
-        return Key("organisations", event.partitionkey)
-    if isinstance(event.data, LEARNER_FACTS):
-        return Key("learners", event.partitionkey)
+def route(said: Said) -> Key | None:
+    if said.says is SchemePublished:
+        return Key("schemes", said.partitionkey)
+    if said.says is OrganisationRegistered:
+        return Key("organisations", said.partitionkey)
+    if said.says in LEARNER_FACTS:
+        return Key("learners", said.partitionkey)
     return None
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from shared import mongo
 from shared.core import Core
 from shared.events import Data, Event, FeedbackRequested
-from shared.facts import State
+from shared.facts import Said, State
 from shared.mongo import Database, Key
 from shared.web import serve
 
@@ -36,13 +36,13 @@ def react(key: Key, state: State, context: Context) -> list[Event[Data]]:
             return []
 
 
-async def read_context(db: Database, keys: Collection[Key], events: Sequence[Event[Data]]) -> Context:
+async def read_context(db: Database, keys: Collection[Key], heard: Sequence[Said]) -> Context:
     requests = [key.id for key in keys if key.collection == "requests"]
-    learners = {event.data.learner for event in events if isinstance(event.data, FeedbackRequested)}
-    if requests and not events:
+    learners = {said.fact["data"]["learner"] for said in heard if said.says is FeedbackRequested}
+    if requests and not heard:
         learners |= {doc["learner"] async for doc in db["requests"].find({"_id": {"$in": requests}}, {"learner": 1})}
     # Gaps are judged at a tick: in the middle of a backlog the ratings are not all there.
-    programmes = [key.id for key in keys if key.collection == "programmes" and not events]
+    programmes = [key.id for key in keys if key.collection == "programmes" and not heard]
     return Context(await _erased(db, learners), await read_gaps(db, programmes), datetime.now(UTC))
 
 

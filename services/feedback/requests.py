@@ -18,28 +18,37 @@ from shared.events import (
     ProgrammeRevised,
     ProgrammeRevisionDeclined,
     ProgrammeRevisionRecommended,
+    Says,
     derive,
     derived_id,
     organisation_of,
 )
-from shared.facts import Fact, State
+from shared.facts import Fact, Said, State
 from shared.mongo import Counter, Counts, Key
 
 DUE = timedelta(days=14)  # no setting: what an event says follows from the facts alone
 
 
-def route(event: Event[Data]) -> Key | None:
-    match event.data:
-        case InternshipCompleted() | LearnerErased():
-            return Key("learners", event.partitionkey)
-        case FeedbackRequested() | FeedbackSubmitted() | FeedbackErased():
-            return Key("requests", event.partitionkey)
-        case ProgrammePublished() | ProgrammeRevisionRecommended() | ProgrammeRevised() | ProgrammeRevisionDeclined():
-            return Key("programmes", event.partitionkey)
-        case DemandReported():
-            return Key("demands", f"{event.partitionkey}/{organisation_of(event.source)}/{event.subject}")
-        case _:
-            return None
+COLLECTIONS: dict[Says, str] = {
+    InternshipCompleted: "learners",
+    LearnerErased: "learners",
+    FeedbackRequested: "requests",
+    FeedbackSubmitted: "requests",
+    FeedbackErased: "requests",
+    ProgrammePublished: "programmes",
+    ProgrammeRevisionRecommended: "programmes",
+    ProgrammeRevised: "programmes",
+    ProgrammeRevisionDeclined: "programmes",
+    DemandReported: "demands",
+}
+
+
+def route(said: Said) -> Key | None:
+    collection = COLLECTIONS.get(said.says)
+    if collection is None:
+        return None
+    number = f"/{organisation_of(said.source)}/{said.subject}" if collection == "demands" else ""
+    return Key(collection, said.partitionkey + number)
 
 
 def view(key: Key, state: State) -> dict[str, Any]:

@@ -9,21 +9,19 @@ signed changes: their sum up to a month is the stock at its end. A histogram is 
 from calendar import monthrange
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 
 from shared import facts
 from shared.events import (
-    Data,
     DemandReported,
     EmploymentStatus,
-    Event,
     RecognitionGranted,
     RecognitionWithdrawn,
     is_sustainability,
-    key_of,
     organisation_of,
 )
-from shared.facts import Fact, State
+from shared.facts import Fact, Said, State
 from shared.mongo import Counter, Counts, Key
 
 COLLECTIONS = {
@@ -38,6 +36,7 @@ COLLECTIONS = {
 }
 INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in COLLECTIONS.values()}
 
+RECOGNITIONS = (RecognitionGranted, RecognitionWithdrawn)
 UNKNOWN = "-"  # in place of an id that nobody gave; no id can be this
 STATUSES = tuple(EmploymentStatus)
 IN_WORK = ("employed", "self_employed")
@@ -46,18 +45,17 @@ STATUS_HOLDS_MONTHS = 6
 WEEKS = 260  # the last week of a histogram holds all that is later, too
 
 
-def route(event: Event[Data]) -> Key | None:
+def route(said: Said) -> Key | None:
     """Which state an event belongs to; None: monitoring has no use for it."""
-    collection = COLLECTIONS.get(event.data.topic)
+    collection = COLLECTIONS.get(said.says.topic)
     if collection is None:
         return None
-    match event.data:
-        case DemandReported():
-            return Key(collection, f"{event.partitionkey}/{organisation_of(event.source)}/{event.subject}")
-        case RecognitionGranted() | RecognitionWithdrawn():
-            return Key(collection, f"{event.partitionkey}/{organisation_of(event.source)}")
-        case _:
-            return Key(collection, key_of(event))
+    id = said.partitionkey
+    if said.says is DemandReported:
+        id = f"{id}/{organisation_of(said.source)}/{said.subject}"
+    elif said.says in RECOGNITIONS:
+        id = f"{id}/{organisation_of(said.source)}"
+    return Key(collection, id)
 
 
 def view(key: Key, state: State) -> dict[str, Any]:
@@ -83,7 +81,10 @@ def _month(moment: Fact | str) -> str:
 
 
 def _day(moment: Fact | str) -> date:
-    return date.fromisoformat((moment if isinstance(moment, str) else moment["time"])[:10])
+    return _date((moment if isinstance(moment, str) else moment["time"])[:10])
+
+
+_date = lru_cache(100_000)(date.fromisoformat)  # there are few days, and each comes again and again
 
 
 def _day_after(day: str) -> str:
@@ -94,6 +95,7 @@ def _month_after(day: str) -> str:
     return months_later(_day(day).replace(day=1), 1).isoformat()[:7]
 
 
+@lru_cache(100_000)
 def months_later(day: date, months: int) -> date:
     """The same day of a later month, or that month's last day if it is shorter."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
@@ -175,11 +177,12 @@ def _graduate(state: State, programme: str, graduated_on: date, completed: list[
     newest = facts.newest(*statuses)
     if newest:
         yield from _status(newest["data"])
+    spans = list(map(_span, statuses))
     for months in HORIZONS_MONTHS:
-        then = status_at(statuses, months_later(graduated_on, months))
+        then = status_at(spans, months_later(graduated_on, months))
         if then:
             yield f"after_{months}m_{then['data']['status']}"
-    if any(fact["data"]["programme"] == programme for fact in completed):
+    if completed and any(fact["data"]["programme"] == programme for fact in completed):
         yield "graduates_interned"
         hosts = {fact["data"]["enterprise"] for fact in completed}
         employers = {fact["data"].get("enterprise") for fact in statuses if fact["data"]["status"] in IN_WORK}
@@ -208,19 +211,25 @@ def _status(said: dict[str, Any]) -> Iterable[str]:
         yield "work_related" if said["related_to_field"] else "work_unrelated"
 
 
-def status_at(statuses: Iterable[Fact], day: date) -> Fact | None:
+Span = tuple[date, date, Fact]
+
+
+def _span(status: Fact) -> Span:
+    """The first day of a status, and the first on which it is no longer taken to hold."""
+    return _day(status["data"].get("since") or status), months_later(_day(status), STATUS_HOLDS_MONTHS), status
+
+
+def status_at(spans: Iterable[Span], day: date) -> Fact | None:
     """The status in force on *day*, if one is known.
 
     A status begins at `since` (else when it was observed) and is taken to hold until 6 months after it was observed,
     or until the next one begins.
     """
-    holding = [f for f in statuses if _begin(f) <= day < months_later(_day(f), STATUS_HOLDS_MONTHS)]
-    latest = max(map(_begin, holding), default=None)
-    return facts.newest(*(fact for fact in holding if _begin(fact) == latest))
-
-
-def _begin(status: Fact) -> date:
-    return _day(status["data"].get("since") or status)
+    holding = [span for span in spans if span[0] <= day < span[1]]
+    if len(holding) < 2:
+        return holding[0][2] if holding else None
+    latest = max(begin for begin, _, _ in holding)
+    return facts.newest(*(fact for begin, _, fact in holding if begin == latest))
 
 
 def days_to_employment(statuses: Iterable[Fact], graduated_on: date) -> int | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared import events, facts
 from shared.events import Data, Event
-from shared.facts import Fact, State, age, newest
+from shared.facts import Fact, Said, State, age, newest
 from shared.mongo import Key
 
 OPERATOR = "operator"  # an identity without an entry in the registry: no event is about it
@@ -40,10 +40,10 @@ JUDGED_BY = (*_OWNERS.values(), "status", "proposed_at", *events.AgreementPropos
 View = dict[str, Any]
 
 
-def route(event: Event[Data]) -> Key | None:
+def route(event: Event[Data] | Said) -> Key | None:
     """The entity that an event is about; assessments and certificates are the certification service's."""
-    collection = COLLECTIONS.get(event.data.topic)
-    if collection is None or isinstance(event.data, ELSEWHERE):
+    collection = COLLECTIONS.get(event.says.topic)
+    if collection is None or event.says in ELSEWHERE:
         return None
     if collection == "organisations" and event.partitionkey == OPERATOR:
         return None
