@@ -1,7 +1,7 @@
 # Every target makes what it needs first: the virtual environment, Kafka, MongoDB.
 
 .DEFAULT_GOAL := help
-.PHONY: help test check format up down status demo audit e2e contract lock
+.PHONY: help test check format up down status demo audit e2e contract lock bench bench-full
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -49,6 +49,12 @@ audit: up ## recompute every counter from the stored facts and compare
 
 e2e: $(INSTALLED) ## prove the Compose stack, with its own project and data; needs Docker
 	$(BIN)/python -m tests.e2e
+
+bench: $(INSTALLED) ## measure against other frameworks, Java and the ceilings; about 25 minutes
+	$(BIN)/python -m benchmarks
+
+bench-full: $(INSTALLED) ## the same, and growth to 5.8 million learners
+	BENCH_FULL=1 $(BIN)/python -m benchmarks
 
 contract: $(INSTALLED) ## write the JSON Schemas of all events, name breaking changes
 	$(BIN)/python -m deploy.contract

@@ -1,0 +1,208 @@
+"""`make bench`: Praktika against a bare loop, other frameworks, Java and the ceilings; see docs/benchmarks.md."""
+
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from benchmarks import growth, ingress, latency, machine, reads, scale_out, throughput
+from benchmarks.contestants import (
+    BARE_LOOP,
+    CEILINGS,
+    COMMANDS,
+    JAVA_CONSUMER,
+    ONE_BY_ONE,
+    PEERS,
+    PRAKTIKA,
+    SAME_MODULE,
+    STREAMS,
+)
+from benchmarks.plan import Plan, table
+from benchmarks.stage import Stage, stage, tools
+from deploy.local.processes import ROOT, ServerError
+
+Rows = list[dict[str, Any]]
+TITLES = {
+    "throughput": "Events per second",
+    "latency": "From accepted to readable",
+    "growth": "As the number of learners grows",
+    "scale-out": "More workers",
+    "ingress": "The ingress",
+    "reads": "Reading an indicator",
+}
+
+
+async def bench(plan: Plan) -> dict[str, Rows]:
+    """Measure what is asked for; each section's rows are kept as soon as it is done."""
+    async with stage() as at:
+        found: dict[str, Rows] = {}
+        if plan.does("throughput"):
+            found["throughput"] = await _section(plan, "throughput", lambda: throughput.measure(at, plan), resumes=True)
+        else:
+            found["throughput"] = kept(plan, "throughput")
+        half = {
+            name: (throughput.speed(found["throughput"], name) or usual) / 2
+            for name, usual in ((PRAKTIKA, 20_000.0), (ONE_BY_ONE.name, 100.0))
+        }
+        for name, measure in _sections(at, plan, half).items():
+            if plan.does(name):
+                found[name] = await _section(plan, name, measure)
+            elif kept(plan, name):
+                found[name] = kept(plan, name)
+        return found
+
+
+def _sections(at: Stage, plan: Plan, half: dict[str, float]) -> dict[str, Callable[[], Awaitable[Rows]]]:
+    async def more_workers() -> Rows:
+        return await scale_out.measure(at, plan, await throughput.prepared(at, plan.events))
+
+    async def reading() -> Rows:
+        learners = min(40_000, plan.events // 4)
+        log = await throughput.prepared(at, learners * 2.86, programmes=1_000, cohorts=1)
+        return await reads.measure(at, plan, log)
+
+    return {
+        "latency": lambda: latency.measure(at, plan, half),
+        "growth": lambda: growth.measure(at, plan),
+        "scale-out": more_workers,
+        "ingress": lambda: ingress.measure(at, plan),
+        "reads": reading,
+    }
+
+
+async def _section(plan: Plan, name: str, measure: Callable[[], Awaitable[Rows]], *, resumes: bool = False) -> Rows:
+    if plan.resume and not resumes and (known := kept(plan, name)):
+        print(f"{name}: kept")
+        return known
+    print(f"{name} ...", flush=True)
+    began = time.monotonic()
+    rows = await measure()
+    (plan.folder / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n")
+    print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+    return rows
+
+
+def kept(plan: Plan, name: str) -> Rows:
+    file = plan.folder / f"{name}.json"
+    rows: Rows = json.loads(file.read_text()) if file.exists() else []
+    return rows
+
+
+REPORTS: dict[str, Callable[[Rows], list[str]]] = {
+    "throughput": throughput.report,
+    "latency": latency.report,
+    "growth": growth.report,
+    "scale-out": scale_out.report,
+    "ingress": ingress.report,
+    "reads": reads.report,
+}
+
+
+def report(found: dict[str, Rows]) -> list[str]:
+    lines = ["# Results of `make bench`", "", *machine.described(), ""]
+    goals = judged(found)
+    if goals:
+        lines += ["## Goals", "", *table(("goal", "wanted", "measured", ""), goals), ""]
+    for name, rows in found.items():
+        if rows:
+            lines += [f"## {TITLES[name]}", "", *REPORTS[name](rows), ""]
+    return lines
+
+
+def judged(found: dict[str, Rows]) -> list[list[str]]:
+    """Each goal that there are figures for."""
+    runs = found.get("throughput", [])
+    _, python = best(runs, without=STREAMS)
+    goals = [
+        ("Praktika over the bare loop, same module", 0.95, share(runs, BARE_LOOP)),
+        ("Praktika over the best Python peer", 3, over(runs, python)),
+        ("Praktika over Kafka Streams", 1.3, share(runs, STREAMS)),
+        ("Praktika over the MongoDB ceiling", 0.6, share(runs, COMMANDS)),
+        ("Praktika over the same design in Java", 0.8, share(runs, JAVA_CONSUMER)),
+    ]
+    if rows := found.get("ingress"):
+        goals += [
+            (f"ingress over the bare endpoint, {kind}", 0.7, ingress.ratio(rows, kind)) for kind in ("single", "batch")
+        ]
+    if rows := found.get("growth"):
+        at_size = {row["learners"]: row["warm_per_s"] for row in rows}
+        largest = max(at_size)
+        if largest > 100_000:
+            goals.append((f"{largest:,} learners over 100,000", 0.8, at_size[largest] / at_size[100_000]))
+    least = [
+        [name, f"at least {goal}", f"{got:.2f}", "" if got >= goal else "MISSED"] for name, goal, got in goals if got
+    ]
+    most: list[tuple[str, float, float | None]] = []
+    if rows := found.get("latency"):
+        most.append(("idle latency over one by one, p50", 1.5, latency.ratio(rows)))
+    if rows := found.get("reads"):
+        most.append(("reading an indicator over find_one, driver", 3, reads.ratio(rows, reads.SUMMED, reads.ONE)))
+        most.append(("the same over HTTP, nothing new", 3, reads.ratio(rows, reads.KEPT_HTTP, reads.ONE_HTTP)))
+        most.append(
+            ("the same over HTTP, new events before each", 3, reads.ratio(rows, reads.MOVED_HTTP, reads.ONE_HTTP))
+        )
+    return least + [
+        [name, f"at most {goal}", f"{got:.2f}", "" if got <= goal else "MISSED"] for name, goal, got in most if got
+    ]
+
+
+def share(runs: Rows, of: str) -> float | None:
+    return over(runs, throughput.speed(runs, of))
+
+
+def over(runs: Rows, speed: float | None) -> float | None:
+    own = throughput.speed(runs, PRAKTIKA)
+    return own / speed if own and speed else None
+
+
+def best(runs: Rows, *, without: str = "") -> tuple[str, float | None]:
+    """The fastest of those who built it themselves."""
+    speeds = {c.name: throughput.speed(runs, c.name) for c in PEERS if c.name != without}
+    return max(speeds.items(), key=lambda item: item[1] or 0)
+
+
+def summary(runs: Rows) -> str:
+    name, speed = best(runs)
+
+    def said(value: float | None) -> str:
+        return f"{value:.2f}" if value else "-"
+
+    return (
+        f"bench: same module {said(share(runs, BARE_LOOP))} of the bare loop, "
+        f"{said(over(runs, speed))} times the best peer ({name}), {said(share(runs, COMMANDS))} of the ceiling"
+    )
+
+
+def draw(plan: Plan) -> None:
+    groups = {"same": SAME_MODULE, "peer": PEERS, "ceiling": CEILINGS}
+    named = {group: [c.name for c in contestants] for group, contestants in groups.items()}
+    (plan.folder / "groups.json").write_text(json.dumps(named))
+    subprocess.run([tools(), "-m", "benchmarks.plot", str(plan.folder)], cwd=ROOT, check=False)
+    (plan.folder / "groups.json").unlink()
+
+
+def main() -> int:
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # groups that are not there yet are expected
+    plan = Plan.read()
+    began = time.monotonic()
+    try:
+        found = asyncio.run(bench(plan))
+    except (ServerError, subprocess.CalledProcessError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    lines = report(found)
+    (plan.folder / "results.md").write_text("\n".join(lines))
+    print("\n".join(lines))
+    if found["throughput"]:
+        draw(plan)
+    print(f"{(time.monotonic() - began) / 60:.0f} minutes; results are in {plan.folder.name}/")
+    print(summary(found["throughput"]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""Events accepted over HTTP, single and in batches, against a bare endpoint that only validates and publishes."""
+
+import asyncio
+import itertools
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from statistics import median
+from typing import Any
+
+from benchmarks import job, race
+from benchmarks.http_load import hammer, post
+from benchmarks.plan import Plan, percentile, table
+from benchmarks.processes import answers, service, token
+from benchmarks.race import Process, started
+from benchmarks.stage import Stage
+from deploy.local.processes import free_port
+from services.partners.app import core as partners
+from shared import mongo
+from shared.kafka import ensure_topics
+
+NAMESPACE = "bingress"
+BATCH = 500
+CONNECTIONS = {"single": 32, "batch": 4}
+SECONDS = 4
+STRUCTURED, BATCHED = "application/cloudevents+json", "application/cloudevents-batch+json"
+OURS, BARE = "Praktika's ingress", "bare endpoint"
+
+
+async def measure(at: Stage, plan: Plan) -> list[dict[str, Any]]:
+    settings = at.settings(NAMESPACE)
+    await ensure_topics(settings)
+    await mongo.ensure_indexes(at.client[f"{NAMESPACE}_partners"], partners.indexes)
+    bodies = [message.value for message in job.log(job.learners(2_000, seed=3))]
+    bodies = [body for body in bodies if b'"/organisations/institution-1"' in body]
+    rows = []
+    async with service(at, NAMESPACE, "partners", "api") as ours, bare(at) as (process, port):
+        contestants = ((OURS, ours.process, ours.port), (BARE, process, port))
+        for number in range(min(5, plan.rounds)):
+            for kind in ("single", "batch"):
+                for name, of, at_port in contestants:
+                    bearer = token(at, NAMESPACE, "institution-1") if name == OURS else ""
+                    requests = _requests(bodies, kind, name, bearer)
+                    rows.append(
+                        {
+                            "round": number,
+                            "contestant": name,
+                            "kind": kind,
+                            **await _run(at, of, at_port, requests, kind),
+                        }
+                    )
+                    print(f"  {name:20} {kind:7} {rows[-1]['events_per_s']:>8,} events/s", flush=True)
+    return rows
+
+
+@asynccontextmanager
+async def bare(at: Stage, namespace: str = NAMESPACE) -> AsyncIterator[tuple[Process, int]]:
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.peers.bare_ingress.app", str(port), f"{namespace}.learner"]
+    async with started("bare-ingress", command, at.env(namespace)) as process:
+        await answers(process, port, "/health/ready")
+        yield process, port
+
+
+def _requests(bodies: list[bytes], kind: str, name: str, bearer: str) -> Iterator[bytes]:
+    if kind == "single":
+        return itertools.cycle(
+            [post("/events", body, STRUCTURED if name == OURS else "application/json", bearer) for body in bodies]
+        )
+    batches = []
+    for start in range(0, 4 * BATCH, BATCH):
+        content = b"[" + b",".join((bodies[start:] + bodies)[:BATCH]) + b"]"
+        path, media = ("/events", BATCHED) if name == OURS else ("/batches", "application/json")
+        batches.append(post(path, content, media, bearer))
+    return itertools.cycle(batches)
+
+
+async def _run(at: Stage, process: Process, port: int, requests: Iterator[bytes], kind: str) -> dict[str, Any]:
+    await hammer(port, requests, CONNECTIONS[kind], 1, 202)  # warm
+    before = [race.usage(process.pid)[0], race.usage(at.kafka.pid or 0)[0]]
+    measured = await hammer(port, requests, CONNECTIONS[kind], SECONDS, 202)
+    after = [race.usage(process.pid)[0], race.usage(at.kafka.pid or 0)[0]]
+    each = 1 if kind == "single" else BATCH
+    events = len(measured.seconds) * each
+    await asyncio.sleep(0.2)
+    return {
+        "events_per_s": round(measured.per_s * each),
+        "p50_ms": round(1000 * percentile(measured.seconds, 50), 2),
+        "p99_ms": round(1000 * percentile(measured.seconds, 99), 2),
+        "own_us": round(1e6 * (after[0] - before[0]) / events, 1),
+        "kafka_us": round(1e6 * (after[1] - before[1]) / events, 1),
+    }
+
+
+def report(rows: list[dict[str, Any]]) -> list[str]:
+    head = ("", "events/s, median", "least - most", "p50 ms", "p99 ms", "µs/event own", "Kafka")
+    lines = []
+    for kind in ("single", "batch"):
+        for name in (OURS, BARE):
+            own = [row for row in rows if (row["kind"], row["contestant"]) == (kind, name)]
+            speeds = [row["events_per_s"] for row in own]
+            figures = [median(row[figure] for row in own) for figure in ("p50_ms", "p99_ms", "own_us", "kafka_us")]
+            what = "single events" if kind == "single" else f"batches of {BATCH}"
+            lines.append(
+                [
+                    f"{name}, {what}",
+                    f"{median(speeds):,.0f}",
+                    f"{min(speeds):,} - {max(speeds):,}",
+                    *(f"{figure:.1f}" for figure in figures),
+                ]
+            )
+    return table(head, lines)
+
+
+def ratio(rows: list[dict[str, Any]], kind: str) -> float:
+    """Ours over the bare endpoint's events per second."""
+    by_name = [
+        median(r["events_per_s"] for r in rows if (r["kind"], r["contestant"]) == (kind, n)) for n in (OURS, BARE)
+    ]
+    return by_name[0] / by_name[1]

@@ -1,0 +1,79 @@
+"""The product's services as processes, for the sections that need more than a worker."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from benchmarks.http_load import Connection, get
+from benchmarks.race import Failed, Process, started
+from benchmarks.stage import Stage
+from deploy.local.processes import free_port
+from shared.auth import Caller, Signer, ensure_keys
+from shared.events import Publisher
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that answers on a port of its own."""
+
+    process: Process
+    port: int
+
+    async def metric(self, name: str) -> float:
+        """A counter, summed over its labels; 0 if the service has none of that name."""
+        answer = await Connection(self.port).ask(get("/metrics"))
+        lines = [line for line in answer.body.decode().splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+@asynccontextmanager
+async def service(
+    stage: Stage, namespace: str, name: str, role: str, ready: str = "/health/ready"
+) -> AsyncIterator[Service]:
+    """Start a service and wait until it is ready; it ends with the block."""
+    port = free_port()
+    env = {**stage.env(namespace), "PRAKTIKA_ROLE": role, "PRAKTIKA_PORT": str(port)}
+    async with started(f"{name}-{role}", [sys.executable, "-m", f"services.{name}.app"], env) as process:
+        await answers(process, port, ready)
+        yield Service(process, port)
+
+
+async def answers(process: Process, port: int, path: str, timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        process.check()
+        connection = Connection(port)
+        try:
+            if (await connection.ask(get(path))).status == 200:
+                return
+        except OSError:
+            pass
+        finally:
+            connection.close()
+        if time.monotonic() > deadline:
+            raise Failed(f"nothing answers at {path}\n{process.tail()}")
+        await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def workers(stage: Stage, namespace: str, count: int) -> AsyncIterator[list[Service]]:
+    """So many monitoring workers, started together; not waited for."""
+    async with AsyncExitStack() as stack:
+        found = []
+        for number in range(count):
+            port = free_port()
+            env = {**stage.env(namespace), "PRAKTIKA_ROLE": "worker", "PRAKTIKA_PORT": str(port)}
+            command = [sys.executable, "-m", "services.monitoring.app"]
+            process = await stack.enter_async_context(started(f"worker-{number}", command, env))
+            found.append(Service(process, port))
+        yield found
+
+
+def token(stage: Stage, namespace: str, organisation: str) -> str:
+    """What an institution sends as its credential, signed with the key that the services check with."""
+    settings = stage.settings(namespace)
+    ensure_keys(settings)
+    return Signer(settings).token(Caller(organisation, Publisher.institution))

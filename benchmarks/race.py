@@ -1,0 +1,251 @@
+"""One run of one contestant: start it on a full topic, watch how it gets on, check what it counted.
+
+An event counts as done when MongoDB has acknowledged its write with a majority. That is seen from outside, so none
+has to report about itself: the peers commit their offsets right after the write, and our module keeps its place in
+MongoDB, in the transaction of the write (Praktika commits offsets, too, but up to a second later, because nothing
+depends on them).
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.job import Count, Counts, wrong
+from benchmarks.stage import BENCH, Position, Stage
+from deploy.local.processes import ROOT
+
+POLL_S = 0.05
+NO_PROGRESS_S = 60
+BATCH = 5_000  # what contestants are asked to take at once
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """Someone who does the job.
+
+    Attributes:
+        command: makes its environment if needed, and says how to start it.
+        batch: how many events it takes at once, for the table.
+        share: which part of the events it is given: slow ones get fewer.
+        group, database: the product's own, with the namespace filled in; else named for the contestant.
+        keeps_positions: it runs our module, which keeps its place in MongoDB; the others' is the group's offsets.
+        own_counters: it keeps counters its own way (`counters`), not the product's (`_counters`).
+        counts: it counts; a ceiling that does not has nothing to be checked.
+    """
+
+    name: str
+    title: str
+    command: Callable[[], Sequence[str]]
+    batch: str = "5,000"
+    share: float = 1
+    group: str = ""
+    database: str = ""
+    keeps_positions: bool = False
+    own_counters: bool = False
+    counts: bool = True
+    env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def slug(self) -> str:
+        """The name for files, groups and databases."""
+        return re.sub("[^a-z0-9]+", "-", self.name)
+
+
+class Log(NamedTuple):
+    """A loaded topic and what must be counted of it."""
+
+    namespace: str
+    topic: str
+    records: int
+    wanted: Counts
+
+
+class Sample(NamedTuple):
+    """One look: when, how many events are done, CPU seconds so far, and resident bytes of the contestant."""
+
+    time: float
+    done: int
+    own_s: float
+    mongod_s: float
+    kafka_s: float
+    rss: int
+
+
+class Failed(Exception):
+    """A contestant ended or stood still; the text shows the end of what it printed."""
+
+
+async def race(stage: Stage, contestant: Contestant, log: Log) -> dict[str, Any]:
+    """One run, from a fresh database and the beginning of the topic; what came out, for the results."""
+    command = contestant.command()
+    group = contestant.group.format(log.namespace) or f"bench.{contestant.slug}"
+    database = contestant.database.format(log.namespace) or f"bench_{contestant.slug}"
+    await stage.fresh_database(database, own=contestant.own_counters)
+    await stage.rewind(group, log.topic)
+    state = BENCH / "state" / contestant.slug
+    shutil.rmtree(state, ignore_errors=True)
+    env = {
+        **stage.env(log.namespace),
+        "BENCH_TOPIC": log.topic,
+        "BENCH_GROUP": group,
+        "BENCH_DATABASE": database,
+        "BENCH_BATCH": str(BATCH),
+        "BENCH_STATE": str(state),
+        **contestant.env,
+    }
+    done = stage.stored(database) if contestant.keeps_positions else await stage.committed(group, log.topic)
+    async with started(contestant.slug, command, env) as process:
+        began = time.monotonic()
+        samples = await watch(stage, done, log.records, [process])
+        # At once: what counts as done must be there.
+        found = await counted(stage, database, own=contestant.own_counters) if contestant.counts else log.wanted
+    await stage.client.drop_database(database)
+    await stage.remove_topics(f"{group}-")
+    return {"events": log.records, **figures(samples, began), "wrong": wrong(found, log.wanted)}
+
+
+class started:  # noqa: N801 (reads as a block)
+    """A contestant's process with its log; ends with the block."""
+
+    def __init__(self, name: str, command: Sequence[str], env: dict[str, str]) -> None:
+        self._name, self._command, self._env = name, command, env
+
+    async def __aenter__(self) -> "Process":
+        folder = BENCH / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._log = folder / f"{self._name}.log"
+        with self._log.open("wb") as output:
+            child = subprocess.Popen(  # noqa: ASYNC220 (starting is quick)
+                self._command,
+                cwd=ROOT,
+                env={**os.environ, **self._env},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._process = Process(child, self._log)
+        return self._process
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._process.end()
+
+
+class Process:
+    """A running contestant."""
+
+    def __init__(self, child: "subprocess.Popen[bytes]", log: Path) -> None:
+        self._child, self._log = child, log
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def check(self) -> None:
+        if self._child.poll() is not None:
+            raise Failed(f"ended with {self._child.returncode}\n{self.tail()}")
+
+    def tail(self) -> str:
+        return self._log.read_text(errors="replace")[-1_500:]
+
+    async def end(self, grace_s: float = 20) -> None:
+        """Ask it to end; what does not, is ended."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace_s):
+                    while self._child.poll() is None:
+                        await asyncio.sleep(0.05)
+                    return
+
+
+async def watch(stage: Stage, position: Position, records: int, processes: Sequence[Process]) -> list[Sample]:
+    """Look until all events are done."""
+    samples: list[Sample] = []
+    moved = time.monotonic()
+    while True:
+        done = await position()
+        own = [usage(process.pid) for process in processes]
+        servers = [usage(server.pid or 0)[0] for server in (stage.mongod, stage.kafka)]
+        sample = Sample(
+            time.monotonic(), done, sum(cpu for cpu, _ in own), servers[0], servers[1], sum(rss for _, rss in own)
+        )
+        if samples and done > samples[-1].done:
+            moved = sample.time
+        samples.append(sample)
+        if done >= records:
+            return samples
+        for process in processes:
+            process.check()
+        if sample.time - moved > NO_PROGRESS_S:
+            raise Failed(f"stands still at {done} of {records}\n{processes[0].tail()}")
+        await asyncio.sleep(POLL_S)
+
+
+def usage(pid: int) -> tuple[float, int]:
+    """CPU seconds so far and resident bytes of a process and its children. Source: proc(5)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0, 0
+    cpu, rss = (int(fields[11]) + int(fields[12])) / TICKS_PER_S, int(fields[21]) * PAGE_BYTES
+    for child in children:
+        of_child = usage(int(child))
+        cpu, rss = cpu + of_child[0], rss + of_child[1]
+    return cpu, rss
+
+
+def figures(samples: Sequence[Sample], began: float) -> dict[str, Any]:
+    """Speeds and costs; warm is the second half of the log, cold is from the start of the process."""
+    last = samples[-1]
+    half = next(sample for sample in samples if sample.done >= last.done / 2)
+    if half is last:
+        half = samples[0]  # it did everything in one step
+    events = last.done - half.done
+
+    def micros(of: Callable[[Sample], float]) -> float:
+        return round(1e6 * (of(last) - of(half)) / events, 2)
+
+    return {
+        "warm_per_s": round(events / (last.time - half.time)),
+        "cold_per_s": round(last.done / (last.time - began)),
+        "seconds": round(last.time - began, 2),
+        "own_us": micros(lambda s: s.own_s),
+        "mongod_us": micros(lambda s: s.mongod_s),
+        "kafka_us": micros(lambda s: s.kafka_s),
+        "rss_mb": round(max(sample.rss for sample in samples) / 1e6),
+    }
+
+
+async def counted(stage: Stage, database: str, *, own: bool) -> Counts:
+    """The counters in a database, summed over whatever they are split by."""
+    counts: Counts = {}
+    if own:
+        async for doc in stage.client[database]["counters"].find():
+            for measure, count in doc["measures"].items():
+                add(counts, (doc["programme"], doc["month"], measure), count)
+        return counts
+    async for doc in stage.client[database]["_counters"].find({"kind": {"$in": KINDS}}):
+        for measure, count in doc["m"].items():
+            add(counts, (doc["id"], doc["period"], measure), count)
+    return counts
+
+
+KINDS = ["programme", "programme/employment_weeks"]
+
+
+def add(counts: Counts, count: Count, number: int) -> None:
+    counts[count] = counts.get(count, 0) + number

@@ -1,0 +1,117 @@
+"""The benchmarks' job, oracle and contestants at a size that proves them right; nobody is timed here."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks import graduates, job, race
+from benchmarks.contestants import AIOKAFKA_MOTOR, BARE_LOOP, PEERS, PRAKTIKA, SAME_MODULE
+from benchmarks.job import Counts, Message
+from benchmarks.race import Contestant, Log
+from benchmarks.stage import Stage
+from deploy.local.processes import Server
+from services.monitoring.states import contributions, route
+from shared import facts, mongo
+from shared.events import parse, serialise
+from shared.kafka import PARTITIONS, ensure_topics, partition_of
+from shared.settings import Settings
+
+LEARNERS = 150
+FILE = Path(graduates.__file__).parent / "data" / "recent-grads.csv"
+IN_OUR_ENVIRONMENT = [
+    contestant for contestant in (*SAME_MODULE, *PEERS) if contestant.name in (PRAKTIKA, BARE_LOOP, AIOKAFKA_MOTOR)
+]
+
+
+def counted(messages: Sequence[Message]) -> Counts:
+    """What the product's rules count."""
+    states: dict[mongo.Key, facts.State] = {}
+    for message in messages:
+        said = facts.read(message.value)
+        key = route(said)
+        assert key is not None
+        states[key] = facts.apply(states.get(key, facts.empty()), said)
+    counts: Counts = {}
+    for key, state in states.items():
+        for counter, count in contributions(key, state).items():
+            race.add(counts, (counter.id, counter.period, counter.measure), count)
+    return counts
+
+
+def test_the_jobs_bytes_are_those_of_the_contract():
+    for message in [*job.log(job.learners(100)), *graduates.log(graduates.people(100, FILE))]:
+        event = parse(message.value)
+        assert serialise(event) == message.value
+        assert event.partitionkey.encode() == message.key
+
+
+@given(seed=st.integers(0, 2**31))
+def test_the_oracle_and_the_products_rules_agree(seed):
+    made = job.learners(20, seed=seed, programmes=3)
+    assert not job.wrong(counted(job.log(made, seed=seed)), job.expected(made))
+
+
+def test_the_oracle_notices_a_lost_event():
+    made = job.learners(50)
+    lost = job.log(made)[0].value
+    assert job.wrong(counted([m for m in job.log(made) if m.value != lost]), job.expected(made))
+
+
+def test_the_published_people_give_the_published_rates():
+    majors = graduates.majors(FILE)
+    assert sum(major.employed + major.unemployed for major in majors) == graduates.EVERYBODY
+    for major in majors:
+        rate = major.unemployed / (major.unemployed + major.employed or 1)
+        assert round(rate, len(major.published_rate.partition(".")[2])) == float(major.published_rate)
+
+
+def test_a_part_of_the_graduates_is_counted_as_expected():
+    them = graduates.people(300, FILE)
+    assert not job.wrong(counted(list(graduates.log(them))), graduates.expected(them))
+
+
+@pytest.mark.parametrize("contestant", IN_OUR_ENVIRONMENT, ids=lambda c: c.name)
+async def test_a_contestant_counts_right(contestant: Contestant, kafka: str, mongodb: str, tmp_path: Path, monkeypatch):
+    for module in ("stage", "race"):
+        monkeypatch.setattr(f"benchmarks.{module}.BENCH", tmp_path)
+    made = job.learners(LEARNERS)
+    messages = job.log(made)
+    async with stage_on(kafka, mongodb, tmp_path) as at:
+        namespace = f"t{uuid4().hex[:12]}"
+        await ensure_topics(at.settings(namespace))
+        topic = f"{namespace}.learner"
+        await load(kafka, topic, messages)
+        run = await race.race(at, contestant, Log(namespace, topic, len(messages), job.expected(made)))
+        await at.remove_topics(f"{namespace}.")
+    assert run["wrong"] == []
+    assert run["events"] == len(messages)
+
+
+@asynccontextmanager
+async def stage_on(kafka: str, mongodb: str, folder: Path) -> AsyncIterator[Stage]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    settings = Settings(kafka_bootstrap_servers=kafka, mongodb_uri=mongodb)
+    client = mongo.connect(settings)
+    servers = [
+        Server(name, address, [], folder, lambda: True) for name, address in (("kafka", kafka), ("mongod", mongodb))
+    ]
+    try:
+        yield Stage(*servers, admin, client)
+    finally:
+        client.close()
+        await admin.close()
+
+
+async def load(kafka: str, topic: str, messages: Sequence[Message]) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+        for key, value in messages:
+            partition = partition_of(key, PARTITIONS["learner"])
+            await producer.send(topic, value, key, partition)
