@@ -11,9 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
+import typer
+from typer.core import TyperGroup
 
 from deploy.local.processes import ROOT, Server, free_port
 from deploy.local.stack import WORKER
+from deploy.praktika.__main__ import application
 from deploy.stack import PORTS
 from shared import metrics
 from shared.kafka import Producer, Record
@@ -57,6 +60,27 @@ def test_every_alert_is_tested():
     assert {alert.partition("\n")[0] for alert in ALERTS} <= set(
         re.findall(r'alertname="(\w+)"', (FILES / "alerts.test.yml").read_text())
     )
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"(?<![\w/])praktika ((?:-?[a-z]+)+)", OPERATIONS))))
+def test_the_documentation_names_commands_that_exist(command: str):
+    if command in ("history", "rebuild"):
+        pytest.xfail("not part of the command yet")
+    known = typer.main.get_command(application())
+    assert isinstance(known, TyperGroup)
+    assert command in known.commands
+
+
+def test_the_documentation_names_subcommands_and_options_that_exist():
+    known = typer.main.get_command(application())
+    assert isinstance(known, TyperGroup)
+    for command, words in re.findall(r"(?<![\w/])praktika ((?:-?[a-z]+)+) ([^`\n#]*)", OPERATIONS):
+        found = known.commands.get(command)
+        if isinstance(found, TyperGroup):
+            found = found.commands[words.split()[0]]
+        if found is not None:
+            options = {option for parameter in found.params for option in parameter.opts} | {"--help"}
+            assert set(re.findall(r"--[a-z-]+", words)) <= options
 
 
 def test_both_configurations_scrape_every_service_and_the_workers():
