@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import Counter as Metric
 from prometheus_client import Gauge, Histogram
@@ -40,8 +40,7 @@ BREATH = 50  # records after which the event loop may turn: the write in flight,
 Publish = Callable[[Sequence[Record]], Awaitable[object]]
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(NamedTuple):
     """A record that belongs to a state, or (without record and what it says) a state that is due."""
 
     label: str
@@ -85,6 +84,7 @@ class Batches:
         self._core = core
         self._store = store
         self._publish = publish
+        self._labels: dict[tuple[str, int], str] = {}
         self._namespace = namespace + "."
         self._partitions = partitions
         self._kept: OrderedDict[Key, Kept] = OrderedDict()  # the longest unused first
@@ -93,7 +93,10 @@ class Batches:
         self._written: Written | None = None  # what is being written
 
     def label(self, topic: str, partition: int) -> str:
-        return f"{topic.removeprefix(self._namespace)}-{partition}"
+        known = self._labels.get((topic, partition))
+        if known is None:
+            known = self._labels[topic, partition] = f"{topic.removeprefix(self._namespace)}-{partition}"
+        return known
 
     async def locate(self, labels: Iterable[str]) -> dict[str, Position]:
         """Read where partitions stand in the database, and go on from there."""
@@ -155,12 +158,13 @@ class Batches:
     async def _decode(self, records: Sequence[ConsumerRecord]) -> tuple[list[Input], list[Record]]:
         """Validate each record from its bytes; what does not fit becomes a dead letter, the rest goes on."""
         inputs, letters = [], []
-        partitions = {topic: self._partitions(topic) for topic in {record.topic for record in records}}
+        topics = {topic: topic.removeprefix(self._namespace) for topic in {record.topic for record in records}}
+        partitions = {topic: self._partitions(topic) for topic in topics}
         for number, record in enumerate(records):
             if number % BREATH == 0:
                 await asyncio.sleep(0)
             try:
-                said = said_in(record, record.topic.removeprefix(self._namespace), partitions[record.topic])
+                said = said_in(record, topics[record.topic], partitions[record.topic])
                 key = self._core.route(said)
             except Exception as error:
                 letters.append(self._dead_letter(record, error))

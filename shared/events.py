@@ -479,6 +479,7 @@ class IndicatorAlerted(Data, topic="indicator", by=SERVICE):
 
 # the envelope
 
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 D_co = TypeVar("D_co", bound=Data, covariant=True)
 Says = type[Data]
 
@@ -494,8 +495,8 @@ class Event(BaseModel, Generic[D_co]):
     type: str
     subject: Id = Field(description="The entity that the event is about.")
     time: AwareDatetime = Field(
-        ge=datetime(1970, 1, 1, tzinfo=UTC),
-        le=datetime(2200, 1, 1, tzinfo=UTC),
+        ge=EARLIEST,
+        le=LATEST,
         description="When it happened (RFC 3339, with offset).",
     )
     partitionkey: Id = Field(description="What the order of events is kept by.")
@@ -562,9 +563,9 @@ def parse(raw: bytes, *, tolerant: bool = False) -> Event[Data]:
 
 
 def _plain(schema: Any) -> Any:
-    """The core schema that accepts what *schema* accepts and ignores unknown fields, but builds no models and enums.
+    """The core schema that accepts what *schema* accepts and ignores unknown fields, but builds no models.
 
-    Models become dicts in which an absent value is absent, enums become their texts.
+    Models become dicts in which an absent value is absent, enums and times texts; days stay days.
     """
     match schema:
         case {"type": "model", "schema": fields}:
@@ -574,6 +575,8 @@ def _plain(schema: Any) -> Any:
             return {"type": "typed-dict", "fields": plain, "extra_behavior": "ignore"}
         case {"type": "enum", "members": members}:
             return {"type": "literal", "expected": [member.value for member in members]}
+        case {"type": "datetime"}:
+            return {"type": "str", "pattern": _TIME}
         case {"type": _}:
             inner = ("schema", "items_schema", "keys_schema", "values_schema")
             kept = {name: value for name, value in schema.items() if name not in ("serialization", "metadata")}
@@ -587,6 +590,9 @@ def _plain_field(schema: Any) -> Any:
     return {"schema": _plain(schema["schema"] if is_absent else schema), "required": not optional}
 
 
+_TIME = (
+    r"^\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$"  # as `serialise`
+)
 _PLAIN = SchemaValidator(
     {
         "type": "tagged-union",
@@ -596,21 +602,21 @@ _PLAIN = SchemaValidator(
 )
 
 
-def parse_plain(raw: bytes) -> dict[str, Any]:
-    """Read one event tolerantly, as `parse` does, but as plain values: twice as fast, for those who only keep it.
+def parse_plain(raw: bytes) -> dict[str, Any] | None:
+    """Read one event as `parse(raw, tolerant=True)` does, but as plain values; None: only `parse` can tell.
 
-    Its time and days are still `datetime` and `date`.
-    Raises:
-        ContractError: what does not fit, by field.
+    Most events of a log are read only to keep what they say. This is more than twice as fast.
     """
     try:
         plain: dict[str, Any] = _PLAIN.validate_json(raw, strict=True)
-    except ValidationError:
-        parse(raw, tolerant=True)  # says it in words
-        raise
-    rule, subject = DATA[plain["type"]].key, plain["subject"]
-    if rule != "learner" and plain["partitionkey"] != (plain["data"].get(rule) or subject):
-        raise ContractError([("partitionkey", f"must be {plain['data'].get(rule) or subject}")])
+        plain["time"] = datetime.fromisoformat(plain["time"])  # ten times as fast as the validator's time zones
+    except ValueError:
+        return None
+    if not EARLIEST <= plain["time"] <= LATEST:
+        return None
+    rule = DATA[plain["type"]].key
+    if rule != "learner" and plain["partitionkey"] != (plain["data"].get(rule) or plain["subject"]):
+        return None
     return plain
 
 
