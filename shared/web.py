@@ -1,6 +1,7 @@
 """The HTTP side that all services share: problems, health, metrics, commands, paging."""
 
 import asyncio
+import gc
 import faulthandler
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -443,6 +444,9 @@ def serve(core: Core, router: APIRouter, observations: Sequence[Observation] = (
     """Run a service until SIGTERM."""
     settings = read_settings()
     logs.configure(core.name, settings.log_level)
+    # What is imported stays, and a batch makes tens of thousands of objects that all go together.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     uvicorn.run(
         create_app(core, router, settings, observations, guarded=True),
         host=settings.host,
