@@ -1,7 +1,7 @@
 # Every target makes what it needs first: the virtual environment, Kafka, MongoDB.
 
 .DEFAULT_GOAL := help
-.PHONY: help test check format up down status demo audit e2e contract lock bench bench-full
+.PHONY: help test check format up down status demo audit e2e faults contract lock bench bench-full
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -49,6 +49,9 @@ audit: up ## recompute every counter from the stored facts and compare
 
 e2e: $(INSTALLED) ## prove the Compose stack, with its own project and data; needs Docker
 	$(BIN)/python -m tests.e2e
+
+faults: $(INSTALLED) ## break everything while events arrive, prove that nothing is lost; FAULTS_MINUTES, FAULTS_SEED
+	$(BIN)/python -m tests.faults
 
 bench: $(INSTALLED) ## measure against other frameworks, Java and the ceilings; about 25 minutes
 	$(BIN)/python -m benchmarks

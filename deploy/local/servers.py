@@ -6,15 +6,16 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from deploy.local.processes import ROOT, Server, ServerError, free_port, is_free
+from deploy.local.processes import ROOT, Server, ServerError, free_port, is_free, wait_until
 
 STATE = ROOT / ".praktika"
 HERE = Path(__file__).parent
@@ -72,7 +73,15 @@ def mongod(folder: Path, port: int = 0) -> Server:
     `mongod` on PATH the program is fetched at the first start.
     """
     port = port or free_port()
-    data, fetched = folder / "mongod-data", STATE / "mongodb"
+    address = direct(port)
+    return mongod_program("mongod", folder, port, lambda: mongod_answers(address), {"--wiredTigerCacheSizeGB": "0.5"})
+
+
+def mongod_program(
+    name: str, folder: Path, port: int, answers: Callable[[], bool], options: Mapping[str, str]
+) -> Server:
+    """Describe one mongod with its data in *folder*/*name*-data."""
+    data, fetched = folder / f"{name}-data", STATE / "mongodb"
     on_path = shutil.which("mongod")
     program = on_path or fetched / "fiftyone/db/bin/mongod"
     options = {
@@ -80,9 +89,9 @@ def mongod(folder: Path, port: int = 0) -> Server:
         "--port": str(port),
         "--bind_ip": "127.0.0.1",
         "--replSet": "rs0",
-        "--wiredTigerCacheSizeGB": "0.5",
         # What a killed service leaves open holds its conflicts for this long.
         "--setParameter": "transactionLifetimeLimitSeconds=3",
+        **options,
     }
 
     def prepare() -> None:
@@ -91,9 +100,82 @@ def mongod(folder: Path, port: int = 0) -> Server:
             fetch_mongod(fetched)
         data.mkdir(parents=True, exist_ok=True)
 
-    address = f"mongodb://127.0.0.1:{port}/?directConnection=true"
     command = [program, "--quiet", "--nounixsocket", *(part for option in options.items() for part in option)]
-    return Server("mongod", address, command, folder, lambda: mongod_answers(address), prepare)
+    return Server(name, direct(port), command, folder, answers, prepare)
+
+
+def direct(port: int) -> str:
+    """The URI of one node by itself, whatever replica set it belongs to."""
+    return f"mongodb://127.0.0.1:{port}/?directConnection=true"
+
+
+class ReplicaSet:
+    """Three mongods with small caches that form one replica set, with their data in *folder*.
+
+    Args:
+        known_as: ports under which the members know each other and are named in the URI, when not their own: a
+            proxy's, say, which must be there before `start`.
+    """
+
+    def __init__(self, folder: Path, ports: Sequence[int] = (), known_as: Sequence[int] = ()) -> None:
+        ports = ports or [free_port() for _ in range(3)]
+        # A log of small files, made when needed: members stop soon after their disk is full, and need little of it.
+        options = {
+            "--wiredTigerCacheSizeGB": "0.25",
+            "--oplogSize": "200",
+            "--wiredTigerEngineConfigString": "log=(file_max=4MB,prealloc=false)",
+        }
+        self.members = [
+            mongod_program(f"mongod-{number}", folder, port, partial(mongod_runs, direct(port)), options)
+            for number, port in enumerate(ports, 1)
+        ]
+        self._hosts = [f"127.0.0.1:{port}" for port in known_as or ports]
+        self.address = f"mongodb://{','.join(self._hosts)}/?replicaSet=rs0"
+
+    def start(self) -> None:
+        """Start all members, make them a set if they are none yet, and wait for a primary."""
+        for member in self.members:
+            member.start(wait=False)
+        for member in self.members:
+            member.wait()
+        with MongoClient[dict[str, object]](self.members[0].address) as client:
+            if "setName" not in client.admin.command("hello"):
+                client.admin.command("replSetInitiate", self._config())
+        if not wait_until(lambda: self.primary is not None, 60):
+            raise ServerError("the replica set has no primary after 60 s")
+
+    def _config(self) -> dict[str, object]:
+        """A set that notices a lost primary within about two seconds (the default is ten)."""
+        members = [{"_id": number, "host": host} for number, host in enumerate(self._hosts)]
+        settings = {"electionTimeoutMillis": 2_000, "heartbeatIntervalMillis": 500}
+        return {"_id": "rs0", "members": members, "settings": settings}
+
+    @property
+    def primary(self) -> Server | None:
+        """The member that takes writes now, if there is one."""
+        return next((member for member in self.members if member.pid and is_primary(member.address)), None)
+
+    def kill(self) -> None:
+        for member in self.members:
+            member.kill()
+
+
+def hello(uri: str) -> dict[str, object] | None:
+    """What the node says of itself; None when it does not answer."""
+    with MongoClient[dict[str, object]](uri, serverSelectionTimeoutMS=1_000, socketTimeoutMS=2_000) as client:
+        try:
+            return client.admin.command("hello")
+        except PyMongoError:
+            return None
+
+
+def mongod_runs(uri: str) -> bool:
+    """Whether the node answers, primary or not."""
+    return hello(uri) is not None
+
+
+def is_primary(uri: str) -> bool:
+    return bool((hello(uri) or {}).get("isWritablePrimary"))
 
 
 def kafka_answers(address: str) -> bool:

@@ -1,0 +1,255 @@
+"""The region that speaks: its organisations, and what they say of each learner. The same seed says the same."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from random import Random
+from typing import Any
+
+from shared.events import derived_id
+
+Json = dict[str, Any]
+
+INSTITUTIONS = ("north-university", "south-college")
+ENTERPRISES = ("crane-works", "dairy", "rail-yard", "software-house")
+UNREGISTERED = ("reserve-foundry",)  # named in events, in no registry
+COMPETENCIES = ("greencomp:1.1", "greencomp:3.1", "welding:tig", "logistics:7")
+METHODS = ("exam", "workplace_demonstration")
+LEAST_SCORE = 0.6
+STATUSES = ("employed", "employed", "employed", "self_employed", "studying", "seeking", "other")
+
+
+@dataclass(frozen=True)
+class Programme:
+    """What an institution offers.
+
+    Attributes:
+        poor: its competency is always rated 1 or 2, so that a revision is recommended; else always 4 or 5.
+    """
+
+    id: str
+    institution: str
+    competency: str
+    poor: bool
+
+
+PROGRAMMES = tuple(
+    Programme(f"{institution[:5]}-{number}", institution, COMPETENCIES[number], poor=number == 3)
+    for institution in INSTITUTIONS
+    for number in range(4)
+)
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """By what an institution certifies: an exam and an enterprise's demonstration, each of at least `LEAST_SCORE`."""
+
+    id: str
+    institution: str
+    competency: str
+    level: int
+
+
+SCHEMES = tuple(
+    Scheme(f"{institution[:5]}-scheme-{competency.partition(':')[0]}-{level}", institution, competency, level)
+    for institution in INSTITUTIONS
+    for competency, level in (("greencomp:3.1", 6), ("welding:tig", 4))
+)
+
+
+def programme_events() -> Iterator[Json]:
+    """Each programme in two versions, of which the second may have a partner or another competency."""
+    for number, programme in enumerate(PROGRAMMES):
+        for version, day in (("1", "2017-03-01"), ("2", "2019-05-10")):
+            partner = [{"organisation": ENTERPRISES[0], "kind": "enterprise"}] if number % 2 and version == "2" else []
+            data = {
+                "title": f"Programme {programme.id}",
+                "version": version,
+                "level": 5,
+                "competencies": [{"competency": programme.competency, "level": 5}],
+                "joint_partners": partner,
+            }
+            said = (programme.institution, "programme.published", programme.id, f"{day}T08:00:00Z", data)
+            yield event(*said, id=f"{programme.id}-v{version}")
+
+
+def event(by: str, type_: str, subject: str, time: str, data: Json, *, id: str, key: str | None = None) -> Json:
+    return {
+        "specversion": "1.0",
+        "id": id,
+        "source": f"/organisations/{by}",
+        "type": f"praktika.{type_}.v1",
+        "subject": subject,
+        "time": time,
+        "partitionkey": key or subject,
+        "data": data,
+    }
+
+
+def kind_of(organisation: str) -> str:
+    return "institution" if organisation in INSTITUTIONS else "enterprise"
+
+
+def request_of(learner: str, internship: str, role: str) -> str:
+    """The id of the feedback request that a completed internship raises."""
+    return derived_id("feedback.requested", learner, internship, role)
+
+
+def said_of(seed: int, number: int) -> list[Json]:
+    """Everything that is said of the learner of this *number*, and now and then something about the region."""
+    story = Story(Random(f"{seed}/{number}"), number)  # noqa: S311
+    story.tell()
+    return story.events
+
+
+class Story:
+    """One learner's way, told with corrections, contradictions and late news."""
+
+    def __init__(self, random: Random, number: int) -> None:
+        self.random = random
+        self.number = number
+        self.learner = f"learner-{number}"
+        self.programme = random.choice(PROGRAMMES)
+        self.events: list[Json] = []
+        self.enrolled_at = datetime(2017, 9, 1, 8, tzinfo=UTC) + timedelta(days=random.randrange(900))
+
+    def tell(self) -> None:
+        # Nothing of an erased learner is corrected: then each derived event has one possible content.
+        self.erased = self.random.random() < 0.015
+        self.say(self.programme.institution, "learner.enrolled", self.learner, 0, {"programme": self.programme.id})
+        for internship in range(self.random.choice((0, 1, 1, 1, 2))):
+            self.intern(f"{self.learner}-internship-{internship}", 60 + 200 * internship)
+        if self.random.random() < 0.75:
+            self.graduate()
+        if self.random.random() < 0.5:
+            self.be_assessed()
+        if self.erased:
+            self.say(self.programme.institution, "learner.erased", self.learner, 1_900, {})
+        if self.number % 40 == 0:
+            self.tell_of_the_region()
+
+    def intern(self, id: str, day: int) -> None:
+        host = self.random.choice((*ENTERPRISES, *ENTERPRISES, *UNREGISTERED))
+        speaker = host if host in ENTERPRISES and self.random.random() < 0.8 else self.programme.institution
+        about = {"enterprise": host, "programme": self.programme.id}
+        self.say(speaker, "internship.started", id, day, about)
+        cancelled = {**about, "reason": "broken off"}
+        if self.random.random() < 0.12:
+            self.say(speaker, "internship.cancelled", id, day + 20, cancelled)
+            return
+        practised = [self.programme.competency]
+        completed = {**about, "hours": self.hours(), "competencies": practised, "outcome": "passed"}
+        self.say(speaker, "internship.completed", id, day + 40, completed)
+        if not self.erased and self.random.random() < 0.1:
+            corrected = {**completed, "hours": self.hours(), "enterprise": self.random.choice(ENTERPRISES)}
+            self.say(speaker, "internship.completed", id, day + 44, corrected, again=True)
+        elif self.random.random() < 0.05:
+            self.say(speaker, "internship.cancelled", id, day + self.random.choice((30, 50)), cancelled)
+        for role in ("enterprise", "learner"):
+            if self.random.random() < 0.4:
+                self.give_feedback(id, role, host, day + 46)
+
+    def hours(self) -> float:
+        return self.random.randrange(40, 1_200) / 4
+
+    def give_feedback(self, internship: str, role: str, host: str, day: int) -> None:
+        """An answer to the request, sometimes corrected, sometimes by one who was not asked."""
+        request = request_of(self.learner, internship, role)
+        asked = host if role == "enterprise" else self.programme.institution
+        by = asked if asked in (*ENTERPRISES, *INSTITUTIONS) else self.random.choice(ENTERPRISES)
+        subject = f"{internship}-answer-{role}"
+        for again in (False, True)[: 1 + (self.random.random() < 0.15)]:
+            self.say(by, "feedback.submitted", subject, day + again, self.ratings(request, role), request, again=again)
+        if self.random.random() < 0.05:
+            stranger = self.random.choice([each for each in ENTERPRISES if each != by])
+            data = self.ratings(request, role)
+            self.say(stranger, "feedback.submitted", f"{subject}-stranger", day + 3, data, request)
+
+    def ratings(self, request: str, role: str) -> Json:
+        rating = self.random.choice((1, 2) if self.programme.poor else (4, 5))
+        said: Json = {"request": request, "role": role, "overall": self.random.randrange(1, 6)}
+        said["competencies"] = {self.programme.competency: rating}
+        if self.random.random() < 0.6:
+            said["relevance"] = self.random.randrange(1, 6)
+        return said
+
+    def graduate(self) -> None:
+        day = 700 + self.random.randrange(60)
+        data = {"programme": self.programme.id, "graduated_on": self.date(day)}
+        self.say(self.programme.institution, "learner.graduated", self.learner, day + 2, data)
+        if not self.erased and self.random.random() < 0.06:
+            data = {**data, "graduated_on": self.date(day + 31)}
+            self.say(self.programme.institution, "learner.graduated", self.learner, day + 40, data, again=True)
+        for job in range(self.random.choice((0, 1, 1, 2, 3))):
+            self.work(f"{self.learner}-job-{job}", day + self.random.randrange(-60, 1_000))
+
+    def work(self, id: str, day: int) -> None:
+        by = self.random.choice((self.programme.institution, *ENTERPRISES))
+        self.say(by, "employment.recorded", id, day, self.status(by, day))
+        if self.random.random() < 0.15:
+            later = day + self.random.randrange(1, 90)
+            self.say(by, "employment.recorded", id, later, self.status(by, later), again=True)
+        if self.random.random() < 0.08:  # another says something else, for the same moment
+            other = self.random.choice(ENTERPRISES)
+            self.say(other, "employment.recorded", f"{id}-other", day, self.status(other, day))
+
+    def status(self, by: str, day: int) -> Json:
+        said: Json = {"status": self.random.choice(STATUSES)}
+        if self.random.random() < 0.6:
+            said["since"] = self.date(day - self.random.randrange(200))
+        if said["status"] in ("employed", "self_employed"):
+            if self.random.random() < 0.7:
+                said["enterprise"] = by if by in ENTERPRISES else self.random.choice(ENTERPRISES)
+            if self.random.random() < 0.8:
+                said["contract"] = self.random.choice(("permanent", "fixed_term", "agency"))
+            for field in ("full_time", "related_to_field"):
+                if self.random.random() < 0.7:
+                    said[field] = self.random.random() < 0.7
+        return said
+
+    def be_assessed(self) -> None:
+        """One passing assessment per method at most, so that it does not matter which is seen first."""
+        competency = self.random.choice(("greencomp:3.1", "welding:tig", "logistics:7"))
+        for number, method in enumerate(METHODS):
+            by = self.random.choice(ENTERPRISES) if method != "exam" else self.programme.institution
+            score, day = self.random.choice((0.3, 0.7, 0.8, 0.95)), 300 + 20 * number
+            subject = f"{self.learner}-{method}"
+            data = {"competency": competency, "method": method, "score": score}
+            self.say(by, "assessment.recorded", subject, day, data)
+            if score < LEAST_SCORE and self.random.random() < 0.5:
+                data = {**data, "score": 0.75}
+                self.say(by, "assessment.recorded", subject, day + 9, data, again=True)
+
+    def tell_of_the_region(self) -> None:
+        institution, enterprise = self.programme.institution, self.random.choice(ENTERPRISES)
+        kind = self.random.choice(("teacher_upskilling", "teacher_upskilling", "workshop"))
+        held = {"kind": kind, "hours": self.hours(), "participants": 12, "competencies": [self.programme.competency]}
+        self.say(institution, "activity.held", f"activity-{self.number}", 500, held, f"activity-{self.number}")
+        demand = {"competency": self.programme.competency, "places": self.random.randrange(1, 50)}
+        demand |= {"horizon": self.date(1_200), "research": "survey of the chamber of commerce"}
+        report, competency = f"demand-{self.number}", self.programme.competency
+        self.say(enterprise, "demand.reported", report, 700, demand, competency)
+        if self.random.random() < 0.3:
+            corrected = {**demand, "places": 7}
+            self.say(enterprise, "demand.reported", report, 720, corrected, competency, again=True)
+        agreement = f"agreement-{self.number}"
+        proposed = {"parties": [institution, enterprise], "scope": "internships", "valid_from": self.date(100)}
+        if self.random.random() < 0.5:
+            proposed["valid_until"] = self.date(800)
+        self.say(institution, "agreement.proposed", agreement, 80, proposed, agreement)
+        self.say(enterprise, "agreement.signed", agreement, 82 + self.random.randrange(90), {}, agreement)
+        if self.random.random() < 0.3:
+            self.say(enterprise, "agreement.ended", agreement, 400, {"reason": "moved away"}, agreement)
+
+    def say(  # noqa: PLR0917
+        self, by: str, type_: str, subject: str, day: float, data: Json, key: str | None = None, *, again: bool = False
+    ) -> None:
+        """Say *data* so many days after the enrolment; *again*: as a correction, newer by that."""
+        moment = self.enrolled_at + timedelta(days=day, minutes=7 * again)
+        zone = timezone(timedelta(hours=self.random.choice((0, 0, 3, 7, -5))))
+        id = f"{by}-{type_}-{subject}{'-again' if again else ''}"
+        time = moment.astimezone(zone).isoformat()
+        self.events.append(event(by, type_, subject, time, data, id=id, key=key or self.learner))
+
+    def date(self, day: int) -> str:
+        return (self.enrolled_at + timedelta(days=day)).date().isoformat()

@@ -1,0 +1,118 @@
+"""A few faults, one after the other, on the stack of `make faults`; and the oracle that they are judged by."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+from pymongo import MongoClient
+
+from services.certification import schemes
+from services.feedback import requests
+from services.monitoring import states
+from shared import facts
+from shared.events import Data, Event, parse
+from shared.facts import State
+from shared.mongo import Key
+from tests.faults.breaking import BY_NAME
+from tests.faults.finding import Findings
+from tests.faults.oracle import Expected
+from tests.faults.region import LEAST_SCORE, METHODS, SCHEMES, Json, kind_of, programme_events, said_of
+from tests.faults.run import running
+from tests.faults.stack import WORKERS, Stack
+
+SEED = 11
+SCHEMES_AT = datetime(2024, 5, 1, tzinfo=UTC)
+
+
+async def test_nothing_is_lost_or_counted_twice_whatever_breaks(tmp_path: Path):
+    services = ("partners", "feedback", "certification", *WORKERS)
+    async with running(Stack(tmp_path, services, small_disks=False), SEED, rate=60, pool=300) as run:
+        for name in (
+            "kill -9 a monitoring worker",
+            "step-down of MongoDB's primary",
+            "kill -9 Kafka",
+            "kill -9 MongoDB's primary",
+            "a worker joins and leaves",
+        ):
+            await run.faults.inject(BY_NAME[name], SEED)
+        while not run.faults.breaker.zombies["fenced"] and len(run.faults.injected) < 9:
+            await run.faults.inject(BY_NAME["stop a worker beyond its session"], SEED)
+        found = await run.prove()
+        assert found.words == []
+        assert run.faults.breaker.zombies["fenced"], "no worker that was stopped was refused its write"
+        assert all(injection.recovered_s is not None for injection in run.faults.injected)
+        assert found.checked["monitoring's counters"] > 1_000
+        assert found.checked["poison records"] > 10
+
+        # What is judged so would have been found out.
+        primary = run.stack.mongodb.primary
+        assert primary is not None
+        with MongoClient[Json](primary.address) as client:
+            client["praktika_monitoring"]["_counters"].update_one(
+                {"m.graduates": {"$gt": 0}}, {"$inc": {"m.graduates": 1}}
+            )
+            client["praktika_partners"]["learners"].delete_one({})
+        worse = Findings()
+        await run.compare(worse)
+        assert worse.twice == 1
+        assert worse.lost > 1
+
+
+def test_the_oracle_and_the_services_agree_on_any_order():
+    told = [event for number in range(300) for event in said_of(SEED, number)] + list(programme_events())
+    expected = Expected({scheme.id: SCHEMES_AT for scheme in SCHEMES})
+    expected.add(told)
+    events = [parsed(event) for event in told]
+    Random(SEED).shuffle(events)  # noqa: S311
+    derived = concluded(events)
+    assert counted(states, [*events, *derived]) == {key: n for key, n in expected.counters.items() if n}
+    assert counted(requests, [*events, *derived]) == {key: n for key, n in expected.ratings.items() if n}
+    must = {id for id, one in expected.derived.items() if one.must}
+    found = {event.id: event for event in derived if event.data.short_type != "feedback.erased"}
+    assert must <= found.keys() <= expected.derived.keys()
+    assert all(event.data.model_dump(mode="json") == expected.derived[id].data for id, event in found.items())
+
+
+def parsed(event: Json) -> Event[Data]:
+    by = event["source"].rpartition("/")[2]
+    return parse(json.dumps({**event, "sourcekind": kind_of(by)}).encode())
+
+
+def fold(module: object, events: list[Event[Data]], react: object = None) -> tuple[dict[Key, State], list[Event[Data]]]:
+    """The states of a service's rules after *events*, and what it concluded."""
+    folded: dict[Key, State] = {}
+    derived: list[Event[Data]] = []
+    for event in events:
+        key = module.route(event)
+        if key is not None:
+            state = facts.apply(folded.get(key, facts.empty()), event)
+            for following in react(key, state) if react else []:
+                state = facts.apply(state, following)
+                derived.append(following)
+            folded[key] = state
+    return folded, derived
+
+
+def concluded(events: list[Event[Data]]) -> list[Event[Data]]:
+    """What feedback and certification publish."""
+    known: dict[str, list[schemes.Scheme]] = {}
+    for s in SCHEMES:
+        of = s.institution, s.competency, s.level
+        known.setdefault(s.competency, []).append(
+            schemes.Scheme(s.id, facts.timestamp(SCHEMES_AT), *of, METHODS, LEAST_SCORE, enterprise_required=True)
+        )
+    _, certified = fold(schemes, events, lambda key, state: schemes.certify(key, state, known))
+    of_learners = [event for event in events if event.data.topic == "learner"]
+    learners, asked = fold(requests, of_learners, lambda key, state: requests.ask(key.id, state))
+    erased = frozenset(key.id for key, state in learners.items() if "erased" in state)
+    _, forgotten = fold(requests, asked, lambda key, state: requests.forget(key.id, state, erased))
+    return [*certified, *asked, *forgotten]
+
+
+def counted(module: object, events: list[Event[Data]]) -> dict[tuple[str, ...], int]:
+    counts: Counter[tuple[str, ...]] = Counter()
+    for key, state in fold(module, events)[0].items():
+        counts.update({tuple(counter): number for counter, number in module.contributions(key, state).items()})
+    return {key: number for key, number in counts.items() if number}
