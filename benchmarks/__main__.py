@@ -22,6 +22,7 @@ from benchmarks.contestants import (
     STREAMS,
 )
 from benchmarks.plan import Plan, table
+from benchmarks.race import TROUBLE
 from benchmarks.stage import Stage, stage, tools
 from deploy.local.processes import ROOT, ServerError
 
@@ -80,7 +81,11 @@ async def _section(plan: Plan, name: str, measure: Callable[[], Awaitable[Rows]]
         return known
     print(f"{name} ...", flush=True)
     began = time.monotonic()
-    rows = await measure()
+    try:
+        rows = await measure()
+    except TROUBLE as trouble:  # the other sections go on
+        print(f"{name}: FAILED: {trouble!r}"[:2_000], flush=True)
+        return []
     (plan.folder / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n")
     print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
     return rows
@@ -194,14 +199,18 @@ def main() -> int:
     except (ServerError, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    failed = [name for name, rows in found.items() if not rows and plan.does(name)]
+    failed += [name for name, rows in found.items() if any(row.get("wrong") for row in rows)]
     lines = report(found)
     (plan.folder / "results.md").write_text("\n".join(lines))
     print("\n".join(lines))
     if found["throughput"]:
         draw(plan)
     print(f"{(time.monotonic() - began) / 60:.0f} minutes; results are in {plan.folder.name}/")
+    if failed:
+        print(f"failed or wrong: {', '.join(failed)}")
     print(summary(found["throughput"]))
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

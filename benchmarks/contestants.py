@@ -56,7 +56,7 @@ ONE_BY_ONE = own(
     "aiokafka + motor, a transaction per event",
     _here("benchmarks.peers.aiokafka_motor.one_by_one"),
     batch="1",
-    share=0.01,
+    share=0.005,
 )
 
 SAME_MODULE = [

@@ -19,12 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aiokafka.errors import KafkaError
+
 from benchmarks.job import Count, Counts, wrong
 from benchmarks.stage import BENCH, Position, Stage
 from deploy.local.processes import ROOT
+from shared.mongo import DatabaseError
 
 POLL_S = 0.05
-NO_PROGRESS_S = 60
+NO_PROGRESS_S = 120
 BATCH = 5_000  # what contestants are asked to take at once
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -84,6 +87,9 @@ class Sample(NamedTuple):
 
 class Failed(Exception):
     """A contestant ended or stood still; the text shows the end of what it printed."""
+
+
+TROUBLE = (Failed, RuntimeError, OSError, KafkaError, DatabaseError, subprocess.CalledProcessError)
 
 
 async def race(stage: Stage, contestant: Contestant, log: Log) -> dict[str, Any]:

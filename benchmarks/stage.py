@@ -220,4 +220,4 @@ def jar() -> list[str]:
             [*maven, "compile", "dependency:copy-dependencies", f"-DoutputDirectory={target}/libs"], check=True
         )
         stamp.write_text(content)
-    return ["java", "-Xmx1g", "-Xms1g", "-cp", f"{target}/classes:{target}/libs/*"]
+    return ["java", "-Xmx1g", "-Xms1g", "-XX:+UseParallelGC", "-cp", f"{target}/classes:{target}/libs/*"]

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks import job
 from benchmarks.contestants import CEILINGS, PEERS, SAME_MODULE
 from benchmarks.plan import Plan, table
-from benchmarks.race import Contestant, Failed, Log, race
+from benchmarks.race import TROUBLE, Contestant, Log, race
 from benchmarks.stage import Stage
 
 GENERATOR = hashlib.sha256(Path(job.__file__).read_bytes()).hexdigest()[:6]
@@ -57,8 +57,8 @@ async def measure(at: Stage, plan: Plan) -> list[Run]:
 async def _run(at: Stage, contestant: Contestant, log: Log) -> Run:
     try:
         return await race(at, contestant, log)
-    except Failed as failed:
-        return {"failed": str(failed)}
+    except TROUBLE as trouble:
+        return {"failed": f"{type(trouble).__name__}: {trouble}"}
 
 
 def _failed_twice(runs: Iterable[Run], contestant: Contestant) -> bool:

@@ -10,7 +10,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 from pymongo.write_concern import WriteConcern
 
-from benchmarks.peers import learners
+from benchmarks.peers import learners, tune
 
 BATCH = int(os.environ["BENCH_BATCH"])
 client = AsyncIOMotorClient(os.environ["MONGODB_URI"], w="majority")
@@ -72,5 +72,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    tune()
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(main())

@@ -11,7 +11,7 @@ from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 from pymongo.write_concern import WriteConcern
 
-from benchmarks.peers import learners
+from benchmarks.peers import learners, tune
 
 client = AsyncIOMotorClient(os.environ["MONGODB_URI"], w="majority")
 db = client[os.environ["BENCH_DATABASE"]]
@@ -60,5 +60,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    tune()
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(main())

@@ -12,6 +12,7 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
+from benchmarks.peers import tune
 from benchmarks.peers.same_module import BATCH, TOPIC, Blocking, Raw
 
 Message = KafkaSourceMessage[bytes, bytes]
@@ -43,4 +44,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    tune()
     main()

@@ -18,7 +18,7 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 from confluent_kafka import Consumer, TopicPartition
 
-from benchmarks.peers import learners
+from benchmarks.peers import learners, tune
 from benchmarks.peers.sink import Database
 
 SERVERS, GROUP = os.environ["KAFKA_BOOTSTRAP_SERVERS"], os.environ["BENCH_GROUP"]
@@ -57,4 +57,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    tune()
     main()

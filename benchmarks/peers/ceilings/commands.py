@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from benchmarks.peers import tune
 from benchmarks.peers.same_module import BATCH, TOPIC, batches, locate
 from shared import mongo
 from shared.facts import State
@@ -79,4 +80,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    tune()
     asyncio.run(main())

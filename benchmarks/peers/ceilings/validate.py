@@ -7,6 +7,7 @@ import signal
 
 from aiokafka import AIOKafkaConsumer
 
+from benchmarks.peers import tune
 from shared.batches import said_in
 
 
@@ -33,5 +34,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    tune()
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(main())

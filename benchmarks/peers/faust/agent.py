@@ -7,7 +7,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.write_concern import WriteConcern
 
-from benchmarks.peers import learners
+from benchmarks.peers import learners, tune
 
 app = faust.App(
     os.environ["BENCH_GROUP"],
@@ -63,4 +63,5 @@ async def write(events: list[learners.Event]) -> None:
 
 
 if __name__ == "__main__":
+    tune()
     app.main()

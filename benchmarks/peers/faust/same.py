@@ -4,6 +4,7 @@ import os
 
 import faust
 
+from benchmarks.peers import tune
 from benchmarks.peers.same_module import BATCH, TOPIC, Raw, batches, locate
 
 app = faust.App(
@@ -39,4 +40,5 @@ async def count(stream: faust.Stream[bytes]) -> None:
 
 
 if __name__ == "__main__":
+    tune()
     app.main()

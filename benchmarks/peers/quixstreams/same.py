@@ -6,6 +6,7 @@ from typing import Any
 from quixstreams import Application
 from quixstreams.sinks import BaseSink
 
+from benchmarks.peers import tune
 from benchmarks.peers.same_module import BATCH, TOPIC, Blocking, Raw
 
 
@@ -47,4 +48,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    tune()
     main()

@@ -9,7 +9,7 @@ import os
 from quixstreams import Application
 from quixstreams.sinks import BaseSink
 
-from benchmarks.peers import learners
+from benchmarks.peers import learners, tune
 from benchmarks.peers.sink import Database
 
 
@@ -49,4 +49,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    tune()
     main()

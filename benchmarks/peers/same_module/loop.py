@@ -8,6 +8,7 @@ import signal
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
+from benchmarks.peers import tune
 from benchmarks.peers.same_module import BATCH, TOPIC, batches, locate
 from shared.kafka import PARTITIONS
 
@@ -42,5 +43,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    tune()
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(main())

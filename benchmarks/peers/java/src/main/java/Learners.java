@@ -13,7 +13,9 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 
 /** The rules of the job, for both Java contestants: events, a learner's state, and what it adds to the counters. */
 final class Learners {
@@ -23,6 +25,8 @@ final class Learners {
     private static final Set<String> IN_WORK = Set.of("employed", "self_employed");
     private static final Pattern ID = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._:~-]{0,99}");
     private static final int[] HORIZONS_MONTHS = {6, 12, 18, 30};
+    private static final String[] WEEKS =
+        IntStream.rangeClosed(0, 260).mapToObj(week -> String.format("w%03d", week)).toArray(String[]::new);
     private static final ObjectReader READER = new ObjectMapper().readerFor(Envelope.class);
 
     @JsonIgnoreProperties(ignoreUnknown = true)
@@ -126,7 +130,7 @@ final class Learners {
     }
 
     private static void ofGraduate(
-        LocalDate day, Collection<Job> jobs, java.util.function.Consumer<String> yield) {
+        LocalDate day, Collection<Job> jobs, Consumer<String> yield) {
         yield.accept("graduates");
         if (jobs.isEmpty()) return;
         Job newest = jobs.stream().max(Comparator.comparing(Job::age)).get();
@@ -147,7 +151,7 @@ final class Learners {
                 first = job.since;
         if (first != null) {
             long days = Math.max(0, first.toEpochDay() - day.toEpochDay());
-            yield.accept(String.format("w%03d", Math.min(days / 7, 260)));
+            yield.accept(WEEKS[(int) Math.min(days / 7, 260)]);
         }
     }
 

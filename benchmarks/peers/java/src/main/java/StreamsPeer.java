@@ -101,7 +101,7 @@ public final class StreamsPeer {
     /** Counts one partition. */
     private static final class Count implements Processor<String, byte[], Void, Void> {
         private final Map<Learners.Differences.Cell, Map<String, Integer>> counted = new HashMap<>();
-        private final Set<Learners.Differences.Cell> changed = new HashSet<>();
+        private final Map<Learners.Differences.Cell, Set<String>> changed = new HashMap<>();
         private KeyValueStore<String, byte[]> learners, counters;
         private int partition;
 
@@ -132,7 +132,7 @@ public final class StreamsPeer {
                 Map<String, Integer> measures = counted.computeIfAbsent(cell.getKey(), this::known);
                 cell.getValue().forEach((measure, number) -> measures.merge(measure, number, Integer::sum));
                 counters.put(name(cell.getKey()), Bytes.of(measures));
-                changed.add(cell.getKey());
+                changed.computeIfAbsent(cell.getKey(), c -> new HashSet<>()).addAll(cell.getValue().keySet());
             }
         }
 
@@ -145,15 +145,17 @@ public final class StreamsPeer {
             return cell.programme() + "|" + cell.month();
         }
 
-        /** The changed counters, absolute. */
+        /** What changed of the counters, absolute. */
         void drainTo(List<WriteModel<Document>> upserts) {
-            for (Learners.Differences.Cell cell : changed) {
-                Document counter = new Document("programme", cell.programme()).append("month", cell.month())
-                    .append("measures", new Document(new HashMap<>(counted.get(cell))));
+            changed.forEach((cell, measures) -> {
+                Document absolute = new Document();
+                for (String measure : measures) absolute.append("measures." + measure, counted.get(cell).get(measure));
+                Document identity = new Document("programme", cell.programme()).append("month", cell.month());
                 upserts.add(new UpdateOneModel<>(
-                    Filters.eq("_id", partition + "|" + name(cell)), new Document("$set", counter),
+                    Filters.eq("_id", partition + "|" + name(cell)),
+                    new Document("$set", absolute).append("$setOnInsert", identity),
                     new UpdateOptions().upsert(true)));
-            }
+            });
             changed.clear();
         }
     }
