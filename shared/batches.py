@@ -135,12 +135,14 @@ class Batches:
         self._written = None
 
     async def forget(self) -> None:
-        """Let go of everything; what is being written may still arrive, whole, if the partition is still ours."""
+        """Let go of what is not written, and of where partitions stand; `locate` and begin anew.
+
+        What is being written may still arrive, whole, if the partition is still ours.
+        """
         with suppress(Exception):
             await self.flush()
         self._written = None
-        for known in (self.positions, self.applied, self.until_ms):
-            known.clear()
+        self.positions.clear()
         self._kept.clear()
         self._kept_bytes = 0
         CACHED.set(0)
@@ -200,15 +202,17 @@ class Batches:
             await self._publish([*letters, *following])
         await self.flush()  # one transaction at a time: the positions are compared in order
         self.positions.update({label: end for label, (_, end, _) in positions.items()})
-        self._written, self._writing = written, asyncio.create_task(self._write(written))
+        self._written, self._writing = written, asyncio.create_task(self._write(written, letters))
 
-    async def _write(self, written: Written) -> None:
+    async def _write(self, written: Written, letters: Sequence[Record]) -> None:
         with COMMIT_S.time():
             await self._store.write(written)
+        for letter in letters:
+            DEAD.labels(letter.key.rsplit("-", 2)[0]).inc()
         for label, (before, following, time_ms) in written.positions.items():
             self.applied[label] = following
             if following > before:
-                APPLIED.labels(label.rpartition("-")[0]).inc(following - before)
+                APPLIED.labels(self._namespace + label.rpartition("-")[0]).inc(following - before)
                 self.until_ms[label] = time_ms
                 self.applied_at = time.monotonic()
                 LAST_APPLIED.set_to_current_time()
@@ -274,7 +278,6 @@ class Batches:
     def _dead_letter(self, record: ConsumerRecord, error: Exception) -> Record:
         position = f"{record.topic}-{record.partition}-{record.offset}"
         log.warning("dead_letter", position=position, cause=type(error).__name__)
-        DEAD.labels(record.topic).inc()
         return dead_letter(self._core.name, record, error)
 
 

@@ -51,6 +51,7 @@ class Runner(ConsumerRebalanceListener):
         self._troubles = {"start": "starting"}  # by what met it
         self._settings = settings
         self._store = store
+        self._producer = producer
         self._batches = Batches(
             core, store, producer.publish, settings.namespace, self._partitions, settings.keep_states_bytes
         )
@@ -58,8 +59,10 @@ class Runner(ConsumerRebalanceListener):
         self._batch = asyncio.Lock()  # the barrier: a rebalance waits for the batch in hand, and the reverse
         self._interrupted = asyncio.Event()  # a rebalance or the end wants the batch in hand to be given up
         self._joined = False
+        self._left_at = self._measured_at = time.monotonic()
         self._most = settings.consume_max_records  # records at once; less after a failure
         self._failures = 0  # since the last success
+        self._failed_at = 0.0
         self._backlog: dict[TopicPartition, int] = {}  # where each ended when it became ours
         self._gap: dict[TopicPartition, int] = {}
         self._committing: asyncio.Task[None] | None = None
@@ -79,8 +82,8 @@ class Runner(ConsumerRebalanceListener):
             with suppress(asyncio.CancelledError):
                 await self._task
         if self._consumer is not None:
-            async with self._batch:
-                with suppress(*TRANSIENT):
+            with suppress(*TRANSIENT):
+                async with asyncio.timeout(15), self._batch:
                     await self._batches.flush()
                     await self._commit()
             await self._consumer.close()
@@ -90,7 +93,9 @@ class Runner(ConsumerRebalanceListener):
         """Why the service is not doing its work, for the readiness check; None if it is."""
         is_stuck = self._waiting and self._stuck_s() > STUCK_S
         stuck = [f"{self._waiting} events wait, but none was applied for {STUCK_S} s"] if is_stuck else []
-        return "; ".join([*self._troubles.values(), *stuck]) or None
+        is_out = not self._joined and time.monotonic() - self._left_at > STUCK_S
+        out = [f"no place in the consumer group for {STUCK_S} s"] if is_out else []
+        return "; ".join([*self._troubles.values(), *stuck, *out]) or None
 
     async def _run(self) -> None:
         self._consumer = await self._join()
@@ -141,8 +146,9 @@ class Runner(ConsumerRebalanceListener):
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         self._interrupted.set()
         async with self._batch:
-            self._joined, self._waiting = False, 0
+            self._joined, self._waiting, self._left_at = False, 0, time.monotonic()
             await self._rewind()
+            self._batches.applied.clear()
             self._report("batch", None)  # whose partitions they are now, has the trouble too
             LAG.clear()  # who gets the partitions reports them
             OWNED.set(0)
@@ -195,9 +201,14 @@ class Runner(ConsumerRebalanceListener):
             except Exception as error:
                 await self._fail(error)
             else:
-                self._report("batch", None)
-                self._failures = 0
-                self._most = min(2 * self._most, self._settings.consume_max_records)
+                self._recover()
+
+    def _recover(self) -> None:
+        """Call trouble with a batch over once something was written, or nothing is left to write."""
+        if self._batches.applied_at > self._failed_at or not self._waiting:
+            self._report("batch", None)
+            self._failures = 0
+            self._most = min(2 * self._most, self._settings.consume_max_records)
 
     async def _fail(self, error: Exception) -> None:
         await self._rewind()
@@ -210,6 +221,7 @@ class Runner(ConsumerRebalanceListener):
         else:
             self._report("batch", f"cannot go on: {reason(error)}", error)
         self._failures += 1
+        self._failed_at, self._waiting = time.monotonic(), max(1, self._waiting)
         self._most = max(1, self._most // 2)  # what is too much for one transaction is not for two
         with suppress(TimeoutError):
             pause = random.uniform(0.1, min(5.0, 0.2 * 2 ** min(self._failures, 10)))  # noqa: S311
@@ -267,6 +279,7 @@ class Runner(ConsumerRebalanceListener):
                 return
             try:
                 await self._batches.flush()
+                self._recover()
                 await self._locate()
                 self._commit_soon()
                 # In the middle of a backlog not everything is known that would be decided by.
@@ -274,8 +287,10 @@ class Runner(ConsumerRebalanceListener):
                     due = await self.core.due(self._store.db, list(self._batches.positions))
                     if due:
                         await self._batches.look_at(due)
-            except Exception:
+            except Exception as error:
                 await self._rewind()
+                if isinstance(error, Fenced):
+                    FENCED.inc()
                 self._most = max(1, self._most // 2)
                 raise
 
@@ -285,8 +300,7 @@ class Runner(ConsumerRebalanceListener):
         standing = {tp: applied[label] for tp in self._client.assignment() if (label := self._label(tp)) in applied}
         if not standing:
             return
-        async with asyncio.timeout(10):
-            ends = await self._client.end_offsets(list(standing))
+        ends = await self._ends(list(standing))
         lags = {tp: max(0, ends[tp] - following) for tp, following in standing.items()}
         until_ms = self._batches.until_ms
         for tp, lag in lags.items():
@@ -299,9 +313,27 @@ class Runner(ConsumerRebalanceListener):
         if not self._waiting:
             self._idle_since = time.monotonic()
         elif self._stuck_s() > STALLED_S and not self._troubles:
-            log.critical("stalled", lag=self._waiting)
-            os.kill(os.getpid(), signal.SIGTERM)
+            _end(lag=self._waiting)
         await self._store.mark_complete({self._label(tp): standing[tp] for tp, lag in lags.items() if not lag}, now_ms)
+
+    async def _ends(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where our partitions end; end the process if the consumer cannot say so while Kafka answers others."""
+        try:
+            async with asyncio.timeout(10):
+                ends: dict[TopicPartition, int] = await self._client.end_offsets(partitions)
+        except (KafkaError, TimeoutError):
+            if time.monotonic() - self._measured_at > STALLED_S:
+                await self._producer.ping()
+                _end(lag=None)
+            raise
+        self._measured_at = time.monotonic()
+        return ends
+
+
+def _end(lag: int | None) -> None:
+    """End this process: its supervisor starts a fresh one."""
+    log.critical("stalled", lag=lag)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def reason(error: BaseException) -> str:
