@@ -19,7 +19,7 @@ async def set_up(settings: Settings) -> None:
     try:
         for name in kafka.SERVICES:
             core: Core = importlib.import_module(f"services.{name}.app").core
-            await mongo.ensure_indexes(mongo.database(client, settings, name), core.indexes)
+            await mongo.ensure_indexes(await mongo.live(mongo.database(client, settings, name)), core.indexes)
     finally:
         client.close()
     log.info("indexes")

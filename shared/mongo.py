@@ -25,6 +25,7 @@ log = logs.get(__name__)
 
 RETRIES = Metric("praktika_transaction_retries_total", "Transactions begun again because MongoDB called it transient.")
 
+LIVE = "_live"
 POSITIONS = "_positions"
 COUNTERS = "_counters"
 
@@ -93,7 +94,14 @@ def connect(settings: Settings) -> "AsyncIOMotorClient[dict[str, Any]]":
 
 
 def database(client: "AsyncIOMotorClient[dict[str, Any]]", settings: Settings, service: str) -> Database:
+    """The home of a service: it holds what is not in the log, and says which database is in use, see `live`."""
     return client[f"{settings.namespace}_{service}"]
+
+
+async def live(home: Database) -> Database:
+    """The database that a service uses: its home, unless `praktika rebuild` has put the one beside it in its place."""
+    pointer = await home[LIVE].find_one({"_id": "live"})
+    return home.client[pointer["database"]] if pointer else home
 
 
 async def ensure_replica_set(settings: Settings) -> bool:
@@ -167,10 +175,11 @@ async def _commit(session: AsyncIOMotorClientSession) -> None:
 
 
 class Store:
-    """What the runner reads and writes of one service's database."""
+    """What the runner reads and writes of one service: in `db`, the database in use."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, home: Database | None = None) -> None:
         self.db = db
+        self.home = db if home is None else home
 
     async def ping(self) -> None:
         """Raise DatabaseError unless there is a primary."""

@@ -12,7 +12,7 @@ from typing import Any
 from prometheus_client import Counter as Metric
 from prometheus_client import Gauge, Histogram
 
-from shared import logs
+from shared import logs, mongo
 from shared.batches import Batches
 from shared.core import Core
 from shared.kafka import (
@@ -39,6 +39,7 @@ LAG = Gauge("praktika_lag_events", "Published but not yet applied.", ["topic", "
 OLDEST_S = Gauge("praktika_oldest_unapplied_seconds", "Age of the oldest event that is not applied; 0 if none.")
 
 TRANSIENT = (DatabaseError, NotPublished, KafkaError, Fenced, TimeoutError)
+FOLLOW_S = 1  # so often is looked which database is in use
 STUCK_S = 30  # lag but no batch for so long: not ready
 STALLED_S = 180  # lag but no batch for so long: end the process, its supervisor starts a fresh one
 
@@ -69,6 +70,7 @@ class Runner(ConsumerRebalanceListener):
         self._committed: Mapping[str, int] = {}
         self._waiting = 0  # events published and not applied, when last measured
         self._idle_since = time.monotonic()  # when nothing waited, last
+        self._followed_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -159,8 +161,20 @@ class Runner(ConsumerRebalanceListener):
         self._report("start", None)
         OWNED.set(len(assigned))
 
+    async def _follow(self) -> None:
+        """Go over to the database that is in use; the operator's rebuild may have swapped it."""
+        if time.monotonic() - self._followed_at < FOLLOW_S:
+            return
+        live = await mongo.live(self._store.home)
+        self._followed_at = time.monotonic()
+        if live.name != self._store.db.name:
+            await self._rewind()  # what is being written still belongs to the former
+            self._store.db = live
+            log.info("database_swapped", database=live.name)
+
     async def _locate(self) -> None:
         """Go to where the database stands: it, not the group's offsets, says what is applied."""
+        await self._follow()
         labels = {self._label(tp): tp for tp in self._client.assignment()}
         unknown = {label: tp for label, tp in labels.items() if label not in self._batches.positions}
         if not unknown:

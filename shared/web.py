@@ -1,11 +1,11 @@
 """The HTTP side that all services share: problems, health, metrics, commands, paging."""
 
 import asyncio
-import gc
 import faulthandler
+import gc
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -76,11 +76,16 @@ class Service:
 
     core: Core
     settings: Settings
-    db: mongo.Database
+    store: mongo.Store
     producer: Producer
     log: Log
     verifier: Verifier
     runner: Runner | None
+
+    @property
+    def db(self) -> mongo.Database:
+        """The database in use now."""
+        return self.store.db
 
     async def publish(self, *published: Event[Data]) -> list["Address"]:
         return await self.publish_records([record_of(event) for event in published])
@@ -381,6 +386,23 @@ def _handle_errors(app: FastAPI) -> None:
         return Problem(500, "this is a defect of ours; it has been logged").response()
 
 
+async def _store(client: Any, core: Core, settings: Settings) -> mongo.Store:
+    """The service's databases; where MongoDB does not answer yet, whoever follows finds out which is in use."""
+    home = mongo.database(client, settings, core.name)
+    try:
+        return mongo.Store(await asyncio.wait_for(mongo.live(home), 2), home)
+    except (mongo.DatabaseError, TimeoutError):
+        return mongo.Store(home)
+
+
+async def _follow(store: mongo.Store) -> None:
+    """Go over to the database that is in use; the operator's rebuild may have swapped it. (A runner does so itself.)"""
+    while True:
+        with suppress(mongo.DatabaseError):
+            store.db = await mongo.live(store.home)
+        await asyncio.sleep(1)
+
+
 async def _guard() -> None:
     """Put off the end of the process, again and again: a thread that needs no event loop brings it about."""
     while True:
@@ -407,13 +429,15 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         client = mongo.connect(settings)
-        db, producer, kafka_log = mongo.database(client, settings, core.name), Producer(settings), Log(settings)
-        runner = Runner(core, settings, mongo.Store(db), producer) if settings.role != "api" else None
-        app.state.service = Service(core, settings, db, producer, kafka_log, Verifier(settings), runner)
+        store, producer, kafka_log = await _store(client, core, settings), Producer(settings), Log(settings)
+        runner = Runner(core, settings, store, producer) if settings.role != "api" else None
+        app.state.service = Service(core, settings, store, producer, kafka_log, Verifier(settings), runner)
         if runner:
             runner.start()
         metrics.show_build(settings.role)
         tasks = [asyncio.create_task(observe(app.state.service, [*OBSERVED, *observations]))]
+        if not runner:
+            tasks.append(asyncio.create_task(_follow(store)))
         if guarded:
             tasks.append(asyncio.create_task(_guard()))
         log.info("started", role=settings.role)

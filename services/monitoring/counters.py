@@ -161,7 +161,7 @@ class Recent:
         Args:
             within_s: so long an answer will do though events have been applied since.
         """
-        kept = self._kept.setdefault(question, _Kept())
+        kept = self._kept.setdefault((db.name, question), _Kept())
         if len(self._kept) > self._most:
             del self._kept[next(iter(self._kept))]
         async with kept.lock:

@@ -1,4 +1,4 @@
-"""Credentials of organisations, kept outside the log, and the tokens that they are exchanged for.
+"""Credentials of organisations, kept outside the log in the service's home, and the tokens that they are exchanged for.
 
 `python -m services.partners.credentials operator` makes one for the operator.
 """
@@ -32,7 +32,7 @@ CREDENTIALS = "credentials"
 router = APIRouter()
 
 
-async def issue(db: mongo.Database, organisation: str, kind: Publisher) -> dict[str, str]:
+async def issue(home: mongo.Database, organisation: str, kind: Publisher) -> dict[str, str]:
     """Make a further credential of *organisation*; only its hash is kept, so this is the only look at the secret."""
     secret = secrets.token_urlsafe(32)
     credential = {
@@ -42,8 +42,8 @@ async def issue(db: mongo.Database, organisation: str, kind: Publisher) -> dict[
         "sha256": _digest(secret),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    await db[CREDENTIALS].create_index("organisation")
-    await db[CREDENTIALS].insert_one(credential)
+    await home[CREDENTIALS].create_index("organisation")
+    await home[CREDENTIALS].insert_one(credential)
     return {"credential": credential["_id"], "client_id": organisation, "client_secret": secret}
 
 
@@ -67,21 +67,21 @@ class Refused(Exception):
         return JSONResponse({"error": self.error, "error_description": self.description}, status, headers)
 
 
-async def authenticate(db: mongo.Database, organisation: str, secret: str) -> Caller:
+async def authenticate(store: mongo.Store, organisation: str, secret: str) -> Caller:
     """Who proves to be *organisation*; its kind is what the registry says now.
 
     Raises:
         Refused: unknown or wrong (which of the two is not said), or suspended.
     """
     digest, credential = _digest(secret), None
-    async for candidate in db[CREDENTIALS].find({"organisation": organisation}):
+    async for candidate in store.home[CREDENTIALS].find({"organisation": organisation}):
         if hmac.compare_digest(candidate["sha256"], digest):
             credential = candidate
     if credential is None:
         raise Refused("invalid_client", "client_id or client_secret is wrong")
     if organisation == OPERATOR:
         return Caller(OPERATOR, Publisher.operator)
-    entry = await db["organisations"].find_one({"_id": organisation}) or {}
+    entry = await store.db["organisations"].find_one({"_id": organisation}) or {}
     if entry.get("status") == "suspended":
         raise Refused("unauthorized_client", f"{organisation} is suspended: {entry['reason']}")
     return Caller(organisation, Publisher(entry.get("kind", credential["kind"])))
@@ -121,7 +121,7 @@ async def token(
     """Exchange a credential for a token (OAuth 2.0 client credentials, RFC 6749, section 4.4)."""
     try:
         organisation, secret = _client(request.headers.get("content-type", ""), await request.body(), authorization)
-        caller = await authenticate(service.db, organisation, secret)
+        caller = await authenticate(service.store, organisation, secret)
     except Refused as refused:
         return refused.response()
     signer = Signer(service.settings)
@@ -175,7 +175,7 @@ async def make_credential(service: Running, caller: Authenticated, id: EntityId)
     entry = await found(service.db, "organisations", id)
     if "kind" not in entry:
         raise Problem(404, f"{id} is not registered (yet)")
-    made = await issue(service.db, id, Publisher(entry["kind"]))
+    made = await issue(service.store.home, id, Publisher(entry["kind"]))
     location = f"/organisations/{id}/credentials/{made['credential']}"
     return JSONResponse(made, 201, {"Location": location, "Cache-Control": "no-store"})
 
@@ -184,7 +184,7 @@ async def make_credential(service: Running, caller: Authenticated, id: EntityId)
 async def list_credentials(service: Running, caller: Authenticated, id: EntityId) -> dict[str, Any]:
     """The credentials of an organisation, oldest first, without their secrets."""
     require(caller, Publisher.operator)
-    cursor = service.db[CREDENTIALS].find({"organisation": id}).sort("created_at")
+    cursor = service.store.home[CREDENTIALS].find({"organisation": id}).sort("created_at")
     return {"items": [{"credential": doc["_id"], "created_at": doc["created_at"]} async for doc in cursor]}
 
 
@@ -192,7 +192,7 @@ async def list_credentials(service: Running, caller: Authenticated, id: EntityId
 async def withdraw_credential(service: Running, caller: Authenticated, id: EntityId, credential: EntityId) -> Response:
     """Withdraw a credential: no further tokens for it; those given end within their lifetime."""
     require(caller, Publisher.operator)
-    result = await service.db[CREDENTIALS].delete_one({"_id": credential, "organisation": id})
+    result = await service.store.home[CREDENTIALS].delete_one({"_id": credential, "organisation": id})
     if not result.deleted_count:
         raise Problem(404, f"{id} has no credential {credential}")
     return Response(status_code=204)
