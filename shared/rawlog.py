@@ -9,7 +9,12 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    MessageSizeTooLargeError,
+    NotCoordinatorForGroupError,
+)
 from aiokafka.structs import RecordMetadata
 
 from shared.kafka import AIOKafkaConsumer, ConsumerRecord, KafkaError, NotPublished, TopicPartition, topic_name
@@ -65,9 +70,10 @@ class Reader:
 
     async def spans(self, topics: Iterable[str]) -> Spans:
         """What these topics hold now; one that does not exist has no partitions."""
-        described = await self._admin.describe_topics([topic_name(self._namespace, topic) for topic in topics])
-        numbers = {topic["topic"]: sorted(part["partition"] for part in topic["partitions"]) for topic in described}
-        parts = [TopicPartition(name, number) for name, found in numbers.items() for number in found]
+        names = [topic_name(self._namespace, topic) for topic in topics]
+        described = {topic["topic"]: topic["partitions"] for topic in await self._admin.describe_topics(names)}
+        numbers = {name: sorted(part["partition"] for part in described[name]) for name in names}
+        parts = [TopicPartition(name, number) for name in names for number in numbers[name]]
         if not parts:
             return {}
         self._consumer.assign(parts)
@@ -78,12 +84,22 @@ class Reader:
 
     async def members(self, groups: Iterable[str]) -> dict[str, int]:
         """How many consumers each group (named without the namespace) has now."""
-        found: dict[str, int] = {}
-        for group in groups:  # one by one: aiokafka 0.14 misreads an answer about several
-            (answer,) = await self._admin.describe_consumer_groups([f"{self._namespace}.{group}"])
-            ((_, _, _, _, _, members, *_),) = answer.groups  # type: ignore[attr-defined]
-            found[group] = len(members)
-        return found
+        # One by one: aiokafka 0.14 misreads an answer about several.
+        return {group: await self._members(f"{self._namespace}.{group}") for group in groups}
+
+    async def _members(self, group: str) -> int:
+        """A broker that never had a group, or has only just started, wants to be asked again."""
+        for attempt in range(20):
+            if attempt:
+                await asyncio.sleep(0.5)
+            try:
+                (answer,) = await self._admin.describe_consumer_groups([group])
+            except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError):
+                continue
+            ((error, _, _, _, _, members, *_),) = answer.groups  # type: ignore[attr-defined]
+            if not error:
+                return len(members)
+        raise NotPublished(f"Kafka does not know who coordinates {group}")
 
     async def since(self, spans: Spans, moment: datetime) -> Spans:
         """Of *spans* what was appended at *moment* or later."""

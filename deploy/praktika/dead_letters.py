@@ -281,7 +281,7 @@ async def _passed(settings: Settings, there: set[tuple[str, Position]], wait_s: 
     try:
         while passed != there and time.monotonic() < deadline:
             for service in {service for service, _ in there - passed}:
-                stands = await mongo.positions(mongo.database(client, settings, service))
+                stands = await mongo.positions(await mongo.live(mongo.database(client, settings, service)))
                 for named, to in there:
                     at = stands.get(f"{to.topic}-{to.partition}")
                     if named == service and at and at.following > to.offset:

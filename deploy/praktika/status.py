@@ -15,6 +15,7 @@ from shared.core import Core
 from shared.kafka import SERVICES, KafkaError, NotPublished
 from shared.mongo import Position
 from shared.rawlog import Spans, reader
+from shared.rebuild import databases
 from shared.settings import Settings
 
 ANSWER_S = 5
@@ -30,6 +31,7 @@ class Status:
         workers: how many processes consume for it.
         lag: by topic, how many records are published and not applied.
         applied_until: everything published before is applied.
+        database, former: which is in use, and which a rebuild has put aside and kept.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Status:
     lag: dict[str, int] | None = None
     applied_until: str | None = None
     dead_letters: int | None = None
+    database: str | None = None
+    former: str | None = None
     troubles: list[str] = field(default_factory=list)
 
 
@@ -115,8 +119,10 @@ async def _ask_mongodb(settings: Settings, services: list[Status], ends: Spans) 
     client = mongo.connect(settings)
     try:
         for status in services:
-            stands = await mongo.positions(mongo.database(client, settings, status.name))
-            _note(status, stands, ends)
+            home = mongo.database(client, settings, status.name)
+            dbs = await databases(home)
+            status.database, status.former = dbs.live.name, dbs.other.name if dbs.is_kept else None
+            _note(status, await mongo.positions(dbs.live), ends)
     finally:
         client.close()
 
@@ -155,6 +161,8 @@ def _print(network: Network) -> None:
     for x in network.services:
         for trouble in x.troubles:
             show(f"{x.name}: {trouble}")
+        if x.former:
+            show(f"{x.name}: uses {x.database}; {x.former} is kept (praktika rebuild {x.name} --drop-old)")
         for topic, behind in (x.lag or {}).items():
             if behind:
                 show(f"{x.name}: {behind} of {topic} not applied yet")

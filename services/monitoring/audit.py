@@ -79,7 +79,7 @@ def command(json: Json = False) -> None:
     async def work(settings: Settings) -> int:
         client = mongo.connect(settings)
         try:
-            db = mongo.database(client, settings, "monitoring")
+            db = await mongo.live(mongo.database(client, settings, "monitoring"))
             with progress("auditing", await _count(db)) as advance:
                 found = await audit(db, advance)
             await _keep(db, found)

@@ -71,9 +71,12 @@ class Praktika:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        await when()
-        process.send_signal(signal.SIGINT)
-        out, err = await process.communicate()
+        ended, ready = asyncio.create_task(process.communicate()), asyncio.ensure_future(when())
+        await asyncio.wait([ended, ready], return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            process.send_signal(signal.SIGINT)
+            ready.result()
+        out, err = await ended
         return Done(process.returncode or 0, out.decode(), err.decode())
 
 
