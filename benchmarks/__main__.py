@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import signal
 import subprocess
 import sys
 import time
@@ -39,6 +40,9 @@ TITLES = {
 
 async def bench(plan: Plan) -> dict[str, Rows]:
     """Measure what is asked for; each section's rows are kept as soon as it is done."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # ends what was started, as Ctrl-C does
     async with stage() as at:
         found: dict[str, Rows] = {}
         if plan.does("throughput"):
@@ -199,6 +203,9 @@ def main() -> int:
     except (ServerError, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("bench: interrupted; BENCH_RESUME=1 goes on", file=sys.stderr)
+        return 130
     failed = [name for name, rows in found.items() if not rows and plan.does(name)]
     failed += [name for name, rows in found.items() if any(row.get("wrong") for row in rows)]
     lines = report(found)

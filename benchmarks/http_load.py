@@ -19,6 +19,15 @@ class Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: bytes) -> Answer:
+        try:
+            return await self._ask(request)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            if self._streams is None:
+                raise
+            self.close()  # a server ends a connection that was idle for long
+            return await self._ask(request)
+
+    async def _ask(self, request: bytes) -> Answer:
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port, limit=2**24)
         reader, writer = self._streams
@@ -31,6 +40,7 @@ class Connection:
     def close(self) -> None:
         if self._streams:
             self._streams[1].close()
+            self._streams = None
 
 
 def post(path: str, body: bytes, content_type: str, token: str = "") -> bytes:

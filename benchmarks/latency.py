@@ -40,14 +40,13 @@ async def measure(at: Stage, plan: Plan, half: dict[str, float]) -> list[dict[st
     await mongo.ensure_indexes(db, partners.indexes)
     rows = []
     async with service(at, NAMESPACE, "partners", "api") as ingress:
-        for number in range(min(2, plan.rounds)):
+        for _ in range(min(2, plan.rounds)):
             for name, running in ((WORKER.name, _worker), (ONE_BY_ONE.name, _one_by_one)):
                 async with running(at) as read:
-                    for load_per_s in (0, half.get(name, 0)):
-                        if load_per_s or not number >= plan.rounds:
-                            async with _load(at, load_per_s):
-                                rows.append(await _probe(at, ingress.port, read, name, load_per_s))
-                                print(f"  {_said(rows[-1])}", flush=True)
+                    for load_per_s in (0, half[name]):
+                        async with _load(at, load_per_s):
+                            rows.append(await _probe(at, ingress.port, read, name, load_per_s))
+                            print(f"  {_said(rows[-1])}", flush=True)
     return rows
 
 

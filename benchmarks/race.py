@@ -10,11 +10,10 @@ import asyncio
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,8 +21,8 @@ from typing import Any, NamedTuple
 from aiokafka.errors import KafkaError
 
 from benchmarks.job import Count, Counts, wrong
-from benchmarks.stage import BENCH, Position, Stage
-from deploy.local.processes import ROOT
+from benchmarks.stage import BENCH, RUNNING, Position, Stage
+from deploy.local.processes import Server
 from shared.mongo import DatabaseError
 
 POLL_S = 0.05
@@ -98,6 +97,7 @@ async def race(stage: Stage, contestant: Contestant, log: Log) -> dict[str, Any]
     group = contestant.group.format(log.namespace) or f"bench.{contestant.slug}"
     database = contestant.database.format(log.namespace) or f"bench_{contestant.slug}"
     await stage.fresh_database(database, own=contestant.own_counters)
+    await stage.remove_topics(f"{group}-")
     await stage.rewind(group, log.topic)
     state = BENCH / "state" / contestant.slug
     shutil.rmtree(state, ignore_errors=True)
@@ -121,60 +121,34 @@ async def race(stage: Stage, contestant: Contestant, log: Log) -> dict[str, Any]
     return {"events": log.records, **figures(samples, began), "wrong": wrong(found, log.wanted)}
 
 
-class started:  # noqa: N801 (reads as a block)
-    """A contestant's process with its log; ends with the block."""
-
-    def __init__(self, name: str, command: Sequence[str], env: dict[str, str]) -> None:
-        self._name, self._command, self._env = name, command, env
-
-    async def __aenter__(self) -> "Process":
-        folder = BENCH / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._log = folder / f"{self._name}.log"
-        with self._log.open("wb") as output:
-            child = subprocess.Popen(  # noqa: ASYNC220 (starting is quick)
-                self._command,
-                cwd=ROOT,
-                env={**os.environ, **self._env},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._process = Process(child, self._log)
-        return self._process
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._process.end()
+@asynccontextmanager
+async def started(name: str, command: Sequence[str], env: dict[str, str]) -> AsyncIterator["Process"]:
+    """A contestant's process; ends with the block."""
+    server = Server(name, "", command, RUNNING, lambda: True, env=env)
+    server.log.unlink(missing_ok=True)
+    server.start(wait=False)
+    try:
+        yield Process(server)
+    finally:
+        await asyncio.to_thread(server.stop, 20)
 
 
+@dataclass(frozen=True)
 class Process:
     """A running contestant."""
 
-    def __init__(self, child: "subprocess.Popen[bytes]", log: Path) -> None:
-        self._child, self._log = child, log
+    server: Server
 
     @property
     def pid(self) -> int:
-        return self._child.pid
+        return self.server.pid or 0
 
     def check(self) -> None:
-        if self._child.poll() is not None:
-            raise Failed(f"ended with {self._child.returncode}\n{self.tail()}")
+        if not self.pid:
+            raise Failed(f"{self.server.name} ended\n{self.tail()}")
 
     def tail(self) -> str:
-        return self._log.read_text(errors="replace")[-1_500:]
-
-    async def end(self, grace_s: float = 20) -> None:
-        """Ask it to end; what does not, is ended."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                os.killpg(self.pid, number)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(grace_s):
-                    while self._child.poll() is None:
-                        await asyncio.sleep(0.05)
-                    return
+        return self.server.log.read_text(errors="replace")[-1_500:]
 
 
 async def watch(stage: Stage, position: Position, records: int, processes: Sequence[Process]) -> list[Sample]:

@@ -1,6 +1,7 @@
 """Where the benchmarks take place: one Kafka and MongoDB for all contestants, virtual environments, topics."""
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
@@ -11,13 +12,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from deploy.local.processes import ROOT, Server, free_port
+from deploy.local.processes import ROOT, Server, ServerError, free_port
 from deploy.local.servers import STATE, fetching, kafka, mongod
 from services.monitoring.app import core
 from shared import mongo
@@ -26,6 +27,7 @@ from shared.settings import Settings
 
 HERE = Path(__file__).parent
 BENCH = STATE / "bench"
+RUNNING = BENCH / "running"  # pid files and logs of contestants
 Position = Callable[[], Awaitable[int]]  # how many records are done
 MONGO_CACHE_GB = os.environ.get("BENCH_MONGO_CACHE_GB", "2")
 
@@ -151,6 +153,9 @@ async def stage() -> AsyncIterator[Stage]:
     """Start the servers (or find them running), and stop them at the end."""
     folder = BENCH / "servers"
     folder.mkdir(parents=True, exist_ok=True)
+    lock = _alone()
+    for left in RUNNING.glob("*.pid"):  # by a bench that was killed
+        Server(left.stem, "", [], RUNNING, lambda: True).kill()
     ports = _ports()
     broker, database = kafka(folder, ports["kafka"]), mongod(folder, ports["mongod"])
     command = [str(part) for part in database.command]
@@ -172,6 +177,17 @@ async def stage() -> AsyncIterator[Stage]:
         if not os.environ.get("BENCH_KEEP_SERVERS"):
             for server in (broker, database):
                 server.stop()
+        lock.close()
+
+
+def _alone() -> TextIO:
+    """Two benches at once would measure each other; the lock goes with the process."""
+    lock = (BENCH / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ServerError("another bench runs") from None
+    return lock
 
 
 def _ports() -> dict[str, int]:

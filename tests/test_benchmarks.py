@@ -79,8 +79,8 @@ def test_a_part_of_the_graduates_is_counted_as_expected():
 
 @pytest.mark.parametrize("contestant", IN_OUR_ENVIRONMENT, ids=lambda c: c.name)
 async def test_a_contestant_counts_right(contestant: Contestant, kafka: str, mongodb: str, tmp_path: Path, monkeypatch):
-    for module in ("stage", "race"):
-        monkeypatch.setattr(f"benchmarks.{module}.BENCH", tmp_path)
+    monkeypatch.setattr(race, "BENCH", tmp_path)
+    monkeypatch.setattr(race, "RUNNING", tmp_path)
     made = job.learners(LEARNERS)
     messages = job.log(made)
     async with stage_on(kafka, mongodb, tmp_path) as at:
