@@ -10,8 +10,15 @@ import matplotlib as mpl
 mpl.use("svg")
 mpl.rcParams["svg.hashsalt"] = "praktika"
 from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib.patches import Patch  # noqa: E402
 
 COLOURS = {"praktika": "#1b6e5a", "same": "#7fb8a8", "peer": "#c9c9c9", "ceiling": "#d9a441"}
+MEANINGS = {
+    "praktika": "Praktika",
+    "same": "same write module",
+    "peer": "built from the usual parts",
+    "ceiling": "ceilings",
+}
 
 
 def draw(folder: Path) -> None:
@@ -32,6 +39,7 @@ def draw(folder: Path) -> None:
     axes.set_xlabel("events per second, warm: median of the rounds, with the least and the most")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.margins(x=0.12)
+    axes.legend([Patch(color=COLOURS[group]) for group in MEANINGS], MEANINGS.values(), frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(folder / "throughput.svg", metadata={"Date": None})
