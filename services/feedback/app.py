@@ -15,6 +15,8 @@ from .api import router
 from .gaps import BY, Gap, gaps, recommend
 from .requests import ask, contributions, forget, route, view
 
+AT_ONCE = 1_000
+
 
 class Context(NamedTuple):
     """What a state is judged by besides its facts."""
@@ -82,9 +84,10 @@ class Watch:
         return found
 
     async def _requests_of_erased(self, db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
+        erased = [learner["_id"] async for learner in db["learners"].find({"erased": True}, {"_id": 1})]
         found = []
-        async for learner in db["learners"].find({"erased": True}, {"_id": 1}):
-            mine = {"learner": learner["_id"], "partition": {"$in": list(labels)}}
+        for start in range(0, len(erased), AT_ONCE):
+            mine = {"learner": {"$in": erased[start : start + AT_ONCE]}, "partition": {"$in": list(labels)}}
             async for doc in db["requests"].find(mine, {"partition": 1}):
                 found.append((doc["partition"], Key("requests", doc["_id"])))
         return found
