@@ -72,7 +72,7 @@ PEERS = [
     own("bytewax", "custom sink, PyMongo", _own("bytewax", "sink"), batch="as its source gives", share=0.5),
     own("faust", "agent with take, motor", _own("faust", "agent", *FAUST), share=0.25),
     ONE_BY_ONE,
-    own(STREAMS, "exactly_once_v2, RocksDB", _java("StreamsPeer"), batch="commit each 500 ms"),
+    own(STREAMS, "exactly_once_v2, RocksDB", _java("StreamsPeer"), batch="commit each second"),
 ]
 CEILINGS = [
     same(COMMANDS, "the product's commands, prepared", _here("benchmarks.peers.ceilings.commands")),

@@ -12,6 +12,7 @@ from benchmarks.contestants import CEILINGS, PEERS, SAME_MODULE
 from benchmarks.plan import Plan, table
 from benchmarks.race import TROUBLE, Contestant, Log, race
 from benchmarks.stage import Stage
+from deploy.local.processes import ROOT
 
 GENERATOR = hashlib.sha256(Path(job.__file__).read_bytes()).hexdigest()[:6]
 Run = dict[str, Any]
@@ -58,7 +59,12 @@ async def _run(at: Stage, contestant: Contestant, log: Log) -> Run:
     try:
         return await race(at, contestant, log)
     except TROUBLE as trouble:
-        return {"failed": f"{type(trouble).__name__}: {trouble}"}
+        first, *others = str(trouble).splitlines() or [""]
+        print(f"{trouble!r}\n{trouble}"[-2_000:], flush=True)
+        # What is kept is published: no paths of this machine.
+        return {
+            "failed": f"{type(trouble).__name__}: {' ... '.join([first, *others[-1:]])}".replace(str(ROOT), "")[:300]
+        }
 
 
 def _failed_twice(runs: Iterable[Run], contestant: Contestant) -> bool:
@@ -67,7 +73,7 @@ def _failed_twice(runs: Iterable[Run], contestant: Contestant) -> bool:
 
 def _said(run: Run) -> str:
     if "failed" in run:
-        return f"FAILED: {run['failed'][-300:]}"
+        return f"FAILED: {run['failed']}"
     if run["wrong"]:
         return f"WRONG: {run['wrong']}"
     return f"{run['warm_per_s']:>8,} events/s warm, {run['cold_per_s']:>7,} cold, {run['events']:,} events"

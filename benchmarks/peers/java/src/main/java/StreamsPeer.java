@@ -64,7 +64,7 @@ public final class StreamsPeer {
         config.put("state.dir", System.getenv("BENCH_STATE"));
         config.put("processing.guarantee", "exactly_once_v2");
         config.put("num.stream.threads", System.getenv().getOrDefault("STREAMS_THREADS", "2"));
-        config.put("commit.interval.ms", System.getenv().getOrDefault("STREAMS_COMMIT_MS", "500"));
+        config.put("commit.interval.ms", System.getenv().getOrDefault("STREAMS_COMMIT_MS", "1000"));
         config.put("statestore.cache.max.bytes", String.valueOf(128 * 1024 * 1024));
         config.put("replication.factor", "1");
         config.put("auto.offset.reset", "earliest");
