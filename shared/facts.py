@@ -68,7 +68,8 @@ def empty() -> State:
 
 
 def timestamp(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="microseconds")
+    """UTC text of fixed width, so that text order is time order."""
+    return (time if time.tzinfo is UTC else time.astimezone(UTC)).isoformat(timespec="microseconds")
 
 
 class Said(NamedTuple):
@@ -105,6 +106,7 @@ def read(raw: bytes) -> Said:
     plain = parse_plain(raw)
     if plain is None:
         return said(parse(raw, tolerant=True))
+    says = DATA[plain["type"]]
     fact: Fact = {
         "time": timestamp(plain["time"]),
         "id": plain["id"],
@@ -112,7 +114,7 @@ def read(raw: bytes) -> Said:
         "kind": plain["sourcekind"],
         "data": _json(plain["data"]),
     }
-    return Said(DATA[plain["type"]], plain["subject"], plain["partitionkey"], fact)
+    return Said(says, plain["subject"], plain["partitionkey"], fact)
 
 
 def _json(data: dict[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def contributions(key: Key, state: State) -> Counts:
     counts: Counts = {}
     for counter, count in CONTRIBUTIONS[key.collection](key.id, state):
         counts[counter] = counts.get(counter, 0) + count
-    return {counter: count for counter, count in counts.items() if count}
+    return counts if all(counts.values()) else {counter: count for counter, count in counts.items() if count}
 
 
 Added = Iterable[tuple[Counter, int]]
@@ -120,22 +120,33 @@ def _in_order(found: Iterable[Fact]) -> list[Fact]:
 
 
 def _learner(_: str, state: State) -> Added:
-    internships = _internships(state)
+    completed: list[Fact] = []
+    if not INTERNSHIPS.isdisjoint(state["facts"]):
+        internships = _internships(state)
+        completed = list(filter(_completed, internships))
+        yield from _placements(internships, completed)
+    yield from _certificates(state)
+    statuses = list(facts.facts(state, "employment.recorded").values())
+    for programme, graduation in facts.facts(state, "learner.graduated").items():
+        graduated_on = graduation["data"]["graduated_on"]
+        day, month = _day(graduated_on), _month(graduated_on)
+        for measure in _graduate(state, programme, day, statuses, completed):
+            yield Counter("programme", programme, month, measure), 1
+        days = days_to_employment(statuses, day)
+        if days is not None:
+            yield Counter("programme/employment_weeks", programme, month, _week(days)), 1
+
+
+INTERNSHIPS = frozenset({"internship.completed", "internship.cancelled"})
+
+
+def _placements(internships: list[Fact], completed: list[Fact]) -> Added:
     for internship in internships:
         outcome = "completed" if _completed(internship) else "cancelled"
         for kind in ("programme", "enterprise"):
             yield Counter(kind, internship["data"][kind], _month(internship), f"internships_{outcome}"), 1
-    completed = list(filter(_completed, internships))
     for kind in ("programme", "enterprise"):
         yield from _workplace_hours(kind, completed)
-    yield from _certificates(state)
-    for programme, graduation in facts.facts(state, "learner.graduated").items():
-        graduated_on = graduation["data"]["graduated_on"]
-        for measure in _graduate(state, programme, _day(graduated_on), completed):
-            yield Counter("programme", programme, _month(graduated_on), measure), 1
-        days = days_to_employment(facts.facts(state, "employment.recorded").values(), _day(graduated_on))
-        if days is not None:
-            yield Counter("programme/employment_weeks", programme, _month(graduated_on), _week(days)), 1
 
 
 def _internships(state: State) -> list[Fact]:
@@ -162,6 +173,8 @@ def _workplace_hours(kind: str, completed: list[Fact]) -> Added:
 
 
 def _certificates(state: State) -> Added:
+    if "competency.certified" not in state["facts"]:
+        return
     revoked = facts.facts(state, "competency.revoked")
     for id, fact in facts.facts(state, "competency.certified").items():
         competency = fact["data"]["competency"]
@@ -170,26 +183,30 @@ def _certificates(state: State) -> Added:
             yield Counter("competency", competency, max(_month(fact), _month(revoked[id])), "certificates"), -1
 
 
-def _graduate(state: State, programme: str, graduated_on: date, completed: list[Fact]) -> Iterable[str]:
+def _graduate(
+    state: State, programme: str, graduated_on: date, statuses: list[Fact], completed: list[Fact]
+) -> Iterable[str]:
     """The measures in which a graduate of *programme* counts."""
-    statuses = list(facts.facts(state, "employment.recorded").values())
     yield "graduates"
     newest = facts.newest(*statuses)
     if newest:
         yield from _status(newest["data"])
-    spans = list(map(_span, statuses))
-    for months in HORIZONS_MONTHS:
-        then = status_at(spans, months_later(graduated_on, months))
-        if then:
-            yield f"after_{months}m_{then['data']['status']}"
+        spans = list(map(_span, statuses))
+        for months in HORIZONS_MONTHS:
+            then = status_at(spans, months_later(graduated_on, months))
+            if then:
+                yield f"after_{months}m_{then['data']['status']}"
     if completed and any(fact["data"]["programme"] == programme for fact in completed):
         yield "graduates_interned"
         hosts = {fact["data"]["enterprise"] for fact in completed}
         employers = {fact["data"].get("enterprise") for fact in statuses if fact["data"]["status"] in IN_WORK}
         if hosts & employers:
             yield "graduates_hired_where_interned"
-    held = facts.facts(state, "competency.certified").items()
-    valid = [f["data"]["competency"] for id, f in held if id not in facts.facts(state, "competency.revoked")]
+    held = facts.facts(state, "competency.certified")
+    if not held:
+        return
+    revoked = facts.facts(state, "competency.revoked")
+    valid = [fact["data"]["competency"] for id, fact in held.items() if id not in revoked]
     if valid:
         yield "graduates_certified"
     if any(map(is_sustainability, valid)):
