@@ -22,7 +22,7 @@ from shared.core import Core
 from shared.events import ContractError, Data, Event
 from shared.facts import Said, State
 from shared.kafka import ConsumerRecord, Record, dead_letter_topic, partition_of, record_of
-from shared.mongo import Counts, Key, Position, Store, Written
+from shared.mongo import Counts, Fenced, Key, Position, Store, Written
 
 log = logs.get(__name__)
 
@@ -30,6 +30,7 @@ APPLIED = Metric("praktika_events_applied_total", "Events taken into the databas
 LAST_APPLIED = Gauge("praktika_last_applied_timestamp_seconds", "When events were last written.")
 DEAD = Metric("praktika_dead_letters_total", "Records that could not be processed.", ["topic"])
 COMMIT_S = Histogram("praktika_commit_seconds", "Time of a batch's transaction in MongoDB.")
+FENCED = Metric("praktika_fenced_total", "Writes refused because the partition was no longer ours.")
 SIZE = Histogram(
     "praktika_batch_events", "Records in a batch.", buckets=(1, 5, 20, 100, 500, 1_000, 2_000, 5_000, 10_000)
 )
@@ -205,8 +206,13 @@ class Batches:
         self._written, self._writing = written, asyncio.create_task(self._write(written, letters))
 
     async def _write(self, written: Written, letters: Sequence[Record]) -> None:
-        with COMMIT_S.time():
-            await self._store.write(written)
+        try:
+            with COMMIT_S.time():
+                await self._store.write(written)
+        except Fenced as error:
+            FENCED.inc()
+            log.warning("fenced", reason=str(error))
+            raise
         for letter in letters:
             DEAD.labels(letter.key.rsplit("-", 2)[0]).inc()
         for label, (before, following, time_ms) in written.positions.items():

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from prometheus_client import Counter as Metric
 from prometheus_client import Gauge, Histogram
 
 from shared import logs, mongo
@@ -33,7 +32,6 @@ log = logs.get(__name__)
 BATCH_S = Histogram(
     "praktika_batch_seconds", "Time of a batch in the consumer: decoded, folded, the one before written."
 )
-FENCED = Metric("praktika_fenced_total", "Writes refused because the partition was no longer ours.")
 OWNED = Gauge("praktika_partitions_assigned", "Partitions that are ours.")
 LAG = Gauge("praktika_lag_events", "Published but not yet applied.", ["topic", "partition"])
 OLDEST_S = Gauge("praktika_oldest_unapplied_seconds", "Age of the oldest event that is not applied; 0 if none.")
@@ -227,8 +225,6 @@ class Runner(ConsumerRebalanceListener):
     async def _fail(self, error: Exception) -> None:
         await self._rewind()
         if isinstance(error, Fenced):
-            FENCED.inc()
-            log.warning("fenced", reason=str(error))
             return
         if isinstance(error, TRANSIENT):
             self._report("batch", f"waiting: {reason(error)}")
@@ -301,10 +297,8 @@ class Runner(ConsumerRebalanceListener):
                     due = await self.core.due(self._store.db, list(self._batches.positions))
                     if due:
                         await self._batches.look_at(due)
-            except Exception as error:
+            except Exception:
                 await self._rewind()
-                if isinstance(error, Fenced):
-                    FENCED.inc()
                 self._most = max(1, self._most // 2)
                 raise
 
