@@ -1,5 +1,6 @@
-"""A few faults, one after the other, on the stack of `make faults`; and the oracle that they are judged by."""
+"""A few faults on the stack of `make faults`; and the oracle that they are judged by."""
 
+import asyncio
 import json
 from collections import Counter
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from shared import facts
 from shared.events import Data, Event, parse
 from shared.facts import State
 from shared.mongo import Key
-from tests.faults.breaking import BY_NAME
+from tests.faults.breaking import FENCED, KINDS
 from tests.faults.finding import Findings
 from tests.faults.oracle import Expected
 from tests.faults.region import LEAST_SCORE, METHODS, SCHEMES, Json, kind_of, programme_events, said_of
@@ -23,26 +24,25 @@ from tests.faults.run import running
 from tests.faults.stack import WORKERS, Stack
 
 SEED = 11
+BY_NAME = {kind.name: kind for kind in KINDS}
 SCHEMES_AT = datetime(2024, 5, 1, tzinfo=UTC)
 
 
 async def test_nothing_is_lost_or_counted_twice_whatever_breaks(tmp_path: Path):
     services = ("partners", "feedback", "certification", *WORKERS)
     async with running(Stack(tmp_path, services, small_disks=False), SEED, rate=60, pool=300) as run:
-        for name in (
-            "kill -9 a monitoring worker",
-            "step-down of MongoDB's primary",
-            "kill -9 Kafka",
-            "kill -9 MongoDB's primary",
-            "a worker joins and leaves",
+        for together in (
+            ("kill -9 a monitoring worker", "step-down of MongoDB's primary"),
+            ("kill -9 Kafka",),
+            ("kill -9 MongoDB's primary", "a worker joins and leaves"),
         ):
-            await run.faults.inject(BY_NAME[name], SEED)
-        while not run.faults.breaker.zombies["fenced"] and len(run.faults.injected) < 9:
-            await run.faults.inject(BY_NAME["stop a worker beyond its session"], SEED)
+            await asyncio.gather(*(run.faults.inject(BY_NAME[name]) for name in together))
+        while not run.faults.noted()[FENCED] and len(run.faults.injected) < 9:
+            await run.faults.inject(BY_NAME["stop a worker beyond its session"])
         found = await run.prove()
         assert found.words == []
-        assert run.faults.breaker.zombies["fenced"], "no worker that was stopped was refused its write"
-        assert all(injection.recovered_s is not None for injection in run.faults.injected)
+        assert run.faults.noted()[FENCED], "no worker that was stopped was refused its write"
+        assert all(fault.recovered_s is not None for fault in run.faults.injected)
         assert found.checked["monitoring's counters"] > 1_000
         assert found.checked["poison records"] > 10
 

@@ -36,6 +36,8 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+# A killed broker reads them all before it is back (50 by default).
+offsets.topic.num.partitions=3
 # How long the controller keeps a killed broker from coming back (9 s by default).
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500

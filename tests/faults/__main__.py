@@ -29,7 +29,7 @@ async def main(seed: int, minutes: float) -> int:
     print(f"FAULTS_SEED={seed} FAULTS_MINUTES={minutes:g}")
     async with running(Stack(STATE / "faults"), seed, RATE) as run:
         progress = asyncio.create_task(report_progress(run))
-        await run.faults.run(seed, minutes * 60, EVERY_S)
+        await run.faults.run(minutes * 60, EVERY_S)
         found = await run.prove()
         progress.cancel()
     for words in found.words[:50]:
@@ -48,7 +48,7 @@ async def report_progress(run: Run) -> None:
     last = 0
     while True:
         await asyncio.sleep(10)
-        behind = max((await run.watch.behind(await run.watch.ends())).values())
+        behind = max(run.watch.behind(await run.watch.ends()).values())
         rate, last = (run.load.accepted - last) / 10, run.load.accepted
         faults = len(run.faults.injected)
         say(f"accepted {run.load.accepted:,} ({rate:.0f}/s), {behind:,} not applied, {faults} faults")
@@ -83,14 +83,13 @@ def print_table(run: Run, found: Findings) -> None:
 
 
 def facts(run: Run, found: Findings) -> dict[str, int]:
-    breaker, load = run.faults.breaker, run.load
+    load = run.load
     return {
         "events accepted by the ingress": load.accepted,
         "of them sent again": load.repeated,
         "poison records sent": load.poisoned,
         **{f"{what} compared" if "repeats" not in what else what: number for what, number in found.checked.items()},
-        **{f"workers that woke up, {fate}": number for fate, number in breaker.zombies.items()},
-        **breaker.observed,
+        **run.faults.noted(),
         **{f"{name} ended without a fault": number for name, number in run.stack.ended.items()},
     }
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from .breaking import Breaker, Faults, say
+from .breaking import Faults, say
 from .finding import Findings, compare, expect, read_log
 from .sending import Load, found_region
 from .stack import Stack
@@ -37,7 +37,7 @@ class Run:
             async with asyncio.timeout(SETTLE_S):
                 await self.watch.settle()
         except TimeoutError:
-            behind = await self.watch.behind(await self.watch.ends())
+            behind = self.watch.behind(await self.watch.ends())
             found.lose(f"not applied after {SETTLE_S} s: {behind}", sum(behind.values()))
         for refusal in self.load.refused:
             found.lose(f"refused: {refusal}")
@@ -68,9 +68,10 @@ async def running(stack: Stack, seed: int, rate: float, pool: int = 2_000) -> As
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it reports every failed attempt to connect
     tasks: list[asyncio.Task[None]] = []
     watch = Watch(stack.kafka.address, stack.mongodb.address)
+    faults = Faults(stack, watch, seed)
     try:
         await asyncio.to_thread(stack.start)
-        tasks.append(asyncio.create_task(stack.supervise()))
+        tasks += [asyncio.create_task(stack.supervise()), asyncio.create_task(watch.run())]
         network = await asyncio.to_thread(stack.network)
         try:
             credentials = await found_region(network)
@@ -80,8 +81,9 @@ async def running(stack: Stack, seed: int, rate: float, pool: int = 2_000) -> As
         load = Load(seed, rate, pool, stack["partners"].address, stack.kafka.address, credentials)
         tasks.append(asyncio.create_task(load.run()))
         say(f"the stack is up, its logs are in {stack.folder}; {rate:.0f} events/s")
-        yield Run(seed, stack, load, watch, Faults(stack, watch, Breaker(stack, watch)), tasks[-1])
+        yield Run(seed, stack, load, watch, faults, tasks[-1])
     finally:
+        faults.end()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

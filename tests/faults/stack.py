@@ -16,7 +16,7 @@ import httpx
 
 from deploy.demo.network import Network
 from deploy.local.processes import ROOT, Server, ServerError, free_port, is_free
-from deploy.local.servers import ReplicaSet, kafka
+from deploy.local.servers import STATE, ReplicaSet, kafka
 from deploy.local.stack import WORKER, application
 
 from . import proxy
@@ -87,6 +87,9 @@ class Stack:
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.address,
             "MONGODB_URI": self.mongodb.address,
             "PRAKTIKA_KEYS_DIR": str(folder / "keys"),
+            # As an installed service has it: started again, it does not compile itself again.
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(STATE / "bytecode"),
         }
         self.services = {name: self._service(name, next(ports)) for name in (*SERVICES, JOINER)}
         servers = [self.kafka, *self.mongodb.members]

@@ -61,8 +61,7 @@ class Watch:
         self._client = mongo.connect(self._settings)
         self._consumer: AIOKafkaConsumer | None = None
         self._asking = asyncio.Lock()
-        self._behind: dict[str, int] = {}
-        self._read_at = 0.0
+        self._stands: dict[str, dict[str, int]] = {service: {} for service in TOPICS_OF}
 
     async def close(self) -> None:
         self._client.close()
@@ -91,21 +90,27 @@ class Watch:
         if consumer is not None:
             await end(consumer)
 
-    async def behind(self, ends: Ends) -> dict[str, int]:
-        """How many records below *ends* each service has not applied (all of them, while MongoDB does not answer)."""
+    async def run(self) -> None:
+        """Look again and again where the services stand."""
+        while True:
+            for service in TOPICS_OF:
+                with suppress(mongo.DatabaseError):
+                    db = mongo.database(self._client, self._settings, service)
+                    self._stands[service] = {label: at.following for label, at in (await mongo.positions(db)).items()}
+            await asyncio.sleep(POLL_S)
+
+    def behind(self, ends: Ends) -> dict[str, int]:
+        """How many records below *ends* each service has not applied, when last seen."""
         missing = {}
         for service, topics in TOPICS_OF.items():
+            stands = self._stands[service]
             wanted = {f"{topic}-{partition}": end for (topic, partition), end in ends.items() if topic in topics}
-            stands: dict[str, int] = {}
-            with suppress(mongo.DatabaseError):
-                db = mongo.database(self._client, self._settings, service)
-                stands = {label: at.following for label, at in (await mongo.positions(db)).items()}
             missing[service] = sum(max(0, end - stands.get(label, 0)) for label, end in wanted.items())
         return missing
 
     async def reach(self, ends: Ends, services: Container[str] = TOPICS_OF) -> None:
         """Wait until these services have applied everything below *ends*."""
-        while sum(missing for service, missing in (await self.behind(ends)).items() if service in services):
+        while sum(missing for service, missing in self.behind(ends).items() if service in services):
             await asyncio.sleep(POLL_S)
 
     async def settle(self, quiet_s: float = 4) -> None:
