@@ -150,13 +150,15 @@ class Rebuild:
         Raises:
             NotRebuilt: the log holds less than is applied.
         """
-        stands = await mongo.positions(self._dbs.live) if to is None else to
-        self._spans = await self._reader.spans(self._core.topics)
-        parts: Spans = {}
-        for tp, (_, end) in self._spans.items():
-            if at := stands.get(self._label(tp)):
-                if at.following > end:
+        if to is None:
+            to = await mongo.positions(self._dbs.live)
+            self._spans = await self._reader.spans(self._core.topics)
+            for tp, (_, end) in self._spans.items():
+                if (at := to.get(self._label(tp))) and at.following > end:
                     raise NotRebuilt(f"{self._label(tp)} ends at {end}, but {at.following} records of it are applied")
+        parts: Spans = {}
+        for tp in self._spans:
+            if at := to.get(self._label(tp)):
                 parts[tp] = Span(self._batches.positions.get(self._label(tp), 0), at.following)
         chunk: list[ConsumerRecord] = []
         async for record in self._reader.read(parts, advanced):
@@ -200,7 +202,10 @@ class Rebuild:
             await self._dbs.other.command({"update": CONCLUDED, "updates": updates, "ordered": False})
 
     async def unpublished(self, advanced: Advanced = lambda _: None) -> list[Record]:
-        """What should be in the log by the present rules, and is not: events, and dead letters."""
+        """What should be in the log by the present rules, and is not: events, and dead letters.
+
+        What was concluded of a learner who is erased since, should not be there any more.
+        """
         concluded = self._dbs.other[CONCLUDED]
         await concluded.delete_many({"_id": {"$in": [key.decode() for key in await self._dead_letters()]}})
         places = {}
@@ -216,11 +221,16 @@ class Rebuild:
             if id in places:
                 await concluded.delete_one({"_id": id})
         docs = await concluded.find().sort("_id").to_list(None)
-        return [Record(doc["topic"], doc["key"], doc["value"], [tuple(h) for h in doc["headers"]]) for doc in docs]
+        erased = await self._erased({_learner(doc) for doc in docs})
+        return [
+            Record(doc["topic"], doc["key"], doc["value"], [tuple(header) for header in doc["headers"]])
+            for doc in docs
+            if _learner(doc) not in erased
+        ]
 
-    async def forget_unpublished(self) -> None:
-        """They are published, or shall not be."""
-        await self._dbs.other.drop_collection(CONCLUDED)
+    async def _erased(self, learners: set[str | None]) -> set[str]:
+        query = {"_id": {"$in": list(learners)}, "state.erased": {"$exists": True}}
+        return {doc["_id"] async for doc in self._dbs.other["learners"].find(query, {"_id": 1})}
 
     async def _dead_letters(self) -> set[bytes]:
         found = await dead_letters.read(self._reader, await dead_letters.spans(self._reader, [self._core.name]))
@@ -234,14 +244,14 @@ class Rebuild:
         The database in use goes on meanwhile. What it concluded at a tick is in it before it is in the log, so what
         differs is looked at again.
         """
+        found = {label: await self._compare(label, advanced) for label in self.labels}
+        for _ in range(2):
+            if unequal := [label for label, compared in found.items() if compared.different]:
+                await asyncio.sleep(1.5)
+                found |= {label: await self._compare(label, lambda _: None) for label in unequal}
         total = Compared()
-        for label in self.labels:
-            found = await self._compare(label, advanced)
-            for _ in range(2):
-                if found.different:
-                    await asyncio.sleep(1.5)
-                    found = await self._compare(label, lambda _: None)
-            total = total.plus(found)
+        for compared in found.values():
+            total = total.plus(compared)
         return total
 
     async def _compare(self, label: str, advanced: Advanced) -> Compared:
@@ -267,6 +277,14 @@ class Rebuild:
             async for docs in _chunks(other.find({"partition": label})):
                 live = {doc["_id"] async for doc in find(collection, {"_id": {"$in": [doc["_id"] for doc in docs]}})}
                 yield [({}, doc) for doc in docs if doc["_id"] not in live]
+
+
+def _learner(noted: Doc) -> str | None:
+    """Whom a noted event is about."""
+    if noted["topic"] not in TOPICS:
+        return None
+    event = from_json(noted["value"])
+    return str(event["data"].get("learner") or event["partitionkey"])
 
 
 def _compared(collection: str, pairs: Sequence[tuple[Doc, Doc]]) -> Compared:

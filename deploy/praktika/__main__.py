@@ -39,7 +39,7 @@ def find_stack() -> int | None:
 def application() -> "typer.Typer":
     """The command with all its subcommands."""
     # Not at the top: they read the environment, and take a while.
-    from deploy.praktika import dead_letters, history, status  # noqa: PLC0415
+    from deploy.praktika import dead_letters, history, rebuild, status  # noqa: PLC0415
     from services.monitoring import audit  # noqa: PLC0415
     from services.partners import rejections  # noqa: PLC0415
     from shared import console  # noqa: PLC0415
@@ -50,6 +50,7 @@ def application() -> "typer.Typer":
     app.command("rejections", epilog=console.EXIT_CODES)(rejections.command)
     app.add_typer(history.app, name="history")
     app.command("audit", epilog=console.EXIT_CODES)(audit.command)
+    app.command("rebuild", epilog=console.EXIT_CODES)(rebuild.command)
     return app
 
 

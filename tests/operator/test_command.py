@@ -1,0 +1,121 @@
+"""The command itself: where it finds the servers, what it tells, and that the guide names nothing else."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.core import TyperGroup
+from typer.testing import CliRunner
+
+from deploy import stack
+from deploy.local.processes import ROOT
+from deploy.praktika import __main__ as praktika
+from deploy.praktika.__main__ import application, find_stack
+
+GUIDE = (ROOT / "docs/operator.md").read_text()
+GIVEN = ["kafka.example:9092", "mongodb://mongo.example/?replicaSet=rs0"]
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine on which no stack was started, and an environment that names no servers."""
+    for name in list(os.environ):
+        if name.startswith("PRAKTIKA_") or name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI"):
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(praktika, "CHOICE", tmp_path / "stack.json")
+    monkeypatch.setattr(stack, "CHOICE", tmp_path / "stack.json")
+    monkeypatch.chdir(tmp_path)
+
+
+def start(tmp_path: Path, kind: str) -> None:
+    """Note a stack as `make up` does."""
+    ports = {"partners": 1, "feedback": 2, "certification": 3, "monitoring": 4, "monitoring-worker": 5}
+    known = {"kind": kind, "given": GIVEN if kind == "local" else None, "ports": {**ports, "kafka": 6, "mongod": 7}}
+    (tmp_path / "stack.json").write_text(json.dumps(known))
+
+
+def test_servers_of_a_stack_of_processes_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    start(tmp_path, "local")
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    assert find_stack() is None
+    assert [os.environ["KAFKA_BOOTSTRAP_SERVERS"], os.environ["MONGODB_URI"]] == GIVEN
+    assert os.environ["PRAKTIKA_MONITORING_URL"] == "http://127.0.0.1:4"
+
+
+def test_servers_that_the_environment_names_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    start(tmp_path, "local")
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "other.example:9092")
+    assert find_stack() is None
+    assert "MONGODB_URI" not in os.environ
+
+
+def test_nothing_is_found_where_nothing_was_started(tmp_path: Path):
+    assert find_stack() is None
+    start(tmp_path, "")
+    assert find_stack() is None
+    assert "MONGODB_URI" not in os.environ
+
+
+def test_a_stack_of_containers_does_the_work_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    start(tmp_path, "compose")
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!{sys.executable}\nimport sys\nopen('said', 'w').write(' '.join(sys.argv[1:]))\nsys.exit(1)\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(sys, "argv", ["praktika", "history", "export", "history.jsonl.zst"])
+    assert find_stack() == 1
+    said = (tmp_path / "said").read_text()
+    assert said.startswith(f"compose --project-directory {ROOT} run --rm ")
+    assert f"--volume {tmp_path}:/here --workdir /here --user {os.getuid()}:{os.getgid()}" in said
+    assert said.endswith(" praktika history export history.jsonl.zst")
+
+
+def test_the_link_in_the_virtual_environment_runs_it_from_any_folder(tmp_path: Path):
+    link = tmp_path / "praktika"
+    link.symlink_to(ROOT / "deploy/praktika.sh")
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy/__init__.py").write_text("raise SystemExit('another deploy')")
+    done = subprocess.run([link, "rebuild", "--help"], capture_output=True, text=True, check=False)
+    assert (done.returncode, "--drop-old" in done.stdout) == (0, True), done.stderr
+
+
+def commands(group: TyperGroup, name: str = "") -> list[str]:
+    found = []
+    for part, command in group.commands.items():
+        found += commands(command, f"{name}{part} ") if isinstance(command, TyperGroup) else [name + part]
+    return found
+
+
+ROOT_COMMAND = typer.main.get_command(application())
+assert isinstance(ROOT_COMMAND, TyperGroup)
+COMMANDS = commands(ROOT_COMMAND)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_says_what_it_does_how_it_ends_and_speaks_json(command: str):
+    result = CliRunner().invoke(application(), [*command.split(), "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert "Ends with 0: fine;" in result.stdout
+    assert "--json" in result.stdout
+
+
+def test_the_guide_names_every_command_and_no_other():
+    named = set(
+        re.findall(r"^(?:docker compose run --rm (?:-T )?)?praktika ([a-z-]+(?: [a-z]+)?)", GUIDE, re.MULTILINE)
+    )
+    one_word = {command.split()[0] for command in COMMANDS if " " not in command}
+    assert {name if name in COMMANDS else name.split()[0] for name in named} == set(COMMANDS)
+    assert {name.split()[0] for name in named if name not in COMMANDS} <= one_word
+
+
+@pytest.mark.parametrize("line", sorted(set(re.findall(r"^praktika .*? --[a-z].*", GUIDE, re.MULTILINE))))
+def test_the_guide_names_options_that_exist(line: str):
+    words = line.partition("#")[0].split()[1:]
+    (command,) = [name for name in COMMANDS if words[: len(name.split())] == name.split()]
+    text = CliRunner().invoke(application(), [*command.split(), "--help"], env={"COLUMNS": "200"}).stdout
+    assert all(word in text for word in words if word.startswith("--")), line
