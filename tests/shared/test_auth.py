@@ -11,8 +11,8 @@ from fastapi import APIRouter, FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from shared.auth import Caller, Signer, Unauthorised, Verifier, ensure_keys, private_dir
+from shared.core import Core
 from shared.events import Publisher
-from shared.runner import Core
 from shared.settings import Settings
 from shared.web import Authenticated, create_app
 
