@@ -17,7 +17,6 @@ from benchmarks.stage import Stage
 from deploy.local.processes import free_port
 from services.partners.app import core as partners
 from shared import mongo
-from shared.kafka import ensure_topics
 
 NAMESPACE = "bingress"
 BATCH = 500
@@ -28,8 +27,7 @@ OURS, BARE = "Praktika's ingress", "bare endpoint"
 
 
 async def measure(at: Stage, plan: Plan) -> list[dict[str, Any]]:
-    settings = at.settings(NAMESPACE)
-    await ensure_topics(settings)
+    await at.fresh_topics(NAMESPACE)
     await mongo.ensure_indexes(at.client[f"{NAMESPACE}_partners"], partners.indexes)
     bodies = [message.value for message in job.log(job.learners(2_000, seed=3))]
     bodies = [body for body in bodies if b'"/organisations/institution-1"' in body]

@@ -18,7 +18,7 @@ from benchmarks.stage import Stage, tools
 from deploy.local.processes import ROOT
 from services.partners.app import core as partners
 from shared import mongo
-from shared.kafka import PARTITIONS, ensure_topics, partition_of, topic_name
+from shared.kafka import PARTITIONS, partition_of, topic_name
 
 NAMESPACE = "blatency"
 ORGANISATION = "institution-1"
@@ -35,7 +35,7 @@ async def measure(at: Stage, plan: Plan, half: dict[str, float]) -> list[dict[st
     Args:
         half: half of what each can do, events a second.
     """
-    await ensure_topics(at.settings(NAMESPACE))
+    await at.fresh_topics(NAMESPACE)
     db = at.client[f"{NAMESPACE}_partners"]
     await mongo.ensure_indexes(db, partners.indexes)
     rows = []

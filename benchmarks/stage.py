@@ -124,18 +124,21 @@ class Stage:
         if made:
             await self.admin.delete_topics(made)
 
+    async def fresh_topics(self, namespace: str) -> None:
+        """Make the topics of a namespace, without what was on them."""
+        await self.remove_topics(f"{namespace}.")
+        await asyncio.sleep(2)  # Kafka deletes behind our back
+        await ensure_topics(self.settings(namespace))
+
     async def loaded(self, namespace: str, what: Sequence[str], records: int) -> str:
         """Have the learner topic of *namespace* hold what `benchmarks.load` makes of *what*; return its name.
 
-        Loaded once: what is there from an earlier run is used again if it is whole.
+        Loaded once: what is there already is used again if it is whole.
         """
         topic = topic_name(namespace, "learner")
-        if topic in await self.admin.list_topics():
-            if await self.ends(topic) == records:
-                return topic
-            await self.remove_topics(f"{namespace}.")
-            await asyncio.sleep(2)  # Kafka deletes behind our back
-        await ensure_topics(self.settings(namespace))
+        if topic in await self.admin.list_topics() and await self.ends(topic) == records:
+            return topic
+        await self.fresh_topics(namespace)
         command = [tools(), "-m", "benchmarks.load", self.kafka.address, topic, *what]
         await asyncio.to_thread(subprocess.run, command, cwd=ROOT, check=True)
         found = await self.ends(topic)
@@ -160,7 +163,10 @@ async def stage() -> AsyncIterator[Stage]:
     broker, database = kafka(folder, ports["kafka"]), mongod(folder, ports["mongod"])
     command = [str(part) for part in database.command]
     command[command.index("--wiredTigerCacheSizeGB") + 1] = MONGO_CACHE_GB
-    database = replace(database, command=command)
+    broker, database = replace(broker, timeout_s=300), replace(database, command=command, timeout_s=300)
+    for server in (broker, database):
+        if server.pid is None and not os.environ.get("BENCH_RESUME"):
+            shutil.rmtree(folder / f"{server.name}-data", ignore_errors=True)  # each bench begins with empty servers
     admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
     try:
         for server in (broker, database):
