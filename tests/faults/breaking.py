@@ -62,9 +62,9 @@ class Fault:
 
     async def _kill_and_start(self, name: str, holds_up: Iterable[str] = TOPICS_OF) -> None:
         with self._away(name) as server, self._held_up(holds_up):
-            await asyncio.to_thread(server.kill)
+            await self.stack.aside(server.kill)
             await asyncio.sleep(self.random.uniform(0, 4))
-            await asyncio.to_thread(server.start)
+            await self.stack.aside(server.start)
 
     # the services
 
@@ -84,12 +84,12 @@ class Fault:
         """Stop a worker with a batch in hand until others have gone on with its partitions, then let it go on."""
         with self._away(self.random.choice(WORKERS)) as worker:
             # Every step of a batch takes so long that there is hardly a moment without one.
-            await asyncio.to_thread(self.stack.slow_down, 0.8)
+            await self.stack.aside(self.stack.slow_down, 0.8)
             await asyncio.sleep(self.random.uniform(1.5, 3))
             pid, log = worker.pid, worker.log.stat().st_size
             if pid is not None:
                 os.kill(pid, signal.SIGSTOP)
-            await asyncio.to_thread(self.stack.slow_down, 0)
+            await self.stack.aside(self.stack.slow_down, 0)
             if pid is None:
                 return
             with self._held_up(["monitoring"]):
@@ -105,9 +105,9 @@ class Fault:
     async def join_and_leave(self) -> None:
         """A further worker joins, works for some seconds and leaves, or is killed."""
         worker = self.stack[JOINER]
-        await asyncio.to_thread(worker.start)
+        await self.stack.aside(worker.start)
         await asyncio.sleep(self.random.uniform(2, 6))
-        await asyncio.to_thread(self.random.choice((worker.stop, worker.stop, worker.kill)))
+        await self.stack.aside(self.random.choice((worker.stop, worker.stop, worker.kill)))
 
     # Kafka
 
@@ -123,18 +123,18 @@ class Fault:
     # MongoDB: what counts is that there is a primary again, the node itself comes back later
 
     async def _primary(self) -> Server:
-        while (primary := await asyncio.to_thread(lambda: self.stack.mongodb.primary)) is None:
+        while (primary := await self.stack.aside(lambda: self.stack.mongodb.primary)) is None:
             await asyncio.sleep(0.1)
         return primary
 
     async def kill_primary(self) -> None:
         with self._away((await self._primary()).name) as primary:
             with self._held_up():
-                await asyncio.to_thread(primary.kill)
+                await self.stack.aside(primary.kill)
                 await self._primary()
             self.back.set()
             await asyncio.sleep(self.random.uniform(0, 4))
-            await asyncio.to_thread(primary.start)
+            await self.stack.aside(primary.start)
 
     async def fill_mongodb(self) -> None:
         with self._away((await self._primary()).name) as primary:
@@ -154,7 +154,7 @@ class Fault:
             primary = await self._primary()
             try:
                 with self._held_up():
-                    await asyncio.to_thread(command, primary.address)
+                    await self.stack.aside(command, primary.address)
                     await self._primary()
                 return
             except PyMongoError:
@@ -162,13 +162,13 @@ class Fault:
         self.noted["step-downs that MongoDB refused five times"] += 1
 
     async def slow_mongodb(self) -> None:
-        await asyncio.to_thread(self.stack.slow_down, self.random.uniform(0.02, 0.15))
+        await self.stack.aside(self.stack.slow_down, self.random.uniform(0.02, 0.15))
         await asyncio.sleep(self.random.uniform(4, 8))
-        await asyncio.to_thread(self.stack.slow_down, 0)
+        await self.stack.aside(self.stack.slow_down, 0)
 
     async def _fill(self, server: Server) -> None:
         """Fill the disk under a server, which ends as a rule as soon as it wants to write."""
-        await asyncio.to_thread(self.stack.disks[server.name].fill)
+        await self.stack.aside(self.stack.disks[server.name].fill)
         for _ in range(100):
             if server.pid is None:
                 break
@@ -177,9 +177,9 @@ class Fault:
         self.noted[f"times that {server.name.partition('-')[0]} {did} on a full disk"] += 1
 
     async def _free(self, server: Server) -> None:
-        await asyncio.to_thread(self.stack.disks[server.name].free)
-        await asyncio.to_thread(server.kill)
-        await asyncio.to_thread(server.start)
+        await self.stack.aside(self.stack.disks[server.name].free)
+        await self.stack.aside(server.kill)
+        await self.stack.aside(server.start)
 
 
 async def was_fenced(worker: Server, since: int) -> bool:

@@ -47,19 +47,19 @@ class Run:
 
     async def compare(self, found: Findings) -> None:
         """Audit, and compare the log and the databases with the oracle."""
-        audit = await asyncio.to_thread(self.stack.run, "services.monitoring.audit")
+        audit = await self.stack.aside(self.stack.run, "services.monitoring.audit")
         say((audit.stdout.strip().splitlines() or [audit.stderr[-1_000:]])[-1])
         if audit.returncode:
             found.lose(f"the audit failed: {audit.stdout[-1_000:]}")
         logged = await read_log(self.stack.kafka.address)
-        primary = await asyncio.to_thread(lambda: self.stack.mongodb.primary)
+        primary = await self.stack.aside(lambda: self.stack.mongodb.primary)
         assert primary is not None
         load = self.seed, self.load.told, self.load.poisoned
 
         def look() -> None:
             compare(found, expect(self.seed, self.load.told, logged), logged, primary.address, load)
 
-        await asyncio.to_thread(look)
+        await self.stack.aside(look)
 
 
 @asynccontextmanager
@@ -70,9 +70,9 @@ async def running(stack: Stack, seed: int, rate: float, pool: int = 2_000) -> As
     watch = Watch(stack.kafka.address, stack.mongodb.address)
     faults = Faults(stack, watch, seed)
     try:
-        await asyncio.to_thread(stack.start)
+        await stack.aside(stack.start)
         tasks += [asyncio.create_task(stack.supervise()), asyncio.create_task(watch.run())]
-        network = await asyncio.to_thread(stack.network)
+        network = await stack.aside(stack.network)
         try:
             credentials = await found_region(network)
         finally:

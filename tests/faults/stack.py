@@ -7,10 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 
@@ -21,6 +24,7 @@ from deploy.local.stack import WORKER, application
 
 from . import proxy
 
+Answer = TypeVar("Answer")
 WORKERS = ("worker-1", "worker-2")
 JOINER = "worker-3"  # runs only while a fault lets it join
 SERVICES = ("partners", "feedback", "certification", "monitoring", *WORKERS)
@@ -98,6 +102,7 @@ class Stack:
             server.name: Disk(folder / f"{server.name}-data", 1_000 if server is self.kafka else 600)
             for server in servers
         }
+        self._threads = ThreadPoolExecutor(32)
         self.down: set[str] = {JOINER}
         self.ended: dict[str, int] = {}
 
@@ -107,6 +112,10 @@ class Stack:
 
     def __getitem__(self, name: str) -> Server:
         return self.services.get(name) or self.servers[name]
+
+    async def aside(self, work: Callable[..., Answer], *arguments: object) -> Answer:
+        """Do what blocks, in a thread that `stop` waits for: else it could start a server that nobody ends."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *arguments))
 
     def start(self) -> None:
         self._end_all()  # what an earlier run has left behind
@@ -157,11 +166,13 @@ class Stack:
                 if name not in self.down and server.pid is None:
                     self.ended[name] = self.ended.get(name, 0) + 1
                     with suppress(ServerError):
-                        await asyncio.to_thread(server.start, wait=False)
+                        await self.aside(partial(server.start, wait=False))
             await asyncio.sleep(1)
 
     def stop(self) -> None:
         """End everything and take the data away; the logs stay."""
+        self._end_all()
+        self._threads.shutdown(cancel_futures=True)
         self._end_all()
         for disk in self.disks.values():
             shutil.rmtree(disk.folder, ignore_errors=True)
