@@ -288,25 +288,30 @@ def _learner(noted: Doc) -> str | None:
 
 
 def _compared(collection: str, pairs: Sequence[tuple[Doc, Doc]]) -> Compared:
-    number = sum(bool(live) for live, _ in pairs)
     differences: list[Difference] = []
     different = 0
     for live, rebuilt in pairs:
         if live != rebuilt and (found := _differences(collection, live, rebuilt)):
             different += 1
             differences += found
-    entities, counters = (0, number) if collection == COUNTERS else (number, 0)
-    return Compared(entities, counters, different, tuple(differences))
+    if collection == COUNTERS:
+        return Compared(0, sum(len(_counts(live)) for live, _ in pairs), different, tuple(differences))
+    return Compared(sum(bool(live) for live, _ in pairs), 0, different, tuple(differences))
 
 
 def _differences(collection: str, live: Doc, rebuilt: Doc) -> list[Difference]:
-    if collection == COUNTERS:  # one that is zero is as good as none
-        before, after = ({name: n for name, n in doc.get("m", {}).items() if n} for doc in (live, rebuilt))
+    if collection == COUNTERS:
+        before, after = _counts(live), _counts(rebuilt)
     else:
         before, after = dict(_leaves(live)), dict(_leaves(rebuilt))
     where = f"{collection} {(live or rebuilt)['_id']}"
     unequal = sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
     return [Difference(f"{where} {path}", before.get(path), after.get(path)) for path in unequal]
+
+
+def _counts(counters: Doc) -> Doc:
+    """The counters in a document; one that is zero is as good as none."""
+    return {measure: number for measure, number in counters.get("m", {}).items() if number}
 
 
 def _leaves(doc: Doc, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,7 +1,6 @@
 """praktika: the operator's command. It puts together what all services share and what each of them brings."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,27 +12,28 @@ ROOT = Path(__file__).resolve().parents[2]
 CHOICE = ROOT / ".praktika/stack.json"  # written by deploy.stack, which the image does not have
 
 
-def find_stack() -> int | None:
-    """Where no servers are named, use those of the stack that `make up` started: its addresses or its containers.
+HELP = """Run the network: see what it does, holds, has refused, and prove it.
 
-    Returns:
-        the exit code, if a container did the work.
-    """
+The servers are those of `make up`, or what KAFKA_BOOTSTRAP_SERVERS, MONGODB_URI and PRAKTIKA_NAMESPACE name.
+
+"""
+
+
+def find_stack() -> None:
+    """Where no servers are named, use those of the stack that `make up` started, or let a container do the work."""
     if {"KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI"} & os.environ.keys() or not CHOICE.exists():
-        return None
+        return
     from deploy.stack import Choice  # noqa: PLC0415
 
     choice = Choice.kept()
-    if not choice.kind:
-        return None
+    if choice.kind == "local":
+        os.environ.update({**choice.stack().env, **choice.urls()})
     if choice.kind == "compose":
         # Files are read and written in the present folder, as the present user.
         here = ["--volume", f"{Path.cwd()}:/here", "--workdir", "/here", "--user", f"{os.getuid()}:{os.getgid()}"]
         terminal = [] if sys.stdin.isatty() and sys.stdout.isatty() else ["-T"]
         compose = ["docker", "compose", "--project-directory", str(ROOT), "run", "--rm", *terminal, *here, "praktika"]
-        return subprocess.run([*compose, *sys.argv[1:]], check=False).returncode
-    os.environ.update({**choice.stack().env, **choice.urls()})
-    return None
+        os.execvp(compose[0], [*compose, *sys.argv[1:]])  # noqa: S606
 
 
 def application() -> "typer.Typer":
@@ -44,7 +44,7 @@ def application() -> "typer.Typer":
     from services.partners import rejections  # noqa: PLC0415
     from shared import console  # noqa: PLC0415
 
-    app = console.application(f"Run the network: what it is doing, holds, refused, and can prove. {console.EXIT_CODES}")
+    app = console.application(HELP + console.EXIT_CODES)
     app.command("status", epilog=console.EXIT_CODES)(status.command)
     app.add_typer(dead_letters.app, name="dead-letters")
     app.command("rejections", epilog=console.EXIT_CODES)(rejections.command)
@@ -55,9 +55,7 @@ def application() -> "typer.Typer":
 
 
 def main() -> None:
-    done = find_stack()
-    if done is not None:
-        sys.exit(done)
+    find_stack()
     app = application()
     from shared import logs  # noqa: PLC0415
 
