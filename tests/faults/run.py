@@ -47,7 +47,7 @@ class Run:
 
     async def compare(self, found: Findings) -> None:
         """Audit, and compare the log and the databases with the oracle."""
-        audit = await self.stack.aside(self.stack.run, "services.monitoring.audit")
+        audit = await self.stack.aside(self.stack.run, "deploy.praktika", "audit")
         say((audit.stdout.strip().splitlines() or [audit.stderr[-1_000:]])[-1])
         if audit.returncode:
             found.lose(f"the audit failed: {audit.stdout[-1_000:]}")

@@ -28,6 +28,7 @@ Answer = TypeVar("Answer")
 WORKERS = ("worker-1", "worker-2")
 JOINER = "worker-3"  # runs only while a fault lets it join
 SERVICES = ("partners", "feedback", "certification", "monitoring", *WORKERS)
+START_S = 300  # on a machine that has other things to do, too
 MEMBERS = ("mongod-1", "mongod-2", "mongod-3")
 
 
@@ -97,6 +98,8 @@ class Stack:
         }
         self.services = {name: self._service(name, next(ports)) for name in (*SERVICES, JOINER)}
         servers = [self.kafka, *self.mongodb.members]
+        for server in servers:
+            server.timeout_s = START_S
         self.servers = {server.name: server for server in servers}
         self.disks = {
             server.name: Disk(folder / f"{server.name}-data", 1_000 if server is self.kafka else 600)
@@ -108,7 +111,8 @@ class Stack:
 
     def _service(self, name: str, port: int) -> Server:
         server = application(WORKER if name.startswith("worker") else name, port, self.env)
-        return replace(server, name=name, folder=self.folder, answers=lambda: is_live(server.address), timeout_s=90)
+        answers = partial(is_live, server.address)
+        return replace(server, name=name, folder=self.folder, answers=answers, timeout_s=START_S)
 
     def __getitem__(self, name: str) -> Server:
         return self.services.get(name) or self.servers[name]
