@@ -1,18 +1,24 @@
-"""`make contract`: writes the JSON Schema of every event type, and says what of a change would break a reader.
+"""`make contract`: writes the contract's documents, and says what of a change would break a reader.
 
-The committed files in `deploy/contract/schemas` are what enterprises build against. Additive changes (a new type, a new
-optional field, other words) stay in v1. Anything else needs a new type (`.v2`): a narrower rule refuses what was sent
-until now, and a wider one (a further value, a larger range) is refused by whoever still reads by the old.
+The committed files in `deploy/contract` are what enterprises build against: the JSON Schema of every event type, the
+AsyncAPI document, the OpenAPI documents of the services. Additive changes (a new type, a new optional field, other
+words) stay in v1. Anything else needs a new type (`.v2`): a narrower rule refuses what was sent until now, and a wider
+one (a further value, a larger range) is refused by whoever still reads by the old.
 """
 
 import json
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from services.partners import asyncapi
 from shared.events import schemas
+from shared.kafka import SERVICES
+from shared.settings import Settings
+from shared.web import create_app
 
-FOLDER = Path(__file__).parent / "contract" / "schemas"
+FOLDER = Path(__file__).parent / "contract"
 Schema = dict[str, Any]
 
 _RULES = (
@@ -32,13 +38,30 @@ _RULES = (
 )
 
 
-def text(schema: Schema) -> str:
-    return json.dumps(schema, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+def documents() -> dict[str, str]:
+    """Today's text of every file, by its path in the folder."""
+    made = {
+        "asyncapi.json": asyncapi.document(),
+        **{f"openapi/{service}.json": _openapi(service) for service in SERVICES},
+        **{f"schemas/{type_}.json": schema for type_, schema in schemas().items()},
+    }
+    return {path: json.dumps(made[path], indent=2, ensure_ascii=False, sort_keys=True) + "\n" for path in made}
 
 
-def committed() -> dict[str, Schema]:
+def _openapi(service: str) -> Schema:
+    app = import_module(f"services.{service}.app")
+    return create_app(app.core, app.router, Settings(role="all")).openapi()
+
+
+def committed() -> dict[str, str]:
+    """The text of every committed file, by its path in the folder."""
+    return {str(path.relative_to(FOLDER)): path.read_text() for path in sorted(FOLDER.rglob("*.json"))}
+
+
+def committed_schemas() -> dict[str, Schema]:
     """The committed schemas by event type."""
-    return {path.name.removesuffix(".json"): json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
+    schemas = {path: text for path, text in committed().items() if path.startswith("schemas/")}
+    return {Path(path).stem: json.loads(text) for path, text in schemas.items()}
 
 
 def breaking_changes(old: dict[str, Schema], new: dict[str, Schema]) -> list[str]:
@@ -71,6 +94,11 @@ def _compare(old: Schema, new: Schema, old_root: Schema, new_root: Schema, path:
     for inner in ("items", "additionalProperties"):
         if isinstance(old.get(inner), dict) and isinstance(new.get(inner), dict):
             yield from _compare(old[inner], new[inner], old_root, new_root, f"{path}{inner}.")
+    named, named_now = old.get("patternProperties", {}), new.get("patternProperties", {})
+    if named.keys() != named_now.keys():
+        yield f"{path}names were {', '.join(named)}, are {', '.join(named_now)}"
+    for pattern in named.keys() & named_now.keys():
+        yield from _compare(named[pattern], named_now[pattern], old_root, new_root, f"{path}values.")
 
 
 def _compare_rules(old: Schema, new: Schema, name: str) -> Iterator[str]:
@@ -99,17 +127,16 @@ def _resolved(schema: Schema, root: Schema) -> Schema:
 
 
 def main() -> None:
-    """Write the schemas; what would break a reader is printed, so that the change can be thought over."""
-    new = schemas()
-    for problem in breaking_changes(committed(), new):
+    """Write the documents; what would break a reader is printed, so that the change can be thought over."""
+    for problem in breaking_changes(committed_schemas(), schemas()):
         print(f"breaking: {problem}")
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for path in FOLDER.glob("*.json"):
-        if path.name.removesuffix(".json") not in new:
-            path.unlink()
-    for type_, schema in new.items():
-        (FOLDER / f"{type_}.json").write_text(text(schema))
-    print(f"contract: {len(new)} schemas in {FOLDER.relative_to(Path.cwd())}")
+    made = documents()
+    for path in committed().keys() - made.keys():
+        (FOLDER / path).unlink()
+    for path, text in made.items():
+        (FOLDER / path).parent.mkdir(parents=True, exist_ok=True)
+        (FOLDER / path).write_text(text)
+    print(f"contract: {len(made)} documents in {FOLDER.relative_to(Path.cwd())}")
 
 
 if __name__ == "__main__":

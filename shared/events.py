@@ -490,7 +490,9 @@ class Event(BaseModel, Generic[D_co]):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     specversion: Literal["1.0"]
-    id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_PRINTABLE)]
+    id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_PRINTABLE)] = Field(
+        description="Given by the publisher, unique with the source; the same event keeps it when it is sent again."
+    )
     source: Source = Field(description="/organisations/<id> of the publisher; services: /services/<name>.")
     type: str
     subject: Id = Field(description="The entity that the event is about.")
@@ -502,7 +504,9 @@ class Event(BaseModel, Generic[D_co]):
     partitionkey: Id = Field(description="What the order of events is kept by.")
     sourcekind: Publisher = Field(description="Kind of the publisher; set by the ingress.")
     datacontenttype: Literal["application/json"] = "application/json"
-    dataschema: Annotated[str, StringConstraints(max_length=500, pattern=_PRINTABLE)] | None = None
+    dataschema: Annotated[str, StringConstraints(max_length=500, pattern=_PRINTABLE)] | None = Field(
+        None, description="Follows from the type: leave it out, or end it with /schemas/<type>/data.json."
+    )
     traceparent: Annotated[str, StringConstraints(max_length=200, pattern=_PRINTABLE)] | None = None
     tracestate: Annotated[str, StringConstraints(max_length=600, pattern=_PRINTABLE)] | None = None
     data: D_co
@@ -545,11 +549,16 @@ def key_of(event: Event[Data]) -> str:
     return (None if rule == "subject" else getattr(event.data, rule)) or event.subject
 
 
+def dataschema_of(type_: str) -> str:
+    """Where partners serves the JSON Schema of a type's data: the path in the address that `dataschema` may give."""
+    return f"/schemas/{type_}/data.json"
+
+
 def parse(raw: bytes, *, tolerant: bool = False) -> Event[Data]:
     """Read one event from JSON.
 
     Args:
-        tolerant: ignore unknown fields (a newer producer's); the ingress does not.
+        tolerant: ignore unknown fields (a newer producer's) and a foreign `dataschema`; the ingress does not.
     Raises:
         ContractError: what does not fit, by field.
     """
@@ -559,6 +568,8 @@ def parse(raw: bytes, *, tolerant: bool = False) -> Event[Data]:
         raise ContractError([_readable(e) for e in error.errors(include_url=False, include_input=False)]) from None
     if event.partitionkey != key_of(event):
         raise ContractError([("partitionkey", f"must be {key_of(event)}")])
+    if not tolerant and not (event.dataschema or dataschema_of(event.type)).endswith(dataschema_of(event.type)):
+        raise ContractError([("dataschema", f"must end with {dataschema_of(event.type)}, or be left out")])
     return event
 
 
@@ -679,6 +690,11 @@ def schemas() -> dict[str, dict[str, Any]]:
         type_: {"$schema": GenerateJsonSchema.schema_dialect, **model.model_json_schema()}
         for type_, model in MODELS.items()
     }
+
+
+def data_schema(type_: str) -> dict[str, Any]:
+    """JSON Schema (2020-12) of what events of a type say: what `dataschema` names."""
+    return {"$schema": GenerateJsonSchema.schema_dialect, **DATA[type_].model_json_schema()}
 
 
 SUSTAINABILITY_FRAMEWORKS = frozenset({"greencomp"})

@@ -14,9 +14,11 @@ from uuid import uuid4
 
 import fastapi
 import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -139,7 +141,14 @@ async def _service(request: Request) -> Service:
     return service
 
 
-async def _caller(service: "Running", authorization: Annotated[str | None, Header()] = None) -> Caller:
+TOKEN = HTTPBearer(auto_error=False, bearerFormat="JWT", description="From `POST /token` of partners.")  # documents
+
+
+async def _caller(
+    service: "Running",
+    _: Annotated[object, Security(TOKEN)],
+    authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> Caller:
     try:
         return service.verifier.caller(authorization)
     except Unauthorised as error:
@@ -239,7 +248,7 @@ async def live(service: Running) -> dict[str, str]:
     return {"status": "live"}
 
 
-@common.get("/health/ready", tags=["operation"])
+@common.get("/health/ready", tags=["operation"], responses={503: {"description": "Not ready; the answer says why."}})
 async def ready(service: Running) -> JSONResponse:
     """Can the service do its work now? If not, the reason."""
     reasons = await _hindrances(service)
@@ -360,6 +369,38 @@ class BodyLimit:
         await self.app(scope, counted, send)
 
 
+_TEXT = {"type": "string"}
+PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        **dict.fromkeys(("type", "title", "detail"), _TEXT),
+        "status": {"type": "integer"},
+        "errors": {"type": "array", "items": {"type": "object", "properties": {"field": _TEXT, "detail": _TEXT}}},
+    },
+}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": description,
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for status, description in (("4XX", "What to mend (RFC 9457)."), ("5XX", "What is wrong here (RFC 9457)."))
+}
+
+
+class Application(FastAPI):
+    """FastAPI, but its document knows the shape of a problem."""
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
+        return document
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
 def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def problem(_: Request, error: Problem) -> JSONResponse:
@@ -454,7 +495,13 @@ def create_app(
             client.close()
             log.info("stopped")
 
-    app = FastAPI(title=f"Praktika {core.name}", version=metrics.VERSION, lifespan=lifespan)
+    app = Application(
+        title=f"Praktika {core.name}",
+        version=metrics.VERSION,
+        lifespan=lifespan,
+        responses=REFUSALS,
+        generate_unique_id_function=_operation_id,
+    )
     app.add_middleware(BodyLimit, limit=settings.batch_max_bytes)
     app.add_middleware(metrics.Measured)  # added last: the outermost, so that it sees every answer
     _handle_errors(app)

@@ -41,13 +41,14 @@ def application() -> "typer.Typer":
     # Not at the top: they read the environment, and take a while.
     from deploy.praktika import dead_letters, history, rebuild, status  # noqa: PLC0415
     from services.monitoring import audit  # noqa: PLC0415
-    from services.partners import rejections  # noqa: PLC0415
+    from services.partners import rejections, validate  # noqa: PLC0415
     from shared import console  # noqa: PLC0415
 
     app = console.application(HELP + console.EXIT_CODES)
     app.command("status", epilog=console.EXIT_CODES)(status.command)
     app.add_typer(dead_letters.app, name="dead-letters")
     app.command("rejections", epilog=console.EXIT_CODES)(rejections.command)
+    app.command("validate", epilog=console.EXIT_CODES)(validate.command)
     app.add_typer(history.app, name="history")
     app.command("audit", epilog=console.EXIT_CODES)(audit.command)
     app.command("rebuild", epilog=console.EXIT_CODES)(rebuild.command)

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from shared.core import Core
 from shared.web import serve
 
-from . import api, credentials, ingress
+from . import api, contract, credentials, ingress
 from .registry import COLLECTIONS, route, view
 
 core = Core(
@@ -23,7 +23,7 @@ core = Core(
     view=view,
 )
 router = APIRouter()
-for part in (credentials, api, ingress):
+for part in (credentials, api, ingress, contract):
     router.include_router(part.router)
 
 if __name__ == "__main__":

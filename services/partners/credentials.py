@@ -113,6 +113,7 @@ FORM = {
 @router.post(
     "/token",
     tags=["credentials"],
+    responses={"4XX": {"description": "No token, for a reason by RFC 6749, section 5.2."}},
     openapi_extra={"requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": FORM}}}},
 )
 async def token(

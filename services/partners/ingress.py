@@ -254,7 +254,7 @@ def _read(request: Request, body: bytes, settings: Settings) -> Any:
     if media != BATCH and len(body) > settings.event_max_bytes:
         detail = f"the body has {len(body)} bytes; at most {settings.event_max_bytes} are accepted"
         raise _problem(413, detail, "body", detail)
-    content = _json(body)
+    content = read_json(body)
     if binary:
         return {**_attributes(request), "data": content}
     if media == STRUCTURED:
@@ -268,7 +268,12 @@ def _read(request: Request, body: bytes, settings: Settings) -> Any:
     return content
 
 
-def _json(body: bytes) -> Any:
+def read_json(body: bytes) -> Any:
+    """Parsed JSON, strictly.
+
+    Raises:
+        Problem: it is none.
+    """
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError as error:

@@ -2,11 +2,17 @@
 
 import copy
 import json
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft7Validator, Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from deploy.contract import breaking_changes, committed
+from deploy.contract import breaking_changes, committed, committed_schemas, documents
+from services.partners.examples import EXAMPLES
 from shared import events
 from shared.events import ContractError, Data, parse, schemas, serialise
 
@@ -34,10 +40,15 @@ def fields(raw_event: bytes, tolerant: bool = False) -> list[str]:
     return [field for field, _ in refused.value.errors]
 
 
-def test_the_committed_schemas_are_todays():
-    problems = breaking_changes(committed(), schemas())
+def test_no_change_breaks_who_reads_or_sends_what_is_committed():
+    problems = breaking_changes(committed_schemas(), schemas())
     assert not problems, "this change breaks who reads or sends v1; add a .v2 type instead: " + "; ".join(problems)
-    assert committed() == json.loads(json.dumps(schemas())), "run `make contract` and commit what it writes"
+
+
+def test_the_committed_documents_are_todays():
+    today, before = documents(), committed()
+    stale = [path for path in sorted(today.keys() | before.keys()) if today.get(path) != before.get(path)]
+    assert not stale, "run `make contract` and commit what it writes"
 
 
 def test_an_event_survives_the_wire():
@@ -141,8 +152,105 @@ def test_an_additive_change_breaks_nobody(change: str, value: Any):
     assert changed(change, value) == []
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [(lambda rated: rated["^x$"].update(maximum=9), "maximum was 5, is 9"), (dict.clear, "names were ^x$, are ")],
+)
+def test_a_breaking_change_of_what_is_named_freely_is_told(change: Callable[[Any], None], told: str):
+    rated: dict[str, Any] = {"patternProperties": {"^x$": {"type": "integer", "maximum": 5}}}
+    old = {"t": {"properties": {"ratings": rated}}}
+    new = copy.deepcopy(old)
+    change(new["t"]["properties"]["ratings"]["patternProperties"])
+    (problem,) = breaking_changes(old, new)
+    assert told in problem
+
+
 def test_a_type_that_is_gone_is_told():
     assert breaking_changes(schemas(), {}) == sorted(f"{type_}: the type is gone" for type_ in schemas())
+
+
+def test_an_address_of_the_schema_may_be_given_and_no_other():
+    own = f"/schemas/{EMPLOYED}/data.json"
+    for address in (own, f"https://partners.example/praktika{own}"):
+        assert parse(raw(dataschema=address)).dataschema == address
+    other = raw(dataschema="https://partners.example/schemas/praktika.learner.enrolled.v1/data.json")
+    assert fields(other) == ["dataschema"]
+    assert parse(other, tolerant=True)
+
+
+# the documents against their official schemas
+
+ASYNCAPI = Draft7Validator(json.loads((Path(__file__).parent / "data/asyncapi-3.0.0.json").read_text()))
+
+
+def asyncapi() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(documents()["asyncapi.json"])
+    return document
+
+
+def test_the_asyncapi_document_is_one():
+    assert not [error.message for error in ASYNCAPI.iter_errors(asyncapi())]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda document: document["operations"]["publish"].update(action="shout"),
+        lambda document: document["channels"]["learner"].update(topic="praktika.learner"),
+        lambda document: document["channels"]["learner"]["bindings"]["kafka"].update(partitions="many"),
+        lambda document: document["components"]["messages"][EMPLOYED].update(payload="anything"),
+    ],
+)
+def test_a_spoilt_asyncapi_document_is_none(spoil: Callable[[dict[str, Any]], None]):
+    document = asyncapi()
+    spoil(document)
+    assert list(ASYNCAPI.iter_errors(document))
+
+
+def test_every_reference_in_the_asyncapi_document_leads_somewhere():
+    document = asyncapi()
+
+    def follow(place: Any) -> None:
+        if isinstance(place, dict) and isinstance(place.get("$ref"), str):
+            target: Any = document
+            for step in place["$ref"].removeprefix("#/").split("/"):
+                target = target[step]
+        for inner in place.values() if isinstance(place, dict) else place if isinstance(place, list) else ():
+            follow(inner)
+
+    follow(document)
+
+
+def test_the_asyncapi_document_has_every_type_with_an_example_of_its_own():
+    document = asyncapi()
+    messages = document["components"]["messages"]
+    assert messages.keys() == events.DATA.keys()
+    for type_, message in messages.items():
+        schema = {**message["payload"], "components": document["components"]}
+        assert re.fullmatch(r"[A-Za-z0-9._-]+", type_), "the specification, Components Object"
+        (example,) = message["examples"]
+        Draft202012Validator(schema).validate(example["payload"])
+        assert parse(json.dumps(example["payload"]).encode()) == EXAMPLES[type_]
+        assert type_ in document["channels"][events.DATA[type_].topic]["messages"]
+
+
+@pytest.mark.parametrize("service", ["partners", "feedback", "certification", "monitoring"])
+def test_the_openapi_documents_are_such(service: str):
+    document = json.loads(documents()[f"openapi/{service}.json"])
+    assert document["openapi"].startswith("3.1.")
+    assert not [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()]
+    del document["paths"]["/metrics"]["get"]["responses"]
+    document["paths"]["/metrics"]["get"]["parameters"] = [{"name": "x", "in": "nowhere"}]
+    assert list(OpenAPIV31SpecValidator(document).iter_errors())
+
+
+@pytest.mark.parametrize("type_", events.DATA)
+def test_the_json_schemas_are_such_and_take_the_example(type_: str):
+    example = json.loads(serialise(EXAMPLES[type_]))
+    for schema, value in ((schemas()[type_], example), (events.data_schema(type_), example["data"])):
+        Draft202012Validator.check_schema(schema)
+        Draft202012Validator(schema).validate(value)
+        assert not Draft202012Validator(schema).is_valid({**value, "surprise": 1})
 
 
 def test_derived_events_are_the_same_to_the_byte():

@@ -1,0 +1,136 @@
+"""The contract as partners serves it: a page on which every example is true, and schemas at their addresses."""
+
+import json
+import re
+from html import unescape
+from typing import Any, get_args
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from services.partners.contract import Language, page, preferred, sent
+from services.partners.examples import EXAMPLES
+from services.partners.ingress import check
+from services.partners.words import FIELDS, PHRASES, RULES, TYPES, UI, VALUES
+from shared import events
+from shared.auth import Caller
+from shared.events import DATA, organisation_of, parse
+from shared.settings import Settings
+from tests.stack import Running
+
+LANGUAGES = get_args(Language)
+CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
+
+
+def examples(html: str) -> dict[str, Any]:
+    """The events that a page shows."""
+    shown = [json.loads(unescape(text)) for text in re.findall(r"<pre[^>]*>(.*?)</pre>", html, re.DOTALL)]
+    return {event["type"]: event for event in shown}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_type_is_shown_with_an_example_that_is_accepted(language: Language):
+    shown = examples(page(language, Settings()))
+    assert shown.keys() == DATA.keys()
+    for type_, event in shown.items():
+        if DATA[type_].by == events.SERVICE:
+            assert parse(json.dumps(event).encode()) == EXAMPLES[type_]
+        else:
+            sender = Caller(organisation_of(event["source"]), EXAMPLES[type_].sourcekind)
+            assert check(event, sender, Settings()) == EXAMPLES[type_]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_field_of_every_type_is_shown(language: Language):
+    html = page(language, Settings())
+    for type_, data in DATA.items():
+        article = html.partition(f'<article class="card" id="{type_}">')[2].partition("</article>")[0]
+        assert re.findall(r'<th scope="row"><code>(\w+)</code>', article) == list(data.model_fields)
+
+
+def test_rules_are_told_with_ranges_and_units():
+    for language, told in (
+        ("en", ["number; from 0 to 10\u202f000; in steps of 0.25", "whole number; from 1 to 8", "a list of up to 200"]),
+        ("ru", ["число; от 0 до 10\u202f000; с шагом 0.25", "<code>passed</code> (пройдена)", "список, от 2 до 50"]),
+    ):
+        html = page(language, Settings())
+        assert not [rule for rule in told if rule not in html]
+
+
+def test_each_language_is_its_own():
+    english, russian = (
+        re.sub(r"<pre.*?</pre>", "", page(language, Settings()), flags=re.DOTALL) for language in LANGUAGES
+    )
+    assert not CYRILLIC.search(english.replace("Русский", ""))
+    meanings = re.findall(r"</th><td>(.*?)</td>", russian)
+    assert meanings
+    assert not [meaning for meaning in meanings if not CYRILLIC.search(meaning)]
+
+
+def test_no_words_are_left_over():
+    models = {data.__name__: set(data.model_fields) for data in DATA.values()}
+    parts = {name for part in (events.ProgrammeCompetency, events.JointPartner) for name in part.model_fields}
+    names = set().union(*models.values(), parts, events.Event.model_fields)
+    for field in FIELDS:
+        model, _, name = field.rpartition(".")
+        assert name in (models[model] if model else names), field
+    assert {data.short_type for data in DATA.values()} == TYPES.keys()
+    assert UI["en"].keys() == UI["ru"].keys()
+    assert len(RULES["en"]) == len(RULES["ru"])
+    used = page("ru", Settings())
+    assert not [value for value in VALUES if f"<code>{value}</code> ({VALUES[value]})" not in used]
+    assert not [key for key, (english, _) in PHRASES.items() if english.partition("{")[0] not in page("en", Settings())]
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("", "en"),
+        ("ru", "ru"),
+        ("ru-RU,ru;q=0.9,en-US;q=0.8,en;q=0.7", "ru"),
+        ("en-GB,en;q=0.9,ru;q=0.8", "en"),
+        ("de-DE,ru;q=0.5,en;q=0.1", "ru"),
+        ("de, fr;q=0.5", "en"),
+        ("ru;q=0", "en"),
+        ("ru;q=...,x;;,", "ru"),
+    ],
+)
+def test_the_language_is_what_the_browser_prefers(header: str, language: str):
+    assert preferred(header) == language
+
+
+async def test_the_page_is_served_in_the_language_wanted_and_runs_no_scripts(partners: Running):
+    get = partners.client.get
+    for options, language in (
+        ({"headers": {"Accept-Language": "ru"}}, "ru"),
+        ({"headers": {"Accept-Language": "ru"}, "params": {"language": "en"}}, "en"),
+        ({}, "en"),
+    ):
+        answer = await get("/contract", **options)
+        assert (answer.status_code, answer.headers["content-language"]) == (200, language)
+        assert "script-src" not in answer.headers["content-security-policy"]
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "<script" not in answer.text
+    assert (await get("/contract", params={"language": "de"})).status_code == 422
+
+
+async def test_every_link_of_the_page_leads_somewhere(partners: Running):
+    html = (await partners.client.get("/contract")).text
+    links = set(re.findall(r'href="([^"]+)"', html))
+    for link in sorted(links):
+        if link.startswith("#"):
+            assert f'id="{link[1:]}"' in html
+        elif not link.startswith("data:"):
+            answer = await partners.client.get(f"/contract{link}" if link.startswith("?") else f"/{link}")
+            assert answer.status_code == 200, link
+
+
+async def test_the_schema_of_the_data_is_at_the_address_in_dataschema(partners: Running):
+    for type_ in DATA:
+        schema = (await partners.client.get(events.dataschema_of(type_))).json()
+        Draft202012Validator(schema).validate(sent(type_)["data"])
+        assert not Draft202012Validator(schema).is_valid({"surprise": 1})
+        whole = (await partners.client.get(f"/schemas/{type_}.json")).json()
+        Draft202012Validator(whole).validate(EXAMPLES[type_].model_dump(mode="json", exclude_none=True))
+    assert (await partners.client.get(events.dataschema_of("praktika.unheard.of.v1"))).status_code == 404
+    assert (await partners.client.get("/asyncapi.json")).json()["asyncapi"] == "3.0.0"
