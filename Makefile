@@ -59,7 +59,7 @@ bench: $(INSTALLED) ## measure against other frameworks, Java and the ceilings; 
 bench-full: $(INSTALLED) ## the same, and growth to 5.8 million learners
 	BENCH_FULL=1 $(BIN)/python -m benchmarks
 
-contract: $(INSTALLED) ## write AsyncAPI, OpenAPI and JSON Schemas, name breaking changes
+contract: $(INSTALLED) ## write AsyncAPI, OpenAPI and JSON Schemas; refuses what breaks a reader
 	$(BIN)/python -m deploy.contract
 
 lock: $(INSTALLED) ## pin the newest dependencies that pyproject.toml allows

@@ -1,4 +1,4 @@
-"""`make contract`: writes the contract's documents, and says what of a change would break a reader.
+"""`make contract`: writes the contract's documents, unless a change would break who reads or sends by them.
 
 The committed files in `deploy/contract` are what enterprises build against: the JSON Schema of every event type, the
 AsyncAPI document, the OpenAPI documents of the services. Additive changes (a new type, a new optional field, other
@@ -7,6 +7,7 @@ one (a further value, a larger range) is refused by whoever still reads by the o
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -127,16 +128,18 @@ def _resolved(schema: Schema, root: Schema) -> Schema:
 
 
 def main() -> None:
-    """Write the documents; what would break a reader is printed, so that the change can be thought over."""
-    for problem in breaking_changes(committed_schemas(), schemas()):
-        print(f"breaking: {problem}")
+    """Write the documents, unless that would break a reader of those that are there."""
+    if problems := breaking_changes(committed_schemas(), schemas()):
+        sys.exit(
+            "\n".join([*problems, "Nothing was written: this breaks readers or senders of v1; add a .v2 type instead."])
+        )
     made = documents()
     for path in committed().keys() - made.keys():
         (FOLDER / path).unlink()
     for path, text in made.items():
         (FOLDER / path).parent.mkdir(parents=True, exist_ok=True)
         (FOLDER / path).write_text(text)
-    print(f"contract: {len(made)} documents in {FOLDER.relative_to(Path.cwd())}")
+    print(f"contract: {len(made)} documents in {FOLDER}")
 
 
 if __name__ == "__main__":

@@ -141,7 +141,8 @@ async def _service(request: Request) -> Service:
     return service
 
 
-TOKEN = HTTPBearer(auto_error=False, bearerFormat="JWT", description="From `POST /token` of partners.")  # documents
+# For the OpenAPI document; what a token is worth, the verifier says.
+TOKEN = HTTPBearer(auto_error=False, bearerFormat="JWT", description="From `POST /token` of partners.")
 
 
 async def _caller(

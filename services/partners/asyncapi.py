@@ -21,7 +21,7 @@ break a reader is a new type (`.v2`).
 The first part of a topic's name is the network's, `praktika` unless its operator has chosen another."""
 
 
-def key_rule(data: type[Data]) -> str:
+def _key(data: type[Data]) -> str:
     """By what the order of events of a type is kept, in words."""
     if data.key == "subject":
         return "The event's `subject`."
@@ -102,12 +102,12 @@ def _channel(topic: str) -> dict[str, Any]:
 def _message(type_: str) -> dict[str, Any]:
     data, example = DATA[type_], EXAMPLES[type_]
     headers = {"content-type": STRUCTURED}
-    key = {"type": "string", "description": key_rule(data)}
+    key = {"type": "string", "description": _key(data)}
     return {
         "name": type_,
         "title": data.__name__,
         "summary": (data.__doc__ or "").partition("\n")[0],
-        "description": f"Published by: {publishers(data)}. Key: {key_rule(data)}",
+        "description": f"Published by: {_publishers(data)}. Key: {_key(data)}",
         "contentType": STRUCTURED,
         "headers": {
             "type": "object",
@@ -121,7 +121,7 @@ def _message(type_: str) -> dict[str, Any]:
     }
 
 
-def publishers(data: type[Data]) -> str:
+def _publishers(data: type[Data]) -> str:
     return ", ".join("Praktika's services" if kind is Publisher.service else kind.value for kind in data.by)
 
 

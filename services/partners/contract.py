@@ -98,7 +98,7 @@ def sent(type_: str) -> dict[str, Any]:
     """The example of a type as its publisher sends it; what only services publish, as it is on the log."""
     event, data = EXAMPLES[type_].model_dump(mode="json", exclude_none=True), DATA[type_]
     stamped = set() if data.by == events.SERVICE else {"sourcekind", "datacontenttype"}
-    if stamped and data.key != "learner" and data.topic != "learner":
+    if stamped and data.topic != "learner":
         stamped.add("partitionkey")
     return {name: value for name, value in event.items() if name not in stamped}
 
@@ -240,7 +240,7 @@ def _rows(  # noqa: PLR0913, PLR0917
         return row
     inner = part["properties"].items()
     return row + "".join(
-        _rows(f"{name}[].{inner_name}", inner_field, root, part["title"], language, inner_name in part["required"])
+        _rows(f"{name}[].<wbr>{inner_name}", inner_field, root, part["title"], language, inner_name in part["required"])
         for inner_name, inner_field in inner
     )
 
@@ -248,7 +248,7 @@ def _rows(  # noqa: PLR0913, PLR0917
 def meaning_of(name: str, field: Schema, model: str, language: Language) -> str:
     """What a field says, unless its rule already does."""
     if language == "ru":
-        last = name.rpartition(".")[2]
+        last = name.rpartition("<wbr>")[2]
         return FIELDS.get(f"{model}.{last}") or FIELDS[last]
     described = str(field.get("description", ""))
     return "" if field.get("pattern") in _patterns() and described in _patterns()[field["pattern"]] else described

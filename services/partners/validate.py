@@ -3,6 +3,7 @@
 import codecs
 import difflib
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -103,7 +104,8 @@ class _JsonReport(_Report):
         self.between = '{"problems": ['
 
     def print(self, trouble: Trouble) -> None:
-        sys.stdout.write(f"{self.between}\n {json.dumps(trouble._asdict())}")
+        shown = json.dumps(trouble._asdict()).replace("\x7f", "\\u007f")  # as console.show_json
+        sys.stdout.write(f"{self.between}\n {shown}")
         self.between = ","
 
     def end(self) -> int:
@@ -194,15 +196,15 @@ class Stream:
 
 @contextmanager
 def opened(file: str) -> Iterator[Stream]:
-    size = None if file == STANDARD or not Path(file).is_file() else Path(file).stat().st_size
-    try:
-        with (
-            nullcontext(sys.stdin.buffer) if file == STANDARD else Path(file).open("rb") as raw,
-            progress("bytes checked", size) as advance,
-        ):
-            yield Stream(raw, advance)
-    except OSError as error:
-        raise Misused(f"{file} cannot be read: {error.strerror}") from None
+    path = Path(file)
+    if file != STANDARD and (path.is_dir() or not os.access(path, os.R_OK)):
+        raise Misused(f"{file} cannot be read")
+    size = path.stat().st_size if path.is_file() else None
+    with (
+        nullcontext(sys.stdin.buffer) if file == STANDARD else path.open("rb") as raw,
+        progress("bytes checked", size) as advance,
+    ):
+        yield Stream(raw, advance)
 
 
 def found_in(stream: Stream, name: str, most: int) -> Iterator[Found]:

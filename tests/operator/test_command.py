@@ -54,6 +54,13 @@ def test_servers_that_the_environment_names_are_used(tmp_path: Path, monkeypatch
     assert "MONGODB_URI" not in os.environ
 
 
+def test_what_needs_no_servers_runs_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    start(tmp_path, "compose")
+    monkeypatch.setattr(os, "execvp", lambda *_: pytest.fail("a container was started"))
+    monkeypatch.setattr(sys, "argv", ["praktika", "validate", "events.jsonl"])
+    find_stack()
+
+
 def test_nothing_is_found_where_nothing_was_started(tmp_path: Path):
     find_stack()
     start(tmp_path, "")

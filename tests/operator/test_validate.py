@@ -156,7 +156,7 @@ def test_programs_get_one_document(tmp_path: Path):
 
 def test_what_a_file_says_reaches_no_terminal_raw():
     for options in ([], ["--json"]):
-        done = run(*options, "-", given=lines({**COMPLETED, "\x1b[2J": 1, "type": "praktika.\x1b]0;x\x07.v1"}))
+        done = run(*options, "-", given=lines({**COMPLETED, "\x1b[2J\x7f": 1, "type": "praktika.\x1b]0;x\x07.v1"}))
         assert all(c.isprintable() or c == "\n" for c in done.out + done.err)
 
 

@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from deploy import contract
 from deploy.contract import breaking_changes, committed, committed_schemas, documents
 from services.partners.examples import EXAMPLES
 from shared import events
@@ -43,6 +44,18 @@ def fields(raw_event: bytes, tolerant: bool = False) -> list[str]:
 def test_no_change_breaks_who_reads_or_sends_what_is_committed():
     problems = breaking_changes(committed_schemas(), schemas())
     assert not problems, "this change breaks who reads or sends v1; add a .v2 type instead: " + "; ".join(problems)
+
+
+def test_make_contract_writes_nothing_that_breaks_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(contract, "FOLDER", tmp_path)
+    contract.main()
+    assert committed() == documents()
+    path = tmp_path / f"schemas/{EMPLOYED}.json"
+    before = path.read_text().replace('"maxLength": 200', '"maxLength": 300', 1)
+    path.write_text(before)
+    with pytest.raises(SystemExit, match=f"{EMPLOYED}: id: maxLength was 300, is 200\nNothing was written"):
+        contract.main()
+    assert path.read_text() == before
 
 
 def test_the_committed_documents_are_todays():
