@@ -5,7 +5,6 @@ class name (`InternshipCompleted`); its class says on which topic it lives, who 
 """
 
 import re
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import lru_cache, reduce
@@ -576,10 +575,8 @@ def _plain(schema: Any) -> Any:
             return {"type": "typed-dict", "fields": plain, "extra_behavior": "ignore"}
         case {"type": "enum", "members": members}:
             return {"type": "literal", "expected": [member.value for member in members]}
-        case {"type": "datetime"}:
-            return {"type": "str", "pattern": _TIME}
-        case {"type": "date"}:
-            return _day_between(schema["ge"], schema["le"])
+        case {"type": "datetime" | "date" as kind}:
+            return {"type": "str", "pattern": _TIME} if kind == "datetime" else _day_between(schema["ge"], schema["le"])
         case {"type": _}:
             inner = ("schema", "items_schema", "keys_schema", "values_schema")
             kept = {name: value for name, value in schema.items() if name not in ("serialization", "metadata")}

@@ -238,7 +238,7 @@ def test_an_internship_ends_once_and_the_newest_word_counts() -> None:
 def test_workplace_hours_are_added_up_per_learner_in_the_month_of_the_first_internship() -> None:
     two = [interned("ann", "2024-02-10", "plant", 80.25), interned("ann", "2024-09-10", "works", 40)]
     assert share("workplace_hours_per_learner", *two, interned("ben", hours=60)) == (180.25, 2)
-    assert {counter.period for counter in total(fold(two)) if counter.measure == "interns"} == {"2024-02", "2024-09"}
+    assert {period for _, _, period, measure in total(fold(two)) if measure == "interns"} == {"2024-02", "2024-09"}
     programme = {c.period for c in total(fold(two)) if c.measure == "interns" and c.kind == "programme"}
     assert programme == {"2024-02"}
 
