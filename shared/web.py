@@ -44,6 +44,7 @@ class Problem(Exception):
 
     Attributes:
         errors: (field, what is wrong with it), for the one who must mend it.
+        more: further members of the answer, for programs.
     """
 
     def __init__(
@@ -52,8 +53,9 @@ class Problem(Exception):
         detail: str,
         errors: list[tuple[str, str]] | None = None,
         headers: dict[str, str] | None = None,
+        more: dict[str, Any] | None = None,
     ) -> None:
-        self.status, self.detail, self.errors, self.headers = status, detail, errors or [], headers
+        self.status, self.detail, self.errors, self.headers, self.more = status, detail, errors or [], headers, more
         super().__init__(detail)
 
     def body(self) -> dict[str, Any]:
@@ -65,7 +67,7 @@ class Problem(Exception):
         }
         if self.errors:
             body["errors"] = [{"field": field, "detail": detail} for field, detail in self.errors]
-        return body
+        return body | (self.more or {})
 
     def response(self) -> JSONResponse:
         return JSONResponse(self.body(), self.status, self.headers, media_type="application/problem+json")
