@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
 
-from shared import events, facts
+from shared import events
 from shared.events import DATA, Data, Event, Publisher
 from shared.facts import Fact
 from shared.mongo import Key
@@ -28,7 +28,7 @@ def digest(event: Event[Data]) -> str:
         "type": event.type,
         "subject": event.subject,
         "partitionkey": event.partitionkey,
-        "time": facts.timestamp(event.time),
+        "time": events.timestamp(event.time),
         "data": event.data.model_dump(mode="json", exclude_none=True),
     }
     return sha256(_CANONICAL.encode(told).encode()).hexdigest()
