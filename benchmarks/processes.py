@@ -36,6 +36,7 @@ async def service(
     """Start a service and wait until it is ready; it ends with the block."""
     port = free_port()
     env = {**stage.env(namespace), "PRAKTIKA_ROLE": role, "PRAKTIKA_PORT": str(port)}
+    env["PRAKTIKA_QUOTA_EVENTS_PER_S"] = "1000000"  # what is measured is the ingress, not its quota
     async with started(f"{name}-{role}", [sys.executable, "-m", f"services.{name}.app"], env) as process:
         await answers(process, port, ready)
         yield Service(process, port)

@@ -218,13 +218,10 @@ async def counted(stage: Stage, database: str, *, own: bool) -> Counts:
             for measure, count in doc["measures"].items():
                 add(counts, (doc["programme"], doc["month"], measure), count)
         return counts
-    async for doc in stage.client[database]["_counters"].find({"kind": {"$in": KINDS}}):
+    async for doc in stage.client[database]["_counters"].find({"kind": "programme"}):
         for measure, count in doc["m"].items():
-            add(counts, (doc["id"], doc["period"], measure), count)
+            add(counts, (doc["id"], doc["period"], measure.removeprefix("employment_weeks/")), count)
     return counts
-
-
-KINDS = ["programme", "programme/employment_weeks"]
 
 
 def add(counts: Counts, count: Count, number: int) -> None:

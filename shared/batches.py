@@ -9,9 +9,11 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from prometheus_client import Counter as Metric
@@ -42,12 +44,14 @@ Publish = Callable[[Sequence[Record]], Awaitable[object]]
 
 
 class Input(NamedTuple):
-    """A record that belongs to a state, or (without record and what it says) a state that is due."""
+    """A record for a state, or (without record and what it says) that the state is due."""
 
     label: str
-    key: Key
     record: ConsumerRecord | None = None
     said: Said | None = None
+
+
+Inputs = dict[Key, list[Input]]
 
 
 @dataclass(slots=True)
@@ -114,18 +118,19 @@ class Batches:
         Raises:
             Fenced, DatabaseError, NotPublished: this batch or the one before is not applied; `forget` and begin anew.
         """
-        fresh = self._fresh(records)  # by the watermark, before anything is decoded
-        if fresh:
-            SIZE.observe(len(fresh))
-            last = {self.label(r.topic, r.partition): r for r in fresh}
-            moved = {label: (self.positions[label], r.offset + 1, r.timestamp) for label, r in last.items()}
-            inputs, letters = await self._decode(fresh)
+        parts = self._fresh(records)  # by the watermark, before anything is decoded
+        if parts:
+            SIZE.observe(sum(map(len, parts.values())))
+            moved = {
+                label: (self.positions[label], part[-1].offset + 1, part[-1].timestamp) for label, part in parts.items()
+            }
+            inputs, letters = await self._decode(parts)
             await self._apply(inputs, letters, moved)
 
     async def look_at(self, due: Sequence[tuple[str, Key]]) -> None:
         """Let the core react to states because of time; the positions stay, but are compared: see `Fenced`."""
         held = {label: (self.positions[label], self.positions[label], 0) for label, _ in due}
-        await self._apply([Input(label, key) for label, key in due], [], held)
+        await self._apply({key: [Input(label)] for label, key in due}, [], held)
         await self.flush()
 
     async def flush(self) -> None:
@@ -148,43 +153,47 @@ class Batches:
         self._kept_bytes = 0
         CACHED.set(0)
 
-    def _fresh(self, records: Sequence[ConsumerRecord]) -> list[ConsumerRecord]:
-        """Leave out what is applied already or not ours."""
-        fresh, following = [], dict(self.positions)
-        for record in records:
-            label = self.label(record.topic, record.partition)
-            if label in following and record.offset >= following[label]:
-                following[label] = record.offset + 1
-                fresh.append(record)
-        return fresh
-
-    async def _decode(self, records: Sequence[ConsumerRecord]) -> tuple[list[Input], list[Record]]:
-        """Validate each record from its bytes; what does not fit becomes a dead letter, the rest goes on."""
-        inputs, letters = [], []
-        topics = {topic: topic.removeprefix(self._namespace) for topic in {record.topic for record in records}}
-        partitions = {topic: self._partitions(topic) for topic in topics}
-        for number, record in enumerate(records):
-            if number % BREATH == 0:
-                await asyncio.sleep(0)
-            try:
-                said = said_in(record, topics[record.topic], partitions[record.topic])
-                key = self._core.route(said)
-            except Exception as error:
-                letters.append(self._dead_letter(record, error))
+    def _fresh(self, records: Sequence[ConsumerRecord]) -> dict[str, list[ConsumerRecord]]:
+        """Leave out what is applied already or not ours; the rest by label."""
+        parts: dict[str, list[ConsumerRecord]] = {}
+        for (topic, partition), run in groupby(records, attrgetter("topic", "partition")):
+            label = self.label(topic, partition)
+            if label not in self.positions:
                 continue
-            if key is not None:
-                inputs.append(Input(self.label(record.topic, record.partition), key, record, said))
+            part = parts.get(label, [])
+            following = part[-1].offset + 1 if part else self.positions[label]
+            for record in run:
+                if record.offset >= following:
+                    following = record.offset + 1
+                    part.append(record)
+            if part:
+                parts[label] = part
+        return parts
+
+    async def _decode(self, parts: Mapping[str, Sequence[ConsumerRecord]]) -> tuple[Inputs, list[Record]]:
+        """Validate each record from its bytes; what does not fit becomes a dead letter, the rest goes on."""
+        inputs: Inputs = {}
+        letters: list[Record] = []
+        for label, part in parts.items():
+            topic, partitions = part[0].topic.removeprefix(self._namespace), self._partitions(part[0].topic)
+            for number, record in enumerate(part):
+                if number % BREATH == 0:
+                    await asyncio.sleep(0)
+                try:
+                    said = said_in(record, topic, partitions)
+                    key = self._core.route(said)
+                except Exception as error:
+                    letters.append(self._dead_letter(record, error))
+                    continue
+                if key is not None:
+                    inputs.setdefault(key, []).append(Input(label, record, said))
         return inputs, letters
 
-    async def _apply(
-        self, inputs: Sequence[Input], letters: list[Record], positions: dict[str, tuple[int, int, int]]
-    ) -> None:
+    async def _apply(self, by_key: Inputs, letters: list[Record], positions: dict[str, tuple[int, int, int]]) -> None:
         """Rule 2: fold, publish what follows and wait for the broker, then write all in one transaction."""
-        by_key: dict[Key, list[Input]] = {}
-        for item in inputs:
-            by_key.setdefault(item.key, []).append(item)
         await self._load(by_key)
-        context = await self._core.context(self._store.db, by_key.keys(), [i.said for i in inputs if i.said])
+        heard = [item.said for items in by_key.values() for item in items if item.said]
+        context = await self._core.context(self._store.db, by_key.keys(), heard)
         written = Written(positions=positions)
         following: list[Record] = []
         for number, (key, items) in enumerate(by_key.items()):

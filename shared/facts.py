@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from shared.events import (
@@ -31,6 +30,7 @@ from shared.events import (
     organisation_of,
     parse,
     parse_plain,
+    timestamp,
 )
 
 # Bounds of an entity, so that its document stays far below MongoDB's 16 MiB, view included.
@@ -67,11 +67,6 @@ def empty() -> State:
     return {"facts": {}, "bytes": 0}
 
 
-def timestamp(time: datetime) -> str:
-    """UTC text of fixed width, so that text order is time order."""
-    return (time if time.tzinfo is UTC else time.astimezone(UTC)).isoformat(timespec="microseconds")
-
-
 class Said(NamedTuple):
     """An event as a consumer takes it in: what it says, about what, and the fact that is to be kept."""
 
@@ -106,28 +101,14 @@ def read(raw: bytes) -> Said:
     plain = parse_plain(raw)
     if plain is None:
         return said(parse(raw, tolerant=True))
-    says = DATA[plain["type"]]
     fact: Fact = {
-        "time": timestamp(plain["time"]),
+        "time": plain["time"],
         "id": plain["id"],
         "source": plain["source"],
         "kind": plain["sourcekind"],
-        "data": _json(plain["data"]),
+        "data": plain["data"],
     }
-    return Said(says, plain["subject"], plain["partitionkey"], fact)
-
-
-def _json(data: dict[str, Any]) -> dict[str, Any]:
-    """Days as text, and nothing that is null: plain values as `model_dump` gives them."""
-    for name, value in list(data.items()):
-        kind = type(value)
-        if kind is date:
-            data[name] = str(value)
-        elif value is None:
-            del data[name]
-        elif kind is list and value and type(value[0]) is dict:
-            data[name] = [_json(part) for part in value]
-    return data
+    return Said(DATA[plain["type"]], plain["subject"], plain["partitionkey"], fact)
 
 
 def organisation(fact: Fact) -> str:

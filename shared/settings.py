@@ -38,9 +38,17 @@ class Settings(BaseSettings):
         None, description="Holds token.key, for partners and the set-up only; default: keys_dir/private."
     )
     token_lifetime_s: int = Field(900, ge=1, le=900)
-    event_max_bytes: int = Field(256 * 1024, ge=1024)
+    event_max_bytes: int = Field(256 * 1024, ge=1024, description="Of one event at the ingress, inflated.")
     batch_max_events: int = Field(1_000, ge=1)
-    batch_max_bytes: int = Field(8 * 1024 * 1024, ge=1024)
+    batch_max_bytes: int = Field(
+        8 * 1024 * 1024, ge=1024, description="Of any request's body, as sent; of a batch inflated, too."
+    )
+    quota_events_per_s: float = Field(
+        1_000, gt=0, description="Of one organisation (not the operator) in the long run, per process of partners."
+    )
+    quota_burst_events: int = Field(
+        100_000, ge=1, description="Events that an organisation may send at once after a pause, per process."
+    )
     clock_skew_s: int = Field(300, ge=0, description="How far in the future an event's time may lie.")
     consume_max_records: int = Field(5_000, ge=1, description="Most records in one transaction.")
     keep_states_bytes: int = Field(8_000_000, ge=0, description="Bytes of states that a consumer keeps in memory.")

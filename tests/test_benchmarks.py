@@ -40,8 +40,8 @@ def counted(messages: Sequence[Message]) -> Counts:
         states[key] = facts.apply(states.get(key, facts.empty()), said)
     counts: Counts = {}
     for key, state in states.items():
-        for counter, count in contributions(key, state).items():
-            race.add(counts, (counter.id, counter.period, counter.measure), count)
+        for (_, id, period, measure), count in contributions(key, state).items():
+            race.add(counts, (id, period, measure.removeprefix("employment_weeks/")), count)
     return counts
 
 

@@ -13,7 +13,7 @@ from services.certification import schemes
 from services.feedback import requests
 from services.monitoring import states
 from shared import facts
-from shared.events import Data, Event, parse
+from shared.events import Data, Event, parse, timestamp
 from shared.facts import State
 from shared.mongo import Key
 from tests.faults.breaking import FENCED, KINDS
@@ -101,7 +101,7 @@ def concluded(events: list[Event[Data]]) -> list[Event[Data]]:
     for s in SCHEMES:
         of = s.institution, s.competency, s.level
         known.setdefault(s.competency, []).append(
-            schemes.Scheme(s.id, facts.timestamp(SCHEMES_AT), *of, METHODS, LEAST_SCORE, enterprise_required=True)
+            schemes.Scheme(s.id, timestamp(SCHEMES_AT), *of, METHODS, LEAST_SCORE, enterprise_required=True)
         )
     _, certified = fold(schemes, events, lambda key, state: schemes.certify(key, state, known))
     of_learners = [event for event in events if event.data.topic == "learner"]

@@ -75,7 +75,7 @@ class Network:
                 if answer.is_success:
                     return answer
                 problem = f"{answer.status_code} {answer.text[:500]}"
-                if answer.status_code != 503:
+                if answer.status_code not in (429, 503):
                     break
             await asyncio.sleep(min(5, 0.2 * 2**tries))
         raise DemoError(f"{method} {url}: {problem}")

@@ -152,14 +152,14 @@ def contributions(key: Key, state: State) -> Counts:
         period, told = answer["time"][:7], answer["data"]
         scopes = [(kind, about[kind]) for kind in ("programme", "enterprise") if kind in about]
         for kind, id in scopes:
-            _add(counts, Counter(kind, id, period, f"overall_{told['overall']}"))
+            _add(counts, (kind, id, period, f"overall_{told['overall']}"))
             if "relevance" in told:
-                _add(counts, Counter(kind, id, period, f"relevance_{told['relevance']}"))
+                _add(counts, (kind, id, period, f"relevance_{told['relevance']}"))
         for competency, rating in told.get("competencies", {}).items():
-            _add(counts, Counter("competency", competency, period, f"rating_{rating}"))
+            _add(counts, ("competency", competency, period, f"rating_{rating}"))
             if "programme" in about:
                 id = f"{about['programme']} {competency}"
-                _add(counts, Counter("programme_competency", id, period, f"rating_{rating}"))
+                _add(counts, ("programme_competency", id, period, f"rating_{rating}"))
     return counts
 
 

@@ -8,7 +8,7 @@ import typer
 
 from shared import console, mongo
 from shared.console import Json, progress, show, show_json
-from shared.mongo import COUNTERS, POSITIONS, Counter, Counts, Database, Find, Key
+from shared.mongo import COUNTERS, POSITIONS, Counts, Database, Find, Key
 from shared.settings import Settings
 
 from .api import AUDITS
@@ -61,7 +61,7 @@ async def _stored(find: Find, match: dict[str, object]) -> Counts:
     async for doc in find(COUNTERS, match):
         for measure, count in doc.get("m", {}).items():
             if count:
-                counts[Counter(doc["kind"], doc["id"], doc["period"], measure)] = count
+                counts[doc["kind"], doc["id"], doc["period"], measure] = count
     return counts
 
 

@@ -91,24 +91,15 @@ async def read(  # noqa: PLR0913
     match: dict[str, Any] = {"kind": kind, "period": {"$lte": latest}}
     if ids is not None:
         match["id"] = {"$in": list(ids)}
-    found: Sums = {}
     measures = {measure for indicator in indicators for measure in indicator.measures}
-    if measures:
-        few = measures - {RECOGNISED} if len(indicators) == 1 else None
-        _enter(found, await mongo.sums(db, match, by, few))
-    for histogram in sorted({i.histogram for i in indicators if i.histogram}):
-        weeks = await mongo.sums(db, {**match, "kind": f"{kind}/{histogram}"}, by)
-        _enter(found, weeks, f"{histogram}/")
+    are_few = len(indicators) == 1 and not indicators[0].histogram
+    found: Sums = await mongo.sums(db, match, by, measures - {RECOGNISED} if are_few else None)
     if RECOGNISED in measures:
         wanted = [id for id in await _recognised(db) if ids is None or id in ids]
         certificates = await mongo.sums(db, {**match, "id": {"$in": wanted}}, by, ["certificates"])
-        _enter(found, {key: {RECOGNISED: counts["certificates"]} for key, counts in certificates.items()})
+        for key, counts in certificates.items():
+            add(found.setdefault(key, {}), {RECOGNISED: counts["certificates"]})
     return found
-
-
-def _enter(found: Sums, sums: Sums, prefix: str = "") -> None:
-    for key, counts in sums.items():
-        add(found.setdefault(key, {}), {f"{prefix}{measure}": count for measure, count in counts.items()})
 
 
 async def _recognised(db: Database) -> list[str]:

@@ -2,8 +2,8 @@
 
 A counter is a whole number for a scope (kind and id), a month (UTC) and a measure. What is about graduates is under
 the month of graduation (the cohort), everything else under the month in which it happened. Measures of stocks are
-signed changes: their sum up to a month is the stock at its end. A histogram is a kind of its own
-(`programme/employment_weeks`) whose measures are weeks.
+signed changes: their sum up to a month is the stock at its end. A histogram's measures are named for the histogram
+and the week (`employment_weeks/w012`).
 """
 
 from calendar import monthrange
@@ -120,21 +120,19 @@ def _in_order(found: Iterable[Fact]) -> list[Fact]:
 
 
 def _learner(_: str, state: State) -> Added:
+    told = state["facts"]
     completed: list[Fact] = []
-    if not INTERNSHIPS.isdisjoint(state["facts"]):
+    if not INTERNSHIPS.isdisjoint(told):
         internships = _internships(state)
         completed = list(filter(_completed, internships))
         yield from _placements(internships, completed)
     yield from _certificates(state)
-    statuses = list(facts.facts(state, "employment.recorded").values())
-    for programme, graduation in facts.facts(state, "learner.graduated").items():
+    statuses = list(told.get("employment.recorded", {}).values())
+    for programme, graduation in told.get("learner.graduated", {}).items():
         graduated_on = graduation["data"]["graduated_on"]
-        day, month = _day(graduated_on), _month(graduated_on)
-        for measure in _graduate(state, programme, day, statuses, completed):
-            yield Counter("programme", programme, month, measure), 1
-        days = days_to_employment(statuses, day)
-        if days is not None:
-            yield Counter("programme/employment_weeks", programme, month, _week(days)), 1
+        month = graduated_on[:7]
+        for measure in _graduate(state, programme, graduated_on, statuses, completed):
+            yield ("programme", programme, month, measure), 1
 
 
 INTERNSHIPS = frozenset({"internship.completed", "internship.cancelled"})
@@ -144,7 +142,7 @@ def _placements(internships: list[Fact], completed: list[Fact]) -> Added:
     for internship in internships:
         outcome = "completed" if _completed(internship) else "cancelled"
         for kind in ("programme", "enterprise"):
-            yield Counter(kind, internship["data"][kind], _month(internship), f"internships_{outcome}"), 1
+            yield (kind, internship["data"][kind], _month(internship), f"internships_{outcome}"), 1
     for kind in ("programme", "enterprise"):
         yield from _workplace_hours(kind, completed)
 
@@ -167,9 +165,9 @@ def _workplace_hours(kind: str, completed: list[Fact]) -> Added:
         by_id.setdefault(fact["data"][kind], []).append(fact)
     for id, internships in by_id.items():
         month = min(map(_month, internships))
-        yield Counter(kind, id, month, "interns"), 1
+        yield (kind, id, month, "interns"), 1
         hours = sum(_quarters(fact["data"]["hours"]) for fact in internships)
-        yield Counter(kind, id, month, "intern_quarter_hours"), hours
+        yield (kind, id, month, "intern_quarter_hours"), hours
 
 
 def _certificates(state: State) -> Added:
@@ -178,65 +176,85 @@ def _certificates(state: State) -> Added:
     revoked = facts.facts(state, "competency.revoked")
     for id, fact in facts.facts(state, "competency.certified").items():
         competency = fact["data"]["competency"]
-        yield Counter("competency", competency, _month(fact), "certificates"), 1
+        yield ("competency", competency, _month(fact), "certificates"), 1
         if id in revoked:
-            yield Counter("competency", competency, max(_month(fact), _month(revoked[id])), "certificates"), -1
+            yield ("competency", competency, max(_month(fact), _month(revoked[id])), "certificates"), -1
 
 
 def _graduate(
-    state: State, programme: str, graduated_on: date, statuses: list[Fact], completed: list[Fact]
-) -> Iterable[str]:
+    state: State, programme: str, graduated_on: str, statuses: list[Fact], completed: list[Fact]
+) -> list[str]:
     """The measures in which a graduate of *programme* counts."""
-    yield "graduates"
-    newest = facts.newest(*statuses)
-    if newest:
-        yield from _status(newest["data"])
-        spans = list(map(_span, statuses))
-        for months in HORIZONS_MONTHS:
-            then = status_at(spans, months_later(graduated_on, months))
-            if then:
-                yield f"after_{months}m_{then['data']['status']}"
+    measures = ["graduates"]
+    if statuses:
+        measures += _employment(statuses, graduated_on)
     if completed and any(fact["data"]["programme"] == programme for fact in completed):
-        yield "graduates_interned"
+        measures.append("graduates_interned")
         hosts = {fact["data"]["enterprise"] for fact in completed}
         employers = {fact["data"].get("enterprise") for fact in statuses if fact["data"]["status"] in IN_WORK}
         if hosts & employers:
-            yield "graduates_hired_where_interned"
-    held = facts.facts(state, "competency.certified")
-    if not held:
-        return
-    revoked = facts.facts(state, "competency.revoked")
-    valid = [fact["data"]["competency"] for id, fact in held.items() if id not in revoked]
-    if valid:
-        yield "graduates_certified"
-    if any(map(is_sustainability, valid)):
-        yield "graduates_certified_sustainability"
+            measures.append("graduates_hired_where_interned")
+    held = state["facts"].get("competency.certified")
+    if held:
+        revoked = facts.facts(state, "competency.revoked")
+        valid = [fact["data"]["competency"] for id, fact in held.items() if id not in revoked]
+        measures += ["graduates_certified"] if valid else []
+        measures += ["graduates_certified_sustainability"] if any(map(is_sustainability, valid)) else []
+    return measures
 
 
-def _status(said: dict[str, Any]) -> Iterable[str]:
+def _employment(statuses: list[Fact], graduated_on: str) -> list[str]:
+    """The measures of what is known of a graduate's work: now, at the horizons, and how long it took."""
+    newest = statuses[0] if len(statuses) == 1 else facts.newest(*statuses)
+    measures = _status(newest["data"]) if newest else []
+    spans = list(map(_span, statuses))
+    for prefix, day in _horizons(graduated_on):
+        then = status_at(spans, day)
+        if then:
+            measures.append(prefix + then["data"]["status"])
+    days = days_to_employment(statuses, graduated_on)
+    if days is not None:
+        measures.append(f"employment_weeks/{_week(days)}")
+    return measures
+
+
+def _status(said: dict[str, Any]) -> list[str]:
     """The measures of a graduate's newest status; what is unknown counts in no denominator."""
     status = said["status"]
-    yield f"status_{status}"
+    measures = [f"status_{status}"]
     if status not in IN_WORK:
-        return
+        return measures
     contract = "permanent" if status == "self_employed" else said.get("contract")
     if contract:
-        yield "contract_stable" if contract == "permanent" else "contract_other"
+        measures.append("contract_stable" if contract == "permanent" else "contract_other")
     if "full_time" in said:
-        yield "hours_full" if said["full_time"] else "hours_part"
+        measures.append("hours_full" if said["full_time"] else "hours_part")
     if "related_to_field" in said:
-        yield "work_related" if said["related_to_field"] else "work_unrelated"
+        measures.append("work_related" if said["related_to_field"] else "work_unrelated")
+    return measures
 
 
-Span = tuple[date, date, Fact]
+@lru_cache(100_000)
+def _horizons(graduated_on: str) -> list[tuple[str, str]]:
+    """What measures at each horizon begin with, and its day."""
+    return [(f"after_{months}m_", _months_after(graduated_on, months)) for months in HORIZONS_MONTHS]
+
+
+@lru_cache(100_000)
+def _months_after(day: str, months: int) -> str:
+    return months_later(_day(day), months).isoformat()
+
+
+Span = tuple[str, str, Fact]  # days as text, whose order is that of time
 
 
 def _span(status: Fact) -> Span:
     """The first day of a status, and the first on which it is no longer taken to hold."""
-    return _day(status["data"].get("since") or status), months_later(_day(status), STATUS_HOLDS_MONTHS), status
+    observed = status["time"][:10]
+    return status["data"].get("since", observed), _months_after(observed, STATUS_HOLDS_MONTHS), status
 
 
-def status_at(spans: Iterable[Span], day: date) -> Fact | None:
+def status_at(spans: Iterable[Span], day: str) -> Fact | None:
     """The status in force on *day*, if one is known.
 
     A status begins at `since` (else when it was observed) and is taken to hold until 6 months after it was observed,
@@ -249,14 +267,11 @@ def status_at(spans: Iterable[Span], day: date) -> Fact | None:
     return facts.newest(*(fact for begin, _, fact in holding if begin == latest))
 
 
-def days_to_employment(statuses: Iterable[Fact], graduated_on: date) -> int | None:
+def days_to_employment(statuses: Iterable[Fact], graduated_on: str) -> int | None:
     """Days from graduation to the first work whose first day is known; 0 if it began before."""
-    firsts = [
-        _day(fact["data"]["since"])
-        for fact in statuses
-        if fact["data"]["status"] in IN_WORK and "since" in fact["data"]
-    ]
-    return max(0, (min(firsts) - graduated_on).days) if firsts else None
+    told = [fact["data"] for fact in statuses]
+    firsts = [said["since"] for said in told if said["status"] in IN_WORK and "since" in said]
+    return max(0, (_date(min(firsts)) - _date(graduated_on)).days) if firsts else None
 
 
 # feedback
@@ -298,9 +313,9 @@ def _speaker(fact: Fact) -> dict[str, Any]:
 
 
 def _feedback(about: dict[str, Any], month: str, measure: str) -> Added:
-    yield Counter("programme", about.get("programme", UNKNOWN), month, measure), 1
+    yield ("programme", about.get("programme", UNKNOWN), month, measure), 1
     if "enterprise" in about:
-        yield Counter("enterprise", about["enterprise"], month, measure), 1
+        yield ("enterprise", about["enterprise"], month, measure), 1
 
 
 def _rating(answer: Fact) -> Iterable[str]:
@@ -321,12 +336,12 @@ def _organisation_counts(id: str, state: State) -> Added:
     if not registered:
         return
     first, active = min(map(_month, registered)), True
-    yield Counter("organisation", id, first, "partners"), 1
+    yield ("organisation", id, first, "partners"), 1
     suspended, reinstated = (facts.facts(state, f"organisation.{t}") for t in ("suspended", "reinstated"))
     for fact in _in_order([*suspended.values(), *reinstated.values()]):
         if active is _suspends(fact):
             active = not active
-            yield Counter("organisation", id, max(first, _month(fact)), "partners"), 1 if active else -1
+            yield ("organisation", id, max(first, _month(fact)), "partners"), 1 if active else -1
 
 
 def _suspends(change: Fact) -> bool:
@@ -344,9 +359,9 @@ def _agreement(id: str, state: State) -> Added:
     parties = sorted(set(proposed["data"]["parties"]))
     scopes = [("agreement", id), *(("organisation", party) for party in parties)]
     for kind, of in scopes:
-        yield Counter(kind, of, begin, "agreements"), 1
+        yield (kind, of, begin, "agreements"), 1
         if end:
-            yield Counter(kind, of, max(begin, end), "agreements"), -1
+            yield (kind, of, max(begin, end), "agreements"), -1
 
 
 def in_force(proposed: Fact, state: State) -> tuple[str, str | None] | None:
@@ -381,15 +396,15 @@ def _programme(id: str, state: State) -> Added:
     for version in _in_order(facts.facts(state, "programme.published").values()):
         now = _programme_stocks(version["data"])
         for measure in sorted(now ^ offered):
-            yield Counter("programme", id, _month(version), measure), 1 if measure in now else -1
+            yield ("programme", id, _month(version), measure), 1 if measure in now else -1
         offered = now
     for slot, recommended in facts.facts(state, "programme.revision_recommended").items():
-        yield Counter("programme", id, _month(recommended), "revisions_recommended"), 1
+        yield ("programme", id, _month(recommended), "revisions_recommended"), 1
         answered = _first_answer(state, slot)
         if answered:
             week = _week((_day(answered) - _day(recommended)).days)
-            yield Counter("programme", id, _month(recommended), "revisions_answered"), 1
-            yield Counter("programme/revision_weeks", id, _month(recommended), week), 1
+            yield ("programme", id, _month(recommended), "revisions_answered"), 1
+            yield ("programme", id, _month(recommended), f"revision_weeks/{week}"), 1
 
 
 def _first_answer(state: State, recommendation: str) -> str | None:
@@ -417,8 +432,8 @@ def _activity(_: str, state: State) -> Added:
     said = held["data"]
     if said["kind"] == "teacher_upskilling" and any(map(is_sustainability, said["competencies"])):
         organiser = organisation_of(held["source"])
-        yield Counter("organisation", organiser, _month(held), "upskilling_activities"), 1
-        yield Counter("organisation", organiser, _month(held), "upskilling_quarter_hours"), _quarters(said["hours"])
+        yield ("organisation", organiser, _month(held), "upskilling_activities"), 1
+        yield ("organisation", organiser, _month(held), "upskilling_quarter_hours"), _quarters(said["hours"])
 
 
 # demand, recognition
@@ -432,8 +447,8 @@ def _demand(_: str, state: State) -> Added:
     said, begin = reported["data"], _month(reported)
     end = max(begin, _month_after(said["horizon"]))
     for month, sign in ((begin, 1), (end, -1)):
-        yield Counter("competency", said["competency"], month, "demand_reports"), sign
-        yield Counter("competency", said["competency"], month, "demand_places"), sign * said["places"]
+        yield ("competency", said["competency"], month, "demand_reports"), sign
+        yield ("competency", said["competency"], month, "demand_places"), sign * said["places"]
 
 
 def _nothing(_: str, __: State) -> Added:

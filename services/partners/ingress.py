@@ -5,17 +5,18 @@ Nothing is answered before Kafka has acknowledged it. What a known sender is ref
 
 import base64
 import difflib
+import math
 import re
 from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
-from urllib.parse import unquote_to_bytes
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter as Metric
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 
 from shared import events
@@ -26,16 +27,15 @@ from shared.mongo import Key
 from shared.settings import Settings
 from shared.web import Authenticated, BodyTooLarge, Problem, Running, Service
 
+from .binding import Mode, decoded, inflated, mode_of, plain, refusal
 from .credentials import refuse_suspended
-from .registry import JUDGED_BY, View, misfits, objection, owned
+from .quota import Quota
+from .registry import JUDGED_BY, View, misfits, objection, owned, route
+from .repeats import Recent, digest, kept
 
-STRUCTURED = "application/cloudevents+json"
-BATCH = "application/cloudevents-batch+json"
-BINARY = "application/json"
 ORIGINAL_BYTES = 64 * 1024
 ERRORS_SHOWN = 10
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
-QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 router = APIRouter()
 
@@ -44,14 +44,35 @@ ACCEPTED = Metric("praktika_ingress_accepted_total", "Events that Kafka has ackn
 REFUSED = Metric(
     "praktika_ingress_refused_total", "What was refused; all of it is on the topic `rejected`.", ["reason"]
 )
+THROTTLED = Metric("praktika_ingress_throttled_total", "Requests answered with 429; these are not on `rejected`.")
 REASONS = {400: "malformed", 403: "forbidden", 409: "conflict", 413: "size", 415: "media_type", 422: "contract"}
 for _topic in events.TOPICS:
     ACCEPTED.labels(_topic)  # from zero on, so that the first one is an increase
 for _reason in REASONS.values():
     REFUSED.labels(_reason)
 
+_JUDGED_BY = dict.fromkeys(JUDGED_BY, 1)
+# A batch may name a thousand entities of up to 1 MB each. Where there is so much, earlier ids are not searched.
+_FACTS = {"$cond": [{"$lt": ["$state.bytes", 100_000]}, "$state.facts", {}]}
 _EVENT = {"type": "object", "description": "A CloudEvent 1.0 of a type in the contract."}
 _DATA = {"type": "object", "description": "The event's data; its attributes are `ce-` headers."}
+
+
+@dataclass
+class Door:
+    """What this process remembers of those who come in."""
+
+    quota: Quota
+    recent: Recent
+
+
+# A coroutine, though it waits for nothing: FastAPI runs plain functions in threads, where this would race.
+async def _door(request: Request, service: Running) -> Door:
+    state, settings = request.app.state, service.settings
+    if not hasattr(state, "door"):
+        state.door = Door(Quota(settings.quota_events_per_s, settings.quota_burst_events), Recent())
+    door: Door = state.door
+    return door
 
 
 @router.post(
@@ -62,45 +83,67 @@ _DATA = {"type": "object", "description": "The event's data; its attributes are 
         "requestBody": {
             "required": True,
             "content": {
-                STRUCTURED: {"schema": _EVENT},
-                BATCH: {"schema": {"type": "array", "items": _EVENT}},
-                BINARY: {"schema": _DATA},
+                Mode.structured: {"schema": _EVENT},
+                Mode.batch: {"schema": {"type": "array", "items": _EVENT}},
+                Mode.binary: {"schema": _DATA},
             },
         }
     },
 )
-async def publish_events(request: Request, service: Running, caller: Authenticated) -> JSONResponse:
-    """Publish one event (structured or binary mode; 202 with its address) or a batch.
+async def publish_events(
+    request: Request, service: Running, caller: Authenticated, door: Annotated[Door, Depends(_door)]
+) -> JSONResponse:
+    """Publish one event (structured or binary mode; 202 with its address) or a batch; plain or with `gzip`.
 
     A batch is answered item by item: 202 if all were accepted, 207 if some, 422 if none. After a 503 send the same
-    again: repetition changes nothing.
+    again: repetition changes nothing. An id that was used for something else is a 409 with the digests of both. After
+    a 429 wait as `Retry-After` says; it is not among the rejections.
     """
+    _refuse_overdrawn(door, caller)
     body = None
     try:
         body = await _body(request)
         await refuse_suspended(service, caller)
-        items = _read(request, body, service.settings)
+        mode = mode_of(request.headers)
+        most = service.settings.batch_max_bytes if mode == Mode.batch else service.settings.event_max_bytes
+        body = inflated(request.headers, body, most)
+        items = decoded(mode, request.headers, body, service.settings)
     except Problem as problem:
         await service.publish_records([_rejection(caller, request, body, problem)])
         _count_refused(problem.status)
         raise
     if isinstance(items, list):
-        return await _publish_batch(items, request, service, caller)
-    (event,) = await _checked([items], service, caller)
+        door.quota.charge(caller.organisation, len(items) - 1)
+        return await _publish_batch(items, request, service, caller, door.recent)
+    (event,), digests = await _checked([items], service, caller, door.recent)
     if isinstance(event, Problem):
         await service.publish_records([_rejection(caller, request, body, event)])
         _count_refused(event.status)
         raise event
     (address,) = await service.publish(event)
+    door.recent.note(caller.source, digests)
     ACCEPTED.labels(event.data.topic).inc()
     answer = {"id": event.id, "type": event.type, "event": str(address)}
     return JSONResponse(answer, 202, {"Location": str(address)})
 
 
-async def _publish_batch(items: list[Any], request: Request, service: Running, caller: Caller) -> JSONResponse:
+def _refuse_overdrawn(door: Door, caller: Caller) -> None:
+    """Refuse who has sent too much, before anything is read; else charge one event, whatever comes."""
+    wait_s = 0 if caller.is_operator else math.ceil(door.quota.wait_s(caller.organisation))
+    if wait_s:
+        THROTTLED.inc()
+        detail = f"{caller.organisation} has sent more than its quota; send the same again in {wait_s} s"
+        raise Problem(429, detail, headers={"Retry-After": str(wait_s)})
+    door.quota.charge(caller.organisation, 1)
+
+
+async def _publish_batch(
+    items: list[Any], request: Request, service: Running, caller: Caller, recent: Recent
+) -> JSONResponse:
     answers: list[dict[str, Any]] = []
     records: list[Record] = []
-    for item, event in zip(items, await _checked(items, service, caller), strict=True):
+    checked, digests = await _checked(items, service, caller, recent)
+    for item, event in zip(items, checked, strict=True):
         if isinstance(event, Problem):
             answers.append({"id": _id(item), "status": event.status, "problem": event.body()})
             records.append(_rejection(caller, request, to_json(item), event))
@@ -112,6 +155,7 @@ async def _publish_batch(items: list[Any], request: Request, service: Running, c
             answer["event"] = str(address)
         else:
             _count_refused(answer["status"])
+    recent.note(caller.source, digests)
     for topic, number in Counter(record.topic for record in records if record.topic in events.TOPICS).items():
         ACCEPTED.labels(topic).inc(number)
     accepted = sum(answer["status"] == 202 for answer in answers)
@@ -119,20 +163,34 @@ async def _publish_batch(items: list[Any], request: Request, service: Running, c
     return JSONResponse({"accepted": accepted, "refused": len(answers) - accepted, "items": answers}, status)
 
 
-async def _checked(items: list[Any], service: Service, caller: Caller) -> list[Event[Data] | Problem]:
-    """Each item as the event that it is, or what is wrong with it."""
+async def _checked(
+    items: list[Any], service: Service, caller: Caller, recent: Recent
+) -> tuple[list[Event[Data] | Problem], dict[str, str]]:
+    """Each item as the event that it is, or what is wrong with it; and the digests of the events by id."""
     checked: list[Event[Data] | Problem] = []
     for item in items:
         try:
             checked.append(check(item, caller, service.settings))
         except Problem as problem:
             checked.append(problem)
-    known = await _known(service, [event for event in checked if not isinstance(event, Problem)])
-    return [each if isinstance(each, Problem) else _unless_forbidden(each, known) for each in checked]
+    known, told = await _known(service, caller, [event for event in checked if not isinstance(event, Problem)])
+    digests: dict[str, str] = {}
+    for number, event in enumerate(checked):
+        if isinstance(event, Problem):
+            continue
+        sent, accepted = digest(event), digests.get(event.id) or recent.of(caller.source, event.id)
+        wrong = _forbidden(event, known) or _reused(sent, {accepted} if accepted else told.get(event.id, set()))
+        if wrong:
+            checked[number] = wrong
+        else:
+            digests[event.id] = sent
+    return checked, digests
 
 
-async def _known(service: Service, published: list[Event[Data]]) -> dict[Key, View]:
-    """What the registry knows of the entities that these events are about.
+async def _known(
+    service: Service, caller: Caller, published: list[Event[Data]]
+) -> tuple[dict[Key, View], dict[str, set[str]]]:
+    """What the registry knows of the entities that these events are about, and by id the digests of what it was told.
 
     It may lag behind: what it does not know yet nobody owns, and the ingress is open while the registry's worker is
     not. Only an erasure waits for it, because that cannot be undone.
@@ -141,22 +199,36 @@ async def _known(service: Service, published: list[Event[Data]]) -> dict[Key, Vi
     if erased:
         await service.current("learner", erased[0] if len(erased) == 1 else None)
     wanted: dict[str, set[str]] = {}
-    for key in filter(None, map(owned, published)):
+    for key in filter(None, map(route, published)):
         wanted.setdefault(key.collection, set()).add(key.id)
-    return {
-        Key(collection, doc["_id"]): doc
-        for collection, ids in wanted.items()
-        async for doc in service.db[collection].find({"_id": {"$in": list(ids)}}, JUDGED_BY)
-    }
+    ids = {event.id for event in published}
+    known: dict[Key, View] = {}
+    told: dict[str, set[str]] = {}
+    for collection, keys in wanted.items():
+        async for doc in service.db[collection].find({"_id": {"$in": list(keys)}}, {**_JUDGED_BY, "facts": _FACTS}):
+            key = Key(collection, doc["_id"])
+            known[key] = doc
+            for event in kept(key, doc.pop("facts"), caller.source, ids):
+                told.setdefault(event.id, set()).add(digest(event))
+    return known, told
 
 
-def _unless_forbidden(event: Event[Data], known: dict[Key, View]) -> Event[Data] | Problem:
+def _forbidden(event: Event[Data], known: dict[Key, View]) -> Problem | None:
     key = owned(event)
     forbidden = objection(event, known[key]) if key in known else None
     if forbidden is None:
-        return event
+        return None
     status, why = forbidden
-    return _problem(status, why, "subject" if event.partitionkey == event.subject else "partitionkey", why)
+    return refusal(status, why, "subject" if event.partitionkey == event.subject else "partitionkey", why)
+
+
+def _reused(sent: str, accepted: set[str]) -> Problem | None:
+    """What is wrong if all that was accepted under an event's id says something else."""
+    if not accepted or sent in accepted:
+        return None
+    digests = {"accepted": min(accepted), "sent": sent}
+    detail = f"has been used for an event with SHA-256 {digests['accepted']}; this one has {sent}"
+    return Problem(409, "the id was used for another event", [("id", detail)], more={"digests": digests})
 
 
 def check(item: Any, caller: Caller, settings: Settings) -> Event[Data]:
@@ -166,13 +238,15 @@ def check(item: Any, caller: Caller, settings: Settings) -> Event[Data]:
         Problem: what is wrong, by field.
     """
     if not isinstance(item, dict) or "specversion" not in item:
-        raise _problem(400, "this is no CloudEvent", "specversion", "a CloudEvent is an object with specversion 1.0")
+        raise refusal(400, "this is no CloudEvent", "specversion", "a CloudEvent is an object with specversion 1.0")
     if not isinstance(item.get("type"), str) or item["type"] not in DATA:
-        raise _problem(422, "the type is not in the contract", "type", _unknown_type(str(item.get("type"))[:100]))
+        raise refusal(422, "the type is not in the contract", "type", _unknown_type(str(item.get("type"))[:100]))
+    item = plain(item)
     raw = to_json(_completed(item, caller))
-    if len(raw) > settings.event_max_bytes:
-        detail = f"the event has {len(raw)} bytes; at most {settings.event_max_bytes} are accepted"
-        raise _problem(413, detail, "data", detail)
+    most = settings.event_max_bytes
+    if len(raw) > most and (size := len(to_json(item))) > most:  # what we fill in is not the sender's
+        detail = f"the event has {size} bytes; at most {most} are accepted"
+        raise refusal(413, detail, "data", detail)
     try:
         event = events.parse(raw)
     except ContractError as error:
@@ -181,19 +255,13 @@ def check(item: Any, caller: Caller, settings: Settings) -> Event[Data]:
         raise Problem(422, "the event does not fit the contract", errors[:ERRORS_SHOWN]) from None
     _check_sender(event, caller)
     if not RFC3339.fullmatch(item["time"]):
-        raise _problem(
-            422, "the event does not fit the contract", "time", "must be RFC 3339: 2026-03-02T12:00:00+07:00"
-        )
+        raise refusal(422, "the event does not fit the contract", "time", "must be RFC 3339: 2026-03-02T12:00:00+07:00")
     if event.time > datetime.now(UTC) + timedelta(seconds=settings.clock_skew_s):
         detail = f"lies more than {settings.clock_skew_s} s in the future"
-        raise _problem(422, "the event has not happened yet", "time", detail)
+        raise refusal(422, "the event has not happened yet", "time", detail)
     if wrong := misfits(event):
         raise Problem(422, "the event does not fit the registry", wrong)
     return event
-
-
-def _problem(status: int, detail: str, field: str, wrong: str) -> Problem:
-    return Problem(status, detail, [(field, wrong)])
 
 
 @lru_cache(maxsize=1024)  # a batch repeats its mistake
@@ -205,15 +273,13 @@ def _unknown_type(given: str) -> str:
 def _completed(item: dict[str, Any], caller: Caller) -> dict[str, Any]:
     """*item* with its sender's kind, and with the key where the contract says what it is."""
     if item.get("sourcekind", caller.kind.value) != caller.kind.value:
-        raise _problem(403, "the sender is another", "sourcekind", f"you are {caller.kind}; leave it out")
+        raise refusal(403, "the sender is another", "sourcekind", f"you are {caller.kind}; leave it out")
     completed = {**item, "sourcekind": caller.kind.value}
     if "partitionkey" in item:
         return completed
     rule, data = DATA[item["type"]].key, item.get("data")
     if rule == "learner":
-        raise _problem(
-            422, "the event does not fit the contract", "partitionkey", "must name the learner, by pseudonym"
-        )
+        raise refusal(422, "the event does not fit the contract", "partitionkey", "must name the learner, by pseudonym")
     named = data.get(rule) if isinstance(data, dict) else None
     # Without a subject the event is refused, but for the subject and not for the key.
     return completed | {"partitionkey": named or item.get("subject") or "unknown"}
@@ -221,81 +287,21 @@ def _completed(item: dict[str, Any], caller: Caller) -> dict[str, Any]:
 
 def _check_sender(event: Event[Data], caller: Caller) -> None:
     if event.source != caller.source:
-        raise _problem(403, "the sender is another", "source", f"must be {caller.source}")
+        raise refusal(403, "the sender is another", "source", f"must be {caller.source}")
     if caller.kind not in event.data.by:
         by = " or ".join(event.data.by)
-        raise _problem(403, f"{event.type} is not yours to publish", "type", f"comes from {by}; you are {caller.kind}")
-
-
-# the HTTP binding of CloudEvents 1.0
+        raise refusal(403, f"{event.type} is not yours to publish", "type", f"comes from {by}; you are {caller.kind}")
 
 
 async def _body(request: Request) -> bytes:
     try:
         body = await request.body()
     except BodyTooLarge as error:
-        raise _problem(error.status_code, error.detail, "body", error.detail) from None
+        raise refusal(error.status_code, error.detail, "body", error.detail) from None
     except ClientDisconnect:
-        raise _problem(400, "the body ended early", "body", "ended early") from None
+        raise refusal(400, "the body ended early", "body", "ended early") from None
     BYTES.inc(len(body))
     return body
-
-
-def _read(request: Request, body: bytes, settings: Settings) -> Any:
-    """The parsed JSON of an event, or of the list of a batch."""
-    media, _, parameters = request.headers.get("content-type", "").lower().partition(";")
-    media, charset = media.strip(), re.search(r"""charset\s*=\s*["']?([^\s;"']+)""", parameters)
-    binary = media == BINARY and "ce-specversion" in request.headers
-    if (media not in (BATCH, STRUCTURED) and not binary) or (
-        charset and charset[1] not in ("utf-8", "utf8", "us-ascii")
-    ):
-        expected = f"must be {STRUCTURED}, {BATCH}, or {BINARY} with ce-specversion and the other ce- headers; in UTF-8"
-        raise _problem(415, "this content type is not understood", "content-type", expected)
-    if media != BATCH and len(body) > settings.event_max_bytes:
-        detail = f"the body has {len(body)} bytes; at most {settings.event_max_bytes} are accepted"
-        raise _problem(413, detail, "body", detail)
-    content = read_json(body)
-    if binary:
-        return {**_attributes(request), "data": content}
-    if media == STRUCTURED:
-        # A list is what a batch is, so here it is as little an event as any other JSON.
-        return content if isinstance(content, dict) else None
-    if not isinstance(content, list):
-        raise _problem(400, "this is no batch", "body", "must be a JSON array of CloudEvents")
-    if len(content) > settings.batch_max_events:
-        detail = f"the batch has {len(content)} events; at most {settings.batch_max_events} are accepted"
-        raise _problem(413, detail, "body", detail)
-    return content
-
-
-def read_json(body: bytes) -> Any:
-    """Parsed JSON, strictly.
-
-    Raises:
-        Problem: it is none.
-    """
-    try:
-        return from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise _problem(400, "this is not JSON", "body", str(error)[:200]) from None
-
-
-def _attributes(request: Request) -> dict[str, str]:
-    """The attributes in `ce-` headers: unquoted, percent-decoded once, strict UTF-8 (binding, section 3.1.3.2)."""
-    attributes: dict[str, str] = {}
-    for name, value in request.headers.raw:
-        attribute = name.decode("latin-1").lower().removeprefix("ce-")
-        if len(attribute) == len(name):
-            continue
-        if attribute in attributes:
-            raise _problem(400, "this is no CloudEvent", attribute, "is given twice")
-        quoted = QUOTED.fullmatch(value)
-        encoded = re.sub(rb"\\(.)", rb"\1", quoted[1]) if quoted else value
-        try:
-            attributes[attribute] = unquote_to_bytes(encoded).decode()
-        except UnicodeDecodeError:
-            raise _problem(400, "this is no CloudEvent", attribute, "is not percent-encoded UTF-8") from None
-    return attributes
 
 
 # what was refused

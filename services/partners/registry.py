@@ -110,7 +110,7 @@ def objection(event: Event[Data], known: View) -> tuple[int, str] | None:
     if why := foreign(key, known, events.organisation_of(event.source)):
         return 403, why
     if isinstance(event.data, events.AgreementProposed) and (why := settled(key.id, known)):
-        time, proposed_at = facts.timestamp(event.time), known["proposed_at"]
+        time, proposed_at = events.timestamp(event.time), known["proposed_at"]
         if time > proposed_at or (time == proposed_at and not is_said(known, event.data)):
             return 409, why
     return None

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.certification.schemes import Scheme, certify, route, view
-from shared import facts
+from shared import events, facts
 from shared.events import (
     AssessmentMethod,
     AssessmentRecorded,
@@ -22,7 +22,7 @@ from tests.making import NOON, event
 KEY = Key("learners", "l1")
 SCHEME = Scheme(
     id="green",
-    time=facts.timestamp(NOON),
+    time=events.timestamp(NOON),
     institution="uni",
     competency="greencomp:3.1",
     level=5,

@@ -198,7 +198,7 @@ class Expected:
             if starts:
                 days = max(0, (date.fromisoformat(min(starts)) - day).days)
                 week = f"w{min(days // 7, 260):03}"
-                self.count("programme/employment_weeks", programme, day.strftime("%Y-%m"), week)
+                self.count("programme", programme, day.strftime("%Y-%m"), f"employment_weeks/{week}")
 
     # certificates
 

@@ -22,7 +22,7 @@ POISON = 0.01
 PACE_S = 0.5
 AT_ONCE = 200
 TOKEN_S = 600
-TRANSIENT = {401, 502, 503}
+TRANSIENT = {401, 429, 502, 503}
 ERASURE = "praktika.learner.erased.v1"
 
 

@@ -52,13 +52,10 @@ def measured(indicator: str, *events: Event[Data], id: str | None = None, kind: 
     entry = INDICATORS[indicator]
     kind = kind or entry.scopes["network"]
     by_month: dict[str, dict[str, int]] = {}
-    for counter, count in total(fold(events)).items():
-        if counter.kind.partition("/")[0] != kind or id not in (None, counter.id):
-            continue
-        histogram = counter.kind.partition("/")[2]
-        measure = f"{histogram}/{counter.measure}" if histogram else counter.measure
-        counted = by_month.setdefault(counter.period, {})
-        counted[measure] = counted.get(measure, 0) + count
+    for (of_kind, of_id, period, measure), count in total(fold(events)).items():
+        if of_kind == kind and id in (None, of_id):
+            counted = by_month.setdefault(period, {})
+            counted[measure] = counted.get(measure, 0) + count
     return figures(entry, sum_of(within(by_month, *entry.months(None, None, TODAY))))
 
 

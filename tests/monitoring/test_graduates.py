@@ -25,9 +25,9 @@ def measures_of_programmes() -> dict[str, Measures]:
             key = route(event)
             state = facts.apply(state, event)
         assert key is not None
-        for counter, n in contributions(key, state).items():
-            measures = programmes.setdefault(counter.id, {})
-            measures[counter.measure] = measures.get(counter.measure, 0) + n
+        for (_, id, _, measure), n in contributions(key, state).items():
+            measures = programmes.setdefault(id, {})
+            measures[measure] = measures.get(measure, 0) + n
     return programmes
 
 

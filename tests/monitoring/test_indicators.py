@@ -238,8 +238,8 @@ def test_an_internship_ends_once_and_the_newest_word_counts() -> None:
 def test_workplace_hours_are_added_up_per_learner_in_the_month_of_the_first_internship() -> None:
     two = [interned("ann", "2024-02-10", "plant", 80.25), interned("ann", "2024-09-10", "works", 40)]
     assert share("workplace_hours_per_learner", *two, interned("ben", hours=60)) == (180.25, 2)
-    assert {counter.period for counter in total(fold(two)) if counter.measure == "interns"} == {"2024-02", "2024-09"}
-    programme = {c.period for c in total(fold(two)) if c.measure == "interns" and c.kind == "programme"}
+    assert {period for _, _, period, measure in total(fold(two)) if measure == "interns"} == {"2024-02", "2024-09"}
+    programme = {period for kind, _, period, measure in total(fold(two)) if (kind, measure) == ("programme", "interns")}
     assert programme == {"2024-02"}
 
 
@@ -341,7 +341,7 @@ def test_sustainability_graduates_hold_a_certificate_of_a_sustainability_framewo
 
 
 def test_a_revoked_certificate_leaves_the_stock_in_the_month_of_its_revocation() -> None:
-    changes = {c.period: count for c, count in total(fold([certified("c1"), revoked("c1")])).items()}
+    changes = {period: count for (_, _, period, _), count in total(fold([certified("c1"), revoked("c1")])).items()}
     assert changes == {"2024-03": 1, "2025-03": -1}
 
 
@@ -385,7 +385,9 @@ def stock(events: list[Event[Data]], indicator: str, month: str, kind: str) -> f
     """The stock at the end of a month."""
     measure = INDICATORS[indicator].numerator[0]
     return sum(
-        n for c, n in total(fold(events)).items() if (c.kind, c.measure) == (kind, measure) and c.period <= month
+        n
+        for (of, _, period, what), n in total(fold(events)).items()
+        if (of, what) == (kind, measure) and period <= month
     )
 
 

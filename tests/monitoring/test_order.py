@@ -219,9 +219,9 @@ def test_the_sum_of_differences_is_what_is_recomputed(sequence: list[Event[Data]
 def test_no_stock_is_ever_negative(sequence: list[Event[Data]]) -> None:
     stocks = {"partners", "agreements", "certificates", "demand_places", "demand_reports", "programmes"}
     by_scope: dict[tuple[str, str, str], dict[str, int]] = {}
-    for counter, count in total(fold(sequence)).items():
-        if counter.measure.partition("_sus")[0].partition("_joint")[0] in stocks:
-            by_scope.setdefault((counter.kind, counter.id, counter.measure), {})[counter.period] = count
+    for (kind, id, period, measure), count in total(fold(sequence)).items():
+        if measure.partition("_sus")[0].partition("_joint")[0] in stocks:
+            by_scope.setdefault((kind, id, measure), {})[period] = count
     for changes in by_scope.values():
         stock = 0
         for _, change in sorted(changes.items()):

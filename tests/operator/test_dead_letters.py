@@ -16,7 +16,7 @@ from shared.core import Core
 from shared.dead_letters import Position
 from shared.events import Data, Event, LearnerEnrolled, serialise
 from shared.kafka import Log, Record, TopicPartition, partition_of
-from shared.mongo import Counter, Key
+from shared.mongo import Key
 from shared.rawlog import Raw, Writer, reader, writer
 from tests.making import event
 from tests.operator.conftest import Praktika
@@ -41,7 +41,7 @@ monitoring = Core(
     indexes={"learners": []},
     route=route,
     contributions=lambda _, state: {
-        Counter("network", "all", "2026-03", "enrolled"): len(state["facts"].get("learner.enrolled", {}))
+        ("network", "all", "2026-03", "enrolled"): len(state["facts"].get("learner.enrolled", {}))
     },
 )
 feedback = replace(monitoring, name="feedback", route=defective)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.partners.registry import is_said, misfits, route, view
-from shared import facts
+from shared import events, facts
 from shared.events import (
     ActivityHeld,
     AgreementEnded,
@@ -151,7 +151,7 @@ def test_organisation_is_registered_since_its_first_registration():
     later = at(60 * 24 * 40, registered("University"), OPERATOR)
     entry = shown(later, at(0, registered(), OPERATOR))
     assert (entry["name"], entry["status"], entry["sector"]) == ("University", "registered", None)
-    assert entry["since"] == facts.timestamp(NOON)
+    assert entry["since"] == events.timestamp(NOON)
 
 
 def test_newest_of_suspended_and_reinstated_counts():
@@ -192,7 +192,7 @@ def test_refusal_shows_by_whom_and_why():
     assert agreement["answers"][0] == {
         "party": "plant",
         "answer": "refused",
-        "at": facts.timestamp(NOON + timedelta(minutes=2)),
+        "at": events.timestamp(NOON + timedelta(minutes=2)),
         "reason": "no",
     }
 

@@ -24,7 +24,7 @@ from shared.events import (
 )
 from shared.facts import State
 from shared.kafka import Record, partition_of
-from shared.mongo import Counter, Counts, Fenced, Key, Store, Written
+from shared.mongo import Counts, Fenced, Key, Store, Written
 from shared.runner import Runner
 from tests.making import NOON, event
 from tests.stack import Running, running, until
@@ -45,7 +45,7 @@ def react(key: Key, state: State, _: Any) -> list[Event[Data]]:
 
 
 def contributions(_: Key, state: State) -> Counts:
-    return {Counter("network", "all", "2026-03", "enrolled"): len(facts.facts(state, "learner.enrolled"))}
+    return {("network", "all", "2026-03", "enrolled"): len(facts.facts(state, "learner.enrolled"))}
 
 
 core = Core(

@@ -1,0 +1,31 @@
+"""How much an organisation may send: a token bucket for each, in this process."""
+
+import time
+
+
+class Quota:
+    """Whoever is not overdrawn may send, and is charged once it is known how many events that were.
+
+    So no request is refused half-way and none is too large to be ever accepted; what is overdrawn is waited for.
+
+    Args:
+        per_s: events a second in the long run.
+        burst: events at once after a pause.
+    """
+
+    def __init__(self, per_s: float, burst: int) -> None:
+        self._per_s, self._burst = per_s, burst
+        self._left: dict[str, tuple[float, float]] = {}  # by organisation: events, and when it was so many
+
+    def wait_s(self, organisation: str, now: float | None = None) -> float:
+        """How long until it may send one event; 0: now."""
+        return max(0.0, (1 - self._at(organisation, now)[0]) / self._per_s)
+
+    def charge(self, organisation: str, events: int, now: float | None = None) -> None:
+        left, at = self._at(organisation, now)
+        self._left[organisation] = left - events, at
+
+    def _at(self, organisation: str, now: float | None) -> tuple[float, float]:
+        now = time.monotonic() if now is None else now
+        left, at = self._left.get(organisation, (self._burst, now))
+        return min(self._burst, left + (now - at) * self._per_s), now
