@@ -7,6 +7,8 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from prometheus_client import Gauge, Histogram
@@ -60,6 +62,7 @@ class Runner(ConsumerRebalanceListener):
         self._joined = False
         self._left_at = self._measured_at = time.monotonic()
         self._most = settings.consume_max_records  # records at once; less after a failure
+        self._taken_at = float("-inf")  # when the last batch was handed over
         self._failures = 0  # since the last success
         self._failed_at = 0.0
         self._backlog: dict[TopicPartition, int] = {}  # where each ended when it became ours
@@ -205,6 +208,7 @@ class Runner(ConsumerRebalanceListener):
     async def _handle(self, records: Sequence[ConsumerRecord]) -> None:
         """Take records in; on trouble wait, and go back to where the database stands: Kafka has them still."""
         async with self._batch:
+            self._taken_at = time.monotonic()
             try:
                 for start in range(0, len(records), self._most):
                     if self._interrupted.is_set():
@@ -252,8 +256,8 @@ class Runner(ConsumerRebalanceListener):
     def _in_sequence(self, records: Sequence[ConsumerRecord]) -> list[ConsumerRecord]:
         """Leave out partitions whose records do not follow on those that are taken, and fetch these anew."""
         parts: dict[TopicPartition, list[ConsumerRecord]] = {}
-        for record in records:
-            parts.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
+        for (topic, partition), run in groupby(records, attrgetter("topic", "partition")):
+            parts.setdefault(TopicPartition(topic, partition), []).extend(run)
         following: list[ConsumerRecord] = []
         for tp, part in parts.items():
             position, first = self._batches.positions.get(self._label(tp)), part[0].offset
@@ -287,13 +291,14 @@ class Runner(ConsumerRebalanceListener):
         async with self._batch:
             if self._interrupted.is_set() or not self._joined:
                 return
+            if self._is_behind and time.monotonic() - self._taken_at < self._settings.tick_s:
+                return  # the next batch, which is on its way, finds out and does not wait for this one
             try:
                 await self._batches.flush()
                 self._recover()
                 await self._locate()
                 self._commit_soon()
-                # In the middle of a backlog not everything is known that would be decided by.
-                if all(self._batches.positions[self._label(tp)] >= end for tp, end in self._backlog.items()):
+                if not self._is_behind:
                     due = await self.core.due(self._store.db, list(self._batches.positions))
                     if due:
                         await self._batches.look_at(due)
@@ -301,6 +306,12 @@ class Runner(ConsumerRebalanceListener):
                 await self._rewind()
                 self._most = max(1, self._most // 2)
                 raise
+
+    @property
+    def _is_behind(self) -> bool:
+        """Are we in the middle of a backlog, where not everything is known that would be decided by?"""
+        positions = self._batches.positions
+        return any(positions.get(self._label(tp), 0) < end for tp, end in self._backlog.items())
 
     async def _measure(self) -> None:
         """Report how far behind we are, and note what is complete; end the process if it hangs."""
