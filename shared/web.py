@@ -5,9 +5,9 @@ import faulthandler
 import gc
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -86,11 +86,19 @@ class Service:
     log: Log
     verifier: Verifier
     runner: Runner | None
+    _finders: dict[tuple[str, ...], mongo.Finder] = field(default_factory=dict)
 
     @property
     def db(self) -> mongo.Database:
         """The database in use now."""
         return self.store.db
+
+    async def by_id(
+        self, collection: str, ids: Collection[str], fields: Mapping[str, Any]
+    ) -> dict[str, dict[str, Any]]:
+        """Documents with these *fields*, not to be changed: who asks at the same time gets the same ones."""
+        finder = self._finders.setdefault((collection, *fields), mongo.Finder(collection, fields))
+        return await finder.find(self.db, ids)
 
     async def publish(self, *published: Event[Data]) -> list["Address"]:
         return await self.publish_records([record_of(event) for event in published])

@@ -89,9 +89,9 @@ async def authenticate(store: mongo.Store, organisation: str, secret: str) -> Ca
 
 async def refuse_suspended(service: Running, caller: Authenticated) -> Caller:
     """The caller, unless the registry says that it is suspended (its token may be older than that)."""
-    query = {"_id": caller.organisation, "status": "suspended"}
-    entry = await service.db["organisations"].find_one(query, {"reason": 1})
-    if entry is not None:
+    found = await service.by_id("organisations", [caller.organisation], {"status": 1, "reason": 1})
+    entry = found.get(caller.organisation, {})
+    if entry.get("status") == "suspended":
         detail = f"{caller.organisation} is suspended: {entry['reason']}"
         raise Problem(403, detail, [("source", detail)])
     return caller

@@ -51,9 +51,9 @@ for _topic in events.TOPICS:
 for _reason in REASONS.values():
     REFUSED.labels(_reason)
 
-_JUDGED_BY = dict.fromkeys(JUDGED_BY, 1)
 # A batch may name a thousand entities of up to 1 MB each. Where there is so much, earlier ids are not searched.
 _FACTS = {"$cond": [{"$lt": ["$state.bytes", 100_000]}, "$state.facts", {}]}
+_JUDGED_BY = {**dict.fromkeys(JUDGED_BY, 1), "facts": _FACTS}
 _EVENT = {"type": "object", "description": "A CloudEvent 1.0 of a type in the contract."}
 _DATA = {"type": "object", "description": "The event's data; its attributes are `ce-` headers."}
 
@@ -205,10 +205,10 @@ async def _known(
     known: dict[Key, View] = {}
     told: dict[str, set[str]] = {}
     for collection, keys in wanted.items():
-        async for doc in service.db[collection].find({"_id": {"$in": list(keys)}}, {**_JUDGED_BY, "facts": _FACTS}):
-            key = Key(collection, doc["_id"])
+        for id, doc in (await service.by_id(collection, keys, _JUDGED_BY)).items():
+            key = Key(collection, id)
             known[key] = doc
-            for event in kept(key, doc.pop("facts"), caller.source, ids):
+            for event in kept(key, doc["facts"], caller.source, ids):
                 told.setdefault(event.id, set()).add(digest(event))
     return known, told
 
