@@ -40,6 +40,17 @@ class Key(NamedTuple):
 # What is counted: a scope (kind and id), a period (YYYY-MM, UTC) and a measure. A plain tuple: millions are made.
 Counter = tuple[str, str, str, str]
 Counts = dict[Counter, int]
+TOTAL = "/total"  # ends the kind of a total
+
+
+def totals(counts: Counts) -> Counts:
+    """The counts over all ids of a kind: kept, too, so that who wants to know of everybody need not add up everybody."""
+    found: Counts = {}
+    for (kind, _, period, measure), count in counts.items():
+        total = kind + TOTAL, "", period, measure
+        found[total] = found.get(total, 0) + count
+    return found
+
 
 
 class Fenced(Exception):
@@ -289,7 +300,7 @@ def _counter_commands(counts: Mapping[str, Counts]) -> Iterable[Command]:
     """One update per counter document: a (partition, scope, period) with a field per measure."""
     documents: dict[tuple[str, str, str, str], dict[str, int]] = {}
     for label, differences in counts.items():
-        for (kind, id, period, measure), difference in differences.items():
+        for (kind, id, period, measure), difference in (differences | totals(differences)).items():
             if difference:
                 documents.setdefault((label, kind, id, period), {})[f"m.{measure}"] = difference
     updates = []

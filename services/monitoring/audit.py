@@ -53,6 +53,7 @@ async def _recompute(find: Find, label: str, advanced: Callable[[int], None]) ->
             advanced(1)
             for counter, count in contributions(Key(collection, doc["_id"]), doc["state"]).items():
                 counts[counter] = counts.get(counter, 0) + count
+    counts |= mongo.totals(counts)
     return {counter: count for counter, count in counts.items() if count}, entities
 
 

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from shared import mongo
-from shared.mongo import COUNTERS, Database
+from shared.mongo import COUNTERS, TOTAL, Database
 
 from .figures import add
 from .indicators import Indicator, Scope
@@ -91,9 +91,10 @@ async def read(  # noqa: PLR0913
     match: dict[str, Any] = {"kind": kind, "period": {"$lte": latest}}
     if ids is not None:
         match["id"] = {"$in": list(ids)}
+    of_all = match | {"kind": kind + TOTAL} if ids is None and "id" not in by else match
     measures = {measure for indicator in indicators for measure in indicator.measures}
     are_few = len(indicators) == 1 and not indicators[0].histogram
-    found: Sums = await mongo.sums(db, match, by, measures - {RECOGNISED} if are_few else None)
+    found: Sums = await mongo.sums(db, of_all, by, measures - {RECOGNISED} if are_few else None)
     if RECOGNISED in measures:
         wanted = [id for id in await _recognised(db) if ids is None or id in ids]
         certificates = await mongo.sums(db, {**match, "id": {"$in": wanted}}, by, ["certificates"])

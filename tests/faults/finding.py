@@ -159,8 +159,8 @@ def compare(found: Findings, expected: Expected, logged: Logged, mongodb: str, l
     compare_recommendations(found, expected, logged)
     compare_letters(found, logged, seed, poisoned)
     with MongoClient[Json](mongodb) as client:
-        found.differ("monitoring's counters", nonzero(expected.counters), counters(client, "monitoring"))
-        found.differ("feedback's counters", nonzero(expected.ratings), counters(client, "feedback"))
+        for service, counted in (("monitoring", expected.counters), ("feedback", expected.ratings)):
+            found.differ(f"{service}'s counters", with_totals(counted), counters(client, service))
         compare_certificates(found, expected, client)
         for service, (collection, topic, has) in STATES:
             compare_states(found, expected, client[f"praktika_{service}"][collection], (service, topic, has))
@@ -168,6 +168,14 @@ def compare(found: Findings, expected: Expected, logged: Logged, mongodb: str, l
 
 def nonzero(counts: Mapping[Count, int]) -> dict[Count, int]:
     return {key: number for key, number in counts.items() if number}
+
+
+def with_totals(counts: Mapping[Count, int]) -> dict[Count, int]:
+    """The counts, and those of each kind over all ids."""
+    sums = Counter(dict(counts))
+    for (kind, _, period, measure), number in counts.items():
+        sums[f"{kind}/total", "", period, measure] += number
+    return nonzero(sums)
 
 
 def counters(client: "MongoClient[Json]", service: str) -> dict[Count, int]:
