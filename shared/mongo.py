@@ -44,13 +44,12 @@ TOTAL = "/total"  # ends the kind of a total
 
 
 def totals(counts: Counts) -> Counts:
-    """The counts over all ids of a kind: kept, too, so that who wants to know of everybody need not add up everybody."""
+    """The counts over all ids of a kind: kept, too, so that a value of the whole network is a few documents."""
     found: Counts = {}
     for (kind, _, period, measure), count in counts.items():
         total = kind + TOTAL, "", period, measure
         found[total] = found.get(total, 0) + count
     return found
-
 
 
 class Fenced(Exception):
