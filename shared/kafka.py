@@ -309,7 +309,7 @@ class Consumer:
             *(topic_name(settings.namespace, topic) for topic in topics),
             group_id=f"{settings.namespace}.{group}",
             batch=True,
-            batch_timeout_ms=10,  # an empty fetch is slept on for as long again
+            batch_timeout_ms=5,  # an empty fetch is slept on for as long again
             max_records=settings.consume_max_records,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
