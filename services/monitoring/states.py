@@ -205,7 +205,7 @@ def _graduate(
 
 def _employment(statuses: list[Fact], graduated_on: str) -> list[str]:
     """The measures of what is known of a graduate's work: now, at the horizons, and how long it took."""
-    newest = statuses[0] if len(statuses) == 1 else facts.newest(*statuses)
+    newest = facts.newest(*statuses)
     measures = _status(newest["data"]) if newest else []
     spans = list(map(_span, statuses))
     for prefix, day in _horizons(graduated_on):

@@ -71,6 +71,9 @@ async def test_a_counter_that_was_tampered_with_is_found(stack: Running) -> None
     await stack.service.db[COUNTERS].update_one({"kind": "programme"}, {"$inc": {"m.graduates": 1}})
     (difference,) = (await audit(stack.service.db)).differences
     assert "programme welding 2024-06 graduates: stored" in difference
+    await stack.service.db[COUNTERS].update_one({"kind": "programme/total"}, {"$inc": {"m.graduates": 1}})
+    of_one, of_all = (await audit(stack.service.db)).differences
+    assert (of_one, "programme/total  2024-06 graduates: stored" in of_all) == (difference, True)
     await stack.service.db[COUNTERS].delete_many({})
     assert (await audit(stack.service.db)).differences
 
