@@ -27,18 +27,18 @@ async def read_schemes(db: Database, *_: object) -> Schemes:
 class Sweep:
     """Finds learners who meet a scheme that was published after their assessments.
 
-    A scheme is looked at once per partition and process, and again after a restart: finding nothing is all that is
-    remembered, and a certificate is decided by the facts, so looking twice is harmless.
+    A scheme is looked at once per database, partition and process, and again after a restart: finding nothing is all
+    that is remembered, and a certificate is decided by the facts, so looking twice is harmless.
     """
 
     def __init__(self) -> None:
-        self._done: set[tuple[Scheme, str]] = set()
+        self._done: set[tuple[str, Scheme, str]] = set()
 
     async def due(self, db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
         """Up to `AT_ONCE` learners of these partitions who have earned a certificate and do not have it."""
         found: list[tuple[str, Key]] = []
         for competency, schemes in (await read_schemes(db)).items():
-            open_labels = {label for label in labels if any((s, label) not in self._done for s in schemes)}
+            open_labels = {label for label in labels if any((db.name, s, label) not in self._done for s in schemes)}
             unfinished: set[str] = set()
             candidates = db["learners"].find({"partition": {"$in": list(open_labels)}, "assessed": competency})
             async for doc in candidates:
@@ -48,7 +48,7 @@ class Sweep:
                     unfinished.add(doc["partition"])
                     if len(found) >= AT_ONCE:
                         return found  # nothing is known of who comes after
-            self._done |= {(s, label) for s in schemes for label in open_labels - unfinished}
+            self._done |= {(db.name, s, label) for s in schemes for label in open_labels - unfinished}
         return found
 
 

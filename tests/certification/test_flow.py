@@ -18,8 +18,10 @@ from shared.events import (
     LearnerErased,
     OrganisationKind,
     OrganisationRegistered,
+    SchemePublished,
     derived_id,
 )
+from shared.kafka import PARTITIONS
 from shared.runner import Runner
 from tests.making import event
 from tests.stack import Running, running, until
@@ -83,6 +85,18 @@ async def test_a_scheme_published_later_certifies_whoever_meets_it_already(stack
     await until(all_certified)
     ids = await certified(stack, *learners)
     assert len(ids) == len(set(ids)) == len(learners)
+
+
+async def test_what_was_looked_at_in_one_database_is_looked_at_in_another(kafka: str, mongodb: str, tmp_path: Path):
+    scheme = event(SchemePublished(**SCHEME), "same", by="institution:uni")  # type: ignore[arg-type]
+    for _ in range(2):
+        async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=tmp_path) as stack:
+            await stack.publish(*exam("early"))
+            await stack.applied()
+            await stack.publish(scheme)
+            await until(lambda: certified(stack, "early"))
+            await stack.applied()
+            assert await core.due(stack.service.db, [f"learner-{n}" for n in range(PARTITIONS["learner"])]) == []
 
 
 async def test_everybody_is_found_when_more_meet_a_scheme_than_are_looked_at_once(
