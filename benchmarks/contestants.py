@@ -67,9 +67,9 @@ SAME_MODULE = [
     same("faust, same module", "agent with take", _own("faust", "same", *FAUST, product=True), share=0.25),
 ]
 PEERS = [
-    own(AIOKAFKA_MOTOR, "batches, table of seen ids", _here("benchmarks.peers.aiokafka_motor.batches"), share=0.5),
-    own("quixstreams", "custom sink, PyMongo", _own("quixstreams", "sink"), share=0.5),
-    own("bytewax", "custom sink, PyMongo", _own("bytewax", "sink"), batch="as its source gives", share=0.5),
+    own(AIOKAFKA_MOTOR, "batches, table of seen ids", _here("benchmarks.peers.aiokafka_motor.batches")),
+    own("quixstreams", "custom sink, PyMongo", _own("quixstreams", "sink")),
+    own("bytewax", "custom sink, PyMongo", _own("bytewax", "sink"), batch="as its source gives"),
     own("faust", "agent with take, motor", _own("faust", "agent", *FAUST), share=0.25),
     ONE_BY_ONE,
     own(STREAMS, "exactly_once_v2, RocksDB", _java("StreamsPeer"), batch="commit each second"),
