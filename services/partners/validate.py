@@ -21,8 +21,8 @@ from shared.events import DATA, Publisher
 from shared.settings import Settings
 from shared.web import Problem
 
+from .admission import check
 from .binding import read_json
-from .ingress import check
 
 BLOCK = 64 * 1024
 BOM = b"\xef\xbb\xbf"
