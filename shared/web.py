@@ -28,7 +28,7 @@ from shared import auth, events, logs, metrics, mongo
 from shared.auth import Caller, Unauthorised, Verifier
 from shared.core import Core
 from shared.events import Data, Event, Publisher
-from shared.kafka import Log, NotPublished, Producer, Record, dead_letter_topic, record_of
+from shared.kafka import KafkaError, Log, NotPublished, Producer, Record, dead_letter_topic, record_of
 from shared.runner import Runner
 from shared.settings import Settings
 from shared.settings import settings as read_settings
@@ -37,6 +37,7 @@ log = logs.get(__name__)
 UNAUTHORISED = Counter("praktika_unauthorised_total", "Requests without a valid token where one is needed.")
 CURRENT_WITHIN_S = 10
 OBSERVE_EVERY_S = 10
+WORK_AGAIN_S = 2
 HANGING_S = 60  # an event loop that stands still, or an end that does not come, for so long: end the process
 PORTS = {"partners": 8101, "feedback": 8102, "certification": 8103, "monitoring": 8104}
 
@@ -463,18 +464,35 @@ async def _guard() -> None:
         await asyncio.sleep(1)
 
 
-def create_app(
+Work = Callable[[Service], Awaitable[None]]
+
+
+async def _keep_at(work: Work, service: Service) -> None:
+    """Do *work* for as long as the service runs; whatever ends it, it begins anew."""
+    while True:
+        try:
+            await work(service)
+        except (NotPublished, KafkaError, mongo.DatabaseError, TimeoutError) as error:
+            log.warning("work_interrupted", work=work.__name__, reason=repr(error)[:300])
+        except Exception:
+            log.exception("work_interrupted", work=work.__name__)
+        await asyncio.sleep(WORK_AGAIN_S)
+
+
+def create_app(  # noqa: PLR0913
     core: Core,
     router: APIRouter,
     settings: Settings | None = None,
     observations: Sequence[Observation] = (),
     *,
+    work: Sequence[Work] = (),
     guarded: bool = False,
 ) -> FastAPI:
     """The HTTP application of a service; with the role all or worker its consumer runs inside.
 
     Args:
         observations: what the service itself has to ask for to keep its metrics.
+        work: what goes on beside answering requests, in each process that answers them.
         guarded: end the process if it hangs, so that its supervisor starts a fresh one.
     """
     settings = settings or read_settings()
@@ -489,6 +507,8 @@ def create_app(
             runner.start()
         metrics.show_build(settings.role)
         tasks = [asyncio.create_task(observe(app.state.service, [*OBSERVED, *observations]))]
+        if settings.role != "worker":
+            tasks += [asyncio.create_task(_keep_at(each, app.state.service)) for each in work]
         if not runner:
             tasks.append(asyncio.create_task(_follow(store)))
         if guarded:
@@ -532,13 +552,13 @@ def tune() -> None:
     sys.setswitchinterval(0.0005)
 
 
-def serve(core: Core, router: APIRouter, observations: Sequence[Observation] = ()) -> None:
-    """Run a service until SIGTERM."""
+def serve(core: Core, router: APIRouter, observations: Sequence[Observation] = (), work: Sequence[Work] = ()) -> None:
+    """Run a service until SIGTERM; see `create_app`."""
     settings = read_settings()
     logs.configure(core.name, settings.log_level)
     tune()
     uvicorn.run(
-        create_app(core, router, settings, observations, guarded=True),
+        create_app(core, router, settings, observations, work=work, guarded=True),
         host=settings.host,
         port=settings.port or PORTS[core.name],
         log_config=None,

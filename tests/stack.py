@@ -1,7 +1,7 @@
 """One service on real servers, inside the test's event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from shared.core import Core
 from shared.events import Data, Event, Publisher
 from shared.kafka import PARTITIONS, ConsumerRecord, Record, ensure_topics, topic_name
 from shared.settings import Settings
-from shared.web import Service, create_app
+from shared.web import Service, Work, create_app
 
 
 @dataclass
@@ -89,7 +89,14 @@ async def until(condition: Callable[[], Awaitable[Any]], timeout_s: float = 20) 
 
 @asynccontextmanager
 async def running(
-    core: Core, router: APIRouter, *, kafka: str, mongodb: str, keys_dir: Path, **settings: Any
+    core: Core,
+    router: APIRouter,
+    *,
+    kafka: str,
+    mongodb: str,
+    keys_dir: Path,
+    work: Sequence[Work] = (),
+    **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a service in a namespace of its own (or that given); its topics and database end with the block."""
     settings = {"namespace": f"t{uuid4().hex[:12]}", "tick_s": 0.1, "log_level": "WARNING"} | settings
@@ -99,7 +106,7 @@ async def running(
     client = mongo.connect(own)
     try:
         await mongo.ensure_indexes(mongo.database(client, own, core.name), core.indexes)
-        app = create_app(core, router, own)
+        app = create_app(core, router, own, work=work)
         async with (
             app.router.lifespan_context(app),
             AsyncClient(transport=ASGITransport(app), base_url="http://praktika.test", timeout=60) as http,
