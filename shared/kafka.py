@@ -1,9 +1,10 @@
 """Kafka, set once and right: topics, the producer, and the settings of every consumer."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import aiokafka
 from aiokafka import (
@@ -43,6 +44,7 @@ SERVICES = ("partners", "feedback", "certification", "monitoring")
 STRUCTURED = "application/cloudevents+json; charset=utf-8"
 # Keys are spread by murmur2 modulo this number: raising it later would break the order of a key's events.
 PARTITIONS = {"learner": 12, "feedback": 6}
+LONGEST_TOPIC = 249 - 32  # Kafka's limit without our namespace
 log = logs.get(__name__)
 
 
@@ -65,6 +67,19 @@ def record_of(event: Event[Data]) -> Record:
 
 def topic_name(namespace: str, topic: str) -> str:
     return f"{namespace}.{topic}"
+
+
+def topic_of(way: Literal["ingress", "egress"], organisation: str) -> str:
+    """The topic (without the namespace) by which an organisation sends or is sent events over Kafka.
+
+    What Kafka does not allow in a name is written as `_` and its two hexadecimal digits.
+    Raises:
+        ValueError: the name would be longer than Kafka allows.
+    """
+    topic = f"{way}." + re.sub(r"[^A-Za-z0-9.-]", lambda letter: f"_{ord(letter[0]):02X}", organisation)
+    if len(topic) > LONGEST_TOPIC:
+        raise ValueError(f"{organisation} is too long for a topic of its own")
+    return topic
 
 
 @lru_cache(maxsize=100_000)  # the hash is pure Python, and keys come again
