@@ -5,6 +5,7 @@ import itertools
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
@@ -17,8 +18,11 @@ from benchmarks.stage import Stage
 from deploy.local.processes import free_port
 from services.partners.app import core as partners
 from shared import mongo
+from shared.events import Data, LearnerEnrolled, ProgrammePublished, Publisher, compose
+from shared.kafka import Producer, Record, record_of
 
 NAMESPACE = "bingress"
+INSTITUTION = "institution-1"
 BATCH = 500
 CONNECTIONS = {"single": 32, "batch": 4}
 SECONDS = 4
@@ -29,15 +33,16 @@ OURS, BARE = "Praktika's ingress", "bare endpoint"
 async def measure(at: Stage, plan: Plan) -> list[dict[str, Any]]:
     await at.fresh_topics(NAMESPACE)
     await mongo.ensure_indexes(at.client[f"{NAMESPACE}_partners"], partners.indexes)
-    bodies = [message.value for message in job.log(job.learners(2_000, seed=3))]
-    bodies = [body for body in bodies if b'"/organisations/institution-1"' in body]
+    learners = [one for one in job.learners(2_000, seed=3) if one.institution == INSTITUTION]
+    bodies = [message.value for message in job.log(learners)]
+    await _introduce(at, learners)
     rows = []
     async with service(at, NAMESPACE, "partners", "api") as ours, bare(at) as (process, port):
         contestants = ((OURS, ours.process, ours.port), (BARE, process, port))
         for number in range(min(5, plan.rounds)):
             for kind in ("single", "batch"):
                 for name, of, at_port in contestants:
-                    bearer = token(at, NAMESPACE, "institution-1") if name == OURS else ""
+                    bearer = token(at, NAMESPACE, INSTITUTION) if name == OURS else ""
                     requests = _requests(bodies, kind, name, bearer)
                     rows.append(
                         {
@@ -49,6 +54,29 @@ async def measure(at: Stage, plan: Plan) -> list[dict[str, Any]]:
                     )
                     print(f"  {name:20} {kind:7} {rows[-1]['events_per_s']:>8,} events/s", flush=True)
     return rows
+
+
+async def _introduce(at: Stage, learners: list[job.Learner]) -> None:
+    """Let the registry know the programmes and the learners: what is measured refers to them."""
+    said = {
+        "source": f"/organisations/{INSTITUTION}",
+        "kind": Publisher.institution,
+        "time": datetime(2020, 1, 1, tzinfo=UTC),
+    }
+
+    def about(id: str, data: Data) -> Record:
+        return record_of(compose(data, id=id, subject=id, key=id, **said))
+
+    programmes = {one.programme for one in learners}
+    records = [about(id, ProgrammePublished(title=id, version="1", level=5)) for id in sorted(programmes)]
+    records += [about(one.id, LearnerEnrolled(programme=one.programme)) for one in learners]
+    producer = Producer(at.settings(NAMESPACE))
+    await producer.publish(records)
+    await producer.close()
+    async with service(at, NAMESPACE, "partners", "all") as registry:
+        while await registry.metric("praktika_events_applied_total") < len(records):
+            registry.process.check()
+            await asyncio.sleep(0.2)
 
 
 @asynccontextmanager

@@ -39,7 +39,9 @@ async def measure(at: Stage, plan: Plan, half: dict[str, float]) -> list[dict[st
     db = at.client[f"{NAMESPACE}_partners"]
     await mongo.ensure_indexes(db, partners.indexes)
     rows = []
-    async with service(at, NAMESPACE, "partners", "api") as ingress:
+    # The probes are of learners whom no institution has enrolled.
+    checks = {"PRAKTIKA_REGISTRY_CHECKS": "owners"}
+    async with service(at, NAMESPACE, "partners", "api", **checks) as ingress:
         for _ in range(min(2, plan.rounds)):
             for name, running in ((WORKER.name, _worker), (ONE_BY_ONE.name, _one_by_one)):
                 async with running(at) as read:

@@ -31,11 +31,11 @@ class Service:
 
 @asynccontextmanager
 async def service(
-    stage: Stage, namespace: str, name: str, role: str, ready: str = "/health/ready"
+    stage: Stage, namespace: str, name: str, role: str, ready: str = "/health/ready", **further: str
 ) -> AsyncIterator[Service]:
-    """Start a service and wait until it is ready; it ends with the block."""
+    """Start a service and wait until it is ready; it ends with the block. *further*: of its environment."""
     port = free_port()
-    env = {**stage.env(namespace), "PRAKTIKA_ROLE": role, "PRAKTIKA_PORT": str(port)}
+    env = {**stage.env(namespace), "PRAKTIKA_ROLE": role, "PRAKTIKA_PORT": str(port), **further}
     env["PRAKTIKA_QUOTA_EVENTS_PER_S"] = "1000000"  # what is measured is the ingress, not its quota
     async with started(f"{name}-{role}", [sys.executable, "-m", f"services.{name}.app"], env) as process:
         await answers(process, port, ready)

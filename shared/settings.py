@@ -49,6 +49,11 @@ class Settings(BaseSettings):
     quota_burst_events: int = Field(
         100_000, ge=1, description="Events that an organisation may send at once after a pause, per process."
     )
+    registry_checks: Literal["references", "owners"] = Field(
+        "references",
+        description="What the ingress checks against the registry: that what an event refers to is there and fits, or "
+        "only that it is not another's (while a region's registry is being filled).",
+    )
     clock_skew_s: int = Field(300, ge=0, description="How far in the future an event's time may lie.")
     consume_max_records: int = Field(5_000, ge=1, description="Most records in one transaction.")
     keep_states_bytes: int = Field(8_000_000, ge=0, description="Bytes of states that a consumer keeps in memory.")

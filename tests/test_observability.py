@@ -186,7 +186,9 @@ async def busy(processes: Processes) -> AsyncIterator[Processes]:
     network = processes.network()
     try:
         await network.ask("partners", "PUT", "/organisations/uni", UNI, wait=True)
+        welding = {"title": "Welding", "version": "1", "level": 4}
         network.credentials["uni"] = await network.ask("partners", "POST", "/organisations/uni/credentials")
+        await network.ask("partners", "PUT", "/programmes/welding", welding, by="uni", wait=True)
         await ask_right_and_wrong(processes["partners"], f"Bearer {await network._token('uni')}")
         await publish_past_the_ingress(processes.env, Record("learner", "learner-17", b"no event"))
         await until(lambda: all_dead(processes), 60)

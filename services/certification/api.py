@@ -8,11 +8,9 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict
 
-from shared import mongo
+from shared import frameworks, mongo
 from shared.events import INSTITUTION, CompetencyRevoked, SchemePublished, Text, derive, derived_id
 from shared.web import Authenticated, EntityId, Pages, Prefer, Problem, Running, accept, found, listed, require, said
-
-from . import frameworks
 
 router = APIRouter()
 

@@ -3,10 +3,12 @@
 The same for all ways in; `ingress.py` is the one over HTTP.
 """
 
+import asyncio
 import base64
 import difflib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 from prometheus_client import Counter as Metric
 from pydantic_core import to_json
 
-from shared import events
+from shared import events, facts
 from shared.auth import Caller
 from shared.events import DATA, ContractError, Data, Event, LearnerErased
 from shared.kafka import Record
@@ -23,7 +25,8 @@ from shared.settings import Settings
 from shared.web import Problem, Service
 
 from .binding import plain, refusal
-from .registry import JUDGED_BY, View, misfits, objection, owned, route
+from .references import READ, Known, Objection, competencies, enterprises, judge, references
+from .registry import TOPICS, View, misfits, route, view
 from .repeats import Recent, digest, kept
 
 ORIGINAL_BYTES = 64 * 1024
@@ -41,8 +44,18 @@ for _reason in REASONS.values():
     REFUSED.labels(_reason)
 
 # A batch may name a thousand entities of up to 1 MB each. Where there is so much, earlier ids are not searched.
-_FACTS = {"$cond": [{"$lt": ["$state.bytes", 100_000]}, "$state.facts", {}]}
-_JUDGED_BY = {**dict.fromkeys(JUDGED_BY, 1), "facts": _FACTS}
+FACTS_BYTES = 100_000
+_JUDGED_BY = {
+    collection: {
+        **dict.fromkeys(fields, 1),
+        "facts": {"$cond": [{"$lt": ["$state.bytes", FACTS_BYTES]}, "$state.facts", {}]},
+        "bytes": "$state.bytes",
+        "erased": {"$gt": ["$state.erased", None]},
+    }
+    for collection, fields in READ.items()
+}
+MOST_AGREEMENTS = 10_000
+Told = dict[str, set[str]]  # by event id: the digests of what was accepted under it
 
 
 async def judged(
@@ -51,6 +64,8 @@ async def judged(
     """Each item (parsed JSON) as the event that it is, or what is wrong with it; and the digests of the events by id.
 
     The digests go to `recent.note` once Kafka has the events.
+    Raises:
+        Problem: 503, the registry lags behind by more than can be waited for.
     """
     checked: list[Event[Data] | Problem] = []
     for item in items:
@@ -58,13 +73,14 @@ async def judged(
             checked.append(check(item, caller, service.settings))
         except Problem as problem:
             checked.append(problem)
-    known, told = await _known(service, caller, [event for event in checked if not isinstance(event, Problem)])
+    published = [event for event in checked if not isinstance(event, Problem)]
+    objections, told = await _objections(service, caller, published)
     digests: dict[str, str] = {}
     for number, event in enumerate(checked):
         if isinstance(event, Problem):
             continue
         sent, accepted = digest(event), digests.get(event.id) or recent.of(caller.source, event.id)
-        wrong = _forbidden(event, known) or _reused(sent, {accepted} if accepted else told.get(event.id, set()))
+        wrong = objections.get(id(event)) or _reused(sent, {accepted} if accepted else told.get(event.id, set()))
         if wrong:
             checked[number] = wrong
         else:
@@ -72,39 +88,102 @@ async def judged(
     return checked, digests
 
 
-async def _known(
+async def _objections(
     service: Service, caller: Caller, published: list[Event[Data]]
-) -> tuple[dict[Key, View], dict[str, set[str]]]:
-    """What the registry knows of the entities that these events are about, and by id the digests of what it was told.
+) -> tuple[dict[int, Problem], Told]:
+    """What the registry has against events, by `id(event)`; and by event id the digests of what it was told.
 
-    It may lag behind: what it does not know yet nobody owns, and the ingress is open while the registry's worker is
-    not. Only an erasure waits for it, because that cannot be undone.
+    What it knows may lag behind, so before anything is refused it takes in all that is on the log. Of an erasure,
+    which cannot be undone, also what would be accepted is only judged then.
     """
     erased = [event.partitionkey for event in published if isinstance(event.data, LearnerErased)]
     if erased:
         await service.current("learner", erased[0] if len(erased) == 1 else None)
+    known, told = await _known(service, caller, published)
+    references_too = service.settings.registry_checks == "references"
+    found = in_turn(published, known, references_too=references_too)
+    if found:
+        await _catch_up(service, {key for objection in found.values() for key in objection.looked_at})
+        known, told = await _known(service, caller, published)
+        found = in_turn(published, known, references_too=references_too)
+    return {of: _problem(objection) for of, objection in found.items()}, told
+
+
+async def _catch_up(service: Service, looked_at: set[Key]) -> None:
+    """Wait until the registry has taken in what is on the log about these entities."""
+    ids: dict[str, set[str]] = {}
+    for key in looked_at:
+        ids.setdefault(TOPICS[key.collection], set()).add(key.id)
+    for topic, of in ids.items():
+        await service.current(topic, next(iter(of)) if len(of) == 1 and "" not in of else None)
+
+
+def in_turn(published: list[Event[Data]], known: Known, *, references_too: bool) -> dict[int, Objection]:
+    """What speaks against events that come together, by `id(event)`: one may refer to what another introduces."""
+
+    def judged_again(some: list[Event[Data]]) -> dict[int, Objection]:
+        return {id(e): found for e in some if (found := judge(e, following, references_too=references_too))}
+
+    following = Known(dict(known.entities), known.agreements)
+    found, taken = judged_again(published), set[int]()
+    while found:
+        objected = [event for event in published if id(event) in found]
+        wanted = {key for event in objected for key in references(event)}
+        new = [e for e in published if id(e) not in found and id(e) not in taken and route(e) in wanted]
+        for event in new:
+            _take_in(event, following.entities)
+        taken |= set(map(id, new))
+        if not new or len(still := judged_again(objected)) == len(found):
+            break
+        found = still
+    return found
+
+
+def _take_in(event: Event[Data], entities: dict[Key, View]) -> None:
+    """Let an entity be as it will be once *event* is applied, unless it is too large to be held here."""
+    key = route(event)
+    held = entities.get(key, {"facts": {}, "bytes": 0}) if key else None
+    if key is None or held is None or held.get("erased") or held["bytes"] >= FACTS_BYTES:
+        return
+    with suppress(facts.TooManyFacts):
+        state = facts.apply({"facts": held["facts"], "bytes": held["bytes"]}, event)
+        entities[key] = {**view(key, state), **state, "erased": "erased" in state}
+
+
+async def _known(service: Service, caller: Caller, published: list[Event[Data]]) -> tuple[Known, Told]:
     wanted: dict[str, set[str]] = {}
-    for key in filter(None, map(route, published)):
-        wanted.setdefault(key.collection, set()).add(key.id)
+    for event in published:
+        for key in references(event):
+            wanted.setdefault(key.collection, set()).add(key.id)
     ids = {event.id for event in published}
-    known: dict[Key, View] = {}
-    told: dict[str, set[str]] = {}
-    for collection, keys in wanted.items():
-        for id, doc in (await service.by_id(collection, keys, _JUDGED_BY)).items():
-            key = Key(collection, id)
-            known[key] = doc
+    hosts = enterprises(published)
+    found, agreements = await asyncio.gather(
+        asyncio.gather(
+            *(service.by_id(collection, keys, _JUDGED_BY[collection]) for collection, keys in wanted.items())
+        ),
+        _agreements(service, hosts),
+    )
+    known, told = Known(agreements=agreements), Told()
+    for collection, docs in zip(wanted, found, strict=True):
+        for id_, doc in docs.items():
+            key = Key(collection, id_)
+            known.entities[key] = doc
             for event in kept(key, doc["facts"], caller.source, ids):
                 told.setdefault(event.id, set()).add(digest(event))
     return known, told
 
 
-def _forbidden(event: Event[Data], known: dict[Key, View]) -> Problem | None:
-    key = owned(event)
-    forbidden = objection(event, known[key]) if key in known else None
-    if forbidden is None:
-        return None
-    status, why = forbidden
-    return refusal(status, why, "subject" if event.partitionkey == event.subject else "partitionkey", why)
+async def _agreements(service: Service, of: set[str]) -> dict[str, View]:
+    if not of:
+        return {}
+    between = {"parties": {"$in": sorted(of)}, "proposer": {"$exists": True}}
+    docs = service.db["agreements"].find(between, dict.fromkeys(READ["agreements"], 1))
+    return {doc["_id"]: {"id": doc["_id"], **doc} for doc in await docs.to_list(MOST_AGREEMENTS)}
+
+
+def _problem(objection: Objection) -> Problem:
+    more = {"rule": objection.rule, "reference": objection.reference}
+    return Problem(objection.status, objection.detail, [(objection.field, objection.detail)], more=more)
 
 
 def _reused(sent: str, accepted: set[str]) -> Problem | None:
@@ -144,7 +223,7 @@ def check(item: Any, caller: Caller, settings: Settings) -> Event[Data]:
     if event.time > datetime.now(UTC) + timedelta(seconds=settings.clock_skew_s):
         detail = f"lies more than {settings.clock_skew_s} s in the future"
         raise refusal(422, "the event has not happened yet", "time", detail)
-    if wrong := misfits(event):
+    if wrong := misfits(event) or competencies(event.data):
         raise Problem(422, "the event does not fit the registry", wrong)
     return event
 

@@ -45,7 +45,7 @@ from shared.web import (
 )
 
 from .credentials import Active
-from .registry import COLLECTIONS, OPERATOR, View, foreign, is_said, misfits, part, settled, unread
+from .registry import OPERATOR, TOPICS, View, foreign, is_said, misfits, part, settled, unread
 
 router = APIRouter()
 
@@ -58,7 +58,6 @@ INTRODUCED_BY = {
     "opportunities": "title",
     "learners": "readers",
 }
-TOPICS = {collection: topic for topic, collection in COLLECTIONS.items()}
 Filter = Annotated[str | None, Query(max_length=100)]
 
 

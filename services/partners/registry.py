@@ -17,6 +17,7 @@ COLLECTIONS = {
     "learner": "learners",
     "opportunity": "opportunities",
 }
+TOPICS = {collection: topic for topic, collection in COLLECTIONS.items()}
 ELSEWHERE = (events.AssessmentRecorded, events.CompetencyCertified, events.CompetencyRevoked)
 
 # Whose an entity is: the field that names the owner, or owners.
@@ -35,7 +36,7 @@ _OF_INSTITUTIONS = (
     events.SupportRequested,
     events.SupportClosed,
 )
-JUDGED_BY = (*_OWNERS.values(), "status", "proposed_at", *events.AgreementProposed.model_fields)
+OWNED_FIELDS = tuple(_OWNERS.values())
 
 View = dict[str, Any]
 

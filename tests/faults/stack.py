@@ -92,6 +92,8 @@ class Stack:
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.address,
             "MONGODB_URI": self.mongodb.address,
             "PRAKTIKA_KEYS_DIR": str(folder / "keys"),
+            # What the organisations say comes in no order, so what it refers to may come later.
+            "PRAKTIKA_REGISTRY_CHECKS": "owners",
             # As an installed service has it: started again, it does not compile itself again.
             "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONPYCACHEPREFIX": str(STATE / "bytecode"),

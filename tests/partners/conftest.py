@@ -9,19 +9,27 @@ import pytest
 import pytest_asyncio
 
 from services.partners.app import core, router
+from shared.events import JointPartner, OrganisationKind, ProgrammePublished
+from tests.making import event
 from tests.stack import Running, running
 
 
 @pytest_asyncio.fixture(scope="module")
 async def partners(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    """The service with the registered organisations uni, college (institutions), plant and works (enterprises)."""
+    """The service with the registered organisations uni, college (institutions), plant and works (enterprises).
+
+    The two institutions offer the programme mechanics together.
+    """
     keys = tmp_path_factory.mktemp("keys")
     async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=keys) as stack:
         for id, kind in ORGANISATIONS.items():
             await register(stack, id, kind)
+        await stack.publish(MECHANICS)
         yield stack
 
 
+JOINT = JointPartner(organisation="college", kind=OrganisationKind.institution)
+MECHANICS = event(ProgrammePublished(title="Mechanics", version="1", level=6, joint_partners=[JOINT]), "mechanics")
 ORGANISATIONS = {"uni": "institution", "college": "institution", "plant": "enterprise", "works": "enterprise"}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 
 from services.partners.app import core, router
-from tests.partners.conftest import as_, enrolled, register
+from tests.partners.conftest import MECHANICS, as_, enrolled, register
 from tests.servers import Servers
 from tests.stack import running, until
 
@@ -18,6 +18,7 @@ async def test_sender_is_asked_to_come_again_while_a_server_is_away(own_servers:
     kafka, mongodb = own_servers
     async with running(core, router, kafka=kafka.address, mongodb=mongodb.address, keys_dir=tmp_path) as stack:
         await register(stack, "uni", "institution")
+        await stack.publish(MECHANICS)
 
         def send(**changes: str) -> Awaitable[httpx.Response]:
             return stack.client.post("/events", json=enrolled(**changes), headers=as_("uni", stack) | STRUCTURED)

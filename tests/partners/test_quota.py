@@ -11,7 +11,7 @@ from services.partners import ingress
 from services.partners.app import core, router
 from services.partners.quota import Quota
 from shared.events import TOPICS
-from tests.partners.conftest import as_, enrolled, register
+from tests.partners.conftest import MECHANICS, as_, enrolled, register
 from tests.stack import Running, running, until
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
@@ -25,6 +25,7 @@ async def narrow(kafka: str, mongodb: str, tmp_path: Path) -> AsyncIterator[Runn
     async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=tmp_path, **quota) as stack:
         await register(stack, "uni", "institution")
         await register(stack, "college", "institution")
+        await stack.publish(MECHANICS)
         yield stack
 
 

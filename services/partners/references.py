@@ -1,0 +1,293 @@
+"""What an event refers to must be there: pure rules from an event and what is known, to what speaks against it.
+
+Whose an entity is, `registry.py` says (`objection`); here is what else must be true before something is let in.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from shared import events, frameworks
+from shared.events import Data, Event, Publisher
+from shared.mongo import Key
+
+from .registry import OWNED_FIELDS, TOPICS, View, objection, owned, route
+
+# What is read of an entity to judge by.
+READ: dict[str, tuple[str, ...]] = {
+    "organisations": ("kind",),
+    "agreements": ("status", "proposed_at", "ended.at", *events.AgreementProposed.model_fields),
+    "programmes": ("institution", "joint_partners", "recommendations.recommendation"),
+    "activities": ("organiser",),
+    "opportunities": ("enterprise",),
+    "learners": (
+        "institutions",
+        "programmes.id",
+        *(f"internships.{name}" for name in ("id", "enterprise", "started_at", "status")),
+        "employment.enterprise",
+    ),
+}
+INTERNSHIP = (events.InternshipStarted, events.InternshipCompleted, events.InternshipCancelled)
+NEAR_MISSES = 3
+
+
+class Objection(NamedTuple):
+    """What speaks against an event.
+
+    Attributes:
+        rule: its name, for programs.
+        reference: what is missing, or is not as the rule wants it.
+        looked_at: the entities, or whole collections (with the id ""), that could have said otherwise.
+    """
+
+    status: int
+    rule: str
+    reference: str
+    field: str
+    detail: str
+    looked_at: tuple[Key, ...]
+
+
+@dataclass
+class Known:
+    """What the registry knows: entities, and the agreements of the enterprises in question."""
+
+    entities: dict[Key, View] = field(default_factory=dict)
+    agreements: dict[str, View] = field(default_factory=dict)
+
+    def of(self, collection: str, id: str) -> View:
+        return self.entities.get(Key(collection, id), {})
+
+
+def competencies(data: Data) -> list[tuple[str, str]]:
+    """What is wrong with the competencies that *data* names: (field, what)."""
+    named: Any = getattr(data, "competencies", ())
+    found = [("data.competency", getattr(data, "competency", None))]
+    found += [(f"data.competencies.{n}", getattr(item, "competency", item)) for n, item in enumerate(named)]
+    unknown = [(name, c) for name, c in found if c is not None and not frameworks.is_known(c)]
+    return [(name, f"{c} is not in the framework {c.partition(':')[0]}") for name, c in unknown]
+
+
+def references(event: Event[Data]) -> Iterator[Key]:
+    """The entities that an event is judged by."""
+    data: Any = event.data
+    if (key := route(event)) is not None:
+        yield key
+    if data.topic == "learner":
+        yield Key("learners", event.partitionkey)
+    yield from (Key("organisations", id) for id in _organisations_in(data))
+    yield from (Key("programmes", id) for id in _programmes_in(data))
+
+
+def _organisations_in(data: Any) -> list[str]:
+    """Organisations that must be registered. (Where somebody works need not be.)"""
+    match data:
+        case events.AgreementProposed():
+            return list(data.parties)
+        case events.ProgrammePublished():
+            return [partner.organisation for partner in data.joint_partners]
+        case events.ActivityHeld():
+            return list(data.organisations)
+    return [data.enterprise] if isinstance(data, INTERNSHIP) else []
+
+
+def _programmes_in(data: Any) -> list[str]:
+    one = getattr(data, "programme", None)
+    return [one] if one else list(getattr(data, "programmes", ()))
+
+
+def enterprises(published: Iterable[Event[Data]]) -> set[str]:
+    """The enterprises whose agreements these events are judged by."""
+    return {event.data.enterprise for event in published if isinstance(event.data, INTERNSHIP)}
+
+
+def judge(event: Event[Data], known: Known, *, references_too: bool) -> Objection | None:
+    """What speaks against an event by what is known; without *references_too* only what is another's."""
+    key = owned(event)
+    if key in known.entities and (forbidden := objection(event, known.entities[key])):
+        status, why = forbidden
+        about = "subject" if event.partitionkey == event.subject else "partitionkey"
+        return Objection(status, "owner", key.id, about, why, (key,))
+    if not references_too or event.sourcekind == Publisher.operator:
+        return None
+    for rule in RULES.get(type(event.data), ()):
+        if found := rule(event, known):
+            return found
+    return None
+
+
+Rule = Callable[[Event[Any], Known], Objection | None]
+
+
+def _sender(event: Event[Data]) -> str:
+    return events.organisation_of(event.source)
+
+
+def _is_enterprise(event: Event[Data]) -> bool:
+    return event.sourcekind == Publisher.enterprise
+
+
+def _missing(rule: str, key: Key, about: str, detail: str, *further: Key) -> Objection:
+    return Objection(422, rule, key.id, about, detail, (key, *further))
+
+
+def _subject(event: Event[Any], known: Known) -> Objection | None:
+    """What an answer or an end is about has been introduced."""
+    key = route(event)
+    if key is None or any(known.of(*key).get(name) for name in OWNED_FIELDS):
+        return None
+    what = TOPICS[key.collection]
+    return _missing(what, key, "subject", f"{key.id} is no {what} that is known")
+
+
+def _registered(event: Event[Any], known: Known) -> Objection | None:
+    for id in _organisations_in(event.data):
+        if "kind" not in known.of("organisations", id):
+            key = Key("organisations", id)
+            return _missing("organisation", key, "data", f"{id} is no organisation that is registered")
+    return None
+
+
+def _programmes(event: Event[Any], known: Known) -> Objection | None:
+    for id in _programmes_in(event.data):
+        if "institution" not in known.of("programmes", id):
+            key = Key("programmes", id)
+            return _missing(
+                "programme", key, "data", f"{id} is no programme that is known: its institution publishes it"
+            )
+    return None
+
+
+def _institutions(programme: View) -> set[str]:
+    """Who offers a programme."""
+    joint = {p["organisation"] for p in programme.get("joint_partners") or () if p["kind"] == "institution"}
+    return {*joint, *([programme["institution"]] if "institution" in programme else [])}
+
+
+def _offers(event: Event[Any], known: Known) -> Objection | None:
+    """Who enrols offers the programme."""
+    id = event.data.programme
+    if _sender(event) in _institutions(known.of("programmes", id)):
+        return None
+    detail = f"{id} is not a programme of {_sender(event)}"
+    return Objection(403, "programme", id, "data.programme", detail, (Key("programmes", id),))
+
+
+def _enrolled(event: Event[Any], known: Known) -> Objection | None:
+    """The learner is enrolled in the programme."""
+    key, programme = Key("learners", event.partitionkey), event.data.programme
+    learner = known.of(*key)
+    if learner.get("erased") or programme in {p["id"] for p in learner.get("programmes", ())}:
+        return None
+    detail = f"{key.id} is not enrolled in {programme}: the institution enrols first"
+    return _missing("enrolment", key, "partitionkey", detail)
+
+
+def _own_learner(event: Event[Any], known: Known) -> Objection | None:
+    """The learner is enrolled, and who speaks as an institution is the learner's."""
+    key = Key("learners", event.partitionkey)
+    learner = known.of(*key)
+    about = "partitionkey" if event.partitionkey != event.subject else "subject"
+    if learner.get("erased"):
+        return None
+    if not learner.get("institutions"):
+        return _missing("learner", key, about, f"{key.id} is no learner that is known: the institution enrols first")
+    if _is_enterprise(event) or _sender(event) in learner["institutions"]:
+        return None
+    return Objection(403, "learner", key.id, about, f"{key.id} belongs to another organisation", (key,))
+
+
+def _placed(event: Event[Any], known: Known) -> Objection | None:
+    """An enterprise speaks of learners who were placed there, or have named it as where they work."""
+    key = Key("learners", event.partitionkey)
+    learner, enterprise = known.of(*key), _sender(event)
+    took_place = [i for i in learner.get("internships", ()) if i["started_at"] or i["status"] != "cancelled"]
+    named = {item.get("enterprise") for item in (*took_place, *learner.get("employment", ()))}
+    if not _is_enterprise(event) or learner.get("erased") or enterprise in named:
+        return None
+    detail = f"{key.id} was not placed at {enterprise} and has not named it"
+    return Objection(403, "placement", key.id, "partitionkey", detail, (key,))
+
+
+def _at_home(event: Event[Any], _: Known) -> Objection | None:
+    """An enterprise speaks of what is at its own place."""
+    named = event.data.enterprise
+    if not _is_enterprise(event) or named in (None, _sender(event)):
+        return None
+    return Objection(
+        403, "enterprise", named, "data.enterprise", f"must be {_sender(event)}: you speak of your own", ()
+    )
+
+
+def _recommended(event: Event[Any], known: Known) -> Objection | None:
+    key, id = Key("programmes", event.subject), event.data.recommendation
+    if id in {r["recommendation"] for r in known.of(*key).get("recommendations", ())}:
+        return None
+    detail = f"{key.id} has no recommendation {id}"
+    return Objection(422, "recommendation", id, "data.recommendation", detail, (key,))
+
+
+def _covered(event: Event[Any], known: Known) -> Objection | None:
+    """A signed agreement of the enterprise and the programme's institution covers the programme on the first day."""
+    data = event.data
+    institutions, day = _institutions(known.of("programmes", data.programme)), _first_day(event, known)
+    candidates = [a for a in known.agreements.values() if data.enterprise in a["parties"]]
+    candidates = [a for a in candidates if institutions & {*a["parties"]}]
+    if named := getattr(data, "agreement", None):
+        candidates = [a for a in candidates if a["id"] == named]
+    gaps = {agreement["id"]: gap_of(agreement, data.programme, day) for agreement in candidates}
+    if None in gaps.values():
+        return None
+    whose = f"{named} is" if named else f"{data.enterprise} and {' or '.join(sorted(institutions))} have"
+    near = "; ".join(f"{id} {gap}" for id, gap in sorted(gaps.items())[:NEAR_MISSES])
+    detail = f"{whose} no signed agreement that covers {data.programme} on {day}{f' ({near})' if near else ''}"
+    reference, about = named or data.enterprise, "data.agreement" if named else "data.enterprise"
+    return Objection(422, "agreement", reference, about, detail, (Key("agreements", named or ""),))
+
+
+def _first_day(event: Event[Any], known: Known) -> str:
+    """When the internship began: as was said before, else the day of the event."""
+    learner = known.of("learners", event.partitionkey)
+    began = [i.get("started_at") for i in learner.get("internships", ()) if i["id"] == event.subject]
+    started = [] if isinstance(event.data, events.InternshipStarted) else [at for at in began if at]
+    return started[0][:10] if started else event.time.date().isoformat()
+
+
+def gap_of(agreement: Mapping[str, Any], programme: str, day: str) -> str | None:
+    """Why an agreement does not cover a programme on a day; None if it does."""
+    if agreement["status"] not in ("signed", "ended"):
+        return f"is {agreement['status']}"
+    if agreement["programmes"] and programme not in agreement["programmes"]:
+        return "covers other programmes"
+    if day < agreement["valid_from"]:
+        return f"is valid from {agreement['valid_from']}"
+    if agreement["valid_until"] and day > agreement["valid_until"]:
+        return f"is valid until {agreement['valid_until']}"
+    if agreement["status"] == "ended" and day > agreement["ended"]["at"][:10]:
+        return f"ended on {agreement['ended']['at'][:10]}"
+    return None
+
+
+_OF_LEARNER = (_own_learner,)
+_PLACEMENT = (_at_home, _programmes, _own_learner, _enrolled, _registered, _covered)
+_OF_ENTERPRISE_TOO = (_own_learner, _placed)
+RULES: dict[type[Data], tuple[Rule, ...]] = {
+    events.AgreementProposed: (_registered, _programmes),
+    events.AgreementSigned: (_subject,),
+    events.AgreementRefused: (_subject,),
+    events.AgreementEnded: (_subject,),
+    events.ProgrammePublished: (_registered,),
+    events.ProgrammeRevised: (_subject, _recommended),
+    events.ProgrammeRevisionDeclined: (_subject, _recommended),
+    events.ActivityHeld: (_registered,),
+    events.LearnerEnrolled: (_programmes, _offers),
+    events.LearnerGraduated: (_programmes, _own_learner, _enrolled),
+    events.LearnerErased: _OF_LEARNER,
+    events.SupportRequested: _OF_LEARNER,
+    events.SupportClosed: _OF_LEARNER,
+    **dict.fromkeys(INTERNSHIP, _PLACEMENT),
+    events.EmploymentRecorded: (_at_home, *_OF_ENTERPRISE_TOO),
+    events.AssessmentRecorded: _OF_ENTERPRISE_TOO,
+    events.OpportunityClosed: (_subject,),
+    events.FeedbackSubmitted: (_at_home, _programmes),
+}

@@ -1,0 +1,388 @@
+"""What an event refers to must be there; nobody is refused because the registry lags behind."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from services.partners.app import core, router
+from services.partners.references import RULES, gap_of
+from shared import events, web
+from shared.events import (
+    DATA,
+    AgreementEnded,
+    AgreementProposed,
+    AgreementSigned,
+    Data,
+    EmploymentRecorded,
+    InternshipStarted,
+    LearnerEnrolled,
+    OpportunityPosted,
+    OrganisationKind,
+    OrganisationRegistered,
+    ProgrammePublished,
+    Publisher,
+)
+from tests.making import NOON, event
+from tests.partners.conftest import MECHANICS, ORGANISATIONS, as_, enrolled
+from tests.stack import Running, running
+
+STRUCTURED = {"Content-Type": "application/cloudevents+json"}
+BATCH = {"Content-Type": "application/cloudevents-batch+json"}
+TERMS = {"parties": ["uni", "plant"], "scope": "internships", "valid_from": "2026-01-01", "valid_until": "2026-06-30"}
+
+
+def registered() -> list[events.Event[Data]]:
+    return [
+        event(OrganisationRegistered(kind=OrganisationKind(kind), name=id, region="r"), id, by="operator:operator")
+        for id, kind in ORGANISATIONS.items()
+    ]
+
+
+# uni offers mechanics (with college) and drawing; l-1 learns mechanics, was placed at plant and works at works.
+WORLD = [
+    *registered(),
+    MECHANICS,
+    event(ProgrammePublished(title="Drawing", version="1", level=4), "drawing"),
+    event(LearnerEnrolled(programme="mechanics"), "l-1"),
+    event(LearnerEnrolled(programme="mechanics"), "l-2"),
+    event(AgreementProposed(**TERMS), "a-1"),  # type: ignore[arg-type]
+    event(AgreementSigned(), "a-1", by="enterprise:plant", time=NOON + timedelta(minutes=1)),
+    event(AgreementProposed(**TERMS | {"parties": ["uni", "works"], "programmes": ["drawing"]}), "a-2"),  # type: ignore[arg-type]
+    event(AgreementSigned(), "a-2", by="enterprise:works", time=NOON + timedelta(minutes=1)),
+    event(AgreementEnded(reason="moved"), "a-2", time=NOON + timedelta(days=30)),
+    event(AgreementProposed(**TERMS), "a-3"),  # type: ignore[arg-type]
+    event(InternshipStarted(enterprise="plant", programme="mechanics"), "i-1", "l-1", by="enterprise:plant"),
+    event(EmploymentRecorded(status="employed", enterprise="works"), "j-1", "l-1"),
+    event(OpportunityPosted(kind="vacancy", title="Welder", places=2), "o-1", by="enterprise:plant"),
+]
+INTERNSHIP = {"enterprise": "plant", "programme": "mechanics"}
+COMPLETED = INTERNSHIP | {"hours": 80, "outcome": "passed"}
+ASSESSED = {"competency": "greencomp:3.1", "method": "exam", "score": 0.5}
+OFFER = {"title": "Offer", "version": "1", "level": 5}
+WORKSHOP = {"kind": "workshop", "hours": 2, "participants": 20}
+EMPLOYED = {"status": "employed"}
+
+# by whom, type, subject, learner (or None), data, day of March 2026
+Said = tuple[str, str, str, str | None, dict[str, Any], int]
+ACCEPTED: dict[str, Said] = {
+    "a learner of one's programme": ("uni", "learner.enrolled", "n-1", None, {"programme": "drawing"}, 2),
+    "a learner of a joint programme": ("college", "learner.enrolled", "n-2", None, {"programme": "mechanics"}, 2),
+    "an internship under an agreement": ("plant", "internship.started", "i-2", "l-2", INTERNSHIP, 2),
+    "under the agreement named": ("uni", "internship.started", "i-3", "l-2", INTERNSHIP | {"agreement": "a-1"}, 2),
+    "an internship that ends": ("plant", "internship.completed", "i-1", "l-1", COMPLETED, 30),
+    "an assessment after a placement": ("plant", "assessment.recorded", "x-1", "l-1", ASSESSED, 2),
+    "an assessment of one's own learner": ("uni", "assessment.recorded", "x-2", "l-2", ASSESSED, 2),
+    "a framework of one's own": (
+        "uni",
+        "assessment.recorded",
+        "x-3",
+        "l-2",
+        ASSESSED | {"competency": "welding:tig"},
+        2,
+    ),
+    "a job after a placement": ("plant", "employment.recorded", "j-2", "l-1", EMPLOYED | {"enterprise": "plant"}, 2),
+    "a job where the learner named it": ("works", "employment.recorded", "j-3", "l-1", EMPLOYED, 2),
+    "a job anywhere, by the institution": (
+        "uni",
+        "employment.recorded",
+        "j-4",
+        "l-2",
+        EMPLOYED | {"enterprise": "abroad"},
+        2,
+    ),
+    "the end of one's offer": ("plant", "opportunity.closed", "o-1", None, {"filled": 2}, 2),
+}
+REFUSED: dict[str, tuple[Said, int, str, str, str]] = {
+    "unknown programme": (
+        ("uni", "learner.enrolled", "n-3", None, {"programme": "nothing"}, 2),
+        422,
+        "programme",
+        "nothing",
+        "data",
+    ),
+    "programme of others": (
+        ("college", "learner.enrolled", "n-4", None, {"programme": "drawing"}, 2),
+        403,
+        "programme",
+        "drawing",
+        "data.programme",
+    ),
+    "unknown learner": (
+        ("plant", "internship.started", "i-4", "l-9", INTERNSHIP, 2),
+        422,
+        "learner",
+        "l-9",
+        "partitionkey",
+    ),
+    "learner of others": (
+        ("college", "internship.started", "i-5", "l-1", INTERNSHIP, 2),
+        403,
+        "learner",
+        "l-1",
+        "partitionkey",
+    ),
+    "not enrolled": (
+        ("plant", "internship.started", "i-6", "l-1", INTERNSHIP | {"programme": "drawing"}, 2),
+        422,
+        "enrolment",
+        "l-1",
+        "partitionkey",
+    ),
+    "graduated elsewhere": (
+        ("uni", "learner.graduated", "l-1", None, {"programme": "drawing", "graduated_on": "2026-02-01"}, 2),
+        422,
+        "enrolment",
+        "l-1",
+        "partitionkey",
+    ),
+    "at another's place": (
+        ("works", "internship.completed", "i-1", "l-1", COMPLETED, 2),
+        403,
+        "enterprise",
+        "plant",
+        "data.enterprise",
+    ),
+    "at a stranger's place": (
+        ("uni", "internship.started", "i-7", "l-1", INTERNSHIP | {"enterprise": "abroad"}, 2),
+        422,
+        "organisation",
+        "abroad",
+        "data",
+    ),
+    "no agreement for the programme": (
+        ("works", "internship.started", "i-8", "l-1", INTERNSHIP | {"enterprise": "works"}, 2),
+        422,
+        "agreement",
+        "works",
+        "data.enterprise",
+    ),
+    "an agreement not signed": (
+        ("plant", "internship.started", "i-9", "l-1", INTERNSHIP | {"agreement": "a-3"}, 2),
+        422,
+        "agreement",
+        "a-3",
+        "data.agreement",
+    ),
+    "unknown competency": (
+        ("uni", "assessment.recorded", "x-4", "l-1", ASSESSED | {"competency": "greencomp:9.9"}, 2),
+        422,
+        "",
+        "",
+        "data.competency",
+    ),
+    "an assessment by a stranger": (
+        ("plant", "assessment.recorded", "x-5", "l-2", ASSESSED, 2),
+        403,
+        "placement",
+        "l-2",
+        "partitionkey",
+    ),
+    "a job of a learner never placed": (
+        ("plant", "employment.recorded", "j-5", "l-2", EMPLOYED, 2),
+        403,
+        "placement",
+        "l-2",
+        "partitionkey",
+    ),
+    "a job at another's": (
+        ("plant", "employment.recorded", "j-6", "l-1", EMPLOYED | {"enterprise": "works"}, 2),
+        403,
+        "enterprise",
+        "works",
+        "data.enterprise",
+    ),
+    "the end of an unknown offer": (
+        ("plant", "opportunity.closed", "o-9", None, {"filled": 2}, 2),
+        422,
+        "opportunity",
+        "o-9",
+        "subject",
+    ),
+    "an unknown agreement": (("plant", "agreement.signed", "a-9", None, {}, 2), 422, "agreement", "a-9", "subject"),
+    "a party not registered": (
+        ("uni", "agreement.proposed", "a-8", None, TERMS | {"parties": ["uni", "abroad"]}, 2),
+        422,
+        "organisation",
+        "abroad",
+        "data",
+    ),
+    "an unknown recommendation": (
+        ("uni", "programme.revised", "drawing", None, {"recommendation": "r-9", "version": "2"}, 2),
+        422,
+        "recommendation",
+        "r-9",
+        "data.recommendation",
+    ),
+    "a partner not registered": (
+        (
+            "uni",
+            "programme.published",
+            "p-9",
+            None,
+            OFFER | {"joint_partners": [{"organisation": "abroad", "kind": "enterprise"}]},
+            2,
+        ),
+        422,
+        "organisation",
+        "abroad",
+        "data",
+    ),
+    "a stranger at a workshop": (
+        ("uni", "activity.held", "w-9", None, WORKSHOP | {"organisations": ["abroad"]}, 2),
+        422,
+        "organisation",
+        "abroad",
+        "data",
+    ),
+}
+
+
+@pytest_asyncio.fixture(scope="module")
+async def world(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    keys = tmp_path_factory.mktemp("keys")
+    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=keys) as stack:
+        await stack.publish(*WORLD)
+        yield stack
+
+
+def message(said: Said) -> dict[str, Any]:
+    by, type_, subject, learner, data, day = said
+    return enrolled(
+        source=f"/organisations/{by}",
+        type=f"praktika.{type_}.v1",
+        subject=subject,
+        partitionkey=learner,
+        time=f"2026-03-{day:02d}T12:00:00Z",
+        data=data,
+    )
+
+
+async def send(stack: Running, by: str, content: Any) -> httpx.Response:
+    headers = as_(by, stack) | (BATCH if isinstance(content, list) else STRUCTURED)
+    return await stack.client.post("/events", json=content, headers=headers)
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+async def test_what_refers_to_what_is_there_is_accepted(world: Running, case: str):
+    said = ACCEPTED[case]
+    answer = await send(world, said[0], message(said))
+    assert answer.status_code == 202, answer.text
+
+
+@pytest.mark.parametrize("case", REFUSED)
+async def test_a_refusal_says_which_rule_and_which_reference(world: Running, case: str):
+    said, status, rule, reference, field = REFUSED[case]
+    answer = await send(world, said[0], message(said))
+    problem = answer.json()
+    assert answer.status_code == status, answer.text
+    assert [error["field"] for error in problem["errors"]] == [field]
+    assert (problem.get("rule", ""), problem.get("reference", "")) == (rule, reference)
+    assert reference in problem["errors"][0]["detail"]
+
+
+GAPS: dict[str, tuple[dict[str, Any], str | None]] = {
+    "within": ({}, None),
+    "its last day": ({"valid_until": "2026-03-02"}, None),
+    "its first day": ({"valid_from": "2026-03-02"}, None),
+    "without end": ({"valid_until": None}, None),
+    "the programme named": ({"programmes": ["p", "q"]}, None),
+    "too early": ({"valid_from": "2026-03-03"}, "is valid from 2026-03-03"),
+    "too late": ({"valid_until": "2026-03-01"}, "is valid until 2026-03-01"),
+    "another programme": ({"programmes": ["q"]}, "covers other programmes"),
+    "proposed": ({"status": "proposed"}, "is proposed"),
+    "ended later": ({"status": "ended", "ended": {"at": "2026-03-02T10:00"}}, None),
+    "ended before": ({"status": "ended", "ended": {"at": "2026-03-01T10:00"}}, "ended on 2026-03-01"),
+}
+
+
+@pytest.mark.parametrize("case", GAPS)
+def test_an_agreement_covers_programme_and_day(case: str):
+    changes, gap = GAPS[case]
+    agreement = {"status": "signed", "programmes": [], "valid_from": "2026-01-01", "valid_until": "2026-12-31"}
+    assert gap_of(agreement | changes, "p", "2026-03-02") == gap
+
+
+async def test_near_misses_are_named(world: Running):
+    late = ("plant", "internship.started", "i-10", "l-2", INTERNSHIP, 2)
+    answer = await send(world, "plant", message(late) | {"time": "2026-07-01T12:00:00Z"})
+    detail = answer.json()["detail"]
+    assert "on 2026-07-01" in detail
+    assert "a-1 is valid until 2026-06-30; a-3 is proposed" in detail
+
+
+async def test_an_internship_that_began_under_an_agreement_may_end_after_it(world: Running):
+    ended = message(("plant", "internship.completed", "i-1", "l-1", COMPLETED, 2)) | {"time": "2026-07-01T12:00:00Z"}
+    assert (await send(world, "plant", ended)).status_code == 202
+
+
+async def test_in_a_batch_one_may_refer_to_what_another_introduces_in_any_order(world: Running):
+    programme = message(("uni", "programme.published", "together", None, OFFER, 1))
+    begun = message(("uni", "learner.enrolled", "t-1", None, {"programme": "together"}, 2))
+    done = {"programme": "together", "graduated_on": "2026-03-02"}
+    graduated = message(("uni", "learner.graduated", "t-1", None, done, 3))
+    job = message(("uni", "employment.recorded", "t-1-job", "t-1", EMPLOYED, 4))
+    stranger = message(("uni", "employment.recorded", "t-2-job", "t-2", EMPLOYED, 4))
+    answer = await send(world, "uni", [job, stranger, graduated, begun, programme])
+    assert [item["status"] for item in answer.json()["items"]] == [202, 422, 202, 202, 202]
+
+
+async def test_nobody_is_refused_because_the_registry_lags(world: Running, monkeypatch: pytest.MonkeyPatch):
+    runner = world.service.runner
+    assert runner is not None
+    async with runner._batch:  # the registry's worker takes nothing in
+        begun = message(("uni", "learner.enrolled", "late-1", None, {"programme": "mechanics"}, 2))
+        assert (await send(world, "uni", begun)).status_code == 202
+        job = message(("uni", "employment.recorded", "late-1-job", "late-1", EMPLOYED, 4))
+        monkeypatch.setattr(web, "CURRENT_WITHIN_S", 0.2)
+        rejected = await world.count("rejected")
+        answer = await send(world, "uni", job)
+        assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (503, True)
+        assert await world.count("rejected") == rejected
+        monkeypatch.setattr(web, "CURRENT_WITHIN_S", 20)
+        waiting = asyncio.create_task(send(world, "uni", job))
+        known = message(("uni", "employment.recorded", "late-2-job", "l-2", EMPLOYED, 4))
+        assert (await send(world, "uni", known)).status_code == 202  # what is known waits for nothing
+        assert not waiting.done()
+    assert (await waiting).status_code == 202
+
+
+async def test_who_is_erased_stays_erased_and_nobody_is_refused_for_it(world: Running):
+    await send(world, "uni", message(("uni", "learner.enrolled", "gone", None, {"programme": "mechanics"}, 2)))
+    erased = message(("uni", "learner.erased", "gone", None, {}, 3))
+    job = message(("uni", "employment.recorded", "gone-job", "gone", EMPLOYED, 4))
+    for late in (erased, erased, job):
+        assert (await send(world, "uni", late)).status_code == 202
+
+
+async def test_while_a_registry_is_being_filled_only_what_is_anothers_is_refused(
+    kafka: str, mongodb: str, tmp_path: Path
+):
+    async with running(
+        core, router, kafka=kafka, mongodb=mongodb, keys_dir=tmp_path, registry_checks="owners"
+    ) as stack:
+        await stack.publish(*registered(), event(LearnerEnrolled(programme="p"), "l"))
+        job = message(("plant", "employment.recorded", "j", "nobody-yet", EMPLOYED, 4))
+        assert (await send(stack, "plant", job)).status_code == 202
+        graduated = {"programme": "p", "graduated_on": "2026-03-02"}
+        theirs = message(("college", "learner.graduated", "l", None, graduated, 4))
+        assert (await send(stack, "college", theirs)).status_code == 403
+
+
+def test_every_type_that_organisations_send_has_rules_or_needs_none():
+    without = {
+        type_
+        for type_, data in DATA.items()
+        if data not in RULES and not {Publisher.service, Publisher.operator} >= {*data.by}
+    }
+    assert without == {
+        "praktika.opportunity.posted.v1",
+        "praktika.demand.reported.v1",
+        "praktika.recognition.granted.v1",
+        "praktika.recognition.withdrawn.v1",
+    }
