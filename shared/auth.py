@@ -23,6 +23,7 @@ class Caller(NamedTuple):
 
     organisation: str
     kind: Publisher
+    sandbox: bool = False  # it tries things out
 
     @property
     def source(self) -> str:
@@ -102,6 +103,7 @@ class Signer:
             "iat": now,
             "exp": now + self.lifetime_s,
             "jti": str(uuid4()),
+            **({"sandbox": True} if caller.sandbox else {}),
         }
         return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": self._kid})
 
@@ -133,7 +135,7 @@ class Verifier:
                 issuer=ISSUER,
                 options={"require": ["exp", "iat", "sub", "aud", "iss"]},
             )
-            return Caller(str(claims["sub"]), Publisher(claims["kind"]))
+            return Caller(str(claims["sub"]), Publisher(claims["kind"]), bool(claims.get("sandbox")))
         except jwt.ExpiredSignatureError:
             raise Unauthorised("the token has expired; ask POST /token of partners for a new one") from None
         except (jwt.PyJWTError, KeyError, ValueError, TypeError):

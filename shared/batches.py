@@ -309,8 +309,8 @@ def said_in(record: ConsumerRecord, topic: str, partitions: int) -> Said:
     if record.value is None:
         raise ContractError([("", "the record has no value")])
     said = facts.read(record.value)
-    if said.says.topic != topic:
-        raise ContractError([("type", f"belongs to the topic {said.says.topic}")])
+    if said.topic != topic:
+        raise ContractError([("type", f"belongs to the topic {said.topic}")])
     if record.key != said.partitionkey.encode():
         raise ContractError([("partitionkey", "is not the record's key")])
     if record.partition != partition_of(record.key, partitions):

@@ -105,6 +105,9 @@ class OrganisationRegistered(Data, topic="organisation", by=OPERATOR):
     name: Text
     region: Id
     sector: Id | None = Field(None, description="Code of the economic sector, for example NACE C25.")
+    sandbox: Literal[True] | None = Field(
+        None, description="It tries things out: its events are answered like any others and reach no indicator."
+    )
 
 
 class OrganisationSuspended(Data, topic="organisation", by=OPERATOR):
@@ -485,7 +488,7 @@ Says = type[Data]
 
 
 class Event(BaseModel, Generic[D_co]):
-    """A CloudEvent 1.0. Extensions: `partitionkey` (the Kafka key) and `sourcekind` (who the source is)."""
+    """A CloudEvent 1.0. Extensions: `partitionkey` (the Kafka key), `sourcekind` (who the source is), `sandbox`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -504,6 +507,9 @@ class Event(BaseModel, Generic[D_co]):
     partitionkey: Id = Field(description="What the order of events is kept by.")
     sourcekind: Publisher = Field(description="Kind of the publisher; set by the ingress.")
     datacontenttype: Literal["application/json"] = "application/json"
+    sandbox: Literal[True] | None = Field(
+        None, description="From an organisation that tries things out; set by the ingress, on the topic `sandbox` only."
+    )
     dataschema: Annotated[str, StringConstraints(max_length=500, pattern=_PRINTABLE)] | None = Field(
         None, description="Follows from the type: leave it out, or end it with /schemas/<type>/data.json."
     )
@@ -516,7 +522,13 @@ class Event(BaseModel, Generic[D_co]):
         """What kind of thing is said."""
         return type(self.data)
 
+    @property
+    def topic(self) -> str:
+        """Where it belongs."""
+        return SANDBOX if self.sandbox else self.data.topic
 
+
+SANDBOX = "sandbox"  # the topic of all that sandbox organisations say; only partners reads it
 DATA: dict[str, type[Data]] = {f"praktika.{data.short_type}.v1": data for data in Data.__subclasses__()}
 TOPICS: tuple[str, ...] = tuple(dict.fromkeys(data.topic for data in DATA.values()))
 

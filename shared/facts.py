@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from shared.events import (
     DATA,
+    SANDBOX,
     AgreementEnded,
     AgreementRefused,
     AgreementSigned,
@@ -74,6 +75,7 @@ class Said(NamedTuple):
     subject: str
     partitionkey: str
     fact: Fact
+    topic: str
 
     @property
     def source(self) -> str:
@@ -89,7 +91,7 @@ def said(event: Event[Data]) -> Said:
         "kind": event.sourcekind.value,
         "data": data,
     }
-    return Said(event.says, event.subject, event.partitionkey, fact)
+    return Said(event.says, event.subject, event.partitionkey, fact, event.topic)
 
 
 def read(raw: bytes) -> Said:
@@ -108,7 +110,9 @@ def read(raw: bytes) -> Said:
         "kind": plain["sourcekind"],
         "data": plain["data"],
     }
-    return Said(DATA[plain["type"]], plain["subject"], plain["partitionkey"], fact)
+    says = DATA[plain["type"]]
+    topic = SANDBOX if plain.get("sandbox") else says.topic
+    return Said(says, plain["subject"], plain["partitionkey"], fact, topic)
 
 
 def organisation(fact: Fact) -> str:

@@ -22,7 +22,7 @@ from faststream.kafka.message import KafkaMessage
 from faststream.middlewares import AckPolicy
 
 from shared import logs
-from shared.events import TOPICS, Data, Event, key_of, serialise
+from shared.events import SANDBOX, TOPICS, Data, Event, key_of, serialise
 from shared.settings import Settings
 
 __all__ = [
@@ -62,7 +62,7 @@ class NotPublished(Exception):
 
 
 def record_of(event: Event[Data]) -> Record:
-    return Record(event.data.topic, key_of(event), serialise(event), [("content-type", STRUCTURED.encode())])
+    return Record(event.topic, key_of(event), serialise(event), [("content-type", STRUCTURED.encode())])
 
 
 def topic_name(namespace: str, topic: str) -> str:
@@ -94,7 +94,7 @@ def dead_letter_topic(service: str) -> str:
 
 async def ensure_topics(settings: Settings) -> list[str]:
     """Create what is missing of our topics, retention endless; return the names of those created."""
-    names = [*TOPICS, "rejected", *map(dead_letter_topic, SERVICES)]
+    names = [*TOPICS, SANDBOX, "rejected", *map(dead_letter_topic, SERVICES)]
     configs = {"retention.ms": "-1", "retention.bytes": "-1", "message.timestamp.type": "LogAppendTime"}
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
     await admin.start()
@@ -280,7 +280,7 @@ class Log:
             self._consumer = AIOKafkaConsumer(
                 *(
                     topic_name(self._settings.namespace, topic)
-                    for topic in (*TOPICS, *map(dead_letter_topic, SERVICES))
+                    for topic in (*TOPICS, SANDBOX, *map(dead_letter_topic, SERVICES))
                 ),
                 bootstrap_servers=self._settings.kafka_bootstrap_servers,
                 isolation_level="read_committed",

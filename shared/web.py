@@ -176,12 +176,20 @@ EntityId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,99}$")]
 
 def require(caller: Caller, *kinds: Publisher) -> None:
     """Refuse a caller that is none of *kinds*; the operator is a kind like the others."""
+    _refuse_sandbox(caller)
     if caller.kind not in kinds:
         raise Problem(403, f"only {', '.join(kinds)} may do this; you are {caller.kind}")
 
 
+def _refuse_sandbox(caller: Caller) -> None:
+    """What is commanded would be real. (Events are told apart: `Event.sandbox`.)"""
+    if caller.sandbox:
+        raise Problem(403, f"{caller.organisation} is a sandbox organisation: it says everything through POST /events")
+
+
 def said(caller: Caller, data: Data, subject: str) -> Event[Data]:
     """The event by which *caller* says *data* about an entity now."""
+    _refuse_sandbox(caller)
     return events.compose(
         data,
         source=caller.source,
@@ -300,7 +308,7 @@ async def read_event(
 ) -> JSONResponse:
     """The event at an address, for who published it and the operator; `applied`: has this service taken it in?"""
     address = Address(topic, partition, offset)
-    record = await service.log.record(topic, partition, offset) if topic in events.TOPICS else None
+    record = await service.log.record(topic, partition, offset) if topic in (*events.TOPICS, events.SANDBOX) else None
     try:
         event = events.parse(record.value or b"", tolerant=True) if record else None
     except events.ContractError:

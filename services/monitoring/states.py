@@ -333,7 +333,8 @@ def _rating(answer: Fact) -> Iterable[str]:
 def _organisation_counts(id: str, state: State) -> Added:
     """A partner is active from its first registration on, but for the time of a suspension."""
     registered = facts.facts(state, "organisation.registered").values()
-    if not registered:
+    entry = facts.last(state, "organisation.registered")
+    if entry is None or entry["data"].get("sandbox"):
         return
     first, active = min(map(_month, registered)), True
     yield ("organisation", id, first, "partners"), 1

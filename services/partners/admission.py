@@ -7,7 +7,7 @@ import asyncio
 import base64
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -26,7 +26,7 @@ from shared.web import Problem, Service
 
 from .binding import plain, refusal
 from .references import READ, Known, Objection, competencies, enterprises, judge, references
-from .registry import TOPICS, View, misfits, route, view
+from .registry import SANDBOX, TOPICS, View, entity, misfits, view
 from .repeats import Recent, digest, kept
 
 ORIGINAL_BYTES = 64 * 1024
@@ -38,7 +38,7 @@ REFUSED = Metric(
     "praktika_ingress_refused_total", "What was refused; all of it is on the topic `rejected`.", ["reason"]
 )
 REASONS = {400: "malformed", 403: "forbidden", 409: "conflict", 413: "size", 415: "media_type", 422: "contract"}
-for _topic in events.TOPICS:
+for _topic in (*events.TOPICS, events.SANDBOX):
     ACCEPTED.labels(_topic)  # from zero on, so that the first one is an increase
 for _reason in REASONS.values():
     REFUSED.labels(_reason)
@@ -98,24 +98,30 @@ async def _objections(
     """
     erased = [event.partitionkey for event in published if isinstance(event.data, LearnerErased)]
     if erased:
-        await service.current("learner", erased[0] if len(erased) == 1 else None)
+        topic = events.SANDBOX if caller.sandbox else "learner"
+        await service.current(topic, erased[0] if len(erased) == 1 else None)
     known, told = await _known(service, caller, published)
     references_too = service.settings.registry_checks == "references"
     found = in_turn(published, known, references_too=references_too)
     if found:
-        await _catch_up(service, {key for objection in found.values() for key in objection.looked_at})
+        await _catch_up(service, caller, {key for objection in found.values() for key in objection.looked_at})
         known, told = await _known(service, caller, published)
         found = in_turn(published, known, references_too=references_too)
     return {of: _problem(objection) for of, objection in found.items()}, told
 
 
-async def _catch_up(service: Service, looked_at: set[Key]) -> None:
+async def _catch_up(service: Service, caller: Caller, looked_at: set[Key]) -> None:
     """Wait until the registry has taken in what is on the log about these entities."""
     ids: dict[str, set[str]] = {}
     for key in looked_at:
-        ids.setdefault(TOPICS[key.collection], set()).add(key.id)
+        ids.setdefault(events.SANDBOX if _is_apart(caller, key) else TOPICS[key.collection], set()).add(key.id)
     for topic, of in ids.items():
         await service.current(topic, next(iter(of)) if len(of) == 1 and "" not in of else None)
+
+
+def _is_apart(caller: Caller, key: Key) -> bool:
+    """Is it one of the entities that only sandbox organisations speak of? They themselves are registered."""
+    return caller.sandbox and key.collection != "organisations"
 
 
 def in_turn(published: list[Event[Data]], known: Known, *, references_too: bool) -> dict[int, Objection]:
@@ -124,12 +130,12 @@ def in_turn(published: list[Event[Data]], known: Known, *, references_too: bool)
     def judged_again(some: list[Event[Data]]) -> dict[int, Objection]:
         return {id(e): found for e in some if (found := judge(e, following, references_too=references_too))}
 
-    following = Known(dict(known.entities), known.agreements)
+    following = Known(dict(known.entities), known.agreements, known.sandbox)
     found, taken = judged_again(published), set[int]()
     while found:
         objected = [event for event in published if id(event) in found]
         wanted = {key for event in objected for key in references(event)}
-        new = [e for e in published if id(e) not in found and id(e) not in taken and route(e) in wanted]
+        new = [e for e in published if id(e) not in found and id(e) not in taken and entity(e) in wanted]
         for event in new:
             _take_in(event, following.entities)
         taken |= set(map(id, new))
@@ -141,7 +147,7 @@ def in_turn(published: list[Event[Data]], known: Known, *, references_too: bool)
 
 def _take_in(event: Event[Data], entities: dict[Key, View]) -> None:
     """Let an entity be as it will be once *event* is applied, unless it is too large to be held here."""
-    key = route(event)
+    key = entity(event)
     held = entities.get(key, {"facts": {}, "bytes": 0}) if key else None
     if key is None or held is None or held.get("erased") or held["bytes"] >= FACTS_BYTES:
         return
@@ -156,14 +162,16 @@ async def _known(service: Service, caller: Caller, published: list[Event[Data]])
         for key in references(event):
             wanted.setdefault(key.collection, set()).add(key.id)
     ids = {event.id for event in published}
-    hosts = enterprises(published)
+
+    def find(collection: str, keys: set[str]) -> Awaitable[dict[str, View]]:
+        apart = SANDBOX if _is_apart(caller, Key(collection, "")) else ""
+        return service.by_id(apart + collection, keys, _JUDGED_BY[collection])
+
     found, agreements = await asyncio.gather(
-        asyncio.gather(
-            *(service.by_id(collection, keys, _JUDGED_BY[collection]) for collection, keys in wanted.items())
-        ),
-        _agreements(service, hosts),
+        asyncio.gather(*(find(collection, keys) for collection, keys in wanted.items())),
+        _agreements(service, caller, enterprises(published)),
     )
-    known, told = Known(agreements=agreements), Told()
+    known, told = Known(agreements=agreements, sandbox=caller.organisation if caller.sandbox else None), Told()
     for collection, docs in zip(wanted, found, strict=True):
         for id_, doc in docs.items():
             key = Key(collection, id_)
@@ -173,11 +181,13 @@ async def _known(service: Service, caller: Caller, published: list[Event[Data]])
     return known, told
 
 
-async def _agreements(service: Service, of: set[str]) -> dict[str, View]:
+async def _agreements(service: Service, caller: Caller, of: set[str]) -> dict[str, View]:
     if not of:
         return {}
     between = {"parties": {"$in": sorted(of)}, "proposer": {"$exists": True}}
-    docs = service.db["agreements"].find(between, dict.fromkeys(READ["agreements"], 1))
+    docs = service.db[(SANDBOX if caller.sandbox else "") + "agreements"].find(
+        between, dict.fromkeys(READ["agreements"], 1)
+    )
     return {doc["_id"]: {"id": doc["_id"], **doc} for doc in await docs.to_list(MOST_AGREEMENTS)}
 
 
@@ -238,7 +248,9 @@ def _completed(item: dict[str, Any], caller: Caller) -> dict[str, Any]:
     """*item* with its sender's kind, and with the key where the contract says what it is."""
     if item.get("sourcekind", caller.kind.value) != caller.kind.value:
         raise refusal(403, "the sender is another", "sourcekind", f"you are {caller.kind}; leave it out")
-    completed = {**item, "sourcekind": caller.kind.value}
+    if item.get("sandbox") not in (None, caller.sandbox):
+        raise refusal(403, "the sender is another", "sandbox", "follows from who you are; leave it out")
+    completed = {**item, "sourcekind": caller.kind.value} | ({"sandbox": True} if caller.sandbox else {})
     if "partitionkey" in item:
         return completed
     rule, data = DATA[item["type"]].key, item.get("data")

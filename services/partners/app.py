@@ -2,16 +2,18 @@
 
 from fastapi import APIRouter
 
+from shared import events
 from shared.core import Core
 from shared.web import serve
 
 from . import api, contract, credentials, ingress
-from .registry import COLLECTIONS, route, view
+from .registry import COLLECTIONS, SANDBOX, route, view
 
 core = Core(
     name="partners",
-    topics=tuple(COLLECTIONS),
+    topics=(*COLLECTIONS, events.SANDBOX),
     indexes={
+        **{SANDBOX + collection: [] for collection in COLLECTIONS.values()},
         "organisations": [("kind",), ("region",)],
         "agreements": [("parties",), ("programmes",)],
         "programmes": [("institution",), ("competencies.competency",), ("recommendations.status",)],

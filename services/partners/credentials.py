@@ -84,7 +84,7 @@ async def authenticate(store: mongo.Store, organisation: str, secret: str) -> Ca
     entry = await store.db["organisations"].find_one({"_id": organisation}) or {}
     if entry.get("status") == "suspended":
         raise Refused("unauthorized_client", f"{organisation} is suspended: {entry['reason']}")
-    return Caller(organisation, Publisher(entry.get("kind", credential["kind"])))
+    return Caller(organisation, Publisher(entry.get("kind", credential["kind"])), bool(entry.get("sandbox")))
 
 
 async def refuse_suspended(service: Running, caller: Authenticated) -> Caller:

@@ -11,7 +11,7 @@ from shared import events, frameworks
 from shared.events import Data, Event, Publisher
 from shared.mongo import Key
 
-from .registry import OWNED_FIELDS, TOPICS, View, objection, owned, route
+from .registry import OWNED_FIELDS, TOPICS, View, entity, objection, owned
 
 # What is read of an entity to judge by.
 READ: dict[str, tuple[str, ...]] = {
@@ -50,13 +50,43 @@ class Objection(NamedTuple):
 
 @dataclass
 class Known:
-    """What the registry knows: entities, and the agreements of the enterprises in question."""
+    """What the registry knows: entities, and the agreements of the enterprises in question.
+
+    Args:
+        sandbox: the sandbox organisation that this is for; it knows the partners in `EXAMPLES`, too.
+    """
 
     entities: dict[Key, View] = field(default_factory=dict)
     agreements: dict[str, View] = field(default_factory=dict)
+    sandbox: str | None = None
 
     def of(self, collection: str, id: str) -> View:
-        return self.entities.get(Key(collection, id), {})
+        known = self.entities.get(Key(collection, id), {})
+        examples = EXAMPLES.get(collection, {}) if self.sandbox else {}
+        return {**known, **next((shown for start, shown in examples.items() if id.startswith(start)), {})}
+
+    def agreements_of(self, enterprise: str) -> list[View]:
+        example = (
+            [{**_EXAMPLE_AGREEMENT, "parties": [self.sandbox, *EXAMPLES["organisations"]]}] if self.sandbox else []
+        )
+        return [a for a in (*self.agreements.values(), *example) if enterprise in a["parties"]]
+
+
+# Partners for who tries things out alone, by how their ids begin.
+EXAMPLES: dict[str, dict[str, View]] = {
+    "organisations": {"sandbox-institution": {"kind": "institution"}, "sandbox-enterprise": {"kind": "enterprise"}},
+    "programmes": {"sandbox-programme": {"institution": "sandbox-institution"}},
+    "learners": {
+        "sandbox-learner": {"institutions": ["sandbox-institution"], "programmes": [{"id": "sandbox-programme"}]}
+    },
+}
+_EXAMPLE_AGREEMENT: View = {
+    "id": "sandbox-agreement",
+    "status": "signed",
+    "programmes": [],
+    "valid_from": "1950-01-01",
+    "valid_until": None,
+}
 
 
 def competencies(data: Data) -> list[tuple[str, str]]:
@@ -71,7 +101,7 @@ def competencies(data: Data) -> list[tuple[str, str]]:
 def references(event: Event[Data]) -> Iterator[Key]:
     """The entities that an event is judged by."""
     data: Any = event.data
-    if (key := route(event)) is not None:
+    if (key := entity(event)) is not None:
         yield key
     if data.topic == "learner":
         yield Key("learners", event.partitionkey)
@@ -133,7 +163,7 @@ def _missing(rule: str, key: Key, about: str, detail: str, *further: Key) -> Obj
 
 def _subject(event: Event[Any], known: Known) -> Objection | None:
     """What an answer or an end is about has been introduced."""
-    key = route(event)
+    key = entity(event)
     if key is None or any(known.of(*key).get(name) for name in OWNED_FIELDS):
         return None
     what = TOPICS[key.collection]
@@ -231,8 +261,7 @@ def _covered(event: Event[Any], known: Known) -> Objection | None:
     """A signed agreement of the enterprise and the programme's institution covers the programme on the first day."""
     data = event.data
     institutions, day = _institutions(known.of("programmes", data.programme)), _first_day(event, known)
-    candidates = [a for a in known.agreements.values() if data.enterprise in a["parties"]]
-    candidates = [a for a in candidates if institutions & {*a["parties"]}]
+    candidates = [a for a in known.agreements_of(data.enterprise) if institutions & {*a["parties"]}]
     if named := getattr(data, "agreement", None):
         candidates = [a for a in candidates if a["id"] == named]
     gaps = {agreement["id"]: gap_of(agreement, data.programme, day) for agreement in candidates}

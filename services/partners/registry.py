@@ -41,7 +41,16 @@ OWNED_FIELDS = tuple(_OWNERS.values())
 View = dict[str, Any]
 
 
-def route(event: Event[Data] | Said) -> Key | None:
+SANDBOX = "sandbox_"  # begins the collections of what sandbox organisations say
+
+
+def route(said: Said) -> Key | None:
+    """The document that an event belongs to."""
+    key = entity(said)
+    return Key(SANDBOX + key.collection, key.id) if key and said.topic == events.SANDBOX else key
+
+
+def entity(event: Event[Data] | Said) -> Key | None:
     """The entity that an event is about; assessments and certificates are the certification service's."""
     collection = COLLECTIONS.get(event.says.topic)
     if collection is None or event.says in ELSEWHERE:
@@ -53,7 +62,7 @@ def route(event: Event[Data] | Said) -> Key | None:
 
 def view(key: Key, state: State) -> View:
     """What is shown of an entity and searched by; nothing of its own data before the event that introduces it."""
-    return _VIEWS[key.collection](state)
+    return _VIEWS[key.collection.removeprefix(SANDBOX)](state)
 
 
 def is_said(shown: View, data: Data) -> bool:
@@ -76,7 +85,7 @@ def misfits(event: Event[Data]) -> list[tuple[str, str]]:
 
 def owned(event: Event[Data]) -> Key | None:
     """The entity of which nobody but its owners may say this; None if there is no such rule."""
-    key = route(event)
+    key = entity(event)
     if key is None or key.collection not in _OWNERS:
         return None
     return None if key.collection == "learners" and not isinstance(event.data, _OF_INSTITUTIONS) else key

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.partners.registry import is_said, misfits, route, view
+from services.partners.registry import entity, is_said, misfits, view
 from shared import events, facts
 from shared.events import (
     ActivityHeld,
@@ -51,7 +51,7 @@ def at(minute: int, data: Data, by: str = UNI, subject: str = "it", key: str | N
 def fold(events: list[Event[Data]]) -> dict[Key, State]:
     states: dict[Key, State] = {}
     for each in events:
-        if key := route(each):
+        if key := entity(each):
             states[key] = facts.apply(states.get(key, facts.empty()), each)
     return states
 
@@ -135,12 +135,12 @@ def test_erased_learner_shows_nothing_whatever_else_is_said(events: list[Event[D
 
 def test_assessment_is_not_the_registrys():
     assessed = AssessmentRecorded(competency="greencomp:1.1", method="exam", score=0.5)
-    assert route(at(0, assessed, subject="as-1", key="l1")) is None
+    assert entity(at(0, assessed, subject="as-1", key="l1")) is None
 
 
 def test_operator_is_no_entry_of_the_registry():
     registering = at(0, registered(), OPERATOR, subject="operator")
-    assert route(registering) is None
+    assert entity(registering) is None
     assert misfits(registering)[0][0] == "subject"
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.partners.registry import route
+from services.partners.registry import entity
 from services.partners.repeats import Recent, digest, kept
 from shared import facts
 from shared.events import DATA, MODELS, ContractError, Data, Event, parse, serialise
@@ -122,7 +122,7 @@ def test_kept_fact_has_the_digest_of_its_event(type_: str, data: st.DataObject):
         event = parse(json.dumps(drawn).encode())
     except ContractError:
         return
-    key, state = route(event), facts.apply(facts.empty(), facts.read(serialise(event)))
+    key, state = entity(event), facts.apply(facts.empty(), facts.read(serialise(event)))
     if key is not None and "erased" not in state:
         assert [digest(e) for e in kept(key, state["facts"], event.source, {event.id})] == [digest(event)]
         assert not [*kept(key, state["facts"], event.source, {"other"})]
