@@ -245,7 +245,7 @@ def _at_home(event: Event[Any], _: Known) -> Objection | None:
     if not _is_enterprise(event) or named in (None, _sender(event)):
         return None
     return Objection(
-        403, "enterprise", named, "data.enterprise", f"must be {_sender(event)}: you speak of your own", ()
+        403, "enterprise", named, "data.enterprise", f"must be {_sender(event)}, not {named}: you speak of your own", ()
     )
 
 

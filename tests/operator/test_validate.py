@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from deploy.praktika.__main__ import application
 from services.partners import validate
+from services.partners.admission import check
 from services.partners.contract import sent
-from services.partners.ingress import check
 from services.partners.validate import SENDERS, Found, Stream, found_in, troubles
 from shared import events
 from shared.auth import Caller

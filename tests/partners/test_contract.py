@@ -8,9 +8,9 @@ from typing import Any, get_args
 import pytest
 from jsonschema import Draft202012Validator
 
+from services.partners.admission import check
 from services.partners.contract import Language, page, preferred, sent
 from services.partners.examples import EXAMPLES
-from services.partners.ingress import check
 from services.partners.words import FIELDS, PHRASES, RULES, TYPES, UI, VALUES
 from shared import events
 from shared.auth import Caller

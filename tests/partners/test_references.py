@@ -51,6 +51,7 @@ WORLD = [
     event(ProgrammePublished(title="Drawing", version="1", level=4), "drawing"),
     event(LearnerEnrolled(programme="mechanics"), "l-1"),
     event(LearnerEnrolled(programme="mechanics"), "l-2"),
+    event(LearnerEnrolled(programme="mechanics"), "l-3"),
     event(AgreementProposed(**TERMS), "a-1"),  # type: ignore[arg-type]
     event(AgreementSigned(), "a-1", by="enterprise:plant", time=NOON + timedelta(minutes=1)),
     event(AgreementProposed(**TERMS | {"parties": ["uni", "works"], "programmes": ["drawing"]}), "a-2"),  # type: ignore[arg-type]
@@ -177,17 +178,17 @@ REFUSED: dict[str, tuple[Said, int, str, str, str]] = {
         "data.competency",
     ),
     "an assessment by a stranger": (
-        ("plant", "assessment.recorded", "x-5", "l-2", ASSESSED, 2),
+        ("plant", "assessment.recorded", "x-5", "l-3", ASSESSED, 2),
         403,
         "placement",
-        "l-2",
+        "l-3",
         "partitionkey",
     ),
     "a job of a learner never placed": (
-        ("plant", "employment.recorded", "j-5", "l-2", EMPLOYED, 2),
+        ("plant", "employment.recorded", "j-5", "l-3", EMPLOYED, 2),
         403,
         "placement",
-        "l-2",
+        "l-3",
         "partitionkey",
     ),
     "a job at another's": (
@@ -367,6 +368,7 @@ async def test_while_a_registry_is_being_filled_only_what_is_anothers_is_refused
         core, router, kafka=kafka, mongodb=mongodb, keys_dir=tmp_path, registry_checks="owners"
     ) as stack:
         await stack.publish(*registered(), event(LearnerEnrolled(programme="p"), "l"))
+        await stack.applied()
         job = message(("plant", "employment.recorded", "j", "nobody-yet", EMPLOYED, 4))
         assert (await send(stack, "plant", job)).status_code == 202
         graduated = {"programme": "p", "graduated_on": "2026-03-02"}

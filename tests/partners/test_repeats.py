@@ -45,7 +45,7 @@ async def test_same_event_again_is_accepted_and_changes_nothing(partners: Runnin
 
 
 OTHER = {
-    "data": {"data": {"programme": "another"}},
+    "data": {"data": {"programme": "mechanics", "cohort": "2027-01"}},
     "time": {"time": "2026-01-02T12:00:00Z"},
     "type": {
         "type": "praktika.learner.graduated.v1",
