@@ -28,10 +28,11 @@ async def send_graduates(network: Network) -> float:
     body = {"kind": "institution", "name": "Université Nice Sophia Antipolis", "region": "provence-alpes-cote-d-azur"}
     await network.ask("partners", "PUT", f"/organisations/{graduates.UNIVERSITY}", body, wait=True)
     people = graduates.rows()
-    events = [*graduates.programme_events(people), *(e for row in people for e in graduates.learner_events(row))]
-    batches = [events[start : start + BATCH] for start in range(0, len(events), BATCH)]
+    programmes, batches = list(graduates.programme_events(people)), graduates.batches(people, BATCH)
+    number = len(programmes) + sum(map(len, batches))
     started = time.monotonic()
-    with tqdm(total=len(events), unit=" events", desc="  sending", disable=None) as bar:
+    await network.send(graduates.UNIVERSITY, programmes)
+    with tqdm(total=number, initial=len(programmes), unit=" events", desc="  sending", disable=None) as bar:
         free = asyncio.Semaphore(AT_ONCE)
 
         async def send(batch: list[Json]) -> None:
@@ -49,8 +50,8 @@ async def send_graduates(network: Network) -> float:
 
     await until(applied, "sign that monitoring has applied everything", 600)
     took_s = time.monotonic() - started
-    print(f"  {len(events):,} events accepted in {sending_s:.1f} s, all of them in the indicators after {took_s:.1f} s")
-    return len(events) / took_s
+    print(f"  {number:,} events accepted in {sending_s:.1f} s, all of them in the indicators after {took_s:.1f} s")
+    return number / took_s
 
 
 async def compare(network: Network) -> tuple[int, int, int]:

@@ -66,6 +66,16 @@ def learner_events(row: Row) -> Iterator[Json]:
             yield said("employment.recorded", f"{year + after}-12-01", f"{learner}-{months}m", data)
 
 
+def batches(people: list[Row], most: int) -> list[list[Json]]:
+    """The events of all learners in batches of about *most*, each learner's in one: they refer to the enrolment."""
+    found: list[list[Json]] = [[]]
+    for row in people:
+        if len(found[-1]) > most - 4:
+            found.append([])
+        found[-1] += learner_events(row)
+    return found
+
+
 def employment(row: Row, months: str) -> Json:
     """What the survey says *months* after graduation."""
     status = _STATUS[row[f"situationProN{months}"]]
