@@ -85,6 +85,12 @@ def _kid(jwk: dict[str, str]) -> str:
     return jwk["x"][:16]
 
 
+def expires_at(authorization: str) -> float:
+    """When a token that a `Verifier` has accepted ends, in seconds since 1970."""
+    claims = jwt.decode(authorization.partition(" ")[2], options={"verify_signature": False})
+    return float(claims["exp"])
+
+
 class Signer:
     """Issues tokens; only partners has one."""
 

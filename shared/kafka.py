@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -35,6 +35,7 @@ __all__ = [
     "Producer",
     "Record",
     "TopicPartition",
+    "raw_consumer",
 ]
 
 ConsumerRecord: TypeAlias = aiokafka.ConsumerRecord[Any, Any]
@@ -44,6 +45,7 @@ SERVICES = ("partners", "feedback", "certification", "monitoring")
 STRUCTURED = "application/cloudevents+json; charset=utf-8"
 # Keys are spread by murmur2 modulo this number: raising it later would break the order of a key's events.
 PARTITIONS = {"learner": 12, "feedback": 6}
+EGRESS_KEPT_MS = 90 * 86_400_000
 LONGEST_TOPIC = 249 - 32  # Kafka's limit without our namespace
 log = logs.get(__name__)
 
@@ -95,13 +97,27 @@ def dead_letter_topic(service: str) -> str:
 async def ensure_topics(settings: Settings) -> list[str]:
     """Create what is missing of our topics, retention endless; return the names of those created."""
     names = [*TOPICS, SANDBOX, "rejected", *map(dead_letter_topic, SERVICES)]
-    configs = {"retention.ms": "-1", "retention.bytes": "-1", "message.timestamp.type": "LogAppendTime"}
+    return await _create(settings, {name: PARTITIONS.get(name, 3) for name in names}, retention_ms=-1)
+
+
+async def ensure_egress(settings: Settings, organisations: Iterable[str]) -> list[str]:
+    """Create what is missing of the topics of what concerns organisations; return the names of those created.
+
+    One partition, so that an offset is a place in all that an organisation is sent.
+    """
+    topics = {topic_of("egress", organisation): 1 for organisation in organisations}
+    return await _create(settings, topics, retention_ms=EGRESS_KEPT_MS)
+
+
+async def _create(settings: Settings, partitions: Mapping[str, int], retention_ms: int) -> list[str]:
+    configs = {"retention.ms": str(retention_ms), "retention.bytes": "-1", "message.timestamp.type": "LogAppendTime"}
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
     await admin.start()
     try:
         # -1: as many replicas as the cluster's default; the client wants an (empty) assignment beside it.
         topics = [
-            NewTopic(topic_name(settings.namespace, name), PARTITIONS.get(name, 3), -1, {}, configs) for name in names
+            NewTopic(topic_name(settings.namespace, name), number, -1, {}, configs)
+            for name, number in partitions.items()
         ]
         response: Any = await admin.create_topics(topics)
     finally:
@@ -280,7 +296,7 @@ class Log:
             self._consumer = AIOKafkaConsumer(
                 *(
                     topic_name(self._settings.namespace, topic)
-                    for topic in (*TOPICS, SANDBOX, *map(dead_letter_topic, SERVICES))
+                    for topic in (*TOPICS, SANDBOX, "rejected", *map(dead_letter_topic, SERVICES))
                 ),
                 bootstrap_servers=self._settings.kafka_bootstrap_servers,
                 isolation_level="read_committed",
@@ -299,6 +315,19 @@ class Log:
     async def close(self) -> None:
         async with self._asking:
             await self._stop()
+
+
+def raw_consumer(settings: Settings, group: str | None = None) -> AIOKafkaConsumer:
+    """A consumer, not started, that is given what it reads and commits nothing by itself."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        group_id=f"{settings.namespace}.{group}" if group else None,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        fetch_max_wait_ms=500 if group else 5_000,  # without a group there may be hundreds that wait
+        retry_backoff_ms=20,
+    )
 
 
 class Consumer:

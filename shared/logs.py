@@ -30,6 +30,8 @@ def configure(service: str, level: str) -> None:
     # The client reports each lost connection once per attempt; our own back-off says it once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+    # It logs each address that it calls, and one of a webhook may hold a secret.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

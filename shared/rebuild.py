@@ -27,7 +27,8 @@ from shared.rawlog import Reader, Span, Spans
 
 BUILDING = "_building"  # by which rules a database is being filled; once it is in use it is not being filled any more
 CONCLUDED = "_concluded"  # what would have been published, until it is seen in the log
-STAYS = {LIVE, "credentials"}  # what a home keeps when it is emptied
+# What a home keeps when it is emptied: secrets, and what partners knows of what it has sent to organisations.
+STAYS = {LIVE, "credentials", "webhooks", "webhook_failures", "egress", "told", "rejections"}
 AT_ONCE = 2_000
 SHOWN = 1_000  # differences that are kept to be shown
 Advanced = Callable[[int], None]

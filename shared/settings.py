@@ -54,6 +54,20 @@ class Settings(BaseSettings):
         description="What the ingress checks against the registry: that what an event refers to is there and fits, or "
         "only that it is not another's (while a region's registry is being filled).",
     )
+    feed_readers: int = Field(
+        10,
+        ge=1,
+        description="Streams and waiting reads of its feed that an organisation may have at once, per process.",
+    )
+    webhook_origin: str = Field(
+        "praktika", pattern=r"^[A-Za-z0-9.-]{1,253}$", description="DNS name by which we ask to call a webhook."
+    )
+    webhooks_inside: bool = Field(
+        False, description="For development and tests: webhooks may be http and at internal addresses."
+    )
+    webhook_retry_s: float = Field(
+        5, gt=0, description="Pause after a first failure; it doubles with each further one."
+    )
     clock_skew_s: int = Field(300, ge=0, description="How far in the future an event's time may lie.")
     consume_max_records: int = Field(5_000, ge=1, description="Most records in one transaction.")
     keep_states_bytes: int = Field(8_000_000, ge=0, description="Bytes of states that a consumer keeps in memory.")

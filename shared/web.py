@@ -124,13 +124,14 @@ class Service:
         wanted = {f"{topic}-{partition}": end for partition, end in ends.items() if end}
         try:
             async with asyncio.timeout(CURRENT_WITHIN_S):
-                while not await self._reached(wanted):
+                while not await self.reached(wanted):
                     await asyncio.sleep(0.02)
         except TimeoutError:
             detail = "this service has not taken in yet what was said before; nothing was done: send it again"
             raise Problem(503, detail, headers={"Retry-After": "5"}) from None
 
-    async def _reached(self, wanted: dict[str, int]) -> bool:
+    async def reached(self, wanted: Mapping[str, int]) -> bool:
+        """Has the service taken in each partition, by label, up to these offsets?"""
         positions = await mongo.positions(self.db) if wanted else {}
         return all(label in positions and positions[label].following >= end for label, end in wanted.items())
 
@@ -565,11 +566,17 @@ def serve(core: Core, router: APIRouter, observations: Sequence[Observation] = (
     settings = read_settings()
     logs.configure(core.name, settings.log_level)
     tune()
-    uvicorn.run(
-        create_app(core, router, settings, observations, work=work, guarded=True),
+    app = create_app(core, router, settings, observations, work=work, guarded=True)
+    config = uvicorn.Config(
+        app,
         host=settings.host,
         port=settings.port or PORTS[core.name],
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=20,
     )
+    app.state.server = uvicorn.Server(config)  # what answers for long looks whether the server is ending
+    with suppress(KeyboardInterrupt):
+        app.state.server.run()
+    if not app.state.server.started:
+        sys.exit(3)

@@ -6,7 +6,9 @@ from shared import events
 from shared.core import Core
 from shared.web import serve
 
-from . import api, contract, credentials, ingress
+from . import api, contract, credentials, feed, ingress, refused, webhooks
+from .deliveries import deliver
+from .egress import forward, observe_lag
 from .registry import COLLECTIONS, SANDBOX, route, view
 
 core = Core(
@@ -25,8 +27,11 @@ core = Core(
     view=view,
 )
 router = APIRouter()
-for part in (credentials, api, ingress, contract):
+for part in (credentials, api, ingress, feed, webhooks, refused, contract):
     router.include_router(part.router)
 
+observations = (observe_lag,)
+work = (forward, deliver)
+
 if __name__ == "__main__":
-    serve(core, router)
+    serve(core, router, observations, work)

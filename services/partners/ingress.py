@@ -49,6 +49,9 @@ async def _door(request: Request, service: Running) -> Door:
     return door
 
 
+Entrance = Annotated[Door, Depends(_door)]
+
+
 @router.post(
     "/events",
     tags=["events"],
@@ -64,19 +67,17 @@ async def _door(request: Request, service: Running) -> Door:
         }
     },
 )
-async def publish_events(
-    request: Request, service: Running, caller: Authenticated, door: Annotated[Door, Depends(_door)]
-) -> JSONResponse:
+async def publish_events(request: Request, service: Running, caller: Authenticated, door: Entrance) -> JSONResponse:
     """Publish one event (structured or binary mode; 202 with its address) or a batch; plain or with `gzip`.
 
     A batch is answered item by item: 202 if all were accepted, 207 if some, 422 if none. After a 503 send the same
     again: repetition changes nothing. An id that was used for something else is a 409 with the digests of both. After
     a 429 wait as `Retry-After` says; it is not among the rejections.
     """
-    _refuse_overdrawn(door, caller)
+    refuse_overdrawn(door, caller)
     body = None
     try:
-        body = await _body(request)
+        body = await read_body(request)
         await refuse_suspended(service, caller)
         mode = mode_of(request.headers)
         most = service.settings.batch_max_bytes if mode == Mode.batch else service.settings.event_max_bytes
@@ -101,7 +102,7 @@ async def publish_events(
     return JSONResponse(answer, 202, {"Location": str(address)})
 
 
-def _refuse_overdrawn(door: Door, caller: Caller) -> None:
+def refuse_overdrawn(door: Door, caller: Caller) -> None:
     """Refuse who has sent too much, before anything is read; else charge one event, whatever comes."""
     wait_s = 0 if caller.is_operator else math.ceil(door.quota.wait_s(caller.organisation))
     if wait_s:
@@ -137,7 +138,7 @@ async def _publish_batch(
     return JSONResponse({"accepted": accepted, "refused": len(answers) - accepted, "items": answers}, status)
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
     try:
         body = await request.body()
     except BodyTooLarge as error:

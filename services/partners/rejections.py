@@ -51,9 +51,9 @@ async def rejections(
             spans = await topics.since(spans, start)
         with progress("reading rejections", count(spans)) as advance:
             async for record in topics.read(spans, advance):
-                rejection = _rejection(record)
+                rejection = rejection_in(record)
                 if rejection is None:
-                    unreadable += 1
+                    unreadable += resubmission_in(record) is None
                 elif organisation in (None, rejection["organisation"]):
                     found.append(rejection)
     return sorted(found, key=lambda rejection: str(rejection["received_at"])), unreadable
@@ -65,7 +65,17 @@ def _of_key(spans: Spans, key: str) -> Spans:
     return {tp: span for tp, span in spans.items() if tp == TopicPartition(tp.topic, partition)}
 
 
-def _rejection(record: ConsumerRecord) -> dict[str, Any] | None:
+def resubmission_in(record: ConsumerRecord) -> dict[str, Any] | None:
+    """What a record of the topic says, if it says that something refused was sent again and accepted."""
+    try:
+        content = from_json(record.value or b"")
+        return {name: str(content[name]) for name in ("organisation", "received_at", "resubmitted", "id", "event")}
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def rejection_in(record: ConsumerRecord) -> dict[str, Any] | None:
+    """What a record of the topic says was refused; None if it says something else."""
     try:
         content = from_json(record.value or b"")
         problem = content["problem"]

@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from services.partners.app import core, router
+from services.partners.app import core, router, work
 from shared.events import JointPartner, OrganisationKind, ProgrammePublished
 from tests.making import event
-from tests.stack import Running, running
+from tests.stack import Running, running, until
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -25,6 +25,22 @@ async def partners(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFa
         for id, kind in ORGANISATIONS.items():
             await register(stack, id, kind)
         await stack.publish(MECHANICS)
+        yield stack
+
+
+@pytest_asyncio.fixture(scope="module")
+async def connected(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """The same, and what concerns an organisation reaches it; two processes' worth of work at once."""
+    keys = tmp_path_factory.mktemp("keys")
+    settings = {
+        "registry_checks": "owners",
+        "webhooks_inside": True,
+        "webhook_retry_s": 0.05,
+        "webhook_origin": "praktika.test",
+    }
+    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=keys, work=work * 2, **settings) as stack:
+        for id, kind in ORGANISATIONS.items():
+            await register(stack, id, kind)
         yield stack
 
 
@@ -43,6 +59,50 @@ def as_(organisation: str, stack: Running, wait_s: int = 20) -> dict[str, str]:
     """Headers of an organisation that waits for what it commands."""
     kind = "operator" if organisation == "operator" else ORGANISATIONS[organisation]
     return {**stack.token(organisation, kind), "Prefer": f"wait={wait_s}"}
+
+
+async def publish(stack: Running, organisation: str, *events: dict[str, Any]) -> None:
+    """Send a batch, of which all is accepted."""
+    headers = as_(organisation, stack) | {"Content-Type": "application/cloudevents-batch+json"}
+    answer = await stack.client.post("/events", json=list(events), headers=headers)
+    assert answer.status_code == 202, answer.text
+
+
+async def feed(stack: Running, organisation: str, **query: Any) -> list[dict[str, Any]]:
+    """All that an organisation's feed has now (the query: after where)."""
+    found: list[dict[str, Any]] = []
+    while True:
+        answer = await stack.client.get("/feed", params=query, headers=as_(organisation, stack))
+        assert answer.status_code == 200, answer.text
+        if not answer.json()["items"]:
+            return found
+        found += answer.json()["items"]
+        query["after"] = answer.json()["next"]
+
+
+async def fed(stack: Running, organisation: str, id: str) -> list[dict[str, Any]]:
+    """The feed of an organisation once it has the event *id*."""
+
+    async def there() -> list[dict[str, Any]]:
+        found = await feed(stack, organisation)
+        return found if id in [event["id"] for event in found] else []
+
+    return await until(there)
+
+
+def interned(learner: str, enterprise: str = "plant", **changes: Any) -> dict[str, Any]:
+    """A CloudEvent by which an enterprise starts a learner's internship."""
+    event = {
+        "specversion": "1.0",
+        "id": str(uuid4()),
+        "source": f"/organisations/{enterprise}",
+        "type": "praktika.internship.started.v1",
+        "subject": f"internship-{uuid4().hex[:8]}",
+        "partitionkey": learner,
+        "time": datetime.now(UTC).isoformat(),
+        "data": {"enterprise": enterprise, "programme": "mechanics"},
+    }
+    return event | changes
 
 
 def enrolled(**changes: Any) -> dict[str, Any]:

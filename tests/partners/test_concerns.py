@@ -1,0 +1,158 @@
+"""Whom an event concerns is a pure function, and no wider than what the registry would let an organisation read."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.partners.concerns import RULES, Known, concerned
+from services.partners.examples import EXAMPLES
+from services.partners.registry import OPERATOR, route, view
+from shared import events, facts
+from shared.events import DATA, Data, Event, organisation_of
+from tests.making import event
+
+INSTITUTIONS, ENTERPRISES = ("uni", "college"), ("plant", "works")
+LEARNER = "learner-17"
+
+
+def test_every_type_has_its_rules():
+    assert RULES.keys() == set(DATA.values())
+
+
+def test_who_publishes_is_concerned():
+    for example in EXAMPLES.values():
+        if example.source.startswith("/organisations/"):
+            assert organisation_of(example.source) in concerned(example, Known())
+
+
+def test_what_is_said_in_the_sandbox_is_for_nobody_else():
+    data = events.InternshipStarted(enterprise="plant", programme="mechanics")
+    tried = event(data, "i", LEARNER, by="enterprise:works").model_copy(update={"sandbox": True})
+    assert concerned(tried, Known(learners={LEARNER: {"institutions": ["uni"]}})) == {"works"}
+
+
+def names(value: Any) -> set[str]:
+    """Every text within a value, and the organisation of what is written organisation/assessment."""
+    if isinstance(value, dict):
+        return set().union(*map(names, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(names, value))
+    return {str(value), str(value).partition("/")[0]}
+
+
+def test_nobody_is_concerned_whom_neither_the_event_nor_its_entity_names():
+    for example in EXAMPLES.values():
+        named = names(example.model_dump(mode="json")) | {organisation_of(example.source)}
+        assert concerned(example, Known()) <= named
+
+
+@pytest.mark.parametrize(
+    ("data", "by", "whom"),
+    [
+        (events.AgreementSigned(), "enterprise:plant", {"plant", "uni"}),
+        (events.AgreementEnded(reason="over"), "institution:uni", {"plant", "uni"}),
+        (events.ProgrammeRevised(recommendation="r", version="2"), "institution:uni", {"uni", "works"}),
+        (
+            events.ProgrammeRevisionRecommended(
+                recommendation="r", competency="greencomp:3.1", window="2026Q1", ratings=9, satisfied=1, threshold=0.5
+            ),
+            "service:feedback",
+            {"uni", "works"},
+        ),
+        (events.OrganisationSuspended(reason="lost"), "operator:operator", {"entity", "operator"}),
+        (events.CompetencyRevoked(reason="by mistake"), "service:certification", {"uni"}),
+        (
+            events.CompetencyCertified(
+                competency="greencomp:3.1",
+                level=4,
+                scheme="s",
+                institution="college",
+                evidence=["works/a1", "uni/a2"],
+                address="/certificates/c",
+            ),
+            "service:certification",
+            {"college", "works", "uni"},
+        ),
+        (
+            events.ActivityHeld(kind=events.ActivityKind.workshop, organisations=["uni"], hours=2, participants=9),
+            "enterprise:plant",
+            {"plant", "uni"},
+        ),
+        (events.OpportunityClosed(filled=1), "enterprise:plant", {"plant"}),
+        (events.FeedbackErased(), "service:feedback", set()),
+        (
+            events.IndicatorAlerted(
+                indicator="i", scope="programme", scope_id="entity", value=0, threshold=1, window="w", n=9
+            ),
+            "service:monitoring",
+            {"uni", "works"},
+        ),
+        (
+            events.IndicatorAlerted(
+                indicator="i", scope="enterprise", scope_id="plant", value=0, threshold=1, window="w", n=9
+            ),
+            "service:monitoring",
+            {"plant"},
+        ),
+    ],
+)
+def test_parties_partners_and_institutions_hear_of_what_is_theirs(data: Data, by: str, whom: set[str]):
+    known = Known(
+        learners={LEARNER: {"institutions": ["uni"]}},
+        agreements={"entity": {"parties": ["plant", "uni"]}},
+        programmes={"entity": {"institution": "uni", "joint_partners": [{"organisation": "works"}]}},
+    )
+    key = LEARNER if data.topic == "learner" else "entity"
+    assert concerned(event(data, "entity", key, by=by), known) == whom
+
+
+def test_an_enterprise_is_not_told_how_it_was_rated_nor_what_a_learner_is_asked():
+    known = Known(learners={LEARNER: {"institutions": ["uni"]}}, programmes={"mechanics": {"institution": "college"}})
+    for role, respondent, whom in (
+        ("learner", LEARNER, {"uni", "college"}),
+        ("enterprise", "plant", {"uni", "college", "plant"}),
+    ):
+        asked = events.FeedbackRequested(
+            role=events.FeedbackRole(role),
+            respondent=respondent,
+            learner=LEARNER,
+            enterprise="plant",
+            programme="mechanics",
+            due="2026-05-01",
+        )
+        assert concerned(event(asked, "request-1", by="service:feedback"), known) == whom
+    rated = events.FeedbackSubmitted(
+        role=events.FeedbackRole.learner, enterprise="plant", programme="mechanics", overall=1
+    )
+    assert concerned(event(rated, "answer-1", by="institution:uni"), known) == {"uni", "college"}
+
+
+enterprises, institutions = st.sampled_from(ENTERPRISES), st.sampled_from(INSTITUTIONS)
+hosts = st.sampled_from((*(f"institution:{i}" for i in INSTITUTIONS), *(f"enterprise:{e}" for e in ENTERPRISES)))
+internships = st.builds(events.InternshipStarted, enterprise=enterprises, programme=st.just("mechanics"))
+jobs = st.builds(
+    events.EmploymentRecorded, status=st.just(events.EmploymentStatus.employed), enterprise=st.none() | enterprises
+)
+
+
+@given(st.sets(institutions), internships | jobs, hosts)
+def test_of_a_learner_an_organisation_is_sent_exactly_what_the_registry_lets_it_read(
+    enrolled: set[str], data: Data, by: str
+):
+    said = event(data, "entity-1", LEARNER, by=by)
+    told = [
+        event(events.LearnerEnrolled(programme=f"of-{i}"), LEARNER, by=f"institution:{i}") for i in sorted(enrolled)
+    ]
+    assert concerned(said, Known(learners={LEARNER: shown(told)})) == {*shown([*told, said])["readers"]} - {OPERATOR}
+
+
+def shown(told: list[Event[Data]]) -> dict[str, Any]:
+    """What the registry shows of a learner of whom this was said."""
+    state = facts.empty()
+    for each in told:
+        state = facts.apply(state, each)
+    key = route(event(events.LearnerEnrolled(programme="any"), LEARNER))
+    assert key is not None
+    return view(key, state)
