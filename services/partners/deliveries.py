@@ -114,8 +114,11 @@ class _Delivery:
                 await asyncio.sleep(min(left, LOOK_S))
             elif due := await self._due():
                 await self._again(hook, due)
+            elif self.waiting:
+                await self._deliver(hook, self.waiting)
             else:
-                await self._next(hook)
+                for record in await self.feed.read(1, 2 * LOOK_S):
+                    self.waiting = record
 
     async def _renewed(self) -> dict[str, Any] | None:
         """The webhook as it is now, if it is still there, wanted and ours."""
@@ -126,17 +129,12 @@ class _Delivery:
         match = {"webhook": self.id, "next_at": {"$ne": None, "$lte": time.time()}}
         return await self.home[FAILURES].find_one(match, sort=[("next_at", 1)])
 
-    async def _next(self, hook: dict[str, Any]) -> None:
-        if self.waiting is None:
-            for record in await self.feed.read(1, 2 * LOOK_S):
-                self.waiting = record
-        if self.waiting is None:
-            return
-        tried = await self._try(hook, self.waiting)
+    async def _deliver(self, hook: dict[str, Any], record: ConsumerRecord) -> None:
+        tried = await self._try(hook, record)
         if tried.outcome == "failed":
-            await self._set_aside(self.waiting, tried)
+            await self._set_aside(record, tried)
         if tried.outcome in ("delivered", "failed"):
-            moved: dict[str, Any] = {"cursor": self.waiting.offset + 1}
+            moved: dict[str, Any] = {"cursor": record.offset + 1}
             await self.home[WEBHOOKS].update_one({"_id": self.id, "lease.by": self.me}, {"$set": moved})
             self.waiting = None
 
