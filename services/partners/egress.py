@@ -39,7 +39,7 @@ TOLD = "told"  # by learner: the organisations that events about the learner con
 REJECTIONS = "rejections"
 REJECTED = "rejected"
 READS = (*TOPICS, SANDBOX, REJECTED)
-AT_ONCE = 500
+AT_ONCE = 1_000
 KNOWN_WITHIN_S = 60
 LARGEST = 900_000  # bytes of an event; Kafka takes 1 MB with all that belongs to it
 KEPT = timedelta(milliseconds=EGRESS_KEPT_MS)
@@ -252,12 +252,12 @@ async def _list(records: Iterable[ConsumerRecord], home: mongo.Database) -> None
     for record in records:
         if rejection := rejection_in(record):
             position, at = rejection.pop("position"), datetime.fromtimestamp(record.timestamp / 1000, UTC)
-            found = {"organisation": str(rejection["organisation"]), "offset": record.offset, "at": at}
-            del rejection["original"]
-            fields = found | {"about": to_json(rejection).decode()}
+            about = {name: value for name, value in rejection.items() if name not in ("organisation", "original")}
+            fields = {"organisation": str(rejection["organisation"]), "offset": record.offset, "at": at}
+            fields["about"] = to_json(about).decode()
         elif resubmission := resubmission_in(record):
-            position = resubmission.pop("resubmitted")
-            fields = {"resubmitted": resubmission}
+            position = resubmission["resubmitted"]
+            fields = {"resubmitted": {name: resubmission[name] for name in ("received_at", "id", "event")}}
         else:
             PASSED.inc()
             continue

@@ -26,7 +26,7 @@ from .egress import REJECTED, REJECTIONS, positions
 from .ingress import Entrance, read_body, refuse_overdrawn
 from .rejections import rejection_in
 
-CURRENT_WITHIN_S = 5
+CURRENT_WITHIN_S = 3
 
 router = APIRouter(prefix="/rejections", tags=["events"])
 Position = Annotated[str, Path(pattern=r"^rejected-\d{1,4}-\d{1,18}$")]

@@ -16,6 +16,7 @@ from services.feedback import app as feedback
 from services.monitoring import app as monitoring
 from services.partners import app as partners
 from services.partners.credentials import issue
+from services.partners.webhooks import WEBHOOKS
 from shared import mongo, rebuild
 from shared.core import Core
 from shared.events import (
@@ -309,16 +310,18 @@ async def test_a_second_rebuild_at_the_same_time_gives_way(stack: Running, monke
     assert (done.code, "another rebuild of monitoring is under way" in done.err) == (1, True)
 
 
-async def test_credentials_outlive_every_swap(kafka: str, mongodb: str, tmp_path: Path):
+async def test_credentials_and_webhooks_outlive_every_swap(kafka: str, mongodb: str, tmp_path: Path):
     async with network(partners.core, kafka, mongodb, tmp_path) as stack:
         await filled(stack, learners=3)
         praktika, home = Praktika(stack.settings), stack.service.store.home
         made = await issue(home, "uni", Publisher.institution)
+        await home[WEBHOOKS].insert_one({"_id": "w"})
         for options in ([], ["--drop-old"], [], ["--drop-old"]):
             assert (await praktika("rebuild", "partners", *options)).code == 0
             await moved_to(stack, (await mongo.live(home)).name)
             form = {name: made[name] for name in ("client_id", "client_secret")} | {"grant_type": "client_credentials"}
             assert (await stack.client.post("/token", data=form)).status_code == 200, options
+            assert await home[WEBHOOKS].find_one() == {"_id": "w"}, options
             made = await issue(home, "uni", Publisher.institution)
 
 

@@ -461,3 +461,16 @@ def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pem)
     return server, ssl.create_default_context(cadata=made.public_bytes(Encoding.PEM).decode())
+
+
+async def test_one_process_serves_a_webhook_until_its_lease_ends(connected: Running):
+    home = connected.service.store.home.client[connected.settings.namespace + "_leases"]
+    hook = {"_id": "a", "status": "active", "lease": {"by": "other", "until": datetime.now(UTC).timestamp() + 60}}
+    await home[WEBHOOKS].insert_one(hook)
+    try:
+        assert await deliveries._claim(home, "me", {}) is None
+        await home[WEBHOOKS].update_one({"_id": "a"}, {"$set": {"lease.until": 0}})
+        claims = await asyncio.gather(*(deliveries._claim(home, f"process-{n}", {}) for n in range(5)))
+        assert [claimed["_id"] for claimed in claims if claimed] == ["a"]
+    finally:
+        await home.client.drop_database(home.name)
