@@ -40,6 +40,7 @@ REJECTIONS = "rejections"
 REJECTED = "rejected"
 READS = (*TOPICS, SANDBOX, REJECTED)
 AT_ONCE = 1_000
+UPDATED_AT_ONCE = 100  # a rejection may have 50 KB, a command 16 MB
 KNOWN_WITHIN_S = 60
 LARGEST = 900_000  # bytes of an event; Kafka takes 1 MB with all that belongs to it
 KEPT = timedelta(milliseconds=EGRESS_KEPT_MS)
@@ -113,7 +114,9 @@ def _event_in(record: ConsumerRecord) -> Event[Data] | None:
     """What is no event the services' own consumers report."""
     try:
         if len(record.value or b"") <= LARGEST:
-            return events.parse(record.value or b"", tolerant=True)
+            event = events.parse(record.value or b"", tolerant=True)
+            if record.topic.endswith(f".{event.topic}"):
+                return event
     except ContractError:
         pass
     PASSED.inc()
@@ -240,8 +243,9 @@ class _Told:
 
 async def _update(home: mongo.Database, collection: str, changes: Mapping[str, Mapping[str, Any]]) -> None:
     updates = [{"q": {"_id": id}, "u": change, "upsert": True} for id, change in changes.items()]
-    if updates:
-        reply = await home.command({"update": collection, "updates": updates, "ordered": False})
+    for start in range(0, len(updates), UPDATED_AT_ONCE):
+        part = updates[start : start + UPDATED_AT_ONCE]
+        reply = await home.command({"update": collection, "updates": part, "ordered": False})
         if reply.get("writeErrors"):
             raise mongo.DatabaseError(f"{collection} was not updated: {reply['writeErrors'][0]['code']}")
 

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Header, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from prometheus_client import Gauge
 from pydantic_core import from_json, to_json
 from starlette.types import Receive, Scope, Send
@@ -39,6 +39,11 @@ ALIVE_EVERY_S = 15
 LOOK_S = 1.0  # so often is looked whether a stream should end
 PROMPTLY_S = 5.0  # Kafka gives what it has within this time
 
+PAGE = {
+    "type": "object",
+    "required": ["items", "next"],
+    "properties": {"items": {"type": "array", "items": {"type": "object"}}, "next": {"type": "string"}},
+}
 READERS = Gauge("praktika_feed_readers", "Streams and reads of a feed that are open.")
 router = APIRouter(tags=["feed"])
 Cursor = Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the page before; left out: the oldest.")]
@@ -177,7 +182,7 @@ def _is_ending(request: Request) -> bool:
     return server is not None and bool(server.should_exit)
 
 
-@router.get("/feed", response_class=Response)
+@router.get("/feed", response_class=JSONResponse, responses={200: {"content": {"application/json": {"schema": PAGE}}}})
 async def read_feed(  # noqa: PLR0913, PLR0917
     request: Request,
     service: Running,
@@ -223,14 +228,20 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-@router.get("/feed/stream", response_class=StreamingResponse)
+@router.get(
+    "/feed/stream",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
 async def stream_feed(  # noqa: PLR0913, PLR0917
     request: Request,
     service: Running,
     caller: Reader,
     readers: Allowed,
     after: Cursor = None,
-    last_event_id: Annotated[str | None, Header(pattern=r"^\d{1,18}$", description="As `after`; counts more.")] = None,
+    last_event_id: Annotated[
+        str | None, Header(pattern=r"^[0-9]{1,18}$", description="As `after`; counts more.")
+    ] = None,
 ) -> Response:
     """The same as Server-Sent Events, as they happen: `id` is the cursor, `data` the CloudEvent.
 

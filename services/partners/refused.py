@@ -29,7 +29,8 @@ from .rejections import rejection_in
 CURRENT_WITHIN_S = 3
 
 router = APIRouter(prefix="/rejections", tags=["events"])
-Position = Annotated[str, Path(pattern=r"^rejected-\d{1,4}-\d{1,18}$")]
+_POSITION = "rejected-[0-9]{1,4}-[0-9]{1,18}"
+Position = Annotated[str, Path(pattern=f"^{_POSITION}$")]
 
 
 @router.get("")
@@ -38,7 +39,7 @@ async def list_rejections(service: Running, caller: Authenticated, paging: Pages
     await _current(service, caller)
     match: dict[str, Any] = {"organisation": caller.organisation}
     if paging.after is not None:
-        if not re.fullmatch(r"rejected-\d{1,4}-\d{1,18}", paging.after):
+        if not re.fullmatch(_POSITION, paging.after):
             raise Problem(422, "the request does not fit", [("after", "must be `next` of the page before")])
         match["offset"] = {"$lt": int(paging.after.rpartition("-")[2])}
     found = service.store.home[REJECTIONS].find(match).sort("offset", -1).limit(paging.limit + 1)

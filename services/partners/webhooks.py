@@ -33,7 +33,7 @@ RATE = 600  # deliveries a minute that we ask to be allowed
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
 
-class Wanted(BaseModel):
+class Webhook(BaseModel):
     """A webhook to be made."""
 
     model_config = ConfigDict(extra="forbid")
@@ -101,7 +101,7 @@ async def agreed_rate(url: httpx.URL, settings: Settings) -> int | None:
 
 
 @router.post("", status_code=201)
-async def make_webhook(service: Running, caller: Reader, body: Wanted) -> JSONResponse:
+async def make_webhook(service: Running, caller: Reader, body: Webhook) -> JSONResponse:
     """Send my feed to an address from now on. The address is asked first; the secret is shown this once."""
     settings, home = service.settings, service.store.home
     if await home[WEBHOOKS].count_documents({"organisation": caller.organisation}) >= MOST:

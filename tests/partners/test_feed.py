@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ import uvicorn
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from deploy.local.processes import free_port
+from deploy.local.processes import ROOT, free_port
 from services.partners import egress
 from services.partners.app import core, router
 from services.partners.egress import forward
@@ -196,11 +197,15 @@ async def test_what_is_said_in_the_sandbox_reaches_nobody_but_who_said_it(connec
     assert said["id"] not in ids(await feed(connected, "uni"))
 
 
-async def test_what_is_no_event_is_passed_over(connected: Running):
+async def test_what_is_no_event_or_on_another_topic_is_passed_over(connected: Running):
     learner = enrolled()
+    strayed = enrolled(partitionkey=learner["subject"], subject=learner["subject"], sourcekind="institution")
     await connected.publish(Record("learner", learner["subject"], b"no event"))
+    await connected.publish(Record("demand", learner["subject"], json.dumps(strayed).encode()))
     await publish(connected, "uni", learner)
-    await fed(connected, "uni", learner["id"])
+    await settled(connected)
+    found = ids(await feed(connected, "uni"))
+    assert (learner["id"] in found, strayed["id"] in found) == (True, False)
 
 
 # what goes wrong on the way
@@ -331,6 +336,16 @@ async def test_a_stream_from_a_cursor_that_is_not_kept_is_refused(connected: Run
             assert (answer.status_code, answer.json()["oldest"]) == (410, "0")
         answer = await http.get(f"{address}/feed/stream", headers=headers | {"Last-Event-ID": "x"})
         assert answer.status_code == 422
+
+
+def test_every_address_in_the_documentation_exists():
+    document = json.loads((ROOT / "deploy/contract/openapi/partners.json").read_text())
+    text = (ROOT / "docs/feed.md").read_text()
+    for value, name in (("$ID", "{id}"), ("$FAILURE", "{failure}"), ("rejected-1-17", "{position}")):
+        text = text.replace(value, name)
+    named = re.findall(r'\$PARTNERS(/[^"?]*)', text)
+    assert len(named) > 10
+    assert {*named} <= document["paths"].keys()
 
 
 def test_an_organisation_has_a_bounded_number_of_readers():

@@ -11,7 +11,7 @@ from services.partners import refused
 from services.partners.rejections import rejections
 from shared.events import parse
 from tests.partners.conftest import as_, enrolled
-from tests.stack import Running
+from tests.stack import Running, until
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
@@ -134,6 +134,18 @@ async def test_a_batch_is_not_sent_again_at_once(connected: Running):
     rejection = await refuse(connected, "uni", enrolled(time=None))
     answer = await resubmit(connected, "uni", rejection["id"], [enrolled()], **BATCH)
     assert answer.status_code == 415
+
+
+async def test_a_batch_full_of_faults_with_large_headers_is_listed(connected: Running):
+    large = {f"ce-x{number}": "x" * 500 for number in range(50)}
+    bad = [{"n": number} for number in range(700)]
+    answer = await connected.client.post("/events", json=bad, headers=as_("works", connected) | BATCH | large)
+    assert answer.status_code == 422
+
+    async def all_listed() -> bool:
+        return len(await listed(connected, "works", limit=700)) == 700
+
+    await until(all_listed)
 
 
 async def test_the_list_has_what_was_refused_a_moment_ago(connected: Running):

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import re
 import socket
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from deploy.local.processes import ROOT
 from services.partners import addresses, deliveries
 from services.partners.addresses import NotAllowed, call, caller, is_public, parsed
 from services.partners.webhooks import FAILURES, WEBHOOKS, signature
@@ -49,6 +51,15 @@ async def failures(stack: Running, made: dict[str, Any]) -> list[dict[str, Any]]
     return answer.json()["items"]
 
 
+def documented() -> Any:
+    """The check that docs/feed.md gives to receivers."""
+    found = re.search(r"```python\n(.*?)```", (ROOT / "docs/feed.md").read_text(), re.DOTALL)
+    assert found
+    defined: dict[str, Any] = {}
+    exec(found[1], defined)  # noqa: S102
+    return defined["is_ours"]
+
+
 def verified(secret: str, headers: dict[str, str], body: bytes) -> bool:
     """As Standard Webhooks tells a receiver to do it."""
     key = base64.b64decode(secret.split("_", 1)[1])
@@ -79,6 +90,8 @@ async def test_an_event_is_delivered_once_signed_and_as_it_is(connected: Running
         assert post.event["data"] == events[0]["data"]
         assert verified(made["secret"], post.headers, post.body)
         assert not verified(made["secret"], post.headers, post.body + b" ")
+        assert documented()(made["secret"], post.headers, post.body)
+        assert not documented()(made["secret"], post.headers, post.body + b" ")
         await remove(connected, made)
 
 
