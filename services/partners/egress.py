@@ -16,6 +16,7 @@ from prometheus_client import Gauge
 from pydantic_core import to_json
 
 from shared import events, logs, mongo
+from shared.batches import BREATH
 from shared.events import SANDBOX, TOPICS, ContractError, Data, Event, LearnerErased
 from shared.kafka import (
     EGRESS_KEPT_MS,
@@ -98,7 +99,7 @@ async def _take(records: Sequence[ConsumerRecord], service: Service, with_topic:
     if not records:
         return
     rejected = topic_name(service.settings.namespace, REJECTED)
-    heard = [(record, event) for record in records if record.topic != rejected and (event := _event_in(record))]
+    heard = await _heard([record for record in records if record.topic != rejected])
     await _list([record for record in records if record.topic == rejected], service.store.home)
     await _until_known([record for record, _ in heard], service)
     await _send(heard, service, with_topic)
@@ -108,6 +109,16 @@ async def _take(records: Sequence[ConsumerRecord], service: Service, with_topic:
         ends[at] = max(ends.get(at, 0), record.offset + 1)
     await _update(service.store.home, EGRESS, {at: {"$max": {"next": end}} for at, end in ends.items()})
     READ.inc(len(records))
+
+
+async def _heard(records: Sequence[ConsumerRecord]) -> list[tuple[ConsumerRecord, Event[Data]]]:
+    heard = []
+    for number, record in enumerate(records):
+        if number % BREATH == 0:
+            await asyncio.sleep(0)  # who sends an event meanwhile is not kept waiting
+        if event := _event_in(record):
+            heard.append((record, event))
+    return heard
 
 
 def _event_in(record: ConsumerRecord) -> Event[Data] | None:
