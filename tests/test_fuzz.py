@@ -38,6 +38,7 @@ CHECKS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
 ]
+LEFT_OUT = {"GET /feed/stream": "it does not end", "POST /webhooks": "it asks the address that it is given"}
 CALLERS = ("operator", "uni", "plant", None)
 # Ids of what there is, so that requests get further than "there is no such".
 KNOWN = {
@@ -126,6 +127,8 @@ def fuzz(stack: Running, known: dict[str, list[str]], call: Callable[[dict[str, 
     counted: Counter[int] = Counter()
     for found in schemathesis.openapi.from_dict(stack.app.openapi()).get_all_operations():
         operation = found.ok()
+        if operation.label in LEFT_OUT:
+            continue
         try_out(operation, known.get("/" + operation.path.split("/")[1], []), stack, call, counted)
     return counted
 
@@ -146,6 +149,8 @@ def try_out(operation: Any, ids: list[str], stack: Running, call: Any, counted: 
         name = next(iter(case.path_parameters or {}), None)
         if id is not None and name is not None:
             case.path_parameters[name] = id
+        if "wait" in (case.query or {}):  # of a long poll
+            case.query["wait"] = 0
         request = case.as_transport_kwargs(base_url="http://praktika.test")
         headers = dict(request["headers"]) | (as_(stack, caller, 1 if wait else 0) if caller else {})
         request["headers"] = {name: value.encode("latin-1", "replace") for name, value in headers.items()}

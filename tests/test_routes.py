@@ -32,6 +32,7 @@ class Rule:
     Attributes:
         at: the address of something of the owner's; `{learner}` and the like are what `tests.network.tell` names.
         refused: what another organisation is answered; 200 for lists, which only have what is its own.
+        shown: `tests.network.tell` says something that the owner sees there.
     """
 
     who: Literal["everybody", "organisations", "operator", "owner"]
@@ -39,6 +40,7 @@ class Rule:
     refused: int = 403
     body: Any = None
     headers: tuple[tuple[str, str], ...] = ()
+    shown: bool = True
 
 
 PUBLIC = Rule("everybody")
@@ -51,14 +53,14 @@ def operator(body: Any) -> Rule:
     return Rule("operator", body=body)
 
 
-def own(at: str, refused: int = 403, body: Any = None, **headers: str) -> Rule:
+def own(at: str, refused: int = 403, body: Any = None, *, shown: bool = True, **headers: str) -> Rule:
     """What belongs to somebody."""
-    return Rule("owner", at, refused, body, tuple(headers.items()))
+    return Rule("owner", at, refused, body, tuple(headers.items()), shown)
 
 
-def mine(at: str = "") -> Rule:
+def mine(at: str = "", *, shown: bool = True) -> Rule:
     """A list that has for each organisation what is its own."""
-    return Rule("owner", at, 200)
+    return Rule("owner", at, 200, shown=shown)
 
 
 AGREEMENT = {"parties": ["college", "works"], "scope": "internships", "valid_from": "2026-01-01"}
@@ -267,7 +269,7 @@ async def test_another_organisation_neither_does_nor_sees_it(
         assert answer.status_code == rule.refused, f"{other}: {answer.status_code} {answer.text}"
         assert not seen(answer.text, path), f"{other} sees {answer.text}"
     assert await on_log(services) == before
-    if rule.who == "owner" and method == "GET":
+    if rule.who == "owner" and method == "GET" and rule.shown:
         answer = await stack.client.get(path, headers=as_(stack, "uni"))
         assert answer.status_code == 200
         assert seen(answer.text, path), "the owner must see it, or this test proves nothing"
