@@ -1,5 +1,9 @@
-"""The one-shot set-up job: replica set, keys, topics, collections and indexes. Safe to repeat at any time."""
+"""The one-shot set-up job: replica set, keys, topics, collections and indexes. Safe to repeat at any time.
 
+`python -m deploy.setup --rotate-keys` lets a new key sign tokens; nothing has to be restarted.
+"""
+
+import argparse
 import asyncio
 import importlib
 
@@ -25,6 +29,22 @@ async def set_up(settings: Settings) -> None:
     log.info("indexes")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m deploy.setup", description=(__doc__ or "").splitlines()[0])
+    rotate = parser.add_mutually_exclusive_group()
+    rotate.add_argument(
+        "--rotate-keys", action="store_true", help="a new key signs tokens; those of the old one are valid to their end"
+    )
+    rotate.add_argument(
+        "--replace-keys", action="store_true", help="the same, but the old key's tokens end now: it is known to others"
+    )
+    given = parser.parse_args()
     logs.configure("setup", settings().log_level)
-    asyncio.run(set_up(settings()))
+    if given.rotate_keys or given.replace_keys:
+        log.info("token_keys_rotated", kid=auth.rotate_keys(settings(), at_once=given.replace_keys))
+    else:
+        asyncio.run(set_up(settings()))
+
+
+if __name__ == "__main__":
+    main()

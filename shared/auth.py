@@ -1,10 +1,11 @@
 """Who is calling: short-lived EdDSA tokens, signed by partners, checked offline by every service."""
 
 import json
+import math
 import os
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import jwt
@@ -16,6 +17,9 @@ from shared.events import Publisher
 from shared.settings import Settings
 
 ISSUER = AUDIENCE = "praktika"
+LIFETIME_S = 900  # of a token, at most
+TOKEN_LENGTH = 4096  # ours have about 400
+LOOK_EVERY_S = 1.0  # how often a verifier looks whether the public keys have changed
 
 
 class Caller(NamedTuple):
@@ -42,25 +46,56 @@ def private_dir(settings: Settings) -> Path:
     return settings.private_keys_dir or settings.keys_dir / "private"
 
 
+def _secret(settings: Settings) -> Path:
+    return private_dir(settings) / "token.key"
+
+
 def ensure_keys(settings: Settings) -> bool:
     """Make the signing key and its public part unless they exist; return whether they were made."""
-    secret, public = private_dir(settings) / "token.key", settings.keys_dir / "token.jwks"
-    made = not secret.exists()
-    for folder in (secret.parent, public.parent):
+    secret = _secret(settings)
+    for folder in (secret.parent, settings.keys_dir):
         folder.mkdir(parents=True, exist_ok=True)
+    made = not secret.exists()
     if made:
-        pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        _write(secret, pem, 0o600)
-    key = _load(secret)
-    jwk = OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
-    _write(public, json.dumps({"keys": [{**jwk, "kid": _kid(jwk), "alg": "EdDSA", "use": "sig"}]}).encode(), 0o644)
+        _write(secret, _pem(Ed25519PrivateKey.generate()), 0o600)
+    _publish(settings, _load(secret))
     return made
+
+
+def rotate_keys(settings: Settings, *, at_once: bool = False) -> str:
+    """Let a new key sign; return its id. Running services need no restart.
+
+    The new public key is out before anything is signed with it, and the old one stays until its tokens have expired.
+
+    Args:
+        at_once: the old key is no longer trusted: its tokens end now.
+    """
+    old, new = _load(_secret(settings)), Ed25519PrivateKey.generate()
+    if not at_once:
+        _publish(settings, old, _jwk(new))
+        time.sleep(2 * LOOK_EVERY_S)
+    _write(_secret(settings), _pem(new), 0o600)
+    until = int(time.time()) + LIFETIME_S + 60  # a token may be in the making
+    _publish(settings, new, *([] if at_once else [{**_jwk(old), "exp": until}]), keep=not at_once)
+    return str(_jwk(new)["kid"])
+
+
+def _publish(settings: Settings, signing: Ed25519PrivateKey, *further: dict[str, Any], keep: bool = True) -> None:
+    """Write the public keys: of the one that signs, *further* ones, and (to *keep*) those that have not ended yet.
+
+    A member `exp` (seconds since 1970) of a key says when it ends.
+    """
+    public = settings.keys_dir / "token.jwks"
+    known = json.loads(public.read_text())["keys"] if keep and public.exists() else []
+    retired = [key for key in known if key.get("exp", 0) > time.time()]
+    keys = {key["kid"]: key for key in (*retired, *further, _jwk(signing))}
+    _write(public, json.dumps({"keys": list(keys.values())}).encode(), 0o644)
 
 
 def key_ages_s(settings: Settings) -> dict[str, float]:
     """Since when each signing key is in use, by name, as far as this process may see it (its file is written once)."""
     try:
-        return {"token": time.time() - (private_dir(settings) / "token.key").stat().st_mtime}
+        return {"token": time.time() - _secret(settings).stat().st_mtime}
     except OSError:
         return {}
 
@@ -81,8 +116,14 @@ def _load(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def _kid(jwk: dict[str, str]) -> str:
-    return jwk["x"][:16]
+def _pem(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _jwk(key: Ed25519PrivateKey) -> dict[str, Any]:
+    """The public part of *key*."""
+    jwk = OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    return {**jwk, "kid": jwk["x"][:16], "alg": "EdDSA", "use": "sig"}
 
 
 def expires_at(authorization: str) -> float:
@@ -95,8 +136,8 @@ class Signer:
     """Issues tokens; only partners has one."""
 
     def __init__(self, settings: Settings) -> None:
-        self._key = _load(private_dir(settings) / "token.key")
-        self._kid = _kid(OKPAlgorithm.to_jwk(self._key.public_key(), as_dict=True))
+        self._key = _load(_secret(settings))
+        self._kid = _jwk(self._key)["kid"]
         self.lifetime_s = settings.token_lifetime_s
 
     def token(self, caller: Caller) -> str:
@@ -115,12 +156,13 @@ class Signer:
 
 
 class Verifier:
-    """Checks tokens with the public keys in `token.jwks`; a key that it does not know makes it read the file anew."""
+    """Checks tokens with the public keys in `token.jwks`, and looks every second whether these have changed."""
 
     def __init__(self, settings: Settings) -> None:
         self._path = settings.keys_dir / "token.jwks"
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._read_at = 0.0
+        self._keys: dict[str, tuple[jwt.PyJWK, float]] = {}  # by id: the key, and when it ends
+        self._version: tuple[int, int] | None = None
+        self._looked_at = -math.inf
 
     def caller(self, authorization: str | None) -> Caller:
         """The caller that an `Authorization` header proves.
@@ -132,24 +174,38 @@ class Verifier:
         if scheme.lower() != "bearer" or not token:
             raise Unauthorised("send Authorization: Bearer <token>; POST /token of partners gives one")
         try:
-            key = self._key(jwt.get_unverified_header(token).get("kid", ""))
-            claims = jwt.decode(
-                token,
-                key,
-                algorithms=["EdDSA"],
-                audience=AUDIENCE,
-                issuer=ISSUER,
-                options={"require": ["exp", "iat", "sub", "aud", "iss"]},
-            )
-            return Caller(str(claims["sub"]), Publisher(claims["kind"]), bool(claims.get("sandbox")))
+            return self._caller(token)
         except jwt.ExpiredSignatureError:
             raise Unauthorised("the token has expired; ask POST /token of partners for a new one") from None
-        except (jwt.PyJWTError, KeyError, ValueError, TypeError):
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError, RecursionError):
             raise Unauthorised("the token is not valid") from None
 
+    def _caller(self, token: str) -> Caller:
+        if len(token) > TOKEN_LENGTH:
+            raise ValueError("too long")
+        claims = jwt.decode(
+            token,
+            self._key(jwt.get_unverified_header(token)["kid"]),
+            algorithms=["EdDSA"],
+            audience=AUDIENCE,
+            issuer=ISSUER,
+            # Whose clock is a little behind must still take a token that has just been signed.
+            options={"require": ["exp", "iat", "sub", "aud", "iss"], "verify_iat": False},
+        )
+        if not 0 < claims["exp"] - claims["iat"] <= LIFETIME_S:
+            raise ValueError("lives too long")
+        return Caller(str(claims["sub"]), Publisher(claims["kind"]), bool(claims.get("sandbox")))
+
     def _key(self, kid: str) -> jwt.PyJWK:
-        if kid not in self._keys and time.monotonic() - self._read_at > 1:
-            keys = json.loads(self._path.read_text())["keys"]
-            self._keys = {key["kid"]: jwt.PyJWK(key) for key in keys}
-            self._read_at = time.monotonic()
-        return self._keys[kid]
+        if time.monotonic() - self._looked_at > LOOK_EVERY_S:
+            file = self._path.stat()
+            version = file.st_ino, file.st_mtime_ns
+            if version != self._version:
+                known = json.loads(self._path.read_text())["keys"]
+                self._keys = {key["kid"]: (jwt.PyJWK(key), key.get("exp", math.inf)) for key in known}
+                self._version = version
+            self._looked_at = time.monotonic()
+        key, ends_at = self._keys[kid]
+        if time.time() > ends_at:
+            raise KeyError(kid)
+        return key

@@ -38,10 +38,17 @@ class Settings(BaseSettings):
         None, description="Holds token.key, for partners and the set-up only; default: keys_dir/private."
     )
     token_lifetime_s: int = Field(900, ge=1, le=900)
+    token_failures: int = Field(
+        20, ge=1, description="Wrong secrets for one client_id from one address at once; ten times as many from one."
+    )
+    token_failures_per_min: float = Field(10, gt=0, description="The same in the long run.")
+    proxies: str = Field(
+        "127.0.0.1", description="Addresses or networks, by comma, whose X-Forwarded-For and -Proto are believed."
+    )
     event_max_bytes: int = Field(256 * 1024, ge=1024, description="Of one event at the ingress, inflated.")
     batch_max_events: int = Field(1_000, ge=1)
     batch_max_bytes: int = Field(
-        8 * 1024 * 1024, ge=1024, description="Of any request's body, as sent; of a batch inflated, too."
+        8 * 1024 * 1024, ge=1024, description="Of a batch, as sent and inflated; other bodies have 256 KiB at most."
     )
     quota_events_per_s: float = Field(
         1_000, gt=0, description="Of one organisation (not the operator) in the long run, per process of partners."

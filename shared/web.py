@@ -5,10 +5,12 @@ import faulthandler
 import gc
 import re
 import sys
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import uuid4
@@ -17,14 +19,17 @@ import fastapi
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import auth, events, logs, metrics, mongo
+from shared import auth, events, guard, logs, metrics, mongo
 from shared.auth import Caller, Unauthorised, Verifier
 from shared.core import Core
 from shared.events import Data, Event, Publisher
@@ -35,6 +40,8 @@ from shared.settings import settings as read_settings
 
 log = logs.get(__name__)
 UNAUTHORISED = Counter("praktika_unauthorised_total", "Requests without a valid token where one is needed.")
+COMMAND_BYTES = 256 * 1024  # of a body: FastAPI reads a command's before it asks who is calling
+LARGE_BODIES = ("/events", "/upload")  # beginnings of paths that take batches and files, and ask first
 CURRENT_WITHIN_S = 10
 OBSERVE_EVERY_S = 10
 WORK_AGAIN_S = 2
@@ -293,7 +300,7 @@ async def _hindrances(service: Service) -> list[str]:
     return reasons
 
 
-@common.get("/metrics", tags=["operation"])
+@common.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
 async def show_metrics() -> Response:
     """Prometheus metrics."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
@@ -318,6 +325,19 @@ async def read_event(
         raise Problem(404, f"there is no event of yours at {address}")
     applied = await service.applied(address)
     return JSONResponse({"event": event.model_dump(mode="json", exclude_none=True), "applied": applied})
+
+
+@common.get("/docs", include_in_schema=False)
+async def show_docs(request: Request) -> HTMLResponse:
+    """Swagger UI. It is the only page that asks another host: for the program, which it runs."""
+    page = get_swagger_ui_html(openapi_url="openapi.json", title=request.app.title, swagger_favicon_url="data:,")
+    (script,) = re.findall(rb"<script>(.*?)</script>", bytes(page.body), re.DOTALL)
+    cdn, digest = "https://cdn.jsdelivr.net", b64encode(sha256(script).digest()).decode()
+    page.headers["Content-Security-Policy"] = (
+        f"default-src 'none'; script-src {cdn} 'sha256-{digest}'; style-src {cdn} 'unsafe-inline'; img-src data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return page
 
 
 Observation = Callable[[Service], Awaitable[None]]
@@ -370,22 +390,38 @@ class BodyTooLarge(fastapi.HTTPException):
 
 
 class BodyLimit:
-    """Refuses a request body beyond *limit* bytes with 413, whether or not its length was announced."""
+    """Refuses a request body that is too large with 413, unread if its length was announced, and ends a slow one.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self.app, self.limit = app, limit
+    Args:
+        large: bytes allowed for `LARGE_BODIES`; for others `COMMAND_BYTES` are.
+    """
+
+    def __init__(self, app: ASGIApp, large: int) -> None:
+        self.app, self.large = app, large
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        seen = 0
+        limit = self.large if scope["path"].startswith(LARGE_BODIES) else min(self.large, COMMAND_BYTES)
+        seen, whole = 0, False
+        announced = Headers(scope=scope).get("content-length", "")
+        too_large = announced.isdecimal() and (len(announced) > 18 or int(announced) > limit)
+        ends_at = asyncio.get_running_loop().time() + guard.BODY_S
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self.limit:
-                raise BodyTooLarge(413, f"the body is larger than {self.limit} bytes")
+            nonlocal seen, whole
+            if whole:
+                return await receive()  # whatever comes after the body: the end of the connection
+            if not too_large:
+                try:
+                    async with asyncio.timeout_at(ends_at):
+                        message = await receive()
+                except TimeoutError:
+                    return {"type": "http.disconnect"}
+                whole = not message.get("more_body")
+                seen += len(message.get("body", b""))
+            if too_large or seen > limit:
+                raise BodyTooLarge(413, f"the body is larger than {limit} bytes")
             return message
 
         await self.app(scope, counted, send)
@@ -401,22 +437,40 @@ PROBLEM = {
         "errors": {"type": "array", "items": {"type": "object", "properties": {"field": _TEXT, "detail": _TEXT}}},
     },
 }
+PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {
         "description": description,
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {"application/problem+json": {"schema": PROBLEM_REF}},
     }
     for status, description in (("4XX", "What to mend (RFC 9457)."), ("5XX", "What is wrong here (RFC 9457)."))
 }
 
 
+ACCEPTED_BODY = {
+    "type": "object",
+    "required": ["id", "type", "event"],
+    "properties": {**dict.fromkeys(("id", "type"), _TEXT), "event": {**_TEXT, "description": "Its address."}},
+}
+
+
 class Application(FastAPI):
-    """FastAPI, but its document knows the shape of a problem."""
+    """FastAPI, but its document knows the shape of a problem, and both answers to a command: see `accept`."""
 
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
         document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
+        for operation in (operation for path in document["paths"].values() for operation in path.values()):
+            if "prefer" in (parameter["name"] for parameter in operation.get("parameters", ())):
+                operation["responses"] |= {
+                    "200": {"description": "The state, now or already.", "content": _json({"type": "object"})},
+                    "202": {"description": "Accepted; not applied yet.", "content": _json(ACCEPTED_BODY)},
+                }
         return document
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -436,6 +490,10 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> JSONResponse:
         return Problem(error.status_code, str(error.detail), headers=dict(error.headers or {})).response()
+
+    @app.exception_handler(ClientDisconnect)
+    async def ended(_: Request, error: ClientDisconnect) -> JSONResponse:
+        return Problem(400, "the body ended early, or took too long").response()
 
     @app.exception_handler(NotPublished)
     @app.exception_handler(mongo.DatabaseError)
@@ -542,8 +600,11 @@ def create_app(  # noqa: PLR0913
         lifespan=lifespan,
         responses=REFUSALS,
         generate_unique_id_function=_operation_id,
+        docs_url=None,  # ours are below, with a policy
+        redoc_url=None,
     )
-    app.add_middleware(BodyLimit, limit=settings.batch_max_bytes)
+    app.add_middleware(BodyLimit, large=settings.batch_max_bytes)
+    app.add_middleware(guard.SafeHeaders)
     app.add_middleware(metrics.Measured)  # added last: the outermost, so that it sees every answer
     _handle_errors(app)
     app.include_router(common)
@@ -571,8 +632,12 @@ def serve(core: Core, router: APIRouter, observations: Sequence[Observation] = (
         app,
         host=settings.host,
         port=settings.port or PORTS[core.name],
+        ws="none",
         log_config=None,
         server_header=False,
+        http=guard.Impatient,
+        h11_max_incomplete_event_size=guard.HEAD_BYTES,
+        forwarded_allow_ips=settings.proxies,
         timeout_graceful_shutdown=20,
     )
     app.state.server = uvicorn.Server(config)  # what answers for long looks whether the server is ending

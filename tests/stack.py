@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from shared import mongo
@@ -29,6 +29,7 @@ class Running:
     client: AsyncClient
     service: Service
     settings: Settings
+    app: FastAPI
 
     def token(self, organisation: str, kind: str) -> dict[str, str]:
         """The header by which *organisation* proves who it is."""
@@ -111,7 +112,7 @@ async def running(
             app.router.lifespan_context(app),
             AsyncClient(transport=ASGITransport(app), base_url="http://praktika.test", timeout=60) as http,
         ):
-            yield Running(http, app.state.service, own)
+            yield Running(http, app.state.service, own, app)
     finally:
         await client.drop_database(mongo.database(client, own, core.name).name)
         client.close()

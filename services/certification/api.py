@@ -4,15 +4,39 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict
 
 from shared import frameworks, mongo
+from shared.auth import Caller
 from shared.events import INSTITUTION, CompetencyRevoked, SchemePublished, Text, derive, derived_id
-from shared.web import Authenticated, EntityId, Pages, Prefer, Problem, Running, accept, found, listed, require, said
+from shared.web import (
+    Authenticated,
+    EntityId,
+    Pages,
+    Prefer,
+    Problem,
+    Running,
+    accept,
+    found,
+    listed,
+    require,
+    said,
+)
 
 router = APIRouter()
+
+
+async def _active(service: Running, caller: Authenticated) -> Caller:
+    """The caller, unless it is suspended (its token may be older than that)."""
+    known = await service.db["organisations"].find_one({"_id": caller.organisation}, {"suspended": 1}) or {}
+    if "suspended" in known:
+        raise Problem(403, f"{caller.organisation} is suspended: {known['suspended']}")
+    return caller
+
+
+Active = Annotated[Caller, Depends(_active)]
 
 
 @router.get("/frameworks", tags=["frameworks"])
@@ -31,7 +55,7 @@ async def read_framework(id: EntityId) -> frameworks.Framework:
 
 @router.put("/schemes/{id}", tags=["schemes"], status_code=202)
 async def publish_scheme(
-    service: Running, caller: Authenticated, id: EntityId, body: SchemePublished, prefer: Prefer = None
+    service: Running, caller: Active, id: EntityId, body: SchemePublished, prefer: Prefer = None
 ) -> JSONResponse:
     """Publish the rule by which the calling institution certifies its learners, or replace it.
 
@@ -76,7 +100,12 @@ async def list_certificates(
     return {"items": page.items, "next": page.following}
 
 
-@router.get("/certificates/{id}", tags=["certificates"], response_model=None)
+@router.get(
+    "/certificates/{id}",
+    tags=["certificates"],
+    response_model=None,
+    responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+)
 async def read_certificate(
     service: Running,
     id: EntityId,
@@ -99,7 +128,7 @@ class Revocation(BaseModel):
 
 @router.post("/certificates/{id}/revocation", tags=["certificates"], status_code=202)
 async def revoke_certificate(
-    service: Running, caller: Authenticated, id: EntityId, body: Revocation, prefer: Prefer = None
+    service: Running, caller: Active, id: EntityId, body: Revocation, prefer: Prefer = None
 ) -> JSONResponse:
     """Declare a certificate no longer valid, for good. By the institution that issued it, or the operator."""
     certificate = await _certificate(service.db, id)
@@ -215,6 +244,7 @@ def _page(certificate: dict[str, Any], language: str) -> HTMLResponse:
         f'<p><a href="?lang={other}" hreflang="{other}">{words["other"]}</a></p></main></html>',
         headers={
             "Vary": "Accept, Accept-Language",
-            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+            "form-action 'none'; frame-ancestors 'none'",
         },
     )

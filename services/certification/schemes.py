@@ -14,6 +14,8 @@ from shared.events import (
     LearnerEnrolled,
     LearnerErased,
     OrganisationRegistered,
+    OrganisationReinstated,
+    OrganisationSuspended,
     SchemePublished,
     derive,
     derived_id,
@@ -21,6 +23,7 @@ from shared.events import (
 from shared.facts import Fact, Said, State
 from shared.mongo import Key
 
+ORGANISATION_FACTS = (OrganisationRegistered, OrganisationSuspended, OrganisationReinstated)
 LEARNER_FACTS = (LearnerEnrolled, AssessmentRecorded, CompetencyCertified, CompetencyRevoked, LearnerErased)
 
 
@@ -43,7 +46,7 @@ Schemes = Mapping[str, list[Scheme]]  # by competency
 def route(said: Said) -> Key | None:
     if said.says is SchemePublished:
         return Key("schemes", said.partitionkey)
-    if said.says is OrganisationRegistered:
+    if said.says in ORGANISATION_FACTS:
         return Key("organisations", said.partitionkey)
     if said.says in LEARNER_FACTS:
         return Key("learners", said.partitionkey)
@@ -55,10 +58,19 @@ def view(key: Key, state: State) -> dict[str, Any]:
         case "schemes":
             return _scheme_view(state)
         case "organisations":
-            registered = facts.last(state, "organisation.registered")
-            return {"name": registered["data"]["name"]} if registered else {}
+            return _organisation_view(state)
         case _:
             return _learner_view(state)
+
+
+def _organisation_view(state: State) -> dict[str, Any]:
+    """The name, and why it is suspended if it is."""
+    registered = facts.last(state, "organisation.registered")
+    shown = {"name": registered["data"]["name"]} if registered else {}
+    suspended = facts.last(state, "organisation.suspended")
+    if suspended and facts.last(state, "organisation.suspended", "organisation.reinstated") is suspended:
+        shown["suspended"] = suspended["data"]["reason"]
+    return shown
 
 
 def _scheme_view(state: State) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from . import counters
 from .figures import add, of_months, of_window, within
 from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
 
-router = APIRouter(tags=["indicators"])
+router = APIRouter(tags=["indicators"], responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}})
 DASHBOARD = Path(__file__).parent / "dashboard"
 
 LEFT_OUT = (

@@ -32,7 +32,10 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
-SCHEMA = "application/schema+json"
+
+
+class SchemaResponse(JSONResponse):
+    media_type = "application/schema+json"
 
 
 # for programs
@@ -48,16 +51,16 @@ _asyncapi = cache(asyncapi.document)
 _event_schemas = cache(events.schemas)
 
 
-@router.get("/schemas/{type}.json", response_class=JSONResponse)
+@router.get("/schemas/{type}.json", response_class=SchemaResponse)
 async def read_event_schema(type: str) -> Response:
     """JSON Schema of an event type: the whole event, as it is on the log."""
-    return JSONResponse(_event_schemas()[_known(type)], media_type=SCHEMA)
+    return SchemaResponse(_event_schemas()[_known(type)])
 
 
-@router.get("/schemas/{type}/data.json", response_class=JSONResponse)
+@router.get("/schemas/{type}/data.json", response_class=SchemaResponse)
 async def read_data_schema(type: str) -> Response:
     """JSON Schema of an event type's data: what its `dataschema` names."""
-    return JSONResponse(events.data_schema(_known(type)), media_type=SCHEMA)
+    return SchemaResponse(events.data_schema(_known(type)))
 
 
 def _known(type_: str) -> str:

@@ -19,16 +19,22 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import JSONResponse
+from prometheus_client import Counter as Metric
 
 from shared import logs, mongo
 from shared.auth import Caller, Signer
 from shared.events import Publisher
 from shared.settings import Settings, settings
-from shared.web import Authenticated, EntityId, Problem, Running, found, require
+from shared.web import PROBLEM_REF, Authenticated, EntityId, Problem, Running, Service, found, require
 
+from .attempts import Attempts
 from .registry import OPERATOR
 
 CREDENTIALS = "credentials"
+MOST = 10  # credentials of one organisation: enough to change each without a gap
+ASKED = Metric("praktika_token_requests_total", "Requests for a token, by what came of it.", ["outcome"])
+for _outcome in ("issued", "refused", "throttled"):
+    ASKED.labels(_outcome)
 router = APIRouter()
 
 
@@ -53,17 +59,18 @@ def _digest(secret: str) -> str:
 
 
 class Refused(Exception):
-    """No token, for a reason by RFC 6749, section 5.2."""
+    """No token, for a reason by RFC 6749, section 5.2, or for a while."""
 
-    def __init__(self, error: str, description: str) -> None:
-        self.error, self.description = error, description
+    def __init__(self, error: str, description: str, wait_s: int = 0) -> None:
+        self.error, self.description, self.wait_s = error, description, wait_s
         super().__init__(description)
 
     def response(self) -> JSONResponse:
-        headers = {"Cache-Control": "no-store"}
+        status, headers = 400, {"Cache-Control": "no-store"}
         if self.error == "invalid_client":
-            headers["WWW-Authenticate"] = 'Basic realm="praktika"'
-        status = 401 if self.error == "invalid_client" else 400
+            status, headers["WWW-Authenticate"] = 401, 'Basic realm="praktika"'
+        if self.wait_s:
+            status, headers["Retry-After"] = 429, str(self.wait_s)
         return JSONResponse({"error": self.error, "error_description": self.description}, status, headers)
 
 
@@ -71,13 +78,14 @@ async def authenticate(store: mongo.Store, organisation: str, secret: str) -> Ca
     """Who proves to be *organisation*; its kind is what the registry says now.
 
     Raises:
-        Refused: unknown or wrong (which of the two is not said), or suspended.
+        Refused: unknown or wrong (which of the two is not said, and takes as long), or suspended.
     """
     digest, credential = _digest(secret), None
-    async for candidate in store.home[CREDENTIALS].find({"organisation": organisation}):
+    known = [doc async for doc in store.home[CREDENTIALS].find({"organisation": organisation})]
+    for candidate in known or [{"sha256": _digest("")}]:
         if hmac.compare_digest(candidate["sha256"], digest):
             credential = candidate
-    if credential is None:
+    if credential is None or not known:
         raise Refused("invalid_client", "client_id or client_secret is wrong")
     if organisation == OPERATOR:
         return Caller(OPERATOR, Publisher.operator)
@@ -110,24 +118,77 @@ FORM = {
 }
 
 
+TOKEN = {
+    "type": "object",
+    "required": ["access_token", "token_type", "expires_in"],
+    "properties": {
+        "access_token": {"type": "string"},
+        "token_type": {"type": "string", "const": "Bearer"},
+        "expires_in": {"type": "integer"},
+    },
+}
+NO_TOKEN = {
+    "type": "object",
+    "required": ["error", "error_description"],
+    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+}
+
+
+# A coroutine, though it waits for nothing: FastAPI runs plain functions in threads, where this would race.
+async def _attempts(request: Request, service: Running) -> Attempts:
+    state, settings = request.app.state, service.settings
+    if not hasattr(state, "attempts"):
+        state.attempts = Attempts(settings.token_failures, settings.token_failures_per_min)
+    attempts: Attempts = state.attempts
+    return attempts
+
+
 @router.post(
     "/token",
     tags=["credentials"],
-    responses={"4XX": {"description": "No token, for a reason by RFC 6749, section 5.2."}},
+    responses={
+        200: {"description": "A token.", "content": {"application/json": {"schema": TOKEN}}},
+        "4XX": {
+            "description": "No token, for a reason by RFC 6749, section 5.2, or (429) for a while.",
+            "content": {"application/json": {"schema": NO_TOKEN}, "application/problem+json": {"schema": PROBLEM_REF}},
+        },
+    },
     openapi_extra={"requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": FORM}}}},
 )
 async def token(
-    request: Request, service: Running, authorization: Annotated[str | None, Header()] = None
+    request: Request,
+    service: Running,
+    attempts: Annotated[Attempts, Depends(_attempts)],
+    authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> JSONResponse:
-    """Exchange a credential for a token (OAuth 2.0 client credentials, RFC 6749, section 4.4)."""
+    """Exchange a credential for a token (OAuth 2.0 client credentials, RFC 6749, section 4.4).
+
+    The credential comes in HTTP Basic or in the form. After a 429 wait as `Retry-After` says.
+    """
+    address = request.client.host if request.client else ""
     try:
         organisation, secret = _client(request.headers.get("content-type", ""), await request.body(), authorization)
-        caller = await authenticate(service.store, organisation, secret)
+        caller = await _prove(service, attempts, organisation, secret, address)
     except Refused as refused:
+        ASKED.labels("throttled" if refused.wait_s else "refused").inc()
         return refused.response()
+    ASKED.labels("issued").inc()
     signer = Signer(service.settings)
     answer = {"access_token": signer.token(caller), "token_type": "Bearer", "expires_in": signer.lifetime_s}
     return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+
+async def _prove(service: Service, attempts: Attempts, organisation: str, secret: str, address: str) -> Caller:
+    if wait_s := attempts.wait_s(organisation, secret, address):
+        raise Refused("too_many_attempts", f"too many wrong secrets from there; try again in {wait_s} s", wait_s)
+    try:
+        caller = await authenticate(service.store, organisation, secret)
+    except Refused as refused:
+        if refused.error == "invalid_client":
+            attempts.failed(organisation, secret, address)
+        raise
+    attempts.succeeded(organisation, secret)
+    return caller
 
 
 def _client(content_type: str, body: bytes, authorization: str | None) -> tuple[str, str]:
@@ -176,6 +237,8 @@ async def make_credential(service: Running, caller: Authenticated, id: EntityId)
     entry = await found(service.db, "organisations", id)
     if "kind" not in entry:
         raise Problem(404, f"{id} is not registered (yet)")
+    if await service.store.home[CREDENTIALS].count_documents({"organisation": id}) >= MOST:
+        raise Problem(409, f"{id} has {MOST} credentials; withdraw one that is not used any more")
     made = await issue(service.store.home, id, Publisher(entry["kind"]))
     location = f"/organisations/{id}/credentials/{made['credential']}"
     return JSONResponse(made, 201, {"Location": location, "Cache-Control": "no-store"})

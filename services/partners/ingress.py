@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from shared.auth import Caller
 from shared.kafka import Record, record_of
-from shared.web import Authenticated, BodyTooLarge, Problem, Running
+from shared.web import ACCEPTED_BODY, PROBLEM_REF, Authenticated, BodyTooLarge, Problem, Running
 
 from .admission import ACCEPTED, count_refused, judged, rejection
 from .binding import Mode, decoded, inflated, mode_of, refusal
@@ -28,6 +28,25 @@ router = APIRouter()
 
 BYTES = Metric("praktika_ingress_bytes_total", "Bytes of all bodies that were read.")
 THROTTLED = Metric("praktika_ingress_throttled_total", "Requests answered with 429; these are not on `rejected`.")
+_ITEM = {
+    "type": "object",
+    "required": ["id", "status"],
+    "properties": {
+        "id": {"type": ["string", "null"]},
+        "status": {"type": "integer"},
+        "event": {"type": "string"},
+        "problem": PROBLEM_REF,
+    },
+}
+_ITEMS = {
+    "type": "object",
+    "required": ["accepted", "refused", "items"],
+    "properties": {
+        "accepted": {"type": "integer"},
+        "refused": {"type": "integer"},
+        "items": {"type": "array", "items": _ITEM},
+    },
+}
 _EVENT = {"type": "object", "description": "A CloudEvent 1.0 of a type in the contract."}
 _DATA = {"type": "object", "description": "The event's data; its attributes are `ce-` headers."}
 
@@ -56,6 +75,17 @@ Entrance = Annotated[Door, Depends(_door)]
     "/events",
     tags=["events"],
     status_code=202,
+    responses={
+        202: {
+            "description": "All accepted.",
+            "content": {"application/json": {"schema": {"anyOf": [ACCEPTED_BODY, _ITEMS]}}},
+        },
+        207: {"description": "Of a batch, some.", "content": {"application/json": {"schema": _ITEMS}}},
+        422: {
+            "description": "The event does not fit, or none of a batch does.",
+            "content": {"application/json": {"schema": _ITEMS}, "application/problem+json": {"schema": PROBLEM_REF}},
+        },
+    },
     openapi_extra={
         "requestBody": {
             "required": True,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from shared.events import (
     LearnerErased,
     OrganisationKind,
     OrganisationRegistered,
+    OrganisationReinstated,
+    OrganisationSuspended,
     SchemePublished,
     derived_id,
 )
@@ -187,3 +190,21 @@ async def test_only_institutions_publish_schemes_and_only_their_own(stack: Runni
     other = await stack.client.put("/schemes/futures", json=SCHEME, headers=stack.token("other", "institution"))
     assert other.status_code == 403
     assert (await stack.client.put("/schemes/y", json=SCHEME)).status_code == 401
+
+
+async def test_a_suspended_institution_commands_nothing_until_it_is_reinstated(stack: Running):
+    async def publish() -> int:
+        headers = stack.token("banned", "institution")
+        return (await stack.client.put("/schemes/banned", json=SCHEME, headers=headers)).status_code
+
+    operator = {"by": "operator:operator"}
+    entry = OrganisationRegistered(kind=OrganisationKind.institution, name="Banned", region="r")
+    await stack.publish(event(entry, "banned", **operator))
+    suspended = event(OrganisationSuspended(reason="fraud"), "banned", **operator)
+    await stack.publish(suspended)
+    await stack.applied()
+    assert await publish() == 403
+    later = suspended.time + timedelta(seconds=1)
+    await stack.publish(event(OrganisationReinstated(), "banned", time=later, **operator))
+    await stack.applied()
+    assert await publish() == 202

@@ -211,6 +211,7 @@ COMMANDS = {
     "no JSON": (422, b"{", ""),
     "deep nesting": (400, b"[" * 100_000, ""),
     "20 MB": (413, b" " * 20_000_000, ""),
+    "300 KB": (413, b" " * 300_000, ""),
     "unknown field": (422, b'{"kind": "enterprise", "name": "x", "region": "r", "colour": "red"}', "colour"),
     "missing field": (422, b'{"kind": "enterprise", "name": "x"}', "region"),
     "NUL": (422, b'{"kind": "enterprise", "name": "a\\u0000", "region": "r"}', "name"),

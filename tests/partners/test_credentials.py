@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.partners.attempts import Attempts
 from shared.auth import Verifier
 from tests.partners.conftest import as_
 from tests.stack import Running
@@ -69,6 +70,63 @@ async def test_suspended_organisation_gets_no_token(partners: Running):
     assert (await partners.client.post("/token", data=GRANT, auth=auth)).status_code == 200
 
 
+async def test_an_eleventh_credential_is_not_made_until_one_is_withdrawn(partners: Running):
+    url, operator = "/organisations/works/credentials", as_("operator", partners)
+    made = [await credential(partners, "works") for _ in range(10)]
+    assert (await partners.client.post(url, headers=operator)).status_code == 409
+    await partners.client.delete(f"{url}/{made[0]['credential']}", headers=operator)
+    await credential(partners, "works")
+
+
+async def ask(stack: Running, client: str, secret: str, address: str) -> httpx.Response:
+    """Ask for a token from an address of the sender's own."""
+    transport = httpx.ASGITransport(stack.app, client=(address, 5000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://praktika.test") as own:
+        return await own.post("/token", data=GRANT, auth=(client, secret))
+
+
+async def test_wrong_secrets_are_limited_and_lock_nobody_out(partners: Running):
+    proved, fresh = await credential(partners, "plant"), await credential(partners, "plant")
+    here, there, nearby = "203.0.113.7", "203.0.113.8", "2001:db8::1"
+    assert (await ask(partners, "plant", proved["client_secret"], here)).status_code == 200
+    most = partners.settings.token_failures
+    answers = [await ask(partners, "plant", f"guess-{n}", here) for n in range(most + 3)]
+    assert [answer.status_code for answer in answers[:most]] == [401] * most
+    limited = answers[-1]
+    assert (limited.status_code, limited.json()["error"]) == (429, "too_many_attempts")
+    assert 1 <= int(limited.headers["Retry-After"]) <= 60 / partners.settings.token_failures_per_min
+    # Who has proved a secret goes on from the same address, everybody else from every other one.
+    assert (await ask(partners, "plant", proved["client_secret"], here)).status_code == 200
+    assert (await ask(partners, "plant", fresh["client_secret"], here)).status_code == 429
+    assert (await ask(partners, "plant", fresh["client_secret"], there)).status_code == 200
+    assert (await ask(partners, "plant", fresh["client_secret"], here)).status_code == 200
+    assert (await ask(partners, "uni", "guess", here)).status_code == 401
+    for number in range(most):
+        assert (await ask(partners, "plant", "guess", f"2001:db8::{number:x}")).status_code == 401
+    assert (await ask(partners, "plant", "guess", nearby)).status_code == 429
+
+
+async def test_a_withdrawn_credential_that_was_right_before_is_refused_and_counts(partners: Running):
+    made = await credential(partners, "plant")
+    assert (await ask(partners, "plant", made["client_secret"], "203.0.113.9")).status_code == 200
+    url = f"/organisations/plant/credentials/{made['credential']}"
+    await partners.client.delete(url, headers=as_("operator", partners))
+    codes = [(await ask(partners, "plant", made["client_secret"], "203.0.113.9")).status_code for _ in range(22)]
+    assert codes == [401] * 20 + [429] * 2
+
+
+def test_many_client_ids_from_one_address_are_limited_in_bounded_memory():
+    attempts = Attempts(burst=2, per_min=0.001)
+    for number in range(50_000):
+        attempts.failed(f"client-{number}", "x", f"10.0.{number % 60_000 // 250}.{number % 250}")
+    assert max(len(attempts._of_client._left), len(attempts._of_address._left)) <= 10_000
+    for number in range(20):
+        assert not attempts.wait_s(f"client-{number}", "x", "192.0.2.1")
+        attempts.failed(f"client-{number}", "x", "192.0.2.1")
+    assert attempts.wait_s("another", "x", "192.0.2.1")
+    assert not attempts.wait_s("another", "x", "192.0.2.2")
+
+
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -91,7 +149,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
         (b"grant_type=password&username=a&password=b", FORM, 400, "unsupported_grant_type"),
         (b"client_id=uni", FORM, 400, "invalid_request"),
         (b"\xff", FORM, 400, "invalid_request"),
-        (b"a=1&" * 100_000, FORM, 400, "invalid_request"),
+        (b"a=1&" * 60_000, FORM, 400, "invalid_request"),
         (b'{"grant_type": "client_credentials"}', {"Content-Type": "application/json"}, 400, "invalid_request"),
     ],
 )

@@ -1,6 +1,7 @@
 """Tokens: who signed them, for whom, until when."""
 
 import asyncio
+import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from httpx import ASGITransport, AsyncClient
 
-from shared.auth import Caller, Signer, Unauthorised, Verifier, ensure_keys, private_dir
+from shared import auth
+from shared.auth import Caller, Signer, Unauthorised, Verifier, ensure_keys, private_dir, rotate_keys
 from shared.core import Core
 from shared.events import Publisher
 from shared.settings import Settings
@@ -43,10 +45,19 @@ def test_the_keys_are_made_once_and_the_private_one_is_nobody_elses(settings: Se
 
 
 def changed(settings: Settings, **claims: object) -> str:
-    """A rightly signed token with other claims."""
-    key = jwt.decode(Signer(settings).token(PLANT), options={"verify_signature": False})
-    signer = Signer(settings)
-    return jwt.encode({**key, **claims}, signer._key, algorithm="EdDSA", headers={"kid": signer._kid})
+    """A rightly signed token with other claims; `...` leaves one out."""
+    usual = jwt.decode(Signer(settings).token(PLANT), options={"verify_signature": False})
+    signer, wanted = Signer(settings), {name: value for name, value in {**usual, **claims}.items() if value is not ...}
+    return jwt.encode(wanted, signer._key, algorithm="EdDSA", headers={"kid": signer._kid})
+
+
+def b64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _public(settings: Settings) -> dict[str, str]:
+    key: dict[str, str] = json.loads((settings.keys_dir / "token.jwks").read_text())["keys"][0]
+    return key
 
 
 def test_expired_foreign_and_forged_tokens_prove_nothing(settings: Settings, tmp_path: Path):
@@ -55,12 +66,26 @@ def test_expired_foreign_and_forged_tokens_prove_nothing(settings: Settings, tmp
     good = Signer(settings).token(PLANT)
     head, payload, signature = good.split(".")
     claims = jwt.decode(good, options={"verify_signature": False})
-    public = json.loads((settings.keys_dir / "token.jwks").read_text())["keys"][0]["x"]
+    public = _public(settings)["x"]
     forged = {
         "expired": changed(settings, exp=1),
         "other audience": changed(settings, aud="elsewhere"),
         "other issuer": changed(settings, iss="elsewhere"),
         "unknown kind": changed(settings, kind="god"),
+        "16 minutes": changed(settings, exp=claims["iat"] + 961),
+        "no end": changed(settings, exp=...),
+        "no audience": changed(settings, aud=...),
+        "no beginning": changed(settings, iat=...),
+        "no organisation": changed(settings, sub=...),
+        "no key named": jwt.encode(claims, Signer(settings)._key, algorithm="EdDSA"),
+        "an own key in the header": jwt.encode(
+            claims, Signer(elsewhere)._key, algorithm="EdDSA", headers={"jwk": _public(elsewhere), "kid": "own"}
+        ),
+        "another address of keys": jwt.encode(
+            claims, Signer(settings)._key, algorithm="EdDSA", headers={"jku": "http://evil.example", "kid": "a\x00"}
+        ),
+        "deep nesting": f"{b64(b'[' * 60_000)}.{payload}.{signature}",
+        "a little deep nesting": f"{b64(b'[' * 2_900)}.{payload}.{signature}",
         "other key": Signer(elsewhere).token(PLANT),
         "no algorithm": jwt.encode(claims, None, algorithm="none"),
         "public key as secret": jwt.encode(claims, public, algorithm="HS256", headers={"kid": public[:16]}),
@@ -96,3 +121,72 @@ def test_a_verifier_may_be_used_by_many_threads(settings: Settings):
     token, verifier = Signer(settings).token(PLANT), Verifier(settings)
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(verifier.caller, [f"Bearer {token}"] * 200)) == {PLANT}
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verifiers look again at once."""
+    monkeypatch.setattr(auth, "LOOK_EVERY_S", 0.0)
+
+
+def proves(verifier: Verifier, token: str) -> bool:
+    try:
+        return verifier.caller(f"Bearer {token}") == PLANT
+    except Unauthorised:
+        return False
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_new_key_signs_while_tokens_of_the_old_one_are_valid(settings: Settings):
+    verifier, old = Verifier(settings), Signer(settings).token(PLANT)
+    assert proves(verifier, old)
+    kid = rotate_keys(settings)
+    new = Signer(settings).token(PLANT)
+    assert jwt.get_unverified_header(new)["kid"] == kid != jwt.get_unverified_header(old)["kid"]
+    assert proves(verifier, old)
+    assert proves(verifier, new)
+    assert not ensure_keys(settings), "the set-up job keeps what there is"
+    rotate_keys(settings)
+    assert proves(verifier, old)
+    assert proves(verifier, new)
+    keys = {key["kid"]: key for key in json.loads((settings.keys_dir / "token.jwks").read_text())["keys"]}
+    assert len(keys) == 3
+    ended = {**keys[kid], "exp": 1}
+    path = settings.keys_dir / "token.jwks"
+    path.write_text(json.dumps({"keys": [ended, *(key for key in keys.values() if key["kid"] != kid)]}))
+    assert not proves(verifier, new)
+    assert proves(verifier, old)
+    ensure_keys(settings)
+    assert kid not in path.read_text()
+
+
+@pytest.mark.usefixtures("hurried")
+def test_the_new_public_key_is_out_before_anything_is_signed_with_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    before = Signer(settings)._kid
+
+    def meanwhile(_: float) -> None:
+        assert Signer(settings)._kid == before
+        assert len(json.loads((settings.keys_dir / "token.jwks").read_text())["keys"]) == 2
+
+    monkeypatch.setattr("shared.auth.time.sleep", meanwhile)
+    assert rotate_keys(settings) == Signer(settings)._kid != before
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_key_that_is_known_to_others_ends_at_once(settings: Settings):
+    verifier, old = Verifier(settings), Signer(settings).token(PLANT)
+    assert proves(verifier, old)
+    rotate_keys(settings)
+    rotate_keys(settings, at_once=True)
+    assert not proves(verifier, old)
+    assert proves(verifier, Signer(settings).token(PLANT))
+    assert private_dir(settings).joinpath("token.key").stat().st_mode & 0o077 == 0
+
+
+def test_a_running_verifier_sees_a_new_key_within_a_second(settings: Settings):
+    verifier = Verifier(settings)
+    assert proves(verifier, Signer(settings).token(PLANT))
+    rotate_keys(settings)
+    assert proves(verifier, Signer(settings).token(PLANT))
