@@ -115,7 +115,9 @@ async def test_a_client_is_counted_once_over_http(client: str, network: Stack, k
 
     prove_counted_once(network, enterprise)
     said = await records(kafka, enterprise)
-    assert {id: len(contents) for id, contents in said.items()} == {f"{enterprise}-{id}-completed": 1 for id in LEARNERS}
+    assert {id: len(contents) for id, contents in said.items()} == {
+        f"{enterprise}-{id}-completed": 1 for id in LEARNERS
+    }
 
 
 @pytest.mark.parametrize("client", NEEDS)
