@@ -65,6 +65,7 @@ class Stack:
 
     processes: Processes
     operator_secret: str
+    namespace: str
 
     def url(self, service: str) -> str:
         return self.processes[service].address
@@ -83,6 +84,21 @@ class Stack:
         run(f"./college.sh {' '.join(LEARNERS)}", EXAMPLES, settings | {"SECRET": self.operator_secret})
         return settings
 
+    def enterprise_on_kafka(self, id: str, folder: Path) -> Environment:
+        """The same, with what a client over Kafka needs."""
+        settings = self.enterprise(id)
+        with self._operator() as http:
+            made = http.post(f"/organisations/{id}/kafka-credentials").raise_for_status().json()
+        authority = folder / f"{id}.pem"
+        authority.write_text(made["ca"])
+        return settings | {
+            "PRAKTIKA_KAFKA": made["bootstrap_servers"],
+            "PRAKTIKA_KAFKA_USER": made["user"],
+            "PRAKTIKA_KAFKA_PASSWORD": made["password"],
+            "PRAKTIKA_KAFKA_CA": str(authority),
+            "PRAKTIKA_KAFKA_TOPIC": made["ingress"],
+        }
+
     def _operator(self) -> httpx.Client:
         form = {"grant_type": "client_credentials", "client_id": "operator", "client_secret": self.operator_secret}
         token = httpx.post(f"{self.url('partners')}/token", data=form, trust_env=False, timeout=60).json()[
@@ -100,10 +116,10 @@ class Stack:
 
 
 @contextmanager
-def stack(kafka: str, mongodb: str, folder: Path) -> Iterator[Stack]:
-    given = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "MONGODB_URI": mongodb, "PRAKTIKA_NAMESPACE": "examples"}
+def stack(kafka: str, mongodb: str, folder: Path, namespace: str, **settings: str) -> Iterator[Stack]:
+    given = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "MONGODB_URI": mongodb, "PRAKTIKA_NAMESPACE": namespace, **settings}
     with Processes(("partners", "monitoring", WORKER), folder, **given) as processes:
-        yield Stack(processes, processes.operator()["client_secret"])
+        yield Stack(processes, processes.operator()["client_secret"], namespace)
 
 
 def copied(client: str, to: Path) -> Path:
@@ -151,7 +167,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         servers.running(Path(folder)) as (kafka, mongodb),
-        stack(kafka.address, mongodb.address, Path(folder)) as measured,
+        stack(kafka.address, mongodb.address, Path(folder), "examples") as measured,
     ):
         seconds = {
             client: missing(client) or round(first_counted_s(measured, client, Path(folder) / "cold" / client), 1)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ from tests.examples import BUILT, LEARNERS, NEEDS, Stack, commands, copied, miss
 
 @pytest.fixture(scope="module")
 def network(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with stack(kafka, mongodb, tmp_path_factory.mktemp("examples")) as started:
+    with stack(kafka, mongodb, tmp_path_factory.mktemp("examples"), "examples") as started:
         yield started
 
 
@@ -76,11 +77,11 @@ class Trouble:
         return answer.status_code, answer.content
 
 
-async def records(kafka: str, enterprise: str) -> dict[str, set[bytes]]:
+async def records(network: Stack, enterprise: str, client: dict[str, Any]) -> dict[str, set[bytes]]:
     """What an enterprise has said on the log, by id."""
     said: dict[str, set[bytes]] = {}
-    async with AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest") as consumer:
-        parts = [TopicPartition("examples.learner", partition) for partition in range(PARTITIONS["learner"])]
+    async with AIOKafkaConsumer(**client, auto_offset_reset="earliest") as consumer:
+        parts = [TopicPartition(f"{network.namespace}.learner", number) for number in range(PARTITIONS["learner"])]
         consumer.assign(parts)
         ends = await consumer.end_offsets(parts)
         while any([await consumer.position(part) < end for part, end in ends.items()]):
@@ -92,10 +93,14 @@ async def records(kafka: str, enterprise: str) -> dict[str, set[bytes]]:
     return said
 
 
-def prove_counted_once(network: Stack, enterprise: str) -> None:
+async def prove_counted_once(network: Stack, enterprise: str, client: dict[str, Any]) -> None:
     assert wait_until(lambda: network.counted(enterprise)["n"] == len(LEARNERS), 30), network.counted(enterprise)
     hours = network.counted(enterprise, "workplace_hours_per_learner")
     assert (hours["numerator"], hours["denominator"]) == (160.5 * len(LEARNERS), len(LEARNERS))
+    said = await records(network, enterprise, client)
+    assert {id: len(contents) for id, contents in said.items()} == {
+        f"{enterprise}-{id}-completed": 1 for id in LEARNERS
+    }
 
 
 @pytest.mark.parametrize("client", NEEDS)
@@ -113,11 +118,7 @@ async def test_a_client_is_counted_once_over_http(client: str, network: Stack, k
     assert len(set(trouble.bodies[:4])) == 1, "a repeat differs from what was sent first"
     run(commands(client), folder, settings)
 
-    prove_counted_once(network, enterprise)
-    said = await records(kafka, enterprise)
-    assert {id: len(contents) for id, contents in said.items()} == {
-        f"{enterprise}-{id}-completed": 1 for id in LEARNERS
-    }
+    await prove_counted_once(network, enterprise, {"bootstrap_servers": kafka})
 
 
 @pytest.mark.parametrize("client", NEEDS)

@@ -38,7 +38,7 @@ def main() -> int:
 
     for learner in sys.argv[2:]:
         producer.produce(
-            f"praktika.ingress.{organisation}",
+            os.environ["PRAKTIKA_KAFKA_TOPIC"],
             key=learner,
             value=json.dumps(completed(organisation, sys.argv[1], learner), ensure_ascii=False).encode(),
             headers={"content-type": "application/cloudevents+json"},

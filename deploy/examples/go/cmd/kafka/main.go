@@ -51,7 +51,7 @@ func main() {
 			log.Fatal(err)
 		}
 		records = append(records, &kgo.Record{
-			Topic:   "praktika.ingress." + organisation,
+			Topic:   os.Getenv("PRAKTIKA_KAFKA_TOPIC"),
 			Key:     []byte(event.PartitionKey),
 			Value:   value,
 			Headers: []kgo.RecordHeader{{Key: "content-type", Value: []byte("application/cloudevents+json")}},

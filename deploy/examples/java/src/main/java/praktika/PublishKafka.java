@@ -32,7 +32,7 @@ final class PublishKafka {
         var lost = new AtomicInteger();
         try (var producer = new KafkaProducer<>(settings, new StringSerializer(), new ByteArraySerializer())) {
             for (var event : Internship.completed(organisation, args)) {
-                var record = new ProducerRecord<>("praktika.ingress." + organisation, null, event.partitionkey(),
+                var record = new ProducerRecord<>(System.getenv("PRAKTIKA_KAFKA_TOPIC"), null, event.partitionkey(),
                         json.writeValueAsBytes(event), List.of(contentType));
                 producer.send(record, (at, error) -> {
                     if (error == null) {
