@@ -4,7 +4,6 @@
 the first event that monitoring has counted.
 """
 
-import json
 import os
 import re
 import shutil
@@ -57,6 +56,16 @@ def commands(client: str, over: str = "") -> str:
     )
     assert found, f"{client}/README.md has no tested commands{over}"
     return found[1]
+
+
+def built(client: str) -> str:
+    """Those of them that build it."""
+    return "\n".join(line for line in commands(client).splitlines() if LEARNERS[0] not in line)
+
+
+def published(client: str, over: str = "") -> str:
+    """Those of them that publish: one event, and a batch that has it again."""
+    return "\n".join(line for line in commands(client, over).splitlines() if LEARNERS[0] in line)
 
 
 @dataclass
@@ -169,11 +178,9 @@ def main() -> None:
         servers.running(Path(folder)) as (kafka, mongodb),
         stack(kafka.address, mongodb.address, Path(folder), "examples") as measured,
     ):
-        seconds = {
-            client: missing(client) or round(first_counted_s(measured, client, Path(folder) / "cold" / client), 1)
-            for client in NEEDS
-        }
-    print(json.dumps(seconds, indent=2))
+        for client in NEEDS:
+            took = missing(client) or f"{first_counted_s(measured, client, Path(folder) / 'cold' / client):.1f} s"
+            print(f"{client:8} {took}", flush=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.local.processes import wait_until
 from shared.kafka import PARTITIONS
-from tests.examples import BUILT, LEARNERS, NEEDS, Stack, commands, copied, missing, run, stack
+from tests.examples import BUILT, LEARNERS, NEEDS, Stack, built, copied, missing, published, run, stack
 
 
 @pytest.fixture(scope="module")
@@ -112,11 +112,11 @@ async def test_a_client_is_counted_once_over_http(client: str, network: Stack, k
 
     trouble = Trouble(network.url("partners"))
     with trouble as url:
-        printed = run(commands(client), folder, settings | {"PRAKTIKA_URL": url})
+        printed = run(f"{built(client)}\n{published(client)}", folder, settings | {"PRAKTIKA_URL": url})
     assert printed.count(": accepted, /events/learner/") == 1 + len(LEARNERS)
     assert trouble.troubles == {"/token": [], "/events": []}
     assert len(set(trouble.bodies[:4])) == 1, "a repeat differs from what was sent first"
-    run(commands(client), folder, settings)
+    run(published(client), folder, settings)
 
     await prove_counted_once(network, enterprise, {"bootstrap_servers": kafka})
 
@@ -126,7 +126,7 @@ def test_a_client_shows_what_to_mend(client: str, network: Stack):
     if reason := missing(client):
         pytest.skip(reason)
     settings = network.enterprise(f"plant-{client}")
-    one, several = (line for line in commands(client).splitlines() if "learner-1" in line)
+    one, several = published(client).splitlines()
     wrong = one.replace("+07:00", "")
     if client == "java":  # says so itself
         wrong = one.replace("learner-1", "'learner 1'")
@@ -143,7 +143,7 @@ def test_a_client_shows_what_to_mend(client: str, network: Stack):
 def test_a_client_says_that_its_secret_is_wrong(client: str, network: Stack):
     if reason := missing(client):
         pytest.skip(reason)
-    (one, _) = (line for line in commands(client).splitlines() if "learner-1" in line)
+    one, _ = published(client).splitlines()
     settings = {
         "PRAKTIKA_URL": network.url("partners"),
         "PRAKTIKA_CLIENT_ID": "stranger",

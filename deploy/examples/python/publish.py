@@ -55,10 +55,10 @@ class Praktika:
         if answer.status_code == 401:
             self._token_ends = 0.0
             answer = self._send_events(kind, body)
-        said = answer.json() if "json" in answer.headers.get("Content-Type", "") else {"title": answer.text[:200]}
+        is_json = "json" in answer.headers.get("Content-Type", "")
+        said: Json = answer.json() if is_json else {"title": answer.text[:200]}
         if "items" in said:
-            items: list[Json] = said["items"]
-            return items
+            return list(said["items"])
         if answer.is_success:
             return [said | {"status": answer.status_code}]
         return [{"id": event["id"], "status": answer.status_code, "problem": said} for event in events]
