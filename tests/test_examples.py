@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -77,9 +78,9 @@ class Trouble:
         return answer.status_code, answer.content
 
 
-async def records(network: Stack, enterprise: str, client: dict[str, Any]) -> dict[str, set[bytes]]:
+async def records(network: Stack, enterprise: str, client: dict[str, Any]) -> dict[str, list[bytes]]:
     """What an enterprise has said on the log, by id."""
-    said: dict[str, set[bytes]] = {}
+    said: dict[str, list[bytes]] = {}
     async with AIOKafkaConsumer(**client, auto_offset_reset="earliest") as consumer:
         parts = [TopicPartition(f"{network.namespace}.learner", number) for number in range(PARTITIONS["learner"])]
         consumer.assign(parts)
@@ -89,16 +90,22 @@ async def records(network: Stack, enterprise: str, client: dict[str, Any]) -> di
                 for record in batch:
                     event = json.loads(record.value)
                     if event["source"] == f"/organisations/{enterprise}":
-                        said.setdefault(event["id"], set()).add(record.value)
+                        said.setdefault(event["id"], []).append(record.value)
     return said
 
 
 async def prove_counted_once(network: Stack, enterprise: str, client: dict[str, Any]) -> None:
-    assert wait_until(lambda: network.counted(enterprise)["n"] == len(LEARNERS), 30), network.counted(enterprise)
+    sent = datetime.now(UTC).isoformat()
+
+    def applied() -> bool:
+        counted = network.counted(enterprise)
+        return counted["n"] == len(LEARNERS) and counted["applied_until"] > sent
+
+    assert wait_until(applied, 30), network.counted(enterprise)
     hours = network.counted(enterprise, "workplace_hours_per_learner")
     assert (hours["numerator"], hours["denominator"]) == (160.5 * len(LEARNERS), len(LEARNERS))
     said = await records(network, enterprise, client)
-    assert {id: len(contents) for id, contents in said.items()} == {
+    assert {id: len(set(contents)) for id, contents in said.items()} == {
         f"{enterprise}-{id}-completed": 1 for id in LEARNERS
     }
 
