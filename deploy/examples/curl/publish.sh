@@ -54,5 +54,6 @@ jq -r --arg status "$status" '
   def why: "\(.detail // .title)" + ([.errors[]? | "\n  \(.field): \(.detail)"] | join(""));
   if .items then .items[] | if .problem then "\(.id): refused, \(.status) \(.problem | why)" else "\(.id): accepted, \(.event)" end
   elif .event then "\(.id): accepted, \(.event)"
-  else "refused, \($status) \(why)" end' "$work/answer"
+  else "refused, \($status) \(why)" end' "$work/answer" 2> /dev/null ||
+  echo "refused, $status $(head -c 200 "$work/answer")" # not by Praktika, but by a proxy before it
 [[ $status == 202 ]]

@@ -39,6 +39,10 @@ def completed(organisation: str, at: str, learner: str) -> Json:
     }
 
 
+class NotSent(Exception):
+    """There was no token, or no answer; the events may be sent again."""
+
+
 class Praktika:
     """Praktika's ingress, as one organisation."""
 
@@ -48,7 +52,11 @@ class Praktika:
         self._token, self._token_ends = "", 0.0
 
     def publish(self, events: list[Json]) -> list[Json]:
-        """Send one event or a batch of up to 1,000; give the answer to each: id, status, and event or problem."""
+        """Send one event or a batch of up to 1,000; give the answer to each: id, status, and event or problem.
+
+        Raises:
+            NotSent
+        """
         kind, content = ("", events[0]) if len(events) == 1 else ("-batch", events)
         body = json.dumps(content, ensure_ascii=False).encode()
         answer = self._send_events(kind, body)
@@ -72,7 +80,7 @@ class Praktika:
         if time.monotonic() > self._token_ends - 60:
             answer = self._send("/token", data={"grant_type": "client_credentials"}, auth=self._credential)
             if answer.is_error:
-                raise SystemExit(f"no token: {answer.status_code} {answer.text}")
+                raise NotSent(f"no token: {answer.status_code} {answer.text}")
             given = answer.json()
             self._token, self._token_ends = given["access_token"], time.monotonic() + given["expires_in"]
         return self._token
@@ -94,7 +102,7 @@ class Praktika:
                     pause_s += int(asked)
             if attempt < ATTEMPTS - 1:
                 time.sleep(pause_s)
-        raise SystemExit(f"gave up after {ATTEMPTS} attempts, may be repeated: {problem}")
+        raise NotSent(f"gave up after {ATTEMPTS} attempts, may be repeated: {problem}")
 
 
 def main() -> int:
@@ -103,7 +111,10 @@ def main() -> int:
         return 2
     organisation = os.environ["PRAKTIKA_CLIENT_ID"]
     praktika = Praktika(os.environ["PRAKTIKA_URL"], organisation, os.environ["PRAKTIKA_CLIENT_SECRET"])
-    answers = praktika.publish([completed(organisation, sys.argv[1], learner) for learner in sys.argv[2:]])
+    try:
+        answers = praktika.publish([completed(organisation, sys.argv[1], learner) for learner in sys.argv[2:]])
+    except NotSent as error:
+        sys.exit(str(error))
     for answer in answers:
         if "problem" not in answer:
             print(f"{answer['id']}: accepted, {answer['event']}")
