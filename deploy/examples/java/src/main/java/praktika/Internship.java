@@ -7,7 +7,7 @@ import java.util.List;
 /** What the enterprise's system knows of an internship that has been completed. */
 record Internship(String enterprise, OffsetDateTime completedAt, String learner) {
 
-    /** A CloudEvent; null fields are not used. */
+    /** A CloudEvent. */
     record Event(String specversion, String id, String source, String type, String subject, String partitionkey,
             String time, Completed data) {}
 
