@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,41 +11,53 @@ from pathlib import Path
 import pytest
 
 from deploy.local.processes import ROOT
+from deploy.local.stack import WORKER
 from tests.processes import Processes
 
 README = (ROOT / "README.md").read_text()
-SHELL = re.search(r"<!-- tested: .*?-->\n```sh\n(.*?)```", README, re.DOTALL)
-PROBLEM = re.search(r"```json\n(\{.*?\})\n```", README, re.DOTALL)
+CONNECT, COUNT = re.findall(r"<!-- tested: .*?-->\n```sh\n(.*?)```", README, re.DOTALL)
+PROBLEM, COUNTED = re.findall(r"```json\n(\{.*?\})\n```", README, re.DOTALL)
+needs_jq = pytest.mark.skipif(not shutil.which("jq"), reason="jq is not installed")
 
 
 @pytest.fixture(scope="module")
-def partners(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+def services(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     servers = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "MONGODB_URI": mongodb, "PRAKTIKA_NAMESPACE": "readme"}
-    with Processes(("partners",), tmp_path_factory.mktemp("readme"), **servers) as started:
+    with Processes(("partners", "monitoring", WORKER), tmp_path_factory.mktemp("readme"), **servers) as started:
         yield started
 
 
-def typed(partners: Processes, change: tuple[str, str] = ("", "")) -> str:
-    """What the README's commands print at the end, with one change to what is typed."""
-    assert SHELL, "the README has no tested commands"
-    assert change[0] in SHELL[1]
-    script = SHELL[1].replace("http://127.0.0.1:8101", partners["partners"].address).replace(*change)
-    environment = {**os.environ, "SECRET": partners.operator()["client_secret"]}
-    command = ["bash", "-euo", "pipefail", "-c", script]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+def typed(services: Processes, commands: str) -> str:
+    """The last line that commands print."""
+    for name, shown in (("partners", "http://127.0.0.1:8101"), ("monitoring", "http://127.0.0.1:8104")):
+        commands = commands.replace(shown, services[name].address)
+    command = ["bash", "-euo", "pipefail", "-c", commands]
+    environment = {**os.environ, "SECRET": services.operator()["client_secret"]}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
-    return done.stdout.rpartition("}{")[2] and "{" + done.stdout.rpartition("}{")[2]
+    return done.stdout.splitlines()[-1]
 
 
-def test_the_first_event_is_accepted(partners: Processes):
-    answer = json.loads(typed(partners))
-    assert answer["id"] == "enrolment-2026-17"
+@needs_jq
+def test_the_first_event_is_accepted(services: Processes):
+    answer = json.loads(typed(services, CONNECT))
+    assert answer["id"] == "river-plant-learner-1-completed"
     assert answer["event"].startswith("/events/learner/")
 
 
-def test_a_wrong_event_is_answered_as_shown(partners: Processes):
-    assert PROBLEM, "the README shows no problem"
-    assert json.loads(typed(partners, ("09:00:00+07:00", "09:00:00"))) == json.loads(PROBLEM[1])
+@needs_jq
+def test_the_first_events_are_counted_once(services: Processes):
+    # What the reader does by looking again; the last command is the pipe that shows the value.
+    again = (
+        f"until shown=$({COUNT.partition(chr(10))[2]}) && [[ $shown == '{COUNTED}' ]]; do sleep 0.2; done; echo $shown"
+    )
+    assert typed(services, f"{CONNECT}\n{COUNT}\n{again}") == COUNTED
+
+
+@needs_jq
+def test_a_wrong_event_is_answered_as_shown(services: Processes):
+    assert "17:00:00+07:00" in CONNECT
+    assert json.loads(typed(services, CONNECT.replace("17:00:00+07:00", "17:00:00"))) == json.loads(PROBLEM)
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z][a-z0-9-]*)", README))))
