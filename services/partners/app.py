@@ -6,7 +6,7 @@ from shared import events
 from shared.core import Core
 from shared.web import serve
 
-from . import api, contract, credentials, ingress
+from . import api, contract, credentials, ingress, uploads
 from .registry import COLLECTIONS, SANDBOX, route, view
 
 core = Core(
@@ -25,7 +25,7 @@ core = Core(
     view=view,
 )
 router = APIRouter()
-for part in (credentials, api, ingress, contract):
+for part in (credentials, api, ingress, contract, uploads):
     router.include_router(part.router)
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Nothing is answered before Kafka has acknowledged it. What a known sender is ref
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -15,8 +16,8 @@ from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 
 from shared.auth import Caller
-from shared.kafka import Record, record_of
-from shared.web import Authenticated, BodyTooLarge, Problem, Running
+from shared.kafka import record_of
+from shared.web import Address, Authenticated, BodyTooLarge, Problem, Running, Service
 
 from .admission import ACCEPTED, count_refused, judged, rejection
 from .binding import Mode, decoded, inflated, mode_of, refusal
@@ -41,12 +42,15 @@ class Door:
 
 
 # A coroutine, though it waits for nothing: FastAPI runs plain functions in threads, where this would race.
-async def _door(request: Request, service: Running) -> Door:
+async def the_door(request: Request, service: Running) -> Door:
     state, settings = request.app.state, service.settings
     if not hasattr(state, "door"):
         state.door = Door(Quota(settings.quota_events_per_s, settings.quota_burst_events), Recent())
     door: Door = state.door
     return door
+
+
+AtTheDoor = Annotated[Door, Depends(the_door)]
 
 
 @router.post(
@@ -64,19 +68,17 @@ async def _door(request: Request, service: Running) -> Door:
         }
     },
 )
-async def publish_events(
-    request: Request, service: Running, caller: Authenticated, door: Annotated[Door, Depends(_door)]
-) -> JSONResponse:
+async def publish_events(request: Request, service: Running, caller: Authenticated, door: AtTheDoor) -> JSONResponse:
     """Publish one event (structured or binary mode; 202 with its address) or a batch; plain or with `gzip`.
 
     A batch is answered item by item: 202 if all were accepted, 207 if some, 422 if none. After a 503 send the same
     again: repetition changes nothing. An id that was used for something else is a 409 with the digests of both. After
     a 429 wait as `Retry-After` says; it is not among the rejections.
     """
-    _refuse_overdrawn(door, caller)
+    refuse_overdrawn(door, caller)
     body = None
     try:
-        body = await _body(request)
+        body = await body_of(request)
         await refuse_suspended(service, caller)
         mode = mode_of(request.headers)
         most = service.settings.batch_max_bytes if mode == Mode.batch else service.settings.event_max_bytes
@@ -101,7 +103,7 @@ async def publish_events(
     return JSONResponse(answer, 202, {"Location": str(address)})
 
 
-def _refuse_overdrawn(door: Door, caller: Caller) -> None:
+def refuse_overdrawn(door: Door, caller: Caller) -> None:
     """Refuse who has sent too much, before anything is read; else charge one event, whatever comes."""
     wait_s = 0 if caller.is_operator else math.ceil(door.quota.wait_s(caller.organisation))
     if wait_s:
@@ -115,29 +117,36 @@ async def _publish_batch(
     items: list[Any], request: Request, service: Running, caller: Caller, recent: Recent
 ) -> JSONResponse:
     answers: list[dict[str, Any]] = []
-    records: list[Record] = []
-    checked, digests = await judged(items, service, caller, recent)
-    for item, event in zip(items, checked, strict=True):
-        if isinstance(event, Problem):
-            answers.append({"id": _id(item), "status": event.status, "problem": event.body()})
-            records.append(rejection(caller, request.headers, to_json(item), event))
+    for item, outcome in zip(items, await admitted(items, request.headers, service, caller, recent), strict=True):
+        if isinstance(outcome, Problem):
+            answers.append({"id": _id(item), "status": outcome.status, "problem": outcome.body()})
         else:
-            answers.append({"id": event.id, "status": 202})
-            records.append(record_of(event))
-    for answer, address in zip(answers, await service.publish_records(records), strict=True):
-        if answer["status"] == 202:
-            answer["event"] = str(address)
-        else:
-            count_refused(answer["status"])
-    recent.note(caller.source, digests)
-    for topic, number in Counter(record.topic for record in records if record.topic != "rejected").items():
-        ACCEPTED.labels(topic).inc(number)
+            answers.append({"id": item["id"], "status": 202, "event": str(outcome)})
     accepted = sum(answer["status"] == 202 for answer in answers)
     status = 202 if accepted == len(answers) else 207 if accepted else 422
     return JSONResponse({"accepted": accepted, "refused": len(answers) - accepted, "items": answers}, status)
 
 
-async def _body(request: Request) -> bytes:
+async def admitted(
+    items: list[Any], headers: Mapping[str, str], service: Service, caller: Caller, recent: Recent
+) -> list[Address | Problem]:
+    """Publish what of a batch may be, and what is refused on `rejected`; where each event is, or what is wrong."""
+    checked, digests = await judged(items, service, caller, recent)
+    records = [
+        rejection(caller, headers, to_json(item), event) if isinstance(event, Problem) else record_of(event)
+        for item, event in zip(items, checked, strict=True)
+    ]
+    addresses = await service.publish_records(records)
+    recent.note(caller.source, digests)
+    for event in checked:
+        if isinstance(event, Problem):
+            count_refused(event.status)
+    for topic, number in Counter(record.topic for record in records if record.topic != "rejected").items():
+        ACCEPTED.labels(topic).inc(number)
+    return [e if isinstance(e, Problem) else address for e, address in zip(checked, addresses, strict=True)]
+
+
+async def body_of(request: Request) -> bytes:
     try:
         body = await request.body()
     except BodyTooLarge as error:

@@ -1,17 +1,22 @@
 """The partners service, with an institution, an enterprise and what they send."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+import uvicorn
+from httpx import ASGITransport
 
+from deploy.local.processes import free_port
 from services.partners.app import core, router
 from shared.events import JointPartner, OrganisationKind, ProgrammePublished
 from tests.making import event
-from tests.stack import Running, running
+from tests.stack import Running, running, until
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -26,6 +31,34 @@ async def partners(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFa
             await register(stack, id, kind)
         await stack.publish(MECHANICS)
         yield stack
+
+
+@asynccontextmanager
+async def on_a_socket(stack: Running) -> AsyncIterator[str]:
+    """The service's address, for programs that are no part of the test's process."""
+    transport = stack.client._transport
+    assert isinstance(transport, ASGITransport)
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(transport.app, port=port, lifespan="off", log_config=None))
+    serving = asyncio.create_task(server.serve())
+
+    async def started() -> bool:
+        return server.started
+
+    try:
+        await until(started)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def secret_of(organisation: str, stack: Running) -> str:
+    """A new credential's secret."""
+    path = f"/organisations/{organisation}/credentials"
+    answer = await stack.client.post(path, headers=as_("operator", stack))
+    made: str = answer.json()["client_secret"]
+    return made
 
 
 JOINT = JointPartner(organisation="college", kind=OrganisationKind.institution)
