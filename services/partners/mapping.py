@@ -289,7 +289,7 @@ def events_of(
 
     Of two rows that have one key and say different things the second is refused here, where the first is still known.
     """
-    first: dict[str, tuple[int, bytes]] = {}
+    first: dict[tuple[str, str], tuple[int, bytes]] = {}
     for row in rows:
         try:
             event = event_of(row, planned, organisation)
@@ -297,7 +297,8 @@ def events_of(
             yield row, mistakes
             continue
         told = row.number, sha256(to_json(event)).digest()
-        known = first.setdefault(str(event.get("id")), told) if len(first) < REMEMBERED else told
+        key = str(event.get("source")), event["id"] if isinstance(event.get("id"), str) else f"\n{row.number}"
+        known = first.setdefault(key, told) if len(first) < REMEMBERED else told
         if known[1] == told[1]:
             yield row, event
         else:

@@ -395,7 +395,7 @@ class Ingress:
 
     async def _patiently(self, ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         """Ask until there is an answer: who is to wait waits, and a server that was there may be away for a while."""
-        deadline, pause = time.monotonic() + PATIENCE_S, 0.5
+        deadline, pause = time.monotonic() + PATIENCE_S, 0.25
         while True:
             try:
                 response = await ask()

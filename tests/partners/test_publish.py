@@ -130,13 +130,12 @@ async def test_a_changed_row_of_the_same_key_is_a_conflict(published: Publish, t
     assert (await published(file, *OPTIONS)).code == 0
 
 
-async def test_a_dry_run_asks_nobody_and_publishes_nothing(
-    partners: Running, published: Publish, unanswering: dict[str, str], tmp_path: Path
-):
+async def test_a_dry_run_asks_nobody_and_publishes_nothing(partners: Running, published: Publish, tmp_path: Path):
     file = written(tmp_path / "a.csv", HEAD + line(31) + line(32, hours="-1"))
     before = await partners.count("learner", "rejected")
-    env = {**unanswering, "PRAKTIKA_CLIENT_SECRET": ""}
-    done = await published(file, *OPTIONS, "--dry-run", "--json", "--url", "http://127.0.0.1:9", **env)
+    done = await published(
+        file, *OPTIONS, "--dry-run", "--json", "--url", "http://127.0.0.1:9", PRAKTIKA_CLIENT_SECRET=""
+    )
     assert (done.code, done.json["accepted"], done.json["refused"], done.json["dry_run"]) == (1, 1, 1, True)
     assert done.json["report"].endswith("a.csv.refused.csv")
     assert await partners.count("learner", "rejected") == before

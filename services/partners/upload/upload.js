@@ -85,7 +85,8 @@ class Trouble extends Error {}
 async function ask(path, options) {
   let answer;
   try {
-    answer = await fetch(path, options);
+    // Without credentials, so that a 401 brings up no dialogue of the browser's own.
+    answer = await fetch(path, { credentials: "omit", ...options });
   } catch {
     throw new Trouble(word("away"));
   }
