@@ -16,7 +16,7 @@ from shared import events
 from shared.events import DATA
 from shared.web import Problem
 
-from .contract import Language, Schema, rules_of
+from .contract import Language, Schema, meaning_of, rules_of
 from .tables import EVENT, Row, Why
 from .words import FIELDS, SUBJECTS, VALUES
 
@@ -51,7 +51,7 @@ class Mistake(NamedTuple):
     def __str__(self) -> str:
         field = f" ({self.field})" if self.field not in ("", self.column) else ""
         place = f"{self.column}{field}: " if self.column else f"{self.field}: " if self.field else ""
-        return f"{place}{self.detail}{f' ({self.advice})' if self.advice else ''}"
+        return f"{place}{self.detail}{_in_brackets(self.advice)}"
 
 
 class Mistakes(Exception):
@@ -159,12 +159,12 @@ def suggested(columns: Iterable[str], type_: str) -> dict[str, str]:
 
 @cache
 def _names(type_: str) -> dict[str, str]:
-    names = {}
+    names: dict[str, str] = {}
     for field in fields_of(type_):
         if not field.endswith(".*"):
             title = re.split(r"[.,:;]", russian(DATA[type_].__name__, field))[0]
             names |= {re.sub(r"[\s_-]+", "_", title.casefold()): field, field.casefold(): field}
-    return names | {name: field for name, known in NAMES.items() if (field := _known(type_, known))}
+    return names | {name: own for name, known in NAMES.items() if (own := _known(type_, known))}
 
 
 def russian(model: str, field: str) -> str:
@@ -212,8 +212,8 @@ def plan(  # noqa: PLR0913
             others = list(fields_of(type_))
             is_it = _is_it(field, others, language) or f": {', '.join(others)}"
             wrong.append(_mistake("", field, Why("no_field", (field, is_it)), language))
-    chosen = {column: field for column, name in said.items() if (field := _known(type_, name))}
-    fixed = {field: text for name, text in constants.items() if (field := _known(type_, name))}
+    chosen = {column: known for column, name in said.items() if (known := _known(type_, name))}
+    fixed = {known: text for name, text in constants.items() if (known := _known(type_, name))}
     taken = {*chosen.values(), *fixed}
     for column, field in suggested([c for c in columns if c not in mapped], type_).items():
         if field not in taken:
@@ -242,7 +242,9 @@ def _twice(chosen: Mapping[str, str], fixed: Iterable[str], language: Language) 
 
 def _missing(type_: str, given: set[str], language: Language) -> list[Mistake]:
     return [
-        _mistake("", name, Why("field_missing", (shown_name(name), meaning(type_, name, language))), language)
+        _mistake(
+            "", name, Why("field_missing", (shown_name(name), _in_brackets(_meant(type_, name, language)))), language
+        )
         for name, field in fields_of(type_).items()
         if field.required and name not in given
     ]
@@ -253,17 +255,27 @@ def shown_name(field: str) -> str:
 
 
 def meaning(type_: str, field: str, language: Language) -> str:
-    """What a field means, in words."""
+    """What a field means, in words; its name where that says it."""
     if field == "subject":
         whose = SUBJECTS[DATA[type_].short_type.partition(".")[0]]
         return f"Идентификатор {whose[1]}" if language == "ru" else f"Id of {whose[0]}"
-    if language == "ru":
-        return russian(DATA[type_].__name__, field).rstrip(".")
-    if field == "partitionkey":
+    if field == "partitionkey" and language == "en":
         return "The learner's pseudonym, given by the institution; never a name"
-    parent, _, part = field.partition(".")
-    name = parent if part == "*" else field
-    return advice({"type": type_}, name if field in ATTRIBUTES else f"data.{name}") or field.replace("_", " ")
+    schema = _schemas()[type_]["properties"][field] if field in ATTRIBUTES else _field(type_, field).schema
+    if language == "ru":
+        said = russian(DATA[type_].__name__, field)
+    else:
+        said = meaning_of(field, schema, DATA[type_].__name__, language)
+    return re.sub(r" \(RFC 3339.*\)", "", said).rstrip(".") or field.replace("_", " ").replace(".", ": ").rstrip("*: ")
+
+
+def _meant(type_: str, field: str, language: Language) -> str:
+    said = meaning(type_, field, language)
+    return "" if said == field else said
+
+
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""
 
 
 def _is_it(given: str, known: Iterable[str], language: Language = "en") -> str:
@@ -410,7 +422,8 @@ def _choice(text: str, choices: list[str]) -> str:
     for choice in choices:
         if wanted in (choice, choice.replace("_", " "), VALUES[choice].casefold()):
             return choice
-    raise _Wrong("choice", text[:100], ", ".join(choices))
+    russian_too = ", ".join(f"{VALUES[choice]} ({choice})" for choice in choices)
+    raise _Wrong("choice", text[:100], ", ".join(choices), russian_too)
 
 
 def _number(text: str, code: str = "number") -> float:
@@ -523,7 +536,7 @@ def _explained(path: str, detail: str, status: int, item: Any, planned: Plan | N
         return Mistake(column, "time", Why("future", (detail,)).said(language))
     if not _is_there(item, path):
         why = Why("missing").said(language)
-        return Mistake(column, shown_name(field), why, meaning(planned.type, field, language) if column else what)
+        return Mistake(column, shown_name(field), why, _meant(planned.type, field, language) if column else what)
     rule = _rule(planned.type, field) if language == "ru" else ""
     said = Why("rule", (detail, rule)).said(language) if rule or language == "en" else detail
     return Mistake(column, shown_name(field), said, what if language == "en" else "")

@@ -57,7 +57,7 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 FILE = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string"}}}}}
-LINES = {200: {"content": {"application/x-ndjson": {"schema": {"type": "object"}}}}}
+LINES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-ndjson": {"schema": {"type": "object"}}}}}
 READING = asyncio.Semaphore(2)  # files at a time: each may take some hundred MB
 Name = Annotated[str, Field(max_length=1_000)]
 
@@ -79,7 +79,7 @@ def _types(language: Language) -> list[dict[str, Any]]:
     return [
         {
             "type": type_,
-            "title": (TYPES[data.short_type] if language == "ru" else data.__doc__ or "").partition("\n")[0],
+            "title": _title(type_, language),
             "by": list(data.by),
             "fields": [
                 {"name": shown_name(name), "title": meaning(type_, name, language), "required": each.required}
@@ -89,6 +89,11 @@ def _types(language: Language) -> list[dict[str, Any]]:
         for type_, data in DATA.items()
         if data.by != events.SERVICE
     ]
+
+
+def _title(type_: str, language: Language) -> str:
+    data = DATA[type_]
+    return (TYPES[data.short_type] if language == "ru" else data.__doc__ or "").partition("\n")[0]
 
 
 @router.get("/upload/{name}", include_in_schema=False)

@@ -100,7 +100,7 @@ async def test_refused_rows_are_told_reported_and_taken_once_they_are_mended(
         "row 3: Часы (hours): “viel” is no number",
         "row 4: Часы (hours): Input should be a multiple of 0.25 (Hours, in quarters)",
         "row 5: Предприятие (enterprise): is empty, and it is needed (As registered by the operator)",
-        "row 6: Дата (time): is empty, and it is needed (When it happened (RFC 3339, with offset))",
+        "row 6: Дата (time): is empty, and it is needed (When it happened)",
     ]
     assert "1 of 5 rows accepted; 4 refused, see" in done.err
     assert beside(file) == ["hires.csv.refused.csv"]

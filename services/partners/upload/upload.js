@@ -12,7 +12,7 @@ const WORDS = {
     timezone_hint: "Offset from UTC of times that name none. A day without a time counts as noon there.",
     encoding: "Encoding", encoding_auto: "recognise", look: "Show the columns",
     columns_step: "3. Columns", column: "Column", example: "First row", field: "Field of the event", unused: "— not used —",
-    needed: "needed", read_as: "{0}: {1} rows.", encoded: "Read as {0}; if letters look wrong, choose another encoding above.",
+    needed: "* must be given", read_as: "{0}: {1} rows.", encoded: "Read as {0}; if letters look wrong, choose another encoding above.",
     whole: "Each line is an event already; there is nothing to choose.",
     missing: "No column says this", missing_hint: "Choose a column above, or give one value for all rows.",
     key: "What tells rows apart", key_hint: "As a rule subject, learner and time: leave all empty. If your file has numbers of its own, mark their column.",
@@ -35,7 +35,7 @@ const WORDS = {
     timezone_hint: "Смещение от UTC для времени, где оно не указано. День без времени — это полдень по этому поясу.",
     encoding: "Кодировка", encoding_auto: "определить", look: "Показать столбцы",
     columns_step: "3. Столбцы", column: "Столбец", example: "Первая строка", field: "Поле события", unused: "— не используется —",
-    needed: "обязательно", read_as: "{0}; строк: {1}.", encoded: "Кодировка {0}; если буквы неверны, выберите другую выше.",
+    needed: "* нужно указать", read_as: "{0}; строк: {1}.", encoded: "Кодировка {0}; если буквы неверны, выберите другую выше.",
     whole: "Каждая строка — уже событие; выбирать нечего.",
     missing: "Этого нет ни в одном столбце", missing_hint: "Выберите столбец выше или задайте одно значение на все строки.",
     key: "Чем различаются строки", key_hint: "Обычно это предмет, обучающийся и время: ничего не отмечайте. Если в файле есть свои номера, отметьте их столбец.",
@@ -159,7 +159,8 @@ async function showTypes() {
   state.types = (await answer.json()).filter((entry) => entry.by.includes(state.kind));
   const select = byId("type");
   const chosen = select.value;
-  const options = state.types.map((entry) => element("option", entry.type.replace(/^praktika\.(.*)\.v1$/, "$1"), { value: entry.type }));
+  const options = state.types.map((entry) => element("option",
+    `${entry.title.split(/[.;:,]/)[0]} (${entry.type.replace(/^praktika\.(.*)\.v1$/, "$1")})`, { value: entry.type }));
   select.replaceChildren(element("option", word("choose"), { value: "" }), ...options);
   select.value = state.types.some((entry) => entry.type === chosen) ? chosen : "";
   showTitle();
@@ -197,7 +198,7 @@ function showColumns(chosen) {
   const seen = encoding && encoding !== "utf-8" ? ` ${word("encoded", encoding)}` : "";
   byId("read-as").textContent = word("read_as", kind === "jsonl" ? "JSON lines" : kind.toUpperCase(), number(rows)) + seen
     + (isWhole() ? ` ${word("whole")}` : "");
-  document.querySelector(".columns").hidden = isWhole();
+  document.querySelector(".columns").hidden = byId("needed").hidden = isWhole();
   document.querySelector("#columns details").hidden = isWhole();
   document.querySelector(".columns tbody").replaceChildren(...columns.map((column, place) => {
     const row = element("tr");
@@ -224,9 +225,14 @@ function showColumns(chosen) {
 function options(column) {
   return (chosenType()?.fields ?? []).map(({ name, title, required }) => {
     const value = name.endsWith(".*") ? name.replace("*", column) : name;
-    const text = `${value}${required ? ` (${word("needed")})` : ""}${title && title !== name ? ` — ${title}` : ""}`;
-    return element("option", text, { value });
+    return element("option", `${required ? "* " : ""}${called(value, title)}`, { value });
   });
+}
+
+
+function called(name, title) {
+  if (title === name) return name;
+  return state.language === "ru" ? `${title} (${name})` : `${name} — ${title}`;
 }
 
 const selects = () => [...document.querySelectorAll(".columns select")];
@@ -242,7 +248,7 @@ function showMissing() {
     const label = element("label");
     const input = element("input", "", { "data-field": name, maxlength: "500" });
     input.value = values[name] ?? "";
-    label.append(element("span", title ? `${name} — ${title}` : name), input);
+    label.append(element("span", called(name, title)), input);
     return label;
   }));
   byId("publish").hidden = true;
@@ -314,7 +320,7 @@ function refusedRows({ row, mistakes }) {
     if (column && field && field !== column) where.append(element("small", field));
     const what = element("td", detail);
     if (advice) what.append(element("small", advice));
-    line.append(place ? element("td") : element("th", number(row), { scope: "row" }), where, what);
+    line.append(place ? element("td") : element("th", number(row), { scope: "row", "data-row": word("row") }), where, what);
     return line;
   });
 }
