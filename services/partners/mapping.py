@@ -18,7 +18,7 @@ from shared.web import Problem
 
 from .contract import Language, Schema, meaning_of, rules_of
 from .tables import EVENT, Row, Why
-from .words import FIELDS, SUBJECTS, VALUES
+from .words import FIELDS, RULED, SUBJECTS, VALUES
 
 NOON = time(12)
 REMEMBERED = 100_000  # rows whose keys are compared
@@ -518,8 +518,25 @@ def offset_of(text: str) -> timezone:
 
 def explained(problem: Problem, item: Any, planned: Plan | None) -> list[Mistake]:
     """The ingress' refusal of an event, in the words of the table that it came from."""
+    more = problem.more or {}
+    if planned and "rule" in more:
+        return [_of_registry(problem, more["rule"], str(more.get("reference")), item, planned)]
     errors = problem.errors or [("", problem.detail)]
     return [_explained(path, detail, problem.status, item, planned) for path, detail in errors]
+
+
+def _of_registry(problem: Problem, rule: str, reference: str, item: Any, planned: Plan) -> Mistake:
+    """What an event refers to is not as the registry's rule wants it."""
+    path = problem.errors[0][0] if problem.errors else ""
+    holding = (n for n, value in item["data"].items() if reference == value or reference in _listed(value))
+    column, field = planned.column_of(f"data.{next(holding, '')}" if path == "data" else path)
+    detail = RULED.get(rule, "{0}: {1}").format(reference, problem.detail)
+    return Mistake(column, shown_name(field), detail if planned.language == "ru" else problem.detail)
+
+
+def _listed(value: Any) -> list[Any]:
+    items = value if isinstance(value, list) else []
+    return [part for item in items for part in (item.values() if isinstance(item, dict) else [item])]
 
 
 def _explained(path: str, detail: str, status: int, item: Any, planned: Plan | None) -> Mistake:
@@ -530,16 +547,14 @@ def _explained(path: str, detail: str, status: int, item: Any, planned: Plan | N
         return Mistake(column, "", Why("reused").said(language))
     if planned is None:
         return Mistake(column, field, detail, what)
-    if status == 403:
-        return Mistake(column, shown_name(field), Why("not_yours", (detail,)).said(language))
     if path == "time" and "future" in detail:
         return Mistake(column, "time", Why("future", (detail,)).said(language))
     if not _is_there(item, path):
         why = Why("missing").said(language)
         return Mistake(column, shown_name(field), why, _meant(planned.type, field, language) if column else what)
-    rule = _rule(planned.type, field) if language == "ru" else ""
-    said = Why("rule", (detail, rule)).said(language) if rule or language == "en" else detail
-    return Mistake(column, shown_name(field), said, what if language == "en" else "")
+    rule = _rule(planned.type, field) if language == "ru" and status == 422 else ""
+    said = Why("rule", (detail, rule)).said(language) if rule else detail
+    return Mistake(column, shown_name(field), said, what if language == "en" and status == 422 else "")
 
 
 def _is_there(item: Any, path: str) -> bool:

@@ -433,4 +433,5 @@ def _answered(item: dict[str, Any]) -> Problem | None:
         return None
     problem = item.get("problem", {})
     errors = [(str(error.get("field", "")), str(error.get("detail", ""))) for error in problem.get("errors", [])]
-    return Problem(int(item["status"]), str(problem.get("detail", "refused")), errors)
+    more = {name: problem[name] for name in ("rule", "reference") if name in problem}
+    return Problem(int(item["status"]), str(problem.get("detail", "refused")), errors, more=more)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +14,14 @@ from httpx import ASGITransport
 
 from deploy.local.processes import free_port
 from services.partners.app import core, router
-from shared.events import JointPartner, OrganisationKind, ProgrammePublished
+from shared.events import (
+    AgreementProposed,
+    AgreementSigned,
+    JointPartner,
+    LearnerEnrolled,
+    OrganisationKind,
+    ProgrammePublished,
+)
 from tests.making import event
 from tests.stack import Running, running, until
 
@@ -51,6 +58,19 @@ async def on_a_socket(stack: Running) -> AsyncIterator[str]:
     finally:
         server.should_exit = True
         await serving
+
+
+async def practise(stack: Running) -> None:
+    """Let uni offer the programme welding, enrol l-0 to l-1500, and agree with plant on their practice in 2026."""
+    welding = ProgrammePublished(title="Welding", version="1", level=4)
+    terms = AgreementProposed(parties=["uni", "plant"], scope="Practice", valid_from=date(2026, 1, 1))
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    await stack.service.publish(
+        event(welding, "welding", time=start),
+        event(terms, "practice", time=start),
+        event(AgreementSigned(), "practice", by="enterprise:plant", time=start),
+        *(event(LearnerEnrolled(programme="welding"), f"l-{n}", time=start) for n in range(1_501)),
+    )
 
 
 async def secret_of(organisation: str, stack: Running) -> str:

@@ -23,7 +23,7 @@ from shared import events
 from shared.console import Failed
 from shared.settings import Settings
 from tests.operator.conftest import Done, Praktika
-from tests.partners.conftest import on_a_socket, register, secret_of
+from tests.partners.conftest import on_a_socket, practise, register, secret_of
 from tests.stack import Running, running
 
 HEAD = "Стажировка;Обучающийся;Дата;Предприятие;Программа;Часы;Результат\n"
@@ -48,6 +48,7 @@ def beside(file: Path) -> list[str]:
 @pytest_asyncio.fixture(scope="module")
 async def published(partners: Running) -> AsyncIterator[Publish]:
     """Runs the command as plant, against the service."""
+    await practise(partners)
     secret = await secret_of("plant", partners)
     praktika = Praktika(partners.settings, PRAKTIKA_CLIENT_ID="plant", PRAKTIKA_CLIENT_SECRET=secret)
     async with on_a_socket(partners) as url:
@@ -117,6 +118,13 @@ async def test_refused_rows_are_told_reported_and_taken_once_they_are_mended(
     assert not report.exists()
 
 
+async def test_what_the_registry_does_not_know_is_told_in_its_column(published: Publish, tmp_path: Path):
+    file = written(tmp_path / "a.csv", HEAD + line(61) + line(62).replace("welding", "wleding"))
+    done = await published(file, *OPTIONS)
+    assert done.code == 1
+    assert done.out.startswith("row 3: Программа (programme): ")
+
+
 async def test_a_changed_row_of_the_same_key_is_a_conflict(published: Publish, tmp_path: Path):
     file = written(tmp_path / "a.csv", HEAD + line(21))
     assert (await published(file, *OPTIONS)).code == 0
@@ -143,7 +151,9 @@ async def test_a_dry_run_asks_nobody_and_publishes_nothing(partners: Running, pu
 
 
 async def test_lines_that_are_events_need_no_type(partners: Running, published: Publish, tmp_path: Path):
-    rows = [{"Стажировка": "i-41", "learner": "l-41", "time": "2026-03-02", "enterprise": "plant", "programme": "w"}]
+    rows = [
+        {"Стажировка": "i-41", "learner": "l-41", "time": "2026-03-02", "enterprise": "plant", "programme": "welding"}
+    ]
     file = written(tmp_path / "rows.jsonl", json.dumps({**rows[0], "hours": 8, "outcome": "passed"}) + "\n")
     assert (await published(file, *OPTIONS)).code == 0
     event = (await internships(partners))["i-41"]
@@ -182,32 +192,52 @@ async def test_what_is_asked_wrongly_is_told_before_anything_is_sent(published: 
     assert (await published(tmp_path / "missing.csv", *OPTIONS)).code == 2
 
 
-async def test_real_graduates_come_as_a_file(partners: Running, published: Publish, tmp_path: Path):
+def real_files(known: list[graduates.Row]) -> dict[str, list[dict[str, Any]]]:
+    """Real graduates as a university's office has them: programmes, enrolments, and what the survey found."""
+    programmes = [
+        {"subject": e["subject"], "time": "2011-09-01", **e["data"]} for e in graduates.programme_events(known)
+    ]
+    enrolled = [
+        {
+            "Student": f"uns-{row['row']}",
+            "time": f"01.09.{int(row['annee']) - 1}",
+            "programme": graduates.programme_of(row),
+            "cohort": f"06.{row['annee']}",
+        }
+        for row in known
+    ]
+    asked = [
+        {
+            "subject": f"uns-{row['row']}-30m",
+            "Student": f"uns-{row['row']}",
+            "time": f"01.12.{int(row['annee']) + 2}",
+            **dict.fromkeys(("status", "contract", "full_time"), ""),
+            **graduates.employment(row, "30"),
+        }
+        for row in known
+    ]
+    return {"programme.published": programmes, "learner.enrolled": enrolled, "employment.recorded": asked}
+
+
+async def test_real_graduates_come_as_files(partners: Running, published: Publish, tmp_path: Path):
     await register(partners, graduates.UNIVERSITY, "institution")
     secret = await secret_of(graduates.UNIVERSITY, partners)
-    known = [row for row in graduates.rows() if row["situationProN30"]][:2_000]
-    expected: dict[str, Any] = {f"uns-{row['row']}-30m": graduates.employment(row, "30") for row in known}
-    with (tmp_path / "survey.csv").open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.DictWriter(
-            file, ["subject", "Graduate", "asked", "status", "contract", "full_time"], delimiter=";"
-        )
-        writer.writeheader()
-        for row in known:
-            asked = {
-                "subject": f"uns-{row['row']}-30m",
-                "Graduate": f"uns-{row['row']}",
-                "asked": f"01.12.{int(row['annee']) + 2}",
-            }
-            writer.writerow(asked | expected[asked["subject"]])
-    options = ["--type", "praktika.employment.recorded.v1", "--map", "Graduate=learner", "--map", "asked=time"]
     env = {"PRAKTIKA_CLIENT_ID": graduates.UNIVERSITY, "PRAKTIKA_CLIENT_SECRET": secret}
-    done = await published(tmp_path / "survey.csv", *options, "--timezone", "+01:00", "--json", **env)
-    assert (done.code, done.json["accepted"]) == (0, len(known)), done.err
+    known = [row for row in graduates.rows() if row["situationProN30"]][:1_200]
+    for type_, rows in real_files(known).items():
+        with (tmp_path / f"{type_}.csv").open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), delimiter=";")
+            writer.writeheader()
+            writer.writerows(rows)
+        options = ["--type", f"praktika.{type_}.v1", "--timezone", "+01:00", "--json"]
+        options += [] if type_ == "programme.published" else ["--map", "Student=learner"]
+        done = await published(tmp_path / f"{type_}.csv", *options, **env)
+        assert (done.code, done.json["accepted"]) == (0, len(rows)), done.json["problems"][:3]
     records = [events.parse(record.value or b"") for record in await partners.read("learner")]
     found = {
         e.subject: e.data.model_dump(mode="json", exclude_none=True) for e in records if e.subject.endswith("-30m")
     }
-    assert found == expected
+    assert found == {f"uns-{row['row']}-30m": graduates.employment(row, "30") for row in known}
 
 
 # going on
@@ -224,7 +254,9 @@ async def test_stopped_half_way_it_goes_on_where_it_was(
         running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=keys, **slow) as stack,
         on_a_socket(stack) as url,
     ):
+        await register(stack, "uni", "institution")
         await register(stack, "plant", "enterprise")
+        await practise(stack)
         secret = await secret_of("plant", stack)
         praktika = Praktika(stack.settings, PRAKTIKA_CLIENT_ID="plant", PRAKTIKA_CLIENT_SECRET=secret)
 
@@ -243,9 +275,9 @@ async def test_stopped_half_way_it_goes_on_where_it_was(
         assert (done.code, done.json["accepted"], done.json["refused"]) == (1, 1_499, 1)
         assert beside(file) == ["a.csv.refused.csv"]
         assert "i-3;" in (tmp_path / "a.csv.refused.csv").read_text()
-        # What was under way when it stopped may have come twice; each row is one event all the same.
         assert len(await internships(stack)) == 1_499
-        assert await stack.count("learner") <= 1_499 + 500
+        # What was under way when it stopped may have come twice; each row is one event all the same.
+        assert await stack.count("learner") <= 1_501 + 1_499 + 500
 
 
 def small() -> Table:

@@ -456,6 +456,18 @@ def test_the_ingress_refusal_is_told_in_the_words_of_the_table(language: Any):
         assert hours.detail == "не подходит; нужно: число; от 0 до 10\u202f000; с шагом 0.25"
 
 
+@pytest.mark.parametrize(("language", "told"), [("en", "no such programme"), ("ru", "программа welding неизвестна")])
+def test_what_the_registry_says_is_told_in_the_column_that_holds_it(language: Any, told: str):
+    found = read(HEAD + GOOD)
+    (row,) = found.read()
+    meant = planned(found, language=language)
+    rule = {"rule": "programme", "reference": "welding"}
+    problem = Problem(422, "no such programme", [("data", "no such programme")], more=rule)
+    (mistake,) = explained(problem, event_of(row, meant, "plant"), meant)
+    assert (mistake.column, mistake.field) == ("programme", "programme")
+    assert mistake.detail.startswith(told)
+
+
 def test_every_text_is_there_in_both_languages():
     for code, (english, russian) in MISTAKES.items():
         assert english, code

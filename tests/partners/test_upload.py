@@ -18,7 +18,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from services.partners.app import core, router
 from services.partners.uploads import FOLDER
 from shared.events import DATA
-from tests.partners.conftest import on_a_socket, register, secret_of
+from tests.partners.conftest import on_a_socket, practise, register, secret_of
 from tests.stack import Running, running
 
 TYPE = "praktika.internship.completed.v1"
@@ -33,6 +33,11 @@ MEANT = {
 
 def line(number: int, hours: str = "8", outcome: str = "пройдена") -> str:
     return f"u-{number};l-{number};02.03.2026;{hours};{outcome}\n"
+
+
+@pytest_asyncio.fixture(scope="module", autouse=True)
+async def practice(partners: Running) -> None:
+    await practise(partners)
 
 
 async def columns(stack: Running, content: str | bytes, by: str = "plant", **query: Any) -> Any:
@@ -165,7 +170,9 @@ async def test_a_stranger_a_suspended_organisation_and_who_sends_too_much_get_no
     async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=keys, **few) as stack:
         for path in ("/upload/columns", "/upload/rows"):
             assert (await stack.client.post(path, content=HEAD + line(1))).status_code == 401
+        await register(stack, "uni", "institution")
         await register(stack, "plant", "enterprise")
+        await practise(stack)
         await upload(stack, HEAD + "".join(line(n) for n in range(9)))
         answer = await columns(stack, HEAD + line(1))
         assert answer.status_code == 429

@@ -19,7 +19,7 @@ const WORDS = {
     check: "Check", publish: "Publish", progress: "Progress",
     checking: "Checking", checked: "Checked: nothing has been published yet", publishing: "Publishing", published: "Published",
     would: "{0} of {1} rows would be accepted, {2} refused.", done: "{0} of {1} rows accepted, {2} refused.",
-    report: "Download the refused rows (CSV)", report_hint: "Mend these rows and upload them; the others need nothing more.",
+    report: "Download the refused rows (CSV)", mend: "Mend these rows and upload them; the others need nothing more.", later: "Mend these rows in your file, or publish the others now and these later.",
     row: "Row", reason: "What to mend", more: "… and {0} more; all are in the download.", file_name: "refused",
     away: "The server does not answer. Nothing is lost: try again.", broken: "The answer broke off. Send the file again: what was accepted is not counted twice.",
     wait: "Too much was sent at once: try again in {0} s.", too_large: "The file is too large: split it, or use the command praktika publish.",
@@ -42,7 +42,7 @@ const WORDS = {
     check: "Проверить", publish: "Опубликовать", progress: "Ход работы",
     checking: "Проверка", checked: "Проверено: ничего ещё не опубликовано", publishing: "Публикация", published: "Опубликовано",
     would: "Было бы принято строк: {0} из {1}, отклонено: {2}.", done: "Принято строк: {0} из {1}, отклонено: {2}.",
-    report: "Скачать отклонённые строки (CSV)", report_hint: "Исправьте эти строки и загрузите их; с остальными делать ничего не нужно.",
+    report: "Скачать отклонённые строки (CSV)", mend: "Исправьте эти строки и загрузите их; с остальными делать ничего не нужно.", later: "Исправьте эти строки в файле или опубликуйте остальные сейчас, а эти позже.",
     row: "Строка", reason: "Что исправить", more: "… и ещё {0}; все есть в файле для скачивания.", file_name: "отклонено",
     away: "Сервер не отвечает. Ничего не потеряно: попробуйте ещё раз.", broken: "Ответ прервался. Отправьте файл снова: принятое не учитывается дважды.",
     wait: "Отправлено слишком много сразу: повторите через {0} с.", too_large: "Файл слишком большой: разделите его или используйте команду praktika publish.",
@@ -303,6 +303,7 @@ function showResult(dryRun, { rows, done, accepted, refused, report }) {
   byId("progress").max = rows;
   byId("progress").value = done;
   byId("summary").textContent = done ? word(dryRun ? "would" : "done", number(accepted), number(ended ? rows : done), number(refused.length)) : "";
+  byId("advice").textContent = word(dryRun ? "later" : "mend");
   byId("refused").hidden = !refused.length || !ended;
   if (!ended) return;
   document.querySelector(".refused tbody").replaceChildren(...refused.slice(0, SHOWN).flatMap(refusedRows));
