@@ -227,7 +227,8 @@ def plan(  # noqa: PLR0913
             wrong.append(_mistake("", field, error.why, language))
     if wrong:
         raise Mistakes(wrong)
-    return Plan(type_, chosen, values, key, offset, language)
+    in_order = {column: chosen[column] for column in columns if column in chosen}
+    return Plan(type_, in_order, values, key, offset, language)
 
 
 def _twice(chosen: Mapping[str, str], fixed: Iterable[str], language: Language) -> list[Mistake]:

@@ -23,7 +23,7 @@ from shared.console import Failed, Json, Misused, progress, say, show, show_json
 from shared.settings import Settings
 from shared.web import Problem
 
-from .mapping import Mistakes, Plan, events_of, explained, offset_of, plan, publishable
+from .mapping import Mistakes, Plan, events_of, explained, offset_of, plan, publishable, shown_name
 from .tables import BOM, ENCODINGS, EVENT, Row, Table, Unreadable, report_head, report_row, table
 from .validate import checked
 
@@ -166,7 +166,7 @@ def _say_plan(found: Table, planned: Plan | None) -> None:
     read = f"read as {found.encoding}; if letters look wrong, name another with --encoding"
     say(f"{found.rows} rows ({found.kind}{f', {read}' if found.encoding not in ('', 'utf-8') else ''})")
     if planned:
-        used = [f"{c} → {f}" if c != f else c for c, f in planned.columns.items()]
+        used = [f"{c} → {shown_name(f)}" if c != f else c for c, f in planned.columns.items()]
         unused = ", ".join(c for c in found.columns if c not in planned.columns)
         say(f"columns: {', '.join(used)}{f'; not used: {unused}' if unused else ''}")
 

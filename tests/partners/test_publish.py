@@ -4,6 +4,8 @@ import asyncio
 import csv
 import io
 import json
+import re
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from deploy.demo import graduates
+from deploy.local.processes import ROOT
 from services.partners import publish
 from services.partners.app import core, router
 from services.partners.mapping import Mistakes
@@ -190,6 +193,27 @@ async def test_what_is_asked_wrongly_is_told_before_anything_is_sent(published: 
         assert told in done.err
         assert "hunter2" not in done.err
     assert (await published(tmp_path / "missing.csv", *OPTIONS)).code == 2
+
+
+GUIDE = (ROOT / "docs" / "publish.md").read_text()
+
+
+async def test_what_the_guide_tells_to_type_does_what_it_shows(published: Publish, tmp_path: Path):
+    found = re.search(r"```csv\n(.*?)```.*?\n(praktika publish .*?)```.*?```\n(.*?)```", GUIDE, re.DOTALL)
+    assert found
+    content, typed, shown = found.groups()
+    _, _, name, *options = shlex.split(typed.replace("\\\n", " "))
+    file = written(tmp_path / name, content)
+    done = await published(file, *options, PRAKTIKA_CLIENT_ID="river-plant")
+    assert (done.code, sorted((done.out + done.err.replace(f"{tmp_path}/", "")).splitlines())) == (
+        1,
+        sorted(shown.splitlines()),
+    )
+    mended = (
+        content.replace("много", "8").replace(", ток", "").replace("river-plant", "plant").replace("learner-", "l-")
+    )
+    options.remove("--dry-run")
+    assert (await published(written(file, mended), *options)).code == 0
 
 
 def real_files(known: list[graduates.Row]) -> dict[str, list[dict[str, Any]]]:
