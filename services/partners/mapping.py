@@ -21,6 +21,7 @@ from .tables import EVENT, Row, Why
 from .words import FIELDS, RULED, SUBJECTS, VALUES
 
 NOON = time(12)
+MISTAKES_TOLD = 10  # of each kind, about columns: looking for similar names takes long
 REMEMBERED = 100_000  # rows whose keys are compared
 ATTRIBUTES = ("subject", "partitionkey", "time", "id")
 YES, NO = ("true", "yes", "1", "да", "истина"), ("false", "no", "0", "нет", "ложь")
@@ -88,9 +89,11 @@ class Plan:
 
     def column_of(self, path: str) -> tuple[str, str]:
         """The column that a path in an event came from (or nothing) and the field's name."""
-        field = ".".join(part for part in path.removeprefix("data.").split(".") if not part.isdigit())
-        by_field = {self.columns[column]: column for column in self.columns}
-        return by_field.get(field) or by_field.get(field.partition(".")[0], ""), field
+        whole = path.removeprefix("data.").removesuffix(".[key]")
+        plain = re.sub(r"\.\d+(?=\.|$)", "", whole)
+        by_field = {field: column for column, field in self.columns.items()}
+        known = [field for field in (whole, plain, plain.partition(".")[0]) if field in by_field]
+        return (by_field[known[0]], known[0]) if known else ("", plain)
 
 
 # the fields of a type
@@ -203,15 +206,13 @@ def plan(  # noqa: PLR0913
         Mistakes: they make no event.
     """
     wrong: list[Mistake] = []
-    for column in [*mapped, *key]:
-        if column not in columns:
-            wrong.append(_mistake(column, "", Why("no_column", (column, _is_it(column, columns, language))), language))
+    for column in [column for column in [*mapped, *key] if column not in columns][:MISTAKES_TOLD]:
+        wrong.append(_mistake(column, "", Why("no_column", (column, _is_it(column, columns, language))), language))
     said = {column: field for column, field in mapped.items() if column in columns and field}
-    for field in {*said.values(), *constants}:
-        if _known(type_, field) is None:
-            others = list(fields_of(type_))
-            is_it = _is_it(field, others, language) or f": {', '.join(others)}"
-            wrong.append(_mistake("", field, Why("no_field", (field, is_it)), language))
+    for field in [field for field in (*said.values(), *constants) if _known(type_, field) is None][:MISTAKES_TOLD]:
+        others = list(fields_of(type_))
+        is_it = _is_it(field, others, language) or f": {', '.join(others)}"
+        wrong.append(_mistake("", field, Why("no_field", (field, is_it)), language))
     chosen = {column: known for column, name in said.items() if (known := _known(type_, name))}
     fixed = {known: text for name, text in constants.items() if (known := _known(type_, name))}
     taken = {*chosen.values(), *fixed}
@@ -280,7 +281,7 @@ def _in_brackets(text: str) -> str:
 
 
 def _is_it(given: str, known: Iterable[str], language: Language = "en") -> str:
-    similar = difflib.get_close_matches(given, list(known), n=1)
+    similar = difflib.get_close_matches(given[:100], [name[:100] for name in known], n=1)
     return Why("is_it", (similar[0],)).said(language) if similar else ""
 
 
@@ -546,7 +547,7 @@ def _explained(path: str, detail: str, status: int, item: Any, planned: Plan | N
     what = advice(item, path)
     if status == 409 and path == "id":
         return Mistake(column, "", Why("reused").said(language))
-    if planned is None:
+    if planned is None or path.endswith(".[key]"):
         return Mistake(column, field, detail, what)
     if path == "time" and "future" in detail:
         return Mistake(column, "time", Why("future", (detail,)).said(language))
@@ -559,13 +560,10 @@ def _explained(path: str, detail: str, status: int, item: Any, planned: Plan | N
 
 
 def _is_there(item: Any, path: str) -> bool:
-    for part in path.split("."):
-        if not path or isinstance(item, list):
-            return True
-        if not isinstance(item, dict) or part not in item:
-            return False
-        item = item[part]
-    return True
+    if not path or isinstance(item, list) or (isinstance(item, dict) and path in item):
+        return True
+    name, _, rest = path.partition(".")
+    return isinstance(item, dict) and name in item and _is_there(item[name], rest)
 
 
 def _rule(type_: str, field: str) -> str:

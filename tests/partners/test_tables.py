@@ -456,6 +456,24 @@ def test_the_ingress_refusal_is_told_in_the_words_of_the_table(language: Any):
         assert hours.detail == "не подходит; нужно: число; от 0 до 10\u202f000; с шагом 0.25"
 
 
+@pytest.mark.parametrize(
+    ("field", "cell", "told"),
+    [
+        ("competencies.greencomp:3.1", "9", "x (competencies.greencomp:3.1): Input should be less than or equal to 5"),
+        ("competencies.3.1", "5", "x (competencies.3.1): String should match pattern"),
+        ("relevance", "0", "x (relevance): Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_mistake_is_told_in_its_column_however_the_field_is_called(field: str, cell: str, told: str):
+    found = read(f"subject;time;role;overall;x\ns;02.03.2026;mentor;5;{cell}\n")
+    (row,) = found.read()
+    meant = planned(found, "praktika.feedback.submitted.v1", mapped={"x": field})
+    made = event_of(row, meant, "plant")
+    with pytest.raises(Problem) as raised:
+        checked(made, Settings())
+    assert str(explained(raised.value, made, meant)[0]).startswith(told)
+
+
 @pytest.mark.parametrize(("language", "told"), [("en", "no such programme"), ("ru", "программа welding неизвестна")])
 def test_what_the_registry_says_is_told_in_the_column_that_holds_it(language: Any, told: str):
     found = read(HEAD + GOOD)

@@ -303,7 +303,7 @@ function showResult(dryRun, { rows, done, accepted, refused, report }) {
   byId("progress").max = rows;
   byId("progress").value = done;
   byId("summary").textContent = done ? word(dryRun ? "would" : "done", number(accepted), number(ended ? rows : done), number(refused.length)) : "";
-  byId("advice").textContent = word(dryRun ? "later" : "mend");
+  byId("advice").textContent = dryRun && !accepted ? "" : word(dryRun ? "later" : "mend");
   byId("refused").hidden = !refused.length || !ended;
   if (!ended) return;
   document.querySelector(".refused tbody").replaceChildren(...refused.slice(0, SHOWN).flatMap(refusedRows));
