@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     webhook_retry_s: float = Field(
         5, gt=0, description="Pause after a first failure; it doubles with each further one."
     )
+    upload_max_rows: int = Field(10_000, ge=1, description="Of a file on the upload page.")
+    client_id: str = Field("", description="For `praktika publish`: the organisation in whose name it sends.")
+    client_secret: SecretStr = Field(SecretStr(""), description="For `praktika publish`: the organisation's secret.")
     clock_skew_s: int = Field(300, ge=0, description="How far in the future an event's time may lie.")
     consume_max_records: int = Field(5_000, ge=1, description="Most records in one transaction.")
     keep_states_bytes: int = Field(8_000_000, ge=0, description="Bytes of states that a consumer keeps in memory.")

@@ -21,8 +21,8 @@ The servers are those of `make up`, or what KAFKA_BOOTSTRAP_SERVERS, MONGODB_URI
 
 def find_stack() -> None:
     """Where no servers are named, use those of the stack that `make up` started, or let a container do the work."""
-    if sys.argv[1:2] == ["validate"]:
-        return  # needs no servers
+    if sys.argv[1:2] in (["validate"], ["publish"]):
+        return  # need no servers of the network's own
     if {"KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI"} & os.environ.keys() or not CHOICE.exists():
         return
     from deploy.stack import Choice  # noqa: PLC0415
@@ -43,13 +43,14 @@ def application() -> "typer.Typer":
     # Not at the top: they read the environment, and take a while.
     from deploy.praktika import dead_letters, history, rebuild, status  # noqa: PLC0415
     from services.monitoring import audit  # noqa: PLC0415
-    from services.partners import rejections, validate  # noqa: PLC0415
+    from services.partners import publish, rejections, validate  # noqa: PLC0415
     from shared import console  # noqa: PLC0415
 
     app = console.application(HELP + console.EXIT_CODES)
     app.command("status", epilog=console.EXIT_CODES)(status.command)
     app.add_typer(dead_letters.app, name="dead-letters")
     app.command("rejections", epilog=console.EXIT_CODES)(rejections.command)
+    app.command("publish", epilog=console.EXIT_CODES)(publish.command)
     app.command("validate", epilog=console.EXIT_CODES)(validate.command)
     app.add_typer(history.app, name="history")
     app.command("audit", epilog=console.EXIT_CODES)(audit.command)

@@ -6,7 +6,7 @@ from shared import events
 from shared.core import Core
 from shared.web import serve
 
-from . import api, contract, credentials, feed, ingress, refused, webhooks
+from . import api, contract, credentials, feed, ingress, refused, uploads, webhooks
 from .deliveries import deliver
 from .egress import forward, observe_lag
 from .registry import COLLECTIONS, SANDBOX, route, view
@@ -27,7 +27,7 @@ core = Core(
     view=view,
 )
 router = APIRouter()
-for part in (credentials, api, ingress, feed, webhooks, refused, contract):
+for part in (credentials, api, ingress, feed, webhooks, refused, contract, uploads):
     router.include_router(part.router)
 
 observations = (observe_lag,)

@@ -5,6 +5,7 @@ Nothing is answered before Kafka has acknowledged it. What a known sender is ref
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -15,8 +16,8 @@ from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 
 from shared.auth import Caller
-from shared.kafka import Record, record_of
-from shared.web import ACCEPTED_BODY, PROBLEM_REF, Authenticated, BodyTooLarge, Problem, Running
+from shared.kafka import record_of
+from shared.web import ACCEPTED_BODY, PROBLEM_REF, Address, Authenticated, BodyTooLarge, Problem, Running, Service
 
 from .admission import ACCEPTED, count_refused, judged, rejection
 from .binding import Mode, decoded, inflated, mode_of, refusal
@@ -146,26 +147,33 @@ async def _publish_batch(
     items: list[Any], request: Request, service: Running, caller: Caller, recent: Recent
 ) -> JSONResponse:
     answers: list[dict[str, Any]] = []
-    records: list[Record] = []
-    checked, digests = await judged(items, service, caller, recent)
-    for item, event in zip(items, checked, strict=True):
-        if isinstance(event, Problem):
-            answers.append({"id": _id(item), "status": event.status, "problem": event.body()})
-            records.append(rejection(caller, request.headers, to_json(item), event))
+    for item, outcome in zip(items, await admitted(items, request.headers, service, caller, recent), strict=True):
+        if isinstance(outcome, Problem):
+            answers.append({"id": _id(item), "status": outcome.status, "problem": outcome.body()})
         else:
-            answers.append({"id": event.id, "status": 202})
-            records.append(record_of(event))
-    for answer, address in zip(answers, await service.publish_records(records), strict=True):
-        if answer["status"] == 202:
-            answer["event"] = str(address)
-        else:
-            count_refused(answer["status"])
-    recent.note(caller.source, digests)
-    for topic, number in Counter(record.topic for record in records if record.topic != "rejected").items():
-        ACCEPTED.labels(topic).inc(number)
+            answers.append({"id": item["id"], "status": 202, "event": str(outcome)})
     accepted = sum(answer["status"] == 202 for answer in answers)
     status = 202 if accepted == len(answers) else 207 if accepted else 422
     return JSONResponse({"accepted": accepted, "refused": len(answers) - accepted, "items": answers}, status)
+
+
+async def admitted(
+    items: list[Any], headers: Mapping[str, str], service: Service, caller: Caller, recent: Recent
+) -> list[Address | Problem]:
+    """Publish what of a batch may be, and what is refused on `rejected`; where each event is, or what is wrong."""
+    checked, digests = await judged(items, service, caller, recent)
+    records = [
+        rejection(caller, headers, to_json(item), event) if isinstance(event, Problem) else record_of(event)
+        for item, event in zip(items, checked, strict=True)
+    ]
+    addresses = await service.publish_records(records)
+    recent.note(caller.source, digests)
+    for event in checked:
+        if isinstance(event, Problem):
+            count_refused(event.status)
+    for topic, number in Counter(record.topic for record in records if record.topic != "rejected").items():
+        ACCEPTED.labels(topic).inc(number)
+    return [e if isinstance(e, Problem) else address for e, address in zip(checked, addresses, strict=True)]
 
 
 async def read_body(request: Request) -> bytes:

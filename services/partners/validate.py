@@ -1,14 +1,12 @@
 """praktika validate: would the ingress take these events? Checked offline, by the ingress' own rules."""
 
 import codecs
-import difflib
 import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import cache
 from pathlib import Path
 from typing import IO, Annotated, Any, NamedTuple
 
@@ -17,12 +15,13 @@ import typer
 from shared import console, events
 from shared.auth import Caller
 from shared.console import Json, Misused, progress, say, show
-from shared.events import DATA, Publisher
+from shared.events import DATA, Data, Event, Publisher
 from shared.settings import Settings
 from shared.web import Problem
 
 from .admission import check
 from .binding import read_json
+from .mapping import advice
 
 BLOCK = 64 * 1024
 BOM = b"\xef\xbb\xbf"
@@ -127,13 +126,13 @@ def troubles(found: Found, settings: Settings) -> list[Trouble]:
     except Problem as problem:
         return [Trouble(found.where, "", f"{problem.detail}: {problem.errors[0][1]}".replace("line 1 ", ""), "")]
     try:
-        _check(item, settings)
+        checked(item, settings)
     except Problem as problem:
-        return [Trouble(found.where, field, detail, _advice(item, field)) for field, detail in problem.errors]
+        return [Trouble(found.where, field, detail, advice(item, field)) for field, detail in problem.errors]
     return []
 
 
-def _check(item: Any, settings: Settings) -> None:
+def checked(item: Any, settings: Settings) -> Event[Data]:
     """The ingress' check; the sender is whom the event names, of a kind that may publish it."""
     given = item if isinstance(item, dict) else {}
     data = DATA.get(str(given.get("type")))
@@ -142,32 +141,7 @@ def _check(item: Any, settings: Settings) -> None:
     named = re.fullmatch(r"/organisations/(.+)", str(given.get("source")))
     claimed = given.get("sourcekind")
     kind = Publisher(claimed) if claimed in SENDERS else data.by[0] if data else Publisher.operator
-    check(item, Caller(named[1] if named else "<your id>", kind), settings)
-
-
-def _advice(item: Any, field: str) -> str:
-    """What the contract says of a field, or the field that may have been meant."""
-    schema = _schemas().get(str(item.get("type"))) if isinstance(item, dict) else None
-    if schema is None or not field:
-        return ""
-    place: Any = schema
-    for name in field.split("."):
-        fields = place.get("properties", {name: None})
-        if name not in fields:
-            similar = difflib.get_close_matches(name, fields, n=1)
-            return f"is it {similar[0]}?" if similar else f"there are {', '.join(fields) or 'no fields'}"
-        others: Any = next(iter(place.get("patternProperties", {}).values()), {})
-        place = _resolved(place.get("items") or fields[name] or others, schema)
-    return str(place.get("description", "")).rstrip(".")
-
-
-_schemas = cache(events.schemas)
-
-
-def _resolved(schema: Any, root: Any) -> Any:
-    choices = [choice for choice in schema.get("anyOf", [schema]) if choice != {"type": "null"}]
-    found = {**choices[0], **schema}
-    return {**root["$defs"][found["$ref"].rpartition("/")[2]], **found} if "$ref" in found else found
+    return check(item, Caller(named[1] if named else "<your id>", kind), settings)
 
 
 # what is there

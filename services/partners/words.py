@@ -309,3 +309,117 @@ PATTERNS = {
     "Month": "ГГГГ-ММ",
     "Evidence": "<организация>/<её оценка>",
 }
+
+# What the registry says against an event, in Russian, by its rule; the reference is filled in.
+RULED = {
+    "owner": "{}: это не ваше, сообщать об этом может только владелец",
+    "organisation": "организация {} не зарегистрирована",
+    "programme": "программа {} неизвестна или не ваша; её публикует учебное заведение",
+    "enrolment": "{}: не зачислен на эту программу; сначала учебное заведение сообщает о зачислении",
+    "learner": "{}: неизвестен или относится к другой организации; сначала учебное заведение сообщает о зачислении",
+    "placement": "{}: не проходил у вас стажировку и не назвал вас местом работы",
+    "enterprise": "{}: сообщать можно только о своём предприятии",
+    "recommendation": "рекомендации {} у этой программы нет",
+    "opportunity": "предложение {} неизвестно",
+    "agreement": "{}: нет подписанного соглашения, которое охватывает эту программу в этот день",
+}
+
+# Whose id an event's subject is, by the first part of its type: (English, Russian).
+SUBJECTS = {
+    "organisation": ("the organisation", "организации"),
+    "agreement": ("the agreement", "соглашения"),
+    "programme": ("the programme", "программы"),
+    "activity": ("the activity", "мероприятия"),
+    "learner": ("the learner (a pseudonym)", "обучающегося (псевдоним)"),
+    "internship": ("the internship", "стажировки"),
+    "employment": ("the record of employment", "записи о занятости"),
+    "support": ("the support case", "обращения"),
+    "assessment": ("the assessment", "оценки"),
+    "opportunity": ("the offer", "предложения"),
+    "feedback": ("the answer", "отзыва"),
+    "demand": ("the report", "отчёта"),
+    "recognition": ("the recognition", "признания"),
+}
+
+# What is wrong with a file or a row of it, and what to do: (English, Russian), filled in by position.
+MISTAKES = {
+    "old_excel": (
+        "this is a file of an old Excel, or locked by a password: save it as .xlsx without one",
+        "это файл старого Excel или файл с паролем: сохраните его как .xlsx без пароля",
+    ),
+    "xlsx": (
+        "this is no XLSX file that can be read ({}): save it anew, or as CSV",
+        "такой файл XLSX не читается ({}): сохраните его заново или как CSV",
+    ),
+    "bomb": (
+        "unpacked, the file has more than {} MiB: save only the table, or save it as CSV",
+        "в распакованном виде в файле больше {} МиБ: сохраните одну таблицу или сохраните как CSV",
+    ),
+    "rows": ("there are more than {} rows: split the file", "строк больше {}: разделите файл"),
+    "columns": ("there are more than {} columns", "столбцов больше {}"),
+    "nothing": ("there is nothing in the file", "в файле ничего нет"),
+    "no_rows": (
+        "there is nothing below the first row, which should hold the headings",
+        "под первой строкой, где должны быть заголовки, ничего нет",
+    ),
+    "heading_twice": (
+        "row {} should hold the headings, and “{}” is there twice: rename one",
+        "в строке {} должны быть заголовки, а «{}» там дважды: переименуйте один",
+    ),
+    "long_line": ("line {} is longer than {} characters", "строка {} длиннее {} символов"),
+    "encoding": ("the text is not in {}: choose the encoding", "текст не в кодировке {}: выберите кодировку"),
+    "csv": (
+        'line {}: {}; a quotation mark within a cell is doubled: "the ""North"" plant"',
+        'строка {}: {}; кавычка внутри ячейки удваивается: "завод ""Север"""',
+    ),
+    "more_cells": ("has more cells than there are headings", "ячеек больше, чем заголовков"),
+    "long_cell": ("is longer than {} characters", "длиннее {} символов"),
+    "spreadsheet_error": ("holds the spreadsheet's error {}: mend it there", "ошибка таблицы {}: исправьте её"),
+    "formula": (
+        "holds a formula that was never worked out: open the file in a spreadsheet and save it",
+        "формула ещё ни разу не вычислена: откройте файл в Excel и сохраните",
+    ),
+    "json": ("is not JSON: {}", "это не JSON: {}"),
+    "object": ("is no JSON object", "это не объект JSON"),
+    "no_type": ("name the type of the events", "укажите тип событий"),
+    "type": ("there is no type {} that you could publish{}", "типа {}, который вы могли бы публиковать, нет{}"),
+    "no_column": ("there is no column “{}”{}", "столбца «{}» нет{}"),
+    "no_field": ("there is no field {}{}", "поля {} нет{}"),
+    "field_twice": ("{} is to be both “{}” and “{}”", "{} не может быть сразу «{}» и «{}»"),
+    "field_missing": (
+        "no column says what {} is{}: map one to it, or set it for all rows",
+        "ни один столбец не задаёт {}{}: выберите столбец или задайте одно значение на все строки",
+    ),
+    "is_it": ("; is it {}?", "; может быть, {}?"),
+    "key_empty": ("is empty, and it is part of the row's key", "пусто, а это часть ключа строки"),
+    "key_twice": (
+        "has the same key as row {}, and says something else: give the two different times, or another key",
+        "тот же ключ, что в строке {}, но другое содержание: задайте разное время или другой ключ",
+    ),
+    "choice": ("“{}” is none of {}", "«{0}» — не из списка: {2}"),
+    "integer": ("“{}” is no whole number", "«{}» — не целое число"),
+    "number": ("“{}” is no number", "«{}» — не число"),
+    "boolean": ("“{}” is neither yes nor no", "«{}» — не «да» и не «нет»"),
+    "day": ("“{}” is no day: 2026-03-02 or 02.03.2026", "«{}» — не день: 02.03.2026 или 2026-03-02"),
+    "month": ("“{}” is no month: 2026-06 or 06.2026", "«{}» — не месяц: 06.2026 или 2026-06"),
+    "time": (
+        "“{}” is no time: 2026-03-02 09:00, 02.03.2026, or 2026-03-02T09:00:00+07:00",
+        "«{}» — не время: 02.03.2026 09:00, 02.03.2026 или 2026-03-02T09:00:00+07:00",
+    ),
+    "offset": (
+        "“{}” does not say in which time zone it is: give the offset from UTC, for example +07:00",
+        "для «{}» не указан часовой пояс: задайте смещение от UTC, например +07:00",
+    ),
+    "no_offset": ("“{}” is no offset from UTC: +07:00", "«{}» — не смещение от UTC: +07:00"),
+    "one_value": ("must be one value", "должно быть одно значение"),
+    "lists": ("{} must list equally many, parted by ;", "в {} должно быть поровну значений через «;»"),
+    "missing": ("is empty, and it is needed", "пусто, а поле обязательно"),
+    "rule": ("{}", "не подходит; нужно: {1}"),
+    "reused": (
+        "this row was sent before with other content. A correction is a new event: give it a later time, "
+        "or another key",
+        "эта строка уже отправлена с другим содержанием. Исправление — новое событие: укажите более позднее время "
+        "или другой ключ",
+    ),
+    "future": ("{} (a day without a time counts as noon)", "ещё не наступило (день без времени — это полдень)"),
+}

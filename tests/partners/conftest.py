@@ -1,15 +1,27 @@
 """The partners service, with an institution, an enterprise and what they send."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+import uvicorn
+from httpx import ASGITransport
 
+from deploy.local.processes import free_port
 from services.partners.app import core, router, work
-from shared.events import JointPartner, OrganisationKind, ProgrammePublished
+from shared.events import (
+    AgreementProposed,
+    AgreementSigned,
+    JointPartner,
+    LearnerEnrolled,
+    OrganisationKind,
+    ProgrammePublished,
+)
 from tests.making import event
 from tests.stack import Running, running, until
 
@@ -42,6 +54,45 @@ async def connected(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathF
         for id, kind in ORGANISATIONS.items():
             await register(stack, id, kind)
         yield stack
+@asynccontextmanager
+async def on_a_socket(stack: Running) -> AsyncIterator[str]:
+    """The service's address, for programs that are no part of the test's process."""
+    transport = stack.client._transport
+    assert isinstance(transport, ASGITransport)
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(transport.app, port=port, lifespan="off", log_config=None))
+    serving = asyncio.create_task(server.serve())
+
+    async def started() -> bool:
+        return server.started
+
+    try:
+        await until(started)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def practise(stack: Running) -> None:
+    """Let uni offer the programme welding, enrol l-0 to l-1500, and agree with plant on their practice in 2026."""
+    welding = ProgrammePublished(title="Welding", version="1", level=4)
+    terms = AgreementProposed(parties=["uni", "plant"], scope="Practice", valid_from=date(2026, 1, 1))
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    await stack.service.publish(
+        event(welding, "welding", time=start),
+        event(terms, "practice", time=start),
+        event(AgreementSigned(), "practice", by="enterprise:plant", time=start),
+        *(event(LearnerEnrolled(programme="welding"), f"l-{n}", time=start) for n in range(1_501)),
+    )
+
+
+async def secret_of(organisation: str, stack: Running) -> str:
+    """A new credential's secret."""
+    path = f"/organisations/{organisation}/credentials"
+    answer = await stack.client.post(path, headers=as_("operator", stack))
+    made: str = answer.json()["client_secret"]
+    return made
 
 
 JOINT = JointPartner(organisation="college", kind=OrganisationKind.institution)

@@ -1,0 +1,372 @@
+"use strict";
+
+const WORDS = {
+  en: {
+    page: "Upload events — Praktika", title: "Upload a file of events", skip: "Skip to the content", language: "Language",
+    lead: "A row of a table (CSV, Excel, JSON lines) becomes an event. The same file may be sent again at any time: what was accepted is not counted twice.",
+    contract: "All events and their rules",
+    login: "1. Log in", client_id: "Organisation (client_id)", client_secret: "Secret (client_secret)", enter: "Log in",
+    memory: "The secret is exchanged for a pass of 15 minutes, which is kept in this page only.", as: "Logged in:", leave: "Log out",
+    expired: "The pass has ended: log in again, then go on where you were.", wrong: "client_id or client_secret is wrong.",
+    file_step: "2. File", type: "What the rows are about", choose: "choose …", file: "File", timezone: "Time zone",
+    timezone_hint: "Offset from UTC of times that name none. A day without a time counts as noon there.",
+    encoding: "Encoding", encoding_auto: "recognise", look: "Show the columns",
+    columns_step: "3. Columns", column: "Column", example: "First row", field: "Field of the event", unused: "— not used —",
+    needed: "* must be given", read_as: "{0}: {1} rows.", encoded: "Read as {0}; if letters look wrong, choose another encoding above.",
+    whole: "Each line is an event already; there is nothing to choose.",
+    missing: "No column says this", missing_hint: "Choose a column above, or give one value for all rows.",
+    key: "What tells rows apart", key_hint: "As a rule subject, learner and time: leave all empty. If your file has numbers of its own, mark their column.",
+    check: "Check", publish: "Publish", progress: "Progress",
+    checking: "Checking", checked: "Checked: nothing has been published yet", publishing: "Publishing", published: "Published",
+    would: "{0} of {1} rows would be accepted, {2} refused.", done: "{0} of {1} rows accepted, {2} refused.",
+    report: "Download the refused rows (CSV)", mend: "Mend these rows and upload them; the others need nothing more.", later: "Mend these rows in your file, or publish the others now and these later.",
+    row: "Row", reason: "What to mend", more: "… and {0} more; all are in the download.", file_name: "refused",
+    away: "The server does not answer. Nothing is lost: try again.", broken: "The answer broke off. Send the file again: what was accepted is not counted twice.",
+    wait: "Too much was sent at once: try again in {0} s.", too_large: "The file is too large: split it, or use the command praktika publish.",
+  },
+  ru: {
+    page: "Загрузка событий — Praktika", title: "Загрузить файл событий", skip: "К содержанию", language: "Язык",
+    lead: "Строка таблицы (CSV, Excel, JSON lines) становится событием. Один и тот же файл можно отправлять сколько угодно раз: принятое не учитывается дважды.",
+    contract: "Все события и правила",
+    login: "1. Вход", client_id: "Организация (client_id)", client_secret: "Секрет (client_secret)", enter: "Войти",
+    memory: "Секрет обменивается на пропуск на 15 минут; он хранится только в этой странице.", as: "Вы вошли:", leave: "Выйти",
+    expired: "Пропуск истёк: войдите снова и продолжайте.", wrong: "Неверный client_id или client_secret.",
+    file_step: "2. Файл", type: "О чём строки", choose: "выберите…", file: "Файл", timezone: "Часовой пояс",
+    timezone_hint: "Смещение от UTC для времени, где оно не указано. День без времени — это полдень по этому поясу.",
+    encoding: "Кодировка", encoding_auto: "определить", look: "Показать столбцы",
+    columns_step: "3. Столбцы", column: "Столбец", example: "Первая строка", field: "Поле события", unused: "— не используется —",
+    needed: "* нужно указать", read_as: "{0}; строк: {1}.", encoded: "Кодировка {0}; если буквы неверны, выберите другую выше.",
+    whole: "Каждая строка — уже событие; выбирать нечего.",
+    missing: "Этого нет ни в одном столбце", missing_hint: "Выберите столбец выше или задайте одно значение на все строки.",
+    key: "Чем различаются строки", key_hint: "Обычно это предмет, обучающийся и время: ничего не отмечайте. Если в файле есть свои номера, отметьте их столбец.",
+    check: "Проверить", publish: "Опубликовать", progress: "Ход работы",
+    checking: "Проверка", checked: "Проверено: ничего ещё не опубликовано", publishing: "Публикация", published: "Опубликовано",
+    would: "Было бы принято строк: {0} из {1}, отклонено: {2}.", done: "Принято строк: {0} из {1}, отклонено: {2}.",
+    report: "Скачать отклонённые строки (CSV)", mend: "Исправьте эти строки и загрузите их; с остальными делать ничего не нужно.", later: "Исправьте эти строки в файле или опубликуйте остальные сейчас, а эти позже.",
+    row: "Строка", reason: "Что исправить", more: "… и ещё {0}; все есть в файле для скачивания.", file_name: "отклонено",
+    away: "Сервер не отвечает. Ничего не потеряно: попробуйте ещё раз.", broken: "Ответ прервался. Отправьте файл снова: принятое не учитывается дважды.",
+    wait: "Отправлено слишком много сразу: повторите через {0} с.", too_large: "Файл слишком большой: разделите его или используйте команду praktika publish.",
+  },
+};
+const SHOWN = 200;
+const byId = (id) => document.getElementById(id);
+const state = { language: language(), token: null, kind: null, types: [], found: null, file: null, suggested: null };
+
+function language() {
+  let kept = null;
+  try { kept = localStorage.getItem("language"); } catch { /* private mode: the browser's language will do */ }
+  return kept in WORDS ? kept : (navigator.language || "").startsWith("ru") ? "ru" : "en";
+}
+
+const word = (key, ...given) => given.reduce((text, x, i) => text.replace(`{${i}}`, () => x), WORDS[state.language][key]);
+const number = (value) => new Intl.NumberFormat(state.language).format(value);
+
+// Everything from outside goes in as text.
+function element(name, text = "", attributes = {}) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+function translate() {
+  document.documentElement.lang = state.language;
+  document.title = word("page");
+  document.querySelectorAll("[data-text]").forEach((e) => { e.textContent = word(e.dataset.text); });
+  document.querySelectorAll("[data-label]").forEach((e) => e.setAttribute("aria-label", word(e.dataset.label)));
+  document.querySelectorAll("[data-language]").forEach(
+    (e) => e.setAttribute("aria-pressed", String(e.dataset.language === state.language)));
+}
+
+// asking the server; whatever goes wrong becomes one text
+
+class Trouble extends Error {}
+
+async function ask(path, options) {
+  let answer;
+  try {
+    // Without credentials, so that a 401 brings up no dialogue of the browser's own.
+    answer = await fetch(path, { credentials: "omit", ...options });
+  } catch {
+    throw new Trouble(word("away"));
+  }
+  if (answer.ok) return answer;
+  if (answer.status === 401 && state.token) {
+    leave();
+    throw new Trouble(word("expired"));
+  }
+  if (answer.status === 413) throw new Trouble(word("too_large"));
+  if (answer.status === 429) throw new Trouble(word("wait", answer.headers.get("Retry-After") ?? "60"));
+  const problem = await answer.json().catch(() => ({}));
+  if (problem.error === "invalid_client") throw new Trouble(word("wrong"));
+  const errors = (problem.errors ?? []).map((e) => (e.detail === problem.detail || e.field === e.detail || /«|“/.test(e.detail)
+    ? e.detail : `${e.field}: ${e.detail}`));
+  throw new Trouble(errors.length ? errors.join("\n") : problem.detail ?? problem.error_description ?? String(answer.status));
+}
+
+function post(path, query) {
+  const headers = { Authorization: `Bearer ${state.token}`, "Content-Type": "application/octet-stream" };
+  return ask(`${path}?${new URLSearchParams(query)}`, { method: "POST", headers, body: state.file });
+}
+
+// The work of a form: one at a time, its trouble said beside it.
+async function work(place, job) {
+  const buttons = document.querySelectorAll("main button");
+  byId(place).textContent = "";
+  buttons.forEach((button) => { button.disabled = true; });
+  try {
+    await job();
+  } catch (error) {
+    if (!(error instanceof Trouble)) console.error(error);
+    const said = error instanceof Trouble ? error.message : word("broken");
+    byId(state.token ? place : "login-trouble").textContent = said;
+  } finally {
+    buttons.forEach((button) => { button.disabled = false; });
+  }
+}
+
+// 1. who
+
+async function enter() {
+  const form = { grant_type: "client_credentials", client_id: byId("client-id").value.trim(), client_secret: byId("client-secret").value.trim() };
+  const answer = await ask("token", { method: "POST", body: new URLSearchParams(form) });
+  state.token = (await answer.json()).access_token;
+  state.kind = JSON.parse(atob(state.token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).kind;
+  byId("client-secret").value = "";
+  byId("who").textContent = form.client_id;
+  await showTypes();
+  showLogin();
+  byId("type").focus();
+}
+
+function leave() {
+  state.token = null;
+  showLogin();
+  byId("client-secret").focus();
+}
+
+function showLogin() {
+  byId("login").hidden = Boolean(state.token);
+  byId("logged-in").hidden = !state.token;
+  byId("file-card").hidden = !state.token;
+  if (!state.token) for (const id of ["columns-card", "result-card"]) byId(id).hidden = true;
+}
+
+// 2. what
+
+async function showTypes() {
+  const answer = await ask(`upload/types?language=${state.language}`);
+  state.types = (await answer.json()).filter((entry) => entry.by.includes(state.kind));
+  const select = byId("type");
+  const chosen = select.value;
+  const options = state.types.map((entry) => element("option",
+    `${entry.title.split(/[.;:,]/)[0]} (${entry.type.replace(/^praktika\.(.*)\.v1$/, "$1")})`, { value: entry.type }));
+  select.replaceChildren(element("option", word("choose"), { value: "" }), ...options);
+  select.value = state.types.some((entry) => entry.type === chosen) ? chosen : "";
+  showTitle();
+}
+
+const chosenType = () => state.types.find((entry) => entry.type === byId("type").value);
+
+function showTitle() {
+  byId("type-title").textContent = chosenType()?.title ?? "";
+}
+
+async function look() {
+  byId("columns-card").hidden = byId("result-card").hidden = true;
+  state.file = byId("file").files[0];
+  const answer = await post("upload/columns", asked());
+  state.found = await answer.json();
+  showColumns(state.found.suggested);
+  byId("columns-card").hidden = false;
+  byId("columns-card").focus();
+}
+
+function asked() {
+  const encoding = byId("encoding").value;
+  return [["type", byId("type").value], ["language", state.language], ...(encoding ? [["encoding", encoding]] : [])];
+}
+
+// 3. columns
+
+function isWhole() {
+  return state.found.columns.length === 1 && state.found.columns[0].name === "event";
+}
+
+function showColumns(chosen) {
+  const { kind, rows, encoding, columns } = state.found;
+  const seen = encoding && encoding !== "utf-8" ? ` ${word("encoded", encoding)}` : "";
+  byId("read-as").textContent = word("read_as", kind === "jsonl" ? "JSON lines" : kind.toUpperCase(), number(rows)) + seen
+    + (isWhole() ? ` ${word("whole")}` : "");
+  document.querySelector(".columns").hidden = byId("needed").hidden = isWhole();
+  document.querySelector("#columns details").hidden = isWhole();
+  document.querySelector(".columns tbody").replaceChildren(...columns.map((column, place) => {
+    const row = element("tr");
+    const cell = element("td");
+    const select = element("select", "", { "data-column": column.name, "aria-labelledby": `column-${place}` });
+    select.append(element("option", word("unused"), { value: "" }), ...options(column.name));
+    select.value = chosen[column.name] ?? "";
+    cell.append(select);
+    row.append(element("th", column.name, { scope: "row", id: `column-${place}` }), element("td", column.example), cell);
+    return row;
+  }));
+  const marked = marks();
+  byId("keys").replaceChildren(...columns.map((column) => {
+    const label = element("label");
+    const box = element("input", "", { type: "checkbox", value: column.name });
+    box.checked = marked.includes(column.name);
+    label.append(box, element("span", column.name));
+    return label;
+  }));
+  showMissing();
+}
+
+// A field of which the name is yet to be completed (ratings by competency) takes the column's name.
+function options(column) {
+  return (chosenType()?.fields ?? []).map(({ name, title, required }) => {
+    const value = name.endsWith(".*") ? name.replace("*", column) : name;
+    return element("option", `${required ? "* " : ""}${called(value, title)}`, { value });
+  });
+}
+
+
+function called(name, title) {
+  if (title === name) return name;
+  return state.language === "ru" ? `${title} (${name})` : `${name} — ${title}`;
+}
+
+const selects = () => [...document.querySelectorAll(".columns select")];
+const marks = () => [...document.querySelectorAll("#keys input:checked")].map((box) => box.value);
+const mapping = () => Object.fromEntries(selects().map((select) => [select.dataset.column, select.value]));
+
+function showMissing() {
+  const given = new Set(Object.values(mapping()));
+  const values = Object.fromEntries([...document.querySelectorAll("#constants input")].map((e) => [e.dataset.field, e.value]));
+  const missing = isWhole() ? [] : (chosenType()?.fields ?? []).filter((f) => f.required && !given.has(f.name));
+  byId("missing").hidden = !missing.length;
+  byId("constants").replaceChildren(...missing.map(({ name, title }) => {
+    const label = element("label");
+    const input = element("input", "", { "data-field": name, maxlength: "500" });
+    input.value = values[name] ?? "";
+    label.append(element("span", called(name, title)), input);
+    return label;
+  }));
+  byId("publish").hidden = true;
+}
+
+function meant(dryRun) {
+  const constants = [...document.querySelectorAll("#constants input")].filter((input) => input.value.trim());
+  return [...asked(), ["timezone", byId("timezone").value], ["dry_run", String(dryRun)],
+    ...Object.entries(mapping()).filter(([, field]) => field).map(([column, field]) => ["map", `${column}=${field}`]),
+    ...constants.map((input) => ["set", `${input.dataset.field}=${input.value.trim()}`]),
+    ...marks().map((column) => ["key", column])];
+}
+
+// 4. check and publish
+
+async function send(dryRun) {
+  byId("result-card").hidden = true;
+  const answer = await post("upload/rows", meant(dryRun));
+  const seen = { rows: 1, done: 0, accepted: 0, refused: [], report: [] };
+  showResult(dryRun, seen);
+  for await (const line of lines(answer.body)) {
+    if (line.problem) throw new Trouble(line.problem.status === 503 ? word("broken") : line.problem.detail);
+    if (line.rows) Object.assign(seen, { rows: line.rows, report: [line.report] });
+    else {
+      Object.assign(seen, { done: line.done, accepted: line.accepted });
+      seen.refused.push(...line.refused);
+      seen.report.push(...line.refused.map((row) => row.line));
+    }
+    showResult(dryRun, seen);
+  }
+  if (seen.done < seen.rows) throw new Trouble(word("broken"));
+  byId("publish").hidden = !dryRun || !seen.accepted;
+  (dryRun && !seen.refused.length ? byId("publish") : byId("result-card")).focus();
+}
+
+async function* lines(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const parts = (rest + value).split("\n");
+    rest = parts.pop();
+    for (const part of parts) yield JSON.parse(part);
+  }
+}
+
+function showResult(dryRun, { rows, done, accepted, refused, report }) {
+  const ended = done === rows;
+  byId("result-card").hidden = false;
+  byId("result-heading").textContent = word(dryRun ? (ended ? "checked" : "checking") : (ended ? "published" : "publishing"));
+  byId("progress").max = rows;
+  byId("progress").value = done;
+  byId("summary").textContent = done ? word(dryRun ? "would" : "done", number(accepted), number(ended ? rows : done), number(refused.length)) : "";
+  byId("advice").textContent = dryRun && !accepted ? "" : word(dryRun ? "later" : "mend");
+  byId("refused").hidden = !refused.length || !ended;
+  if (!ended) return;
+  document.querySelector(".refused tbody").replaceChildren(...refused.slice(0, SHOWN).flatMap(refusedRows));
+  byId("more").textContent = refused.length > SHOWN ? word("more", number(refused.length - SHOWN)) : "";
+  const link = byId("report");
+  if (link.href) URL.revokeObjectURL(link.href);
+  link.href = URL.createObjectURL(new Blob(report, { type: "text/csv;charset=utf-8" }));
+  link.download = `${state.file.name}.${word("file_name")}.csv`;
+}
+
+function refusedRows({ row, mistakes }) {
+  return mistakes.map(({ column, field, detail, advice }, place) => {
+    const line = element("tr");
+    const where = element("td", column || field);
+    if (column && field && field !== column) where.append(element("small", field));
+    const what = element("td", detail);
+    if (advice) what.append(element("small", advice));
+    line.append(place ? element("td") : element("th", number(row), { scope: "row", "data-row": word("row") }), where, what);
+    return line;
+  });
+}
+
+// what people do
+
+function on(id, event, place, job) {
+  byId(id).addEventListener(event, (happened) => {
+    happened.preventDefault();
+    work(place, job);
+  });
+}
+
+on("login", "submit", "login-trouble", enter);
+on("look", "submit", "file-trouble", look);
+on("columns", "submit", "columns-trouble", () => send(true));
+on("publish", "click", "columns-trouble", () => send(false));
+byId("leave").addEventListener("click", leave);
+byId("type").addEventListener("change", showTitle);
+byId("columns").addEventListener("change", (happened) => {
+  if (happened.target.tagName === "SELECT") showMissing();
+  byId("publish").hidden = true;
+});
+// Another file, type, or time zone: the columns are looked at anew.
+byId("look").addEventListener("change", () => { byId("columns-card").hidden = byId("result-card").hidden = true; });
+for (const button of document.querySelectorAll("[data-language]")) {
+  button.addEventListener("click", async () => {
+    const chosen = state.found ? mapping() : null;
+    state.language = button.dataset.language;
+    try { localStorage.setItem("language", state.language); } catch { /* private mode */ }
+    translate();
+    byId("result-card").hidden = true;
+    await work("login-trouble", async () => {
+      if (!state.token) return;
+      await showTypes();
+      if (chosen) showColumns(chosen);
+    });
+  });
+}
+
+function offset() {
+  const minutes = -new Date().getTimezoneOffset();
+  const part = (value) => String(Math.trunc(Math.abs(value))).padStart(2, "0");
+  return `${minutes < 0 ? "-" : "+"}${part(minutes / 60)}:${part(minutes % 60)}`;
+}
+
+byId("timezone").value = offset();
+translate();
