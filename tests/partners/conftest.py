@@ -54,6 +54,8 @@ async def connected(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathF
         for id, kind in ORGANISATIONS.items():
             await register(stack, id, kind)
         yield stack
+
+
 @asynccontextmanager
 async def on_a_socket(stack: Running) -> AsyncIterator[str]:
     """The service's address, for programs that are no part of the test's process."""
