@@ -1,12 +1,18 @@
-"""Events accepted over HTTP, single and in batches, against a bare endpoint that only validates and publishes."""
+"""Events accepted over HTTP, single and in batches, against a bare endpoint that only validates and publishes.
+
+And over Kafka: how fast partners works off what an organisation has written to its own topic.
+"""
 
 import asyncio
 import itertools
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from statistics import median
 from typing import Any
+
+from aiokafka import AIOKafkaProducer
 
 from benchmarks import job, race
 from benchmarks.http_load import hammer, post
@@ -17,27 +23,34 @@ from benchmarks.stage import Stage
 from deploy.local.processes import free_port
 from services.partners.app import core as partners
 from shared import mongo
+from shared.kafka import ensure_own_topics
 
 NAMESPACE = "bingress"
+SENDER = "institution-1"
 BATCH = 500
 CONNECTIONS = {"single": 32, "batch": 4}
 SECONDS = 4
 STRUCTURED, BATCHED = "application/cloudevents+json", "application/cloudevents-batch+json"
-OURS, BARE = "Praktika's ingress", "bare endpoint"
+OURS, BARE, KAFKA = "Praktika's ingress", "bare endpoint", "Praktika's Kafka ingress"
+WRITTEN = 60_000
 
 
 async def measure(at: Stage, plan: Plan) -> list[dict[str, Any]]:
     await at.fresh_topics(NAMESPACE)
-    await mongo.ensure_indexes(at.client[f"{NAMESPACE}_partners"], partners.indexes)
+    db = at.client[f"{NAMESPACE}_partners"]
+    await mongo.ensure_indexes(db, partners.indexes)
+    entry = {"kind": "institution", "name": SENDER, "status": "registered"}
+    await db["organisations"].replace_one({"_id": SENDER}, entry, upsert=True)
+    await ensure_own_topics(at.settings(NAMESPACE), SENDER)
     bodies = [message.value for message in job.log(job.learners(2_000, seed=3))]
-    bodies = [body for body in bodies if b'"/organisations/institution-1"' in body]
+    bodies = [body for body in bodies if f'"/organisations/{SENDER}"'.encode() in body]
     rows = []
     async with service(at, NAMESPACE, "partners", "api") as ours, bare(at) as (process, port):
         contestants = ((OURS, ours.process, ours.port), (BARE, process, port))
         for number in range(min(5, plan.rounds)):
             for kind in ("single", "batch"):
                 for name, of, at_port in contestants:
-                    bearer = token(at, NAMESPACE, "institution-1") if name == OURS else ""
+                    bearer = token(at, NAMESPACE, SENDER) if name == OURS else ""
                     requests = _requests(bodies, kind, name, bearer)
                     rows.append(
                         {
@@ -47,8 +60,34 @@ async def measure(at: Stage, plan: Plan) -> list[dict[str, Any]]:
                             **await _run(at, of, at_port, requests, kind),
                         }
                     )
-                    print(f"  {name:20} {kind:7} {rows[-1]['events_per_s']:>8,} events/s", flush=True)
+                    print(f"  {name:25} {kind:7} {rows[-1]['events_per_s']:>8,} events/s", flush=True)
+            measured = await _over_kafka(at, ours.process, bodies)
+            rows.append({"round": number, "contestant": KAFKA, "kind": "kafka", **measured})
+            print(f"  {KAFKA:33} {measured['events_per_s']:>8,} events/s", flush=True)
     return rows
+
+
+async def _over_kafka(at: Stage, process: Process, bodies: list[bytes]) -> dict[str, Any]:
+    """Write much to the sender's topic; from when all is written, see how fast the rest gets onto the log."""
+    topic, headers = f"{NAMESPACE}.ingress.{SENDER}", [("content-type", STRUCTURED.encode())]
+    end = await at.ends(f"{NAMESPACE}.learner") + WRITTEN
+    async with AIOKafkaProducer(bootstrap_servers=at.kafka.address, compression_type="lz4", linger_ms=5) as producer:
+        sent = [
+            await producer.send(topic, body, headers=headers)
+            for body in itertools.islice(itertools.cycle(bodies), WRITTEN)
+        ]
+        await asyncio.gather(*sent)
+    started_at, left = time.perf_counter(), end - await at.ends(f"{NAMESPACE}.learner")
+    before = [race.usage(process.pid)[0], race.usage(at.kafka.pid or 0)[0]]
+    while await at.ends(f"{NAMESPACE}.learner") < end:
+        process.check()
+        await asyncio.sleep(0.02)
+    after = [race.usage(process.pid)[0], race.usage(at.kafka.pid or 0)[0]]
+    return {
+        "events_per_s": round(left / (time.perf_counter() - started_at)),
+        "own_us": round(1e6 * (after[0] - before[0]) / left, 1),
+        "kafka_us": round(1e6 * (after[1] - before[1]) / left, 1),
+    }
 
 
 @asynccontextmanager
@@ -93,21 +132,28 @@ async def _run(at: Stage, process: Process, port: int, requests: Iterator[bytes]
 def report(rows: list[dict[str, Any]]) -> list[str]:
     head = ("", "events/s, median", "least - most", "p50 ms", "p99 ms", "µs/event own", "Kafka")
     lines = []
-    for kind in ("single", "batch"):
-        for name in (OURS, BARE):
+    for kind, names in (("single", (OURS, BARE)), ("batch", (OURS, BARE)), ("kafka", (KAFKA,))):
+        for name in names:
             own = [row for row in rows if (row["kind"], row["contestant"]) == (kind, name)]
+            if not own:
+                continue  # measured before there was this way in
             speeds = [row["events_per_s"] for row in own]
-            figures = [median(row[figure] for row in own) for figure in ("p50_ms", "p99_ms", "own_us", "kafka_us")]
-            what = "single events" if kind == "single" else f"batches of {BATCH}"
+            figures = [_median(own, figure) for figure in ("p50_ms", "p99_ms", "own_us", "kafka_us")]
+            what = {"single": "single events", "batch": f"batches of {BATCH}", "kafka": f"{WRITTEN:,} waiting"}[kind]
             lines.append(
                 [
                     f"{name}, {what}",
                     f"{median(speeds):,.0f}",
                     f"{min(speeds):,} - {max(speeds):,}",
-                    *(f"{figure:.1f}" for figure in figures),
+                    *figures,
                 ]
             )
     return table(head, lines)
+
+
+def _median(rows: list[dict[str, Any]], figure: str) -> str:
+    found = [row[figure] for row in rows if figure in row]
+    return f"{median(found):.1f}" if found else ""
 
 
 def ratio(rows: list[dict[str, Any]], kind: str) -> float:
