@@ -34,7 +34,7 @@ def group_prefix(settings: Settings, organisation: str) -> str:
 
 def grants(settings: Settings, organisation: str, user: str) -> set[Grant]:
     """All that a user of an organisation may do: write to its topic, read from its topic, in groups of its own."""
-    ingress, egress = (topic_name(settings.namespace, topic_of(way, organisation)) for way in ("ingress", "egress"))  # type: ignore[arg-type]
+    ingress, egress = (topic_name(settings.namespace, topic_of(way, organisation)) for way in ("ingress", "egress"))
     return {
         _grant(user, AclOperation.WRITE, ResourceType.TOPIC, ingress, ResourcePatternType.LITERAL),
         _grant(user, AclOperation.READ, ResourceType.TOPIC, egress, ResourcePatternType.LITERAL),
@@ -56,7 +56,7 @@ class Admin:
     """Asks Kafka as the super user that our settings name."""
 
     def __init__(self, settings: Settings) -> None:
-        config = {
+        config: dict[str, str | int | float | bool] = {
             "bootstrap.servers": settings.kafka_bootstrap_servers,
             "security.protocol": settings.kafka_security,
             "sasl.mechanism": settings.kafka_mechanism,
@@ -85,9 +85,16 @@ class Admin:
 
     async def granted(self, prefix: str) -> set[Grant]:
         """What users whose names begin with *prefix* may do."""
+        any_name: Any = None
         every = AclBindingFilter(
-            ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
-        )  # fmt: skip
+            ResourceType.ANY,
+            any_name,
+            ResourcePatternType.ANY,
+            any_name,
+            any_name,
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
         (found,) = await _all(self._client.describe_acls(every))
         return {grant for grant in found if grant.principal.startswith(f"User:{prefix}")}
 

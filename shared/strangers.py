@@ -32,11 +32,15 @@ def unreadable(record: Any) -> Unreadable | None:
 def _bounded(decompress_into: Callable[[Any, bytearray], int]) -> Callable[[Any], bytes]:
     def decode(payload: Any) -> bytes:
         most = INFLATED_BYTES.get()
-        room = bytearray(most)
-        try:
-            return bytes(memoryview(room)[: decompress_into(payload, room)])
-        except cramjam.DecompressionError:
-            raise Unreadable(f"the batch of records is damaged, or inflates to more than {most} bytes") from None
+        size = min(most, 8 * len(payload) + 4096)
+        while True:
+            room = bytearray(size)
+            try:
+                return bytes(memoryview(room)[: decompress_into(payload, room)])
+            except cramjam.DecompressionError:
+                if size == most:
+                    raise Unreadable(f"its records are damaged, or inflate to more than {most} bytes") from None
+                size = min(most, 16 * size)
 
     return decode
 
@@ -54,10 +58,10 @@ def _snappy(payload: Any) -> bytes:
     most = INFLATED_BYTES.get()
     try:
         if sum(map(cramjam.snappy.decompress_raw_len, blocks)) > most:
-            raise Unreadable(f"the batch of records inflates to more than {most} bytes")
+            raise Unreadable(f"its records inflate to more than {most} bytes")
         return b"".join(bytes(cramjam.snappy.decompress_raw(block)) for block in blocks)
     except cramjam.DecompressionError:
-        raise Unreadable("the batch of records is damaged") from None
+        raise Unreadable("its records are damaged") from None
 
 
 class _Batch:
@@ -97,13 +101,13 @@ class _Records:
         return _Batch(self._records.next_batch())
 
 
-class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
+class _PartitionRecords(fetcher.PartitionRecords):
     def __init__(self, tp: Any, records: Any, *others: Any) -> None:
         super().__init__(tp, _Records(records), *others)
 
 
+_DECODERS = {codec: _bounded(getattr(cramjam, codec).decompress_into) for codec in ("gzip", "lz4", "zstd")}
 for _module in (default_records, compiled):
-    for _codec in ("gzip", "lz4", "zstd"):
-        setattr(_module, f"{_codec}_decode", _bounded(getattr(cramjam, _codec).decompress_into))
-    _module.snappy_decode = _snappy
-fetcher.PartitionRecords = _PartitionRecords
+    for _codec, _decode in {**_DECODERS, "snappy": _snappy}.items():
+        setattr(_module, f"{_codec}_decode", _decode)
+fetcher.PartitionRecords = _PartitionRecords  # type: ignore[misc]

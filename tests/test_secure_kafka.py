@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import shutil
 import ssl
@@ -11,14 +12,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
     KafkaError,
     TopicAuthorizationFailedError,
 )
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import ConsumerGroupTopicPartitions as GroupPositions
-from confluent_kafka import KafkaException
 from confluent_kafka import TopicPartition as Position
 from confluent_kafka.admin import (
     AclBinding,
@@ -31,7 +32,6 @@ from confluent_kafka.admin import (
     ConfigResource,
     NewPartitions,
     NewTopic,
-    OffsetSpec,
     ResourcePatternType,
     ResourceType,
     ScramCredentialInfo,
@@ -52,10 +52,20 @@ from shared.settings import Settings
 from tests.partners.conftest import ORGANISATIONS, as_, enrolled, register
 from tests.stack import Running, running, until
 
-pytestmark = pytest.mark.skipif(not shutil.which("java"), reason="Kafka is started with Java")
+pytestmark = [
+    pytest.mark.skipif(not shutil.which("java"), reason="Kafka is started with Java"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 KAFKA_SETTINGS = {"kafka_security", "kafka_user", "kafka_password", "kafka_ca_file", "kafka_external"}
 STRUCTURED = [("content-type", b"application/cloudevents+json")]
 Made = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def refused_connections() -> Iterator[None]:
+    """aiokafka leaves connections that were refused to the garbage collector, which complains of them."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
@@ -123,18 +133,21 @@ def client(made: Made, **changes: Any) -> dict[str, Any]:
     }
 
 
+def librdkafka(made: Made) -> dict[str, str | int | float | bool]:
+    """What an organisation gives another client."""
+    return {
+        "bootstrap.servers": made["bootstrap_servers"],
+        "security.protocol": made["security_protocol"],
+        "sasl.mechanism": made["mechanism"],
+        "sasl.username": made["user"],
+        "sasl.password": made["password"],
+        "ssl.ca.pem": made["ca"],
+        "log_level": 0,
+    }
+
+
 def admin(made: Made) -> AdminClient:
-    return AdminClient(
-        {
-            "bootstrap.servers": made["bootstrap_servers"],
-            "security.protocol": made["security_protocol"],
-            "sasl.mechanism": made["mechanism"],
-            "sasl.username": made["user"],
-            "sasl.password": made["password"],
-            "ssl.ca.pem": made["ca"],
-            "log_level": 0,
-        }
-    )
+    return AdminClient(librdkafka(made))
 
 
 @contextlib.asynccontextmanager
@@ -155,7 +168,7 @@ async def accepted(stack: Running, event: dict[str, Any]) -> None:
 
 
 def event_of(organisation: str) -> dict[str, Any]:
-    return enrolled(source=f"/organisations/{organisation}", partitionkey="learner-1")
+    return enrolled(source=f"/organisations/{organisation}")
 
 
 # What is allowed
@@ -262,17 +275,12 @@ async def test_organisation_writes_to_no_other_topic(partners: Running, uni: Mad
 
 async def test_organisation_reads_from_no_other_topic(partners: Running, uni: Made, plant: Made):
     for topic in (*others(partners, uni, plant), uni["ingress"]):
-        asked = admin(uni).list_offsets({Position(topic, 0): earliest()})
-        assert refused(asked[Position(topic, 0)].result) == "TOPIC_AUTHORIZATION_FAILED"
-        async with AIOKafkaConsumer(**client(uni), auto_offset_reset="earliest") as reader:
-            reader.assign([TopicPartition(topic, 0)])
-            reader.seek(TopicPartition(topic, 0), 0)
-            with pytest.raises((TopicAuthorizationFailedError, TimeoutError)):
-                await asyncio.wait_for(reader.getone(), 2)
-
-
-def earliest() -> Any:
-    return OffsetSpec.earliest()
+        reader = Consumer({**librdkafka(uni), "group.id": uni["group_prefix"] + "x", "auto.offset.reset": "earliest"})
+        reader.assign([Position(topic, 0, 0)])
+        answer = await asyncio.to_thread(reader.poll, 10)
+        assert answer is not None, topic
+        assert answer.error().name() == "TOPIC_AUTHORIZATION_FAILED", topic
+        reader.close()
 
 
 async def test_organisation_joins_no_other_group(partners: Running, uni: Made, plant: Made):
@@ -321,10 +329,9 @@ async def test_organisation_administers_nothing(partners: Running, uni: Made, pl
     for name in ("new", f"{uni['ingress']}2", f"{partners.settings.namespace}.ingress.new"):
         asks[f"create {name}"] = one(own.create_topics([NewTopic(name, 1, 1)])), topic
     whole = AclBinding(
-        ResourceType.ANY, "*", ResourcePatternType.LITERAL, f"User:{uni['user']}", "*", AclOperation.ALL,
+        ResourceType.TOPIC, "*", ResourcePatternType.LITERAL, f"User:{uni['user']}", "*", AclOperation.ALL,
         AclPermissionType.ALLOW,
     )  # fmt: skip
-    whole.restype = ResourceType.TOPIC
     every = AclBindingFilter(
         ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
     )

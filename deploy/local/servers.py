@@ -202,14 +202,14 @@ def kafka_answers(address: str, login: tuple[str, str] | None = None) -> bool:
     """Whether the broker names itself when asked for metadata (request 3, version 1, of no topics).
 
     Args:
-        login: user and password for SASL PLAIN, before the question (requests 17 and 36, version 0).
+        login: user and password for SASL PLAIN, before the question (request 17, version 1, and 36).
     """
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), timeout=2) as connection:
             if login:
                 token = "\0".join(("", *login)).encode()
-                ask(connection, 17, 0, struct.pack(">h", 5) + b"PLAIN")
+                ask(connection, 17, 1, struct.pack(">h", 5) + b"PLAIN")
                 ask(connection, 36, 0, struct.pack(">i", len(token)) + token)
             answer = ask(connection, 3, 1, struct.pack(">i", 0))
     except (OSError, struct.error):

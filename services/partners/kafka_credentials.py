@@ -38,7 +38,7 @@ async def make_kafka_credential(service: Running, caller: Authenticated, id: Ent
     if entry["status"] == "suspended":
         raise Problem(409, f"{id} is suspended: {entry['reason']}")
     try:
-        ingress, egress = (topic_name(settings.namespace, topic_of(way, id)) for way in ("ingress", "egress"))  # type: ignore[arg-type]
+        ingress, egress = (topic_name(settings.namespace, topic_of(way, id)) for way in ("ingress", "egress"))
     except ValueError as error:
         raise Problem(422, str(error), [("id", "is too long")]) from None
     await ensure_own_topics(settings, id)

@@ -140,7 +140,8 @@ class Door:
         self, organisation: str, records: Sequence[ConsumerRecord]
     ) -> tuple[Caller, list[Record], dict[str, str], list[int]]:
         """What is published of an organisation's records, the accepted events' digests, and the refusals' statuses."""
-        caller, checked, digests = Caller(organisation, STRANGER), [*map(self._decoded, records)], {}
+        caller, checked = Caller(organisation, STRANGER), [*map(self._decoded, records)]
+        digests: dict[str, str] = {}
         try:
             caller = await self._caller(organisation)
             positions = [number for number, item in enumerate(checked) if not isinstance(item, Problem)]
