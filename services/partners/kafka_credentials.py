@@ -21,7 +21,7 @@ from shared.web import Authenticated, EntityId, Problem, Running, Service, found
 
 AGAIN_S = 1  # the registry is asked who is suspended
 COMPARED_EVERY_S = 60  # Kafka is compared with the registry, though nobody was suspended or reinstated
-MOMENT = "%Y%m%dT%H%M%SZ"
+MOMENT = "%Y%m%dT%H%M%S%fZ"
 log = logs.get(__name__)
 router = APIRouter()
 
@@ -42,7 +42,7 @@ async def make_kafka_credential(service: Running, caller: Authenticated, id: Ent
     except ValueError as error:
         raise Problem(422, str(error), [("id", "is too long")]) from None
     await ensure_own_topics(settings, id)
-    credential, password = f"{datetime.now(UTC):{MOMENT}}-{secrets.token_hex(3)}", secrets.token_urlsafe(32)
+    credential, password = f"{datetime.now(UTC):{MOMENT}}-{secrets.token_hex(2)}", secrets.token_urlsafe(32)
     user = _prefix(settings, id) + credential
     await admin.set_user(user, password)
     await admin.grant(grants(settings, id, user))
