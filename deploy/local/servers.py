@@ -71,7 +71,8 @@ def kafka(folder: Path, port: int = 0, secured: Secured | None = None) -> Server
         folder.mkdir(parents=True, exist_ok=True)
         own = security.ensure(secured.folder, external) if secured else PLAINTEXT
         common = KAFKA_PROPERTIES.format(listeners=listeners, controller_port=free_port(), data=data)
-        properties.touch(mode=0o600)
+        properties.touch()
+        properties.chmod(0o600)
         properties.write_text(common + "".join(f"{name}={value}\n" for name, value in own.items()))
         if not (data / "meta.properties").exists():
             cluster = "cHJha3Rpa2EtbG9jYWwtMQ"
