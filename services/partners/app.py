@@ -6,9 +6,11 @@ from shared import events
 from shared.core import Core
 from shared.web import serve
 
-from . import api, contract, credentials, feed, ingress, refused, uploads, webhooks
+from . import api, contract, credentials, feed, ingress, kafka_credentials, refused, uploads, webhooks
 from .deliveries import deliver
 from .egress import forward, observe_lag
+from .kafka_credentials import access_to_kafka
+from .kafka_ingress import ingress_over_kafka
 from .registry import COLLECTIONS, SANDBOX, route, view
 
 core = Core(
@@ -16,7 +18,7 @@ core = Core(
     topics=(*COLLECTIONS, events.SANDBOX),
     indexes={
         **{SANDBOX + collection: [] for collection in COLLECTIONS.values()},
-        "organisations": [("kind",), ("region",)],
+        "organisations": [("kind",), ("region",), ("status",)],
         "agreements": [("parties",), ("programmes",)],
         "programmes": [("institution",), ("competencies.competency",), ("recommendations.status",)],
         "activities": [("kind",), ("organisations",), ("competencies",)],
@@ -27,11 +29,11 @@ core = Core(
     view=view,
 )
 router = APIRouter()
-for part in (credentials, api, ingress, feed, webhooks, refused, contract, uploads):
+for part in (credentials, kafka_credentials, api, ingress, feed, webhooks, refused, contract, uploads):
     router.include_router(part.router)
 
 observations = (observe_lag,)
-work = (forward, deliver)
+work = (ingress_over_kafka, access_to_kafka, forward, deliver)
 
 if __name__ == "__main__":
     serve(core, router, observations, work)
