@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -13,9 +14,12 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy.local.processes import wait_until
-from shared.kafka import PARTITIONS
+from deploy.local import servers as local
+from deploy.local.processes import free_port, wait_until
+from shared.kafka import PARTITIONS, connection
+from shared.settings import Settings
 from tests.examples import BUILT, LEARNERS, NEEDS, Stack, built, copied, missing, published, run, stack
+from tests.stack import until
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +162,39 @@ def test_a_client_says_that_its_secret_is_wrong(client: str, network: Stack):
     }
     printed = run(one, copied(client, BUILT), settings, status=1)
     assert "client_id or client_secret is wrong" in printed
+
+
+# over Kafka
+
+
+@pytest.fixture(scope="module")
+def secured(mongodb: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, dict[str, Any]]]:
+    """The stack on a secured Kafka, and how our own clients connect to that."""
+    folder, keys = tmp_path_factory.mktemp("secured"), tmp_path_factory.mktemp("keys")
+    broker = local.kafka(folder, secured=local.Secured(keys, free_port()))
+    secrets = keys / "services"
+    try:
+        broker.start()
+        with stack(broker.address, mongodb, folder, "secured", PRAKTIKA_SECRETS_DIR=str(secrets)) as started:
+            yield started, connection(Settings(KAFKA_BOOTSTRAP_SERVERS=broker.address, _secrets_dir=secrets))
+    finally:
+        broker.kill()
+
+
+@pytest.mark.parametrize("client", ["python", "go", "java"])
+async def test_a_client_is_counted_once_over_kafka(client: str, secured: tuple[Stack, dict[str, Any]], tmp_path: Path):
+    if reason := missing(client):
+        pytest.skip(reason)
+    network, ours = secured
+    enterprise, folder = f"kafka-{client}", copied(client, BUILT)
+    settings = network.enterprise_on_kafka(enterprise, tmp_path)
+    run(built(client), folder, settings)
+    for _ in range(2):
+        printed = run(published(client, " over Kafka"), folder, settings)
+        assert printed.count(f"sent, {settings['PRAKTIKA_KAFKA_TOPIC']}/") == 1 + len(LEARNERS)
+
+    async def all_there() -> bool:
+        return sum(map(len, (await records(network, enterprise, ours)).values())) == 2 * (1 + len(LEARNERS))
+
+    await until(all_there)
+    await prove_counted_once(network, enterprise, ours)
