@@ -130,13 +130,12 @@ class _Delivery:
         return await self.home[FAILURES].find_one(match, sort=[("next_at", 1)])
 
     async def _deliver(self, hook: dict[str, Any], record: ConsumerRecord) -> None:
-        tried = await self._try(hook, record)
+        tried = await _post(hook, record, self.client, self.service)
         if tried.outcome == "failed":
             await self._set_aside(record, tried)
-        if tried.outcome in ("delivered", "failed"):
-            moved: dict[str, Any] = {"cursor": record.offset + 1}
-            await self.home[WEBHOOKS].update_one({"_id": self.id, "lease.by": self.me}, {"$set": moved})
-            self.waiting = None
+        is_over = tried.outcome in ("delivered", "failed")
+        await self._note(hook, tried, {"cursor": record.offset + 1} if is_over else {})
+        self.waiting = None if is_over else record
 
     async def _again(self, hook: dict[str, Any], due: dict[str, Any]) -> None:
         """Try once more what failed before."""
@@ -151,12 +150,13 @@ class _Delivery:
             records = await feed.read(1, 5)
         if not records:
             raise TimeoutError
-        tried = await self._try(hook, records[0])
+        tried = await _post(hook, records[0], self.client, self.service)
         if tried.outcome == "delivered":
             await self.home[FAILURES].delete_one(mine)
         elif tried.outcome == "failed":
             change = self._failed(due["attempts"] + 1, due["first_at"], tried)
             await self.home[FAILURES].update_one(mine, {"$set": change})
+        await self._note(hook, tried, {})
 
     async def _set_aside(self, record: ConsumerRecord, tried: Tried) -> None:
         event, now = from_json(record.value or b""), time.time()
@@ -174,8 +174,8 @@ class _Delivery:
         next_at = now + pause if now + pause < first_at + TRIED_S else None
         return {"attempts": attempts, "last_at": now, "next_at": next_at, "reason": tried.reason}
 
-    async def _try(self, hook: dict[str, Any], record: ConsumerRecord) -> Tried:
-        tried = await _post(hook, record, self.client, self.service)
+    async def _note(self, hook: dict[str, Any], tried: Tried, moved: dict[str, Any]) -> None:
+        """Keep how an attempt ended, and when the next one may be."""
         DELIVERIES.labels(tried.outcome).inc()
         now, moment = time.time(), datetime.now(UTC).isoformat(timespec="seconds")
         if tried.outcome == "delivered":
@@ -188,8 +188,7 @@ class _Delivery:
             if tried.outcome == "gone":
                 change["status"] = "gone"
             log.info("not_delivered", webhook=self.id, reason=tried.reason)
-        await self.home[WEBHOOKS].update_one({"_id": self.id, "lease.by": self.me}, {"$set": change})
-        return tried
+        await self.home[WEBHOOKS].update_one({"_id": self.id, "lease.by": self.me}, {"$set": change | moved})
 
 
 def _pause(first_s: float, failures: int, longest_s: float) -> float:

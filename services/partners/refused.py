@@ -79,19 +79,25 @@ async def resubmit(
             raise refusal(415, "one event is sent again at a time", "content-type", f"must not be {Mode.batch}")
         most = service.settings.event_max_bytes
         body = inflated(headers, body, most)
-        (event,), digests = await judged([decoded(mode, headers, body, service.settings)], service, caller, door.recent)
-        if isinstance(event, Problem):
-            raise event
+        item = decoded(mode, headers, body, service.settings)
     except Problem as problem:
-        await service.publish_records([rejection(caller, headers, body, problem)])
-        count_refused(problem.status)
-        raise
+        raise await _refused(service, caller, headers, body, problem) from None
+    (event,), digests = await judged([item], service, caller, door.recent)
+    if isinstance(event, Problem):
+        raise await _refused(service, caller, headers, body, event)
     (address,) = await service.publish(event)
     door.recent.note(caller.source, digests)
-    ACCEPTED.labels(event.data.topic).inc()
+    ACCEPTED.labels(event.topic).inc()
     await service.publish_records([_resubmission(caller, position, event.id, str(address))])
     answer = {"id": event.id, "type": event.type, "event": str(address)}
     return JSONResponse(answer, 202, {"Location": str(address)})
+
+
+async def _refused(service: Service, caller: Caller, headers: Headers, body: bytes, problem: Problem) -> Problem:
+    """Note on the topic what was refused again."""
+    await service.publish_records([rejection(caller, headers, body, problem)])
+    count_refused(problem.status)
+    return problem
 
 
 def _resubmission(caller: Caller, position: str, id: str, address: str) -> Record:
