@@ -59,7 +59,7 @@ class Runner(ConsumerRebalanceListener):
         self._consumer: Consumer | None = None
         self._batch = asyncio.Lock()  # the barrier: a rebalance waits for the batch in hand, and the reverse
         self._interrupted = asyncio.Event()  # a rebalance or the end wants the batch in hand to be given up
-        self._joined = False
+        self._joined = self._ending = False
         self._left_at = self._measured_at = time.monotonic()
         self._most = settings.consume_max_records  # records at once; less after a failure
         self._taken_at = float("-inf")  # when the last batch was handed over
@@ -79,6 +79,7 @@ class Runner(ConsumerRebalanceListener):
 
     async def stop(self) -> None:
         """Finish the batch in hand and leave the group."""
+        self._ending = True
         self._interrupted.set()
         if self._task is not None:
             self._task.cancel()
@@ -108,7 +109,7 @@ class Runner(ConsumerRebalanceListener):
             tasks.create_task(self._repeat("measure", self._measure))
 
     async def _repeat(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
-        while True:
+        while not self._ending:  # a cancellation may be lost in a step
             await asyncio.sleep(self._settings.tick_s)
             try:
                 await step()

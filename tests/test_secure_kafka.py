@@ -53,7 +53,7 @@ from shared.events import TOPICS, parse
 from shared.kafka import NotPublished, Record
 from shared.kafka_admin import Admin, grants
 from shared.settings import Settings
-from tests.partners.conftest import ORGANISATIONS, as_, enrolled, register
+from tests.partners.conftest import MECHANICS, ORGANISATIONS, as_, enrolled, register
 from tests.stack import Running, running, until
 
 pytestmark = [
@@ -103,6 +103,7 @@ async def partners(
     ) as stack:
         for id, kind in ORGANISATIONS.items():
             await register(stack, id, kind)
+        await stack.publish(MECHANICS)
         yield stack
 
 

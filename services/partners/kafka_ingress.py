@@ -179,14 +179,12 @@ class Door:
             entry = await self._entry(organisation)
         if "kind" not in entry:
             raise refusal(403, "the sender is unknown", "source", f"{organisation} is not registered")
-        return await refuse_suspended(
-            self._service, Caller(organisation, Publisher(entry["kind"]), bool(entry.get("sandbox")))
-        )
+        caller = Caller(organisation, Publisher(entry["kind"]), bool(entry.get("sandbox")))
+        return await refuse_suspended(self._service, caller)
 
     async def _entry(self, organisation: str) -> View:
-        return (await self._service.by_id("organisations", [organisation], {"kind": 1, "sandbox": 1})).get(
-            organisation, {}
-        )
+        found = await self._service.by_id("organisations", [organisation], {"kind": 1, "sandbox": 1})
+        return found.get(organisation, {})
 
     async def _verdicts(self, items: list[Any], caller: Caller) -> tuple[Judged, dict[str, str]]:
         """As `judged`, but what it stumbles over (a defect of ours) is refused and stops nobody else."""

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from services.partners.app import core, router
 from services.partners.examples import EXAMPLES
 from services.partners.kafka_ingress import ingress_over_kafka
-from shared.events import TOPICS, parse
+from shared.events import SANDBOX, TOPICS, parse
 from shared.kafka import connection, ensure_ingress, topic_name, topic_of
 from tests.partners.conftest import register
 from tests.stack import Running, running, until
@@ -109,7 +109,9 @@ async def test_no_mutilated_record_gets_in_and_none_is_lost(kafka: str, mongodb:
     source = random.Random(SEED)  # noqa: S311
     sent = [mutilated(source) for _ in range(RECORDS)]
     keys = tmp_path_factory.mktemp("keys")
-    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=keys, work=[ingress_over_kafka]) as stack:
+    async with running(
+        core, router, kafka=kafka, mongodb=mongodb, keys_dir=keys, work=[ingress_over_kafka], registry_checks="owners"
+    ) as stack:
         for organisation, kind in ORGANISATIONS.items():
             await register(stack, organisation, kind)
             await ensure_ingress(stack.settings, organisation)
@@ -121,7 +123,7 @@ async def test_no_mutilated_record_gets_in_and_none_is_lost(kafka: str, mongodb:
 
         await until(all_judged, 60)
         rejections = [json.loads(record.value) for record in await stack.read("rejected")]
-        on_topics = [parse(record.value) for topic in TOPICS for record in await stack.read(topic)]
+        on_topics = [parse(record.value) for topic in (*TOPICS, SANDBOX) for record in await stack.read(topic)]
     accepted = [event for event in on_topics if event.sourcekind in ORGANISATIONS.values()]
     assert len(accepted) + len(rejections) == RECORDS
     assert len(accepted) > RECORDS / 20

@@ -3,7 +3,10 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +19,7 @@ from services.partners.app import core, router
 from services.partners.kafka_ingress import ingress_over_kafka
 from shared.events import parse
 from shared.kafka import connection, ensure_ingress, organisation_of, topic_name, topic_of
-from tests.partners.conftest import ORGANISATIONS, as_, enrolled, register
+from tests.partners.conftest import MECHANICS, ORGANISATIONS, as_, enrolled, register
 from tests.stack import Running, running, until
 
 STRUCTURED = [("content-type", b"application/cloudevents+json")]
@@ -28,7 +31,14 @@ async def door(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactor
     """The service with the ingress over Kafka, and the topics of the organisations."""
     keys = tmp_path_factory.mktemp("keys")
     async with running(
-        core, router, kafka=kafka, mongodb=mongodb, keys_dir=keys, work=[ingress_over_kafka], event_max_bytes=4096
+        core,
+        router,
+        kafka=kafka,
+        mongodb=mongodb,
+        keys_dir=keys,
+        work=[ingress_over_kafka],
+        event_max_bytes=4096,
+        registry_checks="owners",
     ) as stack:
         for id, kind in ORGANISATIONS.items():
             await register(stack, id, kind)
@@ -199,6 +209,39 @@ async def test_order_is_kept(uni: Way):
     await asyncio.gather(*map(uni.send, events))
     ids = [event["id"] for event in events]
     assert [event.id for event in await uni.accepted(*ids)] == ids
+
+
+async def test_nothing_is_lost_when_it_ends_at_any_moment(kafka: str, mongodb: str, tmp_path: Path):
+    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=tmp_path) as stack:
+        await register(stack, "uni", "institution")
+        await stack.publish(MECHANICS)
+        await ensure_ingress(stack.settings, "uni")
+        events = [enrolled() for _ in range(3_000)]
+        async with AIOKafkaProducer(**connection(stack.settings), linger_ms=5) as producer:
+            uni = Way(stack, producer, "uni")
+            sending = asyncio.gather(*map(uni.send, events))
+            while (before := await stack.count("learner")) < len(events) / 2:
+                async with ended(ingress_over_kafka(stack.service)):
+                    await until(partial(more_than, stack, before))
+            async with ended(ingress_over_kafka(stack.service)):
+                await sending
+                await uni.accepted(*(event["id"] for event in events))
+        assert await stack.count("rejected") == 0
+
+
+@asynccontextmanager
+async def ended(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do some work, and end it with the block, wherever it is."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def more_than(stack: Running, number: int) -> bool:
+    return await stack.count("learner") > number
 
 
 async def test_header_with_a_name_that_is_no_text_stops_nobody(door: Running, uni: Way):
