@@ -221,6 +221,7 @@ async def test_every_field_of_every_type_is_offered_with_its_meaning(partners: R
 
 # in a browser
 
+expect.set_options(timeout=20_000)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -247,6 +248,8 @@ async def opened(browser: Browser, address: str, **context: Any) -> tuple[Page, 
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     await page.goto(f"{address}/upload")
+    await expect(page.locator("h1")).not_to_be_empty()
+    assert not said
     return page, said
 
 
