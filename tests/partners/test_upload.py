@@ -221,6 +221,7 @@ async def test_every_field_of_every_type_is_offered_with_its_meaning(partners: R
 
 # in a browser
 
+expect.set_options(timeout=20_000)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -247,6 +248,8 @@ async def opened(browser: Browser, address: str, **context: Any) -> tuple[Page, 
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     await page.goto(f"{address}/upload")
+    await expect(page.locator("h1")).not_to_be_empty()
+    assert not said
     return page, said
 
 
@@ -274,6 +277,8 @@ async def shot(page: Page, name: str) -> None:
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 SUMMARY = {"en-GB": "1 of 3 rows accepted, 2 refused.", "ru-RU": "Принято строк: 1 из 3, отклонено: 2."}
+
+MENDED = {"en-GB": "2 of 2 rows accepted, 0 refused.", "ru-RU": "Принято строк: 2 из 2, отклонено: 0."}
 
 
 @pytest.mark.parametrize("looks", [("en-GB", 1280), ("ru-RU", 1280), ("ru-RU", 390), ("en-GB", 390)], ids=str)
@@ -321,8 +326,8 @@ async def test_a_clerk_uploads_a_file_mends_it_and_uploads_the_rest(
     await page.locator("#constants input").last.fill("welding")
     await page.locator("#check").click()
     await page.locator("#publish").click()
+    await expect(page.locator("#summary")).to_have_text(MENDED[locale])
     await expect(page.locator("#refused")).to_be_hidden()
-    await expect(page.locator("#summary")).to_contain_text("2")
     assert {f"m-{run}-2", f"m-{run}-3"} <= (await learners(partners)).keys()
     assert [text for text in said if not text.startswith("Failed to load resource")] == []
     await page.context.close()
