@@ -101,7 +101,7 @@ async def running(
     settings = {"namespace": f"t{uuid4().hex[:12]}", "tick_s": 0.1, "log_level": "WARNING"} | settings
     own = Settings(kafka_bootstrap_servers=kafka, mongodb_uri=mongodb, keys_dir=keys_dir, **settings)
     ensure_keys(own)
-    await ensure_topics(own)
+    created = await ensure_topics(own)
     client = mongo.connect(own)
     try:
         await mongo.ensure_indexes(mongo.database(client, own, core.name), core.indexes)
@@ -114,10 +114,12 @@ async def running(
     finally:
         await client.drop_database(mongo.database(client, own, core.name).name)
         client.close()
-        await _delete_topics(own)
+        if created:
+            await delete_topics(own)
 
 
-async def _delete_topics(settings: Settings) -> None:
+async def delete_topics(settings: Settings) -> None:
+    """Delete all topics of a namespace."""
     admin = AIOKafkaAdminClient(**connection(settings))
     await admin.start()
     try:
