@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
@@ -19,7 +20,9 @@ from aiokafka.partitioner import murmur2
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
+from faststream.kafka.security import parse_security
 from faststream.middlewares import AckPolicy
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram512
 
 from shared import logs
 from shared.events import SANDBOX, TOPICS, Data, Event, key_of, serialise
@@ -44,6 +47,7 @@ SERVICES = ("partners", "feedback", "certification", "monitoring")
 STRUCTURED = "application/cloudevents+json; charset=utf-8"
 # Keys are spread by murmur2 modulo this number: raising it later would break the order of a key's events.
 PARTITIONS = {"learner": 12, "feedback": 6}
+DAY_MS = 86_400_000
 LONGEST_TOPIC = 249 - 32  # Kafka's limit without our namespace
 log = logs.get(__name__)
 
@@ -59,6 +63,21 @@ class Record(NamedTuple):
 
 class NotPublished(Exception):
     """Kafka did not acknowledge in time; it may or may not have taken the records. Publish them again."""
+
+
+def security(settings: Settings) -> BaseSecurity | None:
+    """How our clients prove to Kafka who they are; None where it does not ask."""
+    if settings.kafka_security == "PLAINTEXT":
+        return None
+    uses_tls = settings.kafka_security == "SASL_SSL"
+    tls = ssl.create_default_context(cafile=settings.kafka_ca_file) if uses_tls else None
+    of = {"PLAIN": SASLPlaintext, "SCRAM-SHA-512": SASLScram512}[settings.kafka_mechanism]
+    return of(settings.kafka_user, settings.kafka_password.get_secret_value(), ssl_context=tls, use_ssl=uses_tls)
+
+
+def connection(settings: Settings) -> dict[str, Any]:
+    """What every client of aiokafka needs to connect."""
+    return {"bootstrap_servers": settings.kafka_bootstrap_servers, **parse_security(security(settings))}
 
 
 def record_of(event: Event[Data]) -> Record:
@@ -82,6 +101,12 @@ def topic_of(way: Literal["ingress", "egress"], organisation: str) -> str:
     return topic
 
 
+@lru_cache(maxsize=10_000)
+def organisation_of(topic: str) -> str:
+    """Whose a topic is: the reverse of `topic_of`."""
+    return re.sub(r"_([0-9A-F]{2})", lambda code: chr(int(code[1], 16)), topic.partition(".")[2])
+
+
 @lru_cache(maxsize=100_000)  # the hash is pure Python, and keys come again
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition that a key belongs to, as Java's and aiokafka's producers choose it."""
@@ -95,14 +120,28 @@ def dead_letter_topic(service: str) -> str:
 async def ensure_topics(settings: Settings) -> list[str]:
     """Create what is missing of our topics, retention endless; return the names of those created."""
     names = [*TOPICS, SANDBOX, "rejected", *map(dead_letter_topic, SERVICES)]
-    configs = {"retention.ms": "-1", "retention.bytes": "-1", "message.timestamp.type": "LogAppendTime"}
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+    return await _create(settings, [_topic(settings, name, PARTITIONS.get(name, 3), -1) for name in names])
+
+
+async def ensure_own_topics(settings: Settings, organisation: str) -> list[str]:
+    """Create what is missing of an organisation's own topics; return the names of those created.
+
+    They are ways in and out, not the log: what came in is kept for a week, what goes out for 90 days.
+    """
+    ways = (topic_of("ingress", organisation), 3, 7), (topic_of("egress", organisation), 1, 90)
+    return await _create(settings, [_topic(settings, name, number, days * DAY_MS) for name, number, days in ways])
+
+
+def _topic(settings: Settings, name: str, partitions: int, kept_ms: int) -> NewTopic:
+    configs = {"retention.ms": str(kept_ms), "retention.bytes": "-1", "message.timestamp.type": "LogAppendTime"}
+    # -1: as many replicas as the cluster's default; the client wants an (empty) assignment beside it.
+    return NewTopic(topic_name(settings.namespace, name), partitions, -1, {}, configs)
+
+
+async def _create(settings: Settings, topics: list[NewTopic]) -> list[str]:
+    admin = AIOKafkaAdminClient(**connection(settings))
     await admin.start()
     try:
-        # -1: as many replicas as the cluster's default; the client wants an (empty) assignment beside it.
-        topics = [
-            NewTopic(topic_name(settings.namespace, name), PARTITIONS.get(name, 3), -1, {}, configs) for name in names
-        ]
         response: Any = await admin.create_topics(topics)
     finally:
         await admin.close()
@@ -129,7 +168,7 @@ class Producer:
         async with self._starting:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self._settings.kafka_bootstrap_servers,
+                    **connection(self._settings),
                     acks="all",
                     enable_idempotence=True,
                     linger_ms=2,
@@ -282,7 +321,7 @@ class Log:
                     topic_name(self._settings.namespace, topic)
                     for topic in (*TOPICS, SANDBOX, *map(dead_letter_topic, SERVICES))
                 ),
-                bootstrap_servers=self._settings.kafka_bootstrap_servers,
+                **connection(self._settings),
                 isolation_level="read_committed",
                 auto_offset_reset="earliest",
                 fetch_max_wait_ms=10,
@@ -314,6 +353,7 @@ class Consumer:
     ) -> None:
         self._broker = KafkaBroker(
             settings.kafka_bootstrap_servers,
+            security=security(settings),
             consumer_only=True,
             allow_auto_create_topics=False,
             graceful_timeout=20,

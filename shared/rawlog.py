@@ -17,7 +17,15 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import RecordMetadata
 
-from shared.kafka import AIOKafkaConsumer, ConsumerRecord, KafkaError, NotPublished, TopicPartition, topic_name
+from shared.kafka import (
+    AIOKafkaConsumer,
+    ConsumerRecord,
+    KafkaError,
+    NotPublished,
+    TopicPartition,
+    connection,
+    topic_name,
+)
 from shared.settings import Settings
 
 SILENT_S = 30  # a broker that gives nothing for so long, though there is something, does not answer
@@ -41,14 +49,14 @@ async def reader(settings: Settings) -> AsyncIterator["Reader"]:
         NotPublished: Kafka does not answer.
     """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
+        **connection(settings),
         isolation_level="read_committed",
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         fetch_max_wait_ms=50,
         max_partition_fetch_bytes=4 * 1024 * 1024,
     )
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+    admin = AIOKafkaAdminClient(**connection(settings))
     try:
         await consumer.start()
         await admin.start()
@@ -161,7 +169,7 @@ async def writer(settings: Settings) -> AsyncIterator["Writer"]:
         NotPublished: Kafka does not answer.
     """
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
+        **connection(settings),
         acks="all",
         enable_idempotence=True,
         linger_ms=5,

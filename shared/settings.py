@@ -1,15 +1,20 @@
 """What the environment decides; the only reader of environment variables."""
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Settings of one process, read from `PRAKTIKA_*` (and the two servers' usual names)."""
+    """Settings of one process, read from `PRAKTIKA_*` (and the two servers' usual names).
+
+    What the environment does not give is read from files of the same name in small letters (`praktika_kafka_password`)
+    in the folder that PRAKTIKA_SECRETS_DIR names.
+    """
 
     model_config = SettingsConfigDict(env_prefix="PRAKTIKA_", extra="ignore")
 
@@ -17,6 +22,17 @@ class Settings(BaseSettings):
         "127.0.0.1:9092",
         validation_alias=AliasChoices("KAFKA_BOOTSTRAP_SERVERS", "PRAKTIKA_KAFKA_BOOTSTRAP_SERVERS"),
     )
+    kafka_security: Literal["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="PLAINTEXT: Kafka asks nobody who they are; the others: it does."
+    )
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_user: str = Field("praktika", description="Of ours on a secured Kafka: one of its super users.")
+    kafka_password: SecretStr = SecretStr("")
+    kafka_ca_file: Path | None = Field(
+        None,
+        description="Who signed Kafka's certificates, in PEM; given to organisations, too. None: a public authority.",
+    )
+    kafka_external: str = Field("", description="Bootstrap servers of a secured Kafka as organisations see them.")
     mongodb_uri: str = Field(
         "mongodb://127.0.0.1:27017/?directConnection=true",
         validation_alias=AliasChoices("MONGODB_URI", "PRAKTIKA_MONGODB_URI"),
@@ -64,4 +80,5 @@ class Settings(BaseSettings):
 
 @lru_cache
 def settings() -> Settings:
-    return Settings()
+    secrets = os.environ.get("PRAKTIKA_SECRETS_DIR", "")
+    return Settings(_secrets_dir=secrets if Path(secrets).is_dir() else None)

@@ -17,7 +17,7 @@ from shared import mongo
 from shared.auth import Caller, Signer, ensure_keys
 from shared.core import Core
 from shared.events import Data, Event, Publisher
-from shared.kafka import PARTITIONS, ConsumerRecord, Record, ensure_topics, topic_name
+from shared.kafka import PARTITIONS, ConsumerRecord, Record, connection, ensure_topics, topic_name
 from shared.settings import Settings
 from shared.web import Service, Work, create_app
 
@@ -42,9 +42,7 @@ class Running:
 
     async def read(self, topic: str) -> list[ConsumerRecord]:
         """Everything on a topic (named without the namespace), in order per partition."""
-        async with AIOKafkaConsumer(
-            bootstrap_servers=self.settings.kafka_bootstrap_servers, auto_offset_reset="earliest"
-        ) as consumer:
+        async with AIOKafkaConsumer(**connection(self.settings), auto_offset_reset="earliest") as consumer:
             parts = self._partitions(topic)
             consumer.assign(parts)
             ends = await consumer.end_offsets(parts)
@@ -69,7 +67,7 @@ class Running:
         await until(reached, timeout_s)
 
     async def _ends(self, *topics: str) -> dict[TopicPartition, int]:
-        async with AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap_servers) as consumer:
+        async with AIOKafkaConsumer(**connection(self.settings)) as consumer:
             parts = [tp for topic in topics for tp in self._partitions(topic)]
             consumer.assign(parts)
             return await consumer.end_offsets(parts)
@@ -102,7 +100,7 @@ async def running(
     settings = {"namespace": f"t{uuid4().hex[:12]}", "tick_s": 0.1, "log_level": "WARNING"} | settings
     own = Settings(kafka_bootstrap_servers=kafka, mongodb_uri=mongodb, keys_dir=keys_dir, **settings)
     ensure_keys(own)
-    topics = await ensure_topics(own)
+    made = await ensure_topics(own)
     client = mongo.connect(own)
     try:
         await mongo.ensure_indexes(mongo.database(client, own, core.name), core.indexes)
@@ -115,13 +113,16 @@ async def running(
     finally:
         await client.drop_database(mongo.database(client, own, core.name).name)
         client.close()
-        await _delete(kafka, topics)
+        if made:
+            await delete_topics(own)
 
 
-async def _delete(kafka: str, topics: list[str]) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+async def delete_topics(settings: Settings) -> None:
+    """Delete all topics of the namespace."""
+    admin = AIOKafkaAdminClient(**connection(settings))
     await admin.start()
     try:
-        await admin.delete_topics(topics)
+        prefix = topic_name(settings.namespace, "")
+        await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(prefix)])
     finally:
         await admin.close()

@@ -24,7 +24,7 @@ from shared.rawlog import Raw, Span, reader, writer
 from shared.settings import Settings
 from tests.making import NOON, event
 from tests.operator.conftest import Praktika
-from tests.stack import Running, _delete, running, until
+from tests.stack import Running, delete_topics, running, until
 
 ODD = [
     Raw("learner", b"l1", None),
@@ -93,7 +93,7 @@ async def empty(kafka: str, mongodb: str, tmp_path: Path) -> AsyncIterator[Log]:
 
     await until(known)
     yield Log(settings, Praktika(settings))
-    await _delete(kafka, topics)
+    await delete_topics(settings)
 
 
 async def contents(db: mongo.Database) -> dict[str, list[dict[str, Any]]]:
@@ -210,7 +210,7 @@ async def test_a_log_that_is_not_set_up_is_refused(source: Log, tmp_path: Path):
 async def test_gaps_in_the_offsets_are_told_of(empty: Log, kafka: str, mongodb: str, tmp_path: Path):
     name = f"t{uuid4().hex[:12]}"
     gappy = Settings(kafka_bootstrap_servers=kafka, mongodb_uri=mongodb, keys_dir=tmp_path, namespace=name)
-    topics = await ensure_topics(gappy)
+    await ensure_topics(gappy)
     value = serialise(event(LearnerEnrolled(programme="p"), "l1"))
     async with AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=name) as producer:
         for _ in range(3):
@@ -222,7 +222,7 @@ async def test_gaps_in_the_offsets_are_told_of(empty: Log, kafka: str, mongodb: 
         done = await empty.praktika("history", "import", file, "--json")
         assert (done.code, done.json["moved"]) == (0, 2), times
     assert [record[2] for record in await empty.records()] == [0, 1, 2]
-    await _delete(kafka, topics)
+    await delete_topics(gappy)
 
 
 @pytest.mark.parametrize("name", ["history.jsonl.zst", "history.jsonl.gz"])
