@@ -1,13 +1,19 @@
-"""Events accepted over HTTP, single and in batches, against a bare endpoint that only validates and publishes."""
+"""Events accepted over HTTP, single and in batches, against a bare endpoint that only validates and publishes.
+
+And over Kafka: how fast partners works off what an organisation has written to its own topic.
+"""
 
 import asyncio
 import itertools
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
+
+from aiokafka import AIOKafkaProducer
 
 from benchmarks import job, race
 from benchmarks.http_load import hammer, post
@@ -19,30 +25,35 @@ from deploy.local.processes import free_port
 from services.partners.app import core as partners
 from shared import mongo
 from shared.events import Data, LearnerEnrolled, ProgrammePublished, Publisher, compose
-from shared.kafka import Producer, Record, record_of
+from shared.kafka import Producer, Record, ensure_own_topics, record_of
 
 NAMESPACE = "bingress"
-INSTITUTION = "institution-1"
+SENDER = "institution-1"
 BATCH = 500
 CONNECTIONS = {"single": 32, "batch": 4}
 SECONDS = 4
 STRUCTURED, BATCHED = "application/cloudevents+json", "application/cloudevents-batch+json"
-OURS, BARE = "Praktika's ingress", "bare endpoint"
+OURS, BARE, KAFKA = "Praktika's ingress", "bare endpoint", "Praktika's Kafka ingress"
+WRITTEN = 60_000
 
 
 async def measure(at: Stage, plan: Plan) -> list[dict[str, Any]]:
     await at.fresh_topics(NAMESPACE)
-    await mongo.ensure_indexes(at.client[f"{NAMESPACE}_partners"], partners.indexes)
-    learners = [one for one in job.learners(2_000, seed=3) if one.institution == INSTITUTION]
+    db = at.client[f"{NAMESPACE}_partners"]
+    await mongo.ensure_indexes(db, partners.indexes)
+    learners = [one for one in job.learners(2_000, seed=3) if one.institution == SENDER]
     bodies = [message.value for message in job.log(learners)]
     await _introduce(at, learners)
+    entry = {"kind": "institution", "name": SENDER, "status": "registered"}
+    await db["organisations"].replace_one({"_id": SENDER}, entry, upsert=True)
+    await ensure_own_topics(at.settings(NAMESPACE), SENDER)
     rows = []
     async with service(at, NAMESPACE, "partners", "api") as ours, bare(at) as (process, port):
         contestants = ((OURS, ours.process, ours.port), (BARE, process, port))
         for number in range(min(5, plan.rounds)):
             for kind in ("single", "batch"):
                 for name, of, at_port in contestants:
-                    bearer = token(at, NAMESPACE, INSTITUTION) if name == OURS else ""
+                    bearer = token(at, NAMESPACE, SENDER) if name == OURS else ""
                     requests = _requests(bodies, kind, name, bearer)
                     rows.append(
                         {
@@ -52,14 +63,17 @@ async def measure(at: Stage, plan: Plan) -> list[dict[str, Any]]:
                             **await _run(at, of, at_port, requests, kind),
                         }
                     )
-                    print(f"  {name:20} {kind:7} {rows[-1]['events_per_s']:>8,} events/s", flush=True)
+                    print(f"  {name:25} {kind:7} {rows[-1]['events_per_s']:>8,} events/s", flush=True)
+            measured = await _over_kafka(at, ours.process, bodies)
+            rows.append({"round": number, "contestant": KAFKA, "kind": "kafka", **measured})
+            print(f"  {KAFKA:33} {measured['events_per_s']:>8,} events/s", flush=True)
     return rows
 
 
 async def _introduce(at: Stage, learners: list[job.Learner]) -> None:
     """Let the registry know the programmes and the learners: what is measured refers to them."""
     said = {
-        "source": f"/organisations/{INSTITUTION}",
+        "source": f"/organisations/{SENDER}",
         "kind": Publisher.institution,
         "time": datetime(2020, 1, 1, tzinfo=UTC),
     }
@@ -77,6 +91,29 @@ async def _introduce(at: Stage, learners: list[job.Learner]) -> None:
         while await registry.metric("praktika_events_applied_total") < len(records):
             registry.process.check()
             await asyncio.sleep(0.2)
+
+
+async def _over_kafka(at: Stage, process: Process, bodies: list[bytes]) -> dict[str, Any]:
+    """Write much to the sender's topic; from when all is written, see how fast the rest gets onto the log."""
+    topic, headers = f"{NAMESPACE}.ingress.{SENDER}", [("content-type", STRUCTURED.encode())]
+    end = await at.ends(f"{NAMESPACE}.learner") + WRITTEN
+    async with AIOKafkaProducer(bootstrap_servers=at.kafka.address, compression_type="lz4", linger_ms=5) as producer:
+        sent = [
+            await producer.send(topic, body, headers=headers)
+            for body in itertools.islice(itertools.cycle(bodies), WRITTEN)
+        ]
+        await asyncio.gather(*sent)
+    started_at, left = time.perf_counter(), end - await at.ends(f"{NAMESPACE}.learner")
+    before = [race.usage(process.pid)[0], race.usage(at.kafka.pid or 0)[0]]
+    while await at.ends(f"{NAMESPACE}.learner") < end:
+        process.check()
+        await asyncio.sleep(0.02)
+    after = [race.usage(process.pid)[0], race.usage(at.kafka.pid or 0)[0]]
+    return {
+        "events_per_s": round(left / (time.perf_counter() - started_at)),
+        "own_us": round(1e6 * (after[0] - before[0]) / left, 1),
+        "kafka_us": round(1e6 * (after[1] - before[1]) / left, 1),
+    }
 
 
 @asynccontextmanager
@@ -121,21 +158,28 @@ async def _run(at: Stage, process: Process, port: int, requests: Iterator[bytes]
 def report(rows: list[dict[str, Any]]) -> list[str]:
     head = ("", "events/s, median", "least - most", "p50 ms", "p99 ms", "µs/event own", "Kafka")
     lines = []
-    for kind in ("single", "batch"):
-        for name in (OURS, BARE):
+    for kind, names in (("single", (OURS, BARE)), ("batch", (OURS, BARE)), ("kafka", (KAFKA,))):
+        for name in names:
             own = [row for row in rows if (row["kind"], row["contestant"]) == (kind, name)]
+            if not own:
+                continue  # measured before there was this way in
             speeds = [row["events_per_s"] for row in own]
-            figures = [median(row[figure] for row in own) for figure in ("p50_ms", "p99_ms", "own_us", "kafka_us")]
-            what = "single events" if kind == "single" else f"batches of {BATCH}"
+            figures = [_median(own, figure) for figure in ("p50_ms", "p99_ms", "own_us", "kafka_us")]
+            what = {"single": "single events", "batch": f"batches of {BATCH}", "kafka": f"{WRITTEN:,} waiting"}[kind]
             lines.append(
                 [
                     f"{name}, {what}",
                     f"{median(speeds):,.0f}",
                     f"{min(speeds):,} - {max(speeds):,}",
-                    *(f"{figure:.1f}" for figure in figures),
+                    *figures,
                 ]
             )
     return table(head, lines)
+
+
+def _median(rows: list[dict[str, Any]], figure: str) -> str:
+    found = [row[figure] for row in rows if figure in row]
+    return f"{median(found):.1f}" if found else ""
 
 
 def ratio(rows: list[dict[str, Any]], kind: str) -> float:

@@ -41,7 +41,7 @@ def mode_of(headers: Headers) -> Mode:
     if _coding(headers) not in ("", "identity", *_GZIP):
         expected, accepted = "must be gzip or left out", {"Accept-Encoding": "gzip"}  # RFC 9110, section 15.5.16
         raise refusal(415, "this content coding is not understood", "content-encoding", expected, accepted)
-    media = _media(headers.get("content-type", ""))
+    media = media_of(headers.get("content-type", ""))
     if media not in tuple(Mode) or (media == Mode.binary and "ce-specversion" not in headers):
         expected = (
             f"must be {Mode.structured}, {Mode.batch}, or {Mode.binary} with ce-specversion and the other ce- headers; "
@@ -55,7 +55,7 @@ def _coding(headers: Headers) -> str:
     return ",".join(headers.getlist("content-encoding")).strip().lower()
 
 
-def _media(content_type: str) -> str | None:
+def media_of(content_type: str) -> str | None:
     """The media type without parameters; None if it is not in UTF-8."""
     media, _, parameters = content_type.lower().partition(";")
     charset = _CHARSET.search(parameters)
@@ -111,7 +111,7 @@ def plain(item: dict[str, Any]) -> dict[str, Any]:
     """
     event = {name: value for name, value in item.items() if value is not None}
     content_type = event.get("datacontenttype")
-    if isinstance(content_type, str) and _media(content_type) == Mode.binary:
+    if isinstance(content_type, str) and media_of(content_type) == Mode.binary:
         event["datacontenttype"] = Mode.binary.value
     if "data_base64" in event and "data" not in event:
         try:

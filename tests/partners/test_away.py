@@ -1,17 +1,24 @@
 """While Kafka or MongoDB is away the sender is asked to come again, and nothing is half done."""
 
 import asyncio
+import json
 from collections.abc import Awaitable
 from pathlib import Path
+from typing import Any
 
 import httpx
+from aiokafka import AIOKafkaProducer
 
 from services.partners.app import core, router
+from services.partners.kafka_ingress import ingress_over_kafka
+from shared.events import parse
+from shared.kafka import connection, ensure_own_topics, topic_name, topic_of
 from tests.partners.conftest import MECHANICS, as_, enrolled, register
 from tests.servers import Servers
 from tests.stack import running, until
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
+HEADERS = [("content-type", b"application/cloudevents+json")]
 
 
 async def test_sender_is_asked_to_come_again_while_a_server_is_away(own_servers: Servers, tmp_path: Path):
@@ -55,3 +62,37 @@ def assert_come_again(response: httpx.Response) -> None:
     assert response.status_code == 503
     assert response.headers["Content-Type"] == "application/problem+json"
     assert int(response.headers["Retry-After"]) > 0
+
+
+async def test_what_is_written_over_kafka_waits_while_the_database_is_away(own_servers: Servers, tmp_path: Path):
+    kafka, mongodb = own_servers
+    async with running(
+        core, router, kafka=kafka.address, mongodb=mongodb.address, keys_dir=tmp_path, work=[ingress_over_kafka]
+    ) as stack:
+        await register(stack, "uni", "institution")
+        await stack.publish(MECHANICS)
+        await ensure_own_topics(stack.settings, "uni")
+        events = [enrolled() for _ in range(3)]
+        async with AIOKafkaProducer(**connection(stack.settings), acks="all") as producer:
+
+            async def write(event: dict[str, Any]) -> None:
+                topic = topic_name(stack.settings.namespace, topic_of("ingress", "uni"))
+                await producer.send_and_wait(topic, json.dumps(event).encode(), headers=HEADERS, partition=0)
+
+            async def accepted() -> list[str]:
+                return [parse(record.value).id for record in await stack.read("learner")]
+
+            await write(events[0])
+            await until(accepted)
+            mongodb.kill()
+            await write(events[1])
+            kafka.kill()
+            kafka.start()
+            await write(events[2])
+            mongodb.start()
+
+        async def all_accepted() -> bool:
+            return {*await accepted()} == {event["id"] for event in events}
+
+        await until(all_accepted, 60)
+        assert await stack.count("rejected") == 0
