@@ -32,7 +32,7 @@ format: $(INSTALLED) ## format and sort imports
 	$(BIN)/ruff check --select I --fix -q .
 	$(BIN)/ruff format .
 
-up: $(INSTALLED) ## start everything and leave it running
+up: $(INSTALLED) ## start everything and leave it running; SECURE=1: with a Kafka that organisations may reach
 	$(BIN)/python -m deploy.stack up
 
 down: $(INSTALLED) ## stop it; the data stays

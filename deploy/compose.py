@@ -48,18 +48,20 @@ def docker_compose(
 class Compose:
     """Ports: where each service is published on this machine."""
 
-    def __init__(self, ports: Mapping[str, int]) -> None:
+    def __init__(self, ports: Mapping[str, int], *, secured: bool = False) -> None:
         self.env: dict[str, str] = {}
-        self._published = {f"PRAKTIKA_{name.upper()}_PORT": str(port) for name, port in ports.items()}
+        self._own = {f"PRAKTIKA_{name.upper().replace('-', '_')}_PORT": str(port) for name, port in ports.items()}
+        if secured:
+            self._own["COMPOSE_PROFILES"] = ",".join(filter(None, (os.environ.get("COMPOSE_PROFILES"), "secure")))
 
     def up(self) -> None:
         """Build the image, start what does not run or has changed, and wait until all is healthy."""
-        if docker_compose("up", "-d", "--build", "--wait", env=self._published).returncode:
+        if docker_compose("up", "-d", "--build", "--wait", env=self._own).returncode:
             docker_compose("logs", "--tail", "20")
             raise ServerError("docker compose up failed, see above")
 
     def down(self, *, clean: bool) -> None:
-        docker_compose("down", *(["--volumes"] if clean else []))
+        docker_compose("down", *(["--volumes"] if clean else []), env=self._own)
 
     def restart(self, name: str) -> None:
         docker_compose("restart", name)

@@ -2,7 +2,8 @@
 
 With KAFKA_BOOTSTRAP_SERVERS and MONGODB_URI set, the services run as processes on those servers; else as
 containers where Docker answers and has the images; else everything runs as processes. PRAKTIKA_STACK=compose
-or local decides. What was chosen is kept in `.praktika/stack.json`.
+or local decides. What was chosen is kept in `.praktika/stack.json`. With SECURE=1 Kafka is
+a secured one (`deploy.security`), and stays so until `down --clean`.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import httpx
 
@@ -28,6 +29,7 @@ OPERATOR = STATE / "operator.json"
 PORTS = {"partners": 8101, "feedback": 8102, "certification": 8103, "monitoring": 8104}
 
 
+KAFKA = "kafka-external"  # where organisations reach a secured Kafka
 TOKEN_PATH = "/token"  # noqa: S105 (an address)
 
 
@@ -38,6 +40,7 @@ class Choice:
     kind: str = ""  # compose, local, or nothing when none was started
     given: list[str] | None = None  # bootstrap servers and URI, when not ours
     ports: dict[str, int] = field(default_factory=dict)
+    secured: bool = False
 
     @classmethod
     def kept(cls) -> "Choice":
@@ -50,8 +53,9 @@ class Choice:
         if not self.kind:
             raise ServerError("nothing runs: make up")
         if self.kind == "compose":
-            return Compose({name: self.ports[name] for name in PORTS})
-        return Local(self.ports, (self.given[0], self.given[1]) if self.given else None)
+            ports = {name: self.ports[name] for name in (*PORTS, KAFKA) if name in self.ports}
+            return Compose(ports, secured=self.secured)
+        return Local(self.ports, (self.given[0], self.given[1]) if self.given else None, secured=self.secured)
 
     def urls(self) -> dict[str, str]:
         """Where each service answers, as environment variables."""
@@ -68,16 +72,21 @@ def choose(kept: Choice) -> Choice:
     kind = forced or kept.kind or ("compose" if compose.is_possible() else "local")
     ours = kept.given if kept.kind else None
     choice = Choice(kind, given if kind == "local" and len(given) == 2 else ours)
-    if kept.kind and (choice.kind, choice.given) != (kept.kind, kept.given):
+    asked = os.environ.get("SECURE", "0") not in ("", "0")
+    choice.secured = asked or (kept.secured and not choice.given)
+    if choice.secured and choice.given:
+        raise ServerError("SECURE=1 is about a Kafka of ours; for a given one see docs/operations.md")
+    if kept.kind and choice != replace(kept, ports={}):
         raise ServerError("the stack was started in another way (see `make status`): make down first")
-    choice.ports = settle_ports(kind, kept.ports)
+    choice.ports = settle_ports(kind, kept.ports, secured=choice.secured)
     return choice
 
 
-def settle_ports(kind: str, known: dict[str, int]) -> dict[str, int]:
+def settle_ports(kind: str, known: dict[str, int], *, secured: bool) -> dict[str, int]:
     """Give what runs the port that it has, everything else its usual one, or a free one if that is taken."""
-    names = {**PORTS, WORKER: 8114, "kafka": 0, "mongod": 0}
+    names = {**PORTS, WORKER: 8114, "kafka": 0, "mongod": 0} | ({KAFKA: 9094} if secured or kind == "compose" else {})
     running = compose.running_services() if kind == "compose" else {name for name in names if runs(name)}
+    running |= {KAFKA} if "kafka" in running else set()
     ports = {}
     for name, usual in names.items():
         asked = int(os.environ.get(f"PRAKTIKA_{name.upper().replace('-', '_')}_PORT", "0"))
@@ -98,13 +107,15 @@ def up() -> None:
     choice.stack().up()
     for name in PORTS:
         print(f"{name:14} http://127.0.0.1:{choice.ports[name]}")
+    if choice.secured:
+        print(f"{KAFKA:14} 127.0.0.1:{choice.ports[KAFKA]} (TLS; POST /organisations/<id>/kafka-credentials)")
 
 
 def down(*, clean: bool) -> None:
     choice = Choice.kept()
     if choice.kind:
         choice.stack().down(clean=clean)
-    Choice(ports={} if clean else choice.ports).keep()
+    (Choice() if clean else Choice(ports=choice.ports, secured=choice.secured)).keep()
     if clean:
         OPERATOR.unlink(missing_ok=True)
 

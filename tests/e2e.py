@@ -3,8 +3,10 @@
 Runs under its own project name, image tag, ports and volumes, and removes them all at the end.
 """
 
+import asyncio
 import json
 import os
+import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from aiokafka import AIOKafkaProducer
 
 from deploy import compose
 from deploy.compose import docker_compose
@@ -55,6 +58,7 @@ def main() -> int:
         return 1
     os.environ |= {"COMPOSE_PROJECT_NAME": "praktika-e2e", "PRAKTIKA_IMAGE": "praktika:e2e"}
     os.environ |= {f"PRAKTIKA_{name.upper()}_PORT": str(port) for name, port in PORTS.items()}
+    os.environ["PRAKTIKA_KAFKA_EXTERNAL_PORT"] = str(free_port())
     tear_down()  # what an interrupted run has left
     try:
         prove()
@@ -94,6 +98,38 @@ def prove() -> None:
     demand(lambda: employment_rate() == (EMPLOYED, EMPLOYED + SEEKING), "employment_rate is 9 of 12")
     succeed("run", "--rm", "-T", "praktika", "audit")
     demand(lambda: docker_compose("run", "--rm", "-T", "praktika", "status").returncode == 0, "the status is well")
+
+    say("securing Kafka, on the same data")
+    succeed("down")
+    succeed("--profile", "secure", "up", "-d", "--wait")
+    prove_secured(operator)
+
+
+def prove_secured(operator: Client) -> None:
+    """An enterprise's event comes in over TLS with its credential, and nobody comes in without one."""
+    made = operator.post(url("partners", f"organisations/{ENTERPRISE}/kafka-credentials")).raise_for_status().json()
+    hired = event(ENTERPRISE, "employment.recorded", "hired-over-kafka", learners()[-1], {"status": "employed"})
+    asyncio.run(write(made, hired))
+    demand(lambda: employment_rate() == (EMPLOYED + 1, EMPLOYED + SEEKING), "what came over Kafka is counted")
+    succeed("run", "--rm", "-T", "praktika", "audit")
+    assert docker_compose("exec", "-T", "partners", "python", "-c", COUNT_PARTITIONS, capture=True).returncode
+    show = "print(open('/kafka/services/praktika_kafka_password').read())"
+    logs = docker_compose("logs", capture=True).stdout
+    for secret in (exec_in("partners", "-c", show).strip(), made["password"]):
+        assert secret not in logs, "a password is in a log"
+
+
+async def write(made: dict[str, Any], event: dict[str, Any]) -> None:
+    async with AIOKafkaProducer(
+        bootstrap_servers=made["bootstrap_servers"],
+        security_protocol=made["security_protocol"],
+        sasl_mechanism=made["mechanism"],
+        sasl_plain_username=made["user"],
+        sasl_plain_password=made["password"],
+        ssl_context=ssl.create_default_context(cadata=made["ca"]),
+    ) as producer:
+        headers = [("content-type", b"application/cloudevents+json")]
+        await producer.send_and_wait(made["ingress"], json.dumps(event).encode(), headers=headers)
 
 
 def register(operator: Client, id: str) -> Client:
@@ -198,7 +234,7 @@ def demand(holds: Any, claim: str) -> None:
 
 
 def tear_down() -> None:
-    docker_compose("--progress", "quiet", "down", "--volumes", "--remove-orphans")
+    docker_compose("--profile", "secure", "--progress", "quiet", "down", "--volumes", "--remove-orphans")
 
 
 def say(text: str) -> None:

@@ -14,7 +14,7 @@ GIVEN = ["kafka.example:9092", "mongodb://mongo.example/?replicaSet=rs0"]
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
     """A machine without Docker on which nothing runs, and no wish in the environment."""
-    for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "PRAKTIKA_STACK"):
+    for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "PRAKTIKA_STACK", "SECURE"):
         monkeypatch.delenv(name, raising=False)
     for name in PORTS:
         monkeypatch.delenv(f"PRAKTIKA_{name.upper()}_PORT", raising=False)
@@ -96,3 +96,27 @@ def test_running_service_keeps_its_port(machine):
 
 def test_mongodb_keeps_its_port_after_down():
     assert choose(Choice(ports={"mongod": 30_002})).ports["mongod"] == 30_002
+
+
+def test_secured_kafka_has_a_port_for_organisations_and_stays_secured(machine):
+    machine.setattr(stack, "is_free", lambda _: True)
+    machine.setenv("SECURE", "1")
+    choice = choose(Choice())
+    assert (choice.secured, choice.ports["kafka-external"]) == (True, 9094)
+    machine.delenv("SECURE")
+    assert choose(Choice(ports=choice.ports, secured=True)).secured
+    assert choose(choice).secured
+
+
+def test_running_stack_is_not_secured_by_the_way(machine):
+    machine.setenv("SECURE", "1")
+    with pytest.raises(ServerError, match="make down first"):
+        choose(Choice("local"))
+
+
+def test_given_kafka_is_not_ours_to_secure(machine):
+    give_servers(machine)
+    assert not choose(Choice(secured=True)).secured
+    machine.setenv("SECURE", "1")
+    with pytest.raises(ServerError, match="a Kafka of ours"):
+        choose(Choice())

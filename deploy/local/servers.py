@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from deploy import security
 from deploy.local.processes import ROOT, Server, ServerError, free_port, is_free, wait_until
 
 STATE = ROOT / ".praktika"
@@ -24,10 +26,9 @@ KAFKA_PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners={listeners}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -42,14 +43,24 @@ offsets.topic.num.partitions=3
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 """
+PLAINTEXT = {"listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT"}
 
 
-def kafka(folder: Path, port: int = 0) -> Server:
+class Secured(NamedTuple):
+    """What makes a Kafka a secured one: see `deploy.security`."""
+
+    folder: Path
+    external_port: int
+
+
+def kafka(folder: Path, port: int = 0, secured: Secured | None = None) -> Server:
     """Describe a one-node Kafka with its data in *folder*; port 0 takes a free one.
 
-    The address is the bootstrap server. The jars are fetched at the first start.
+    The address is the bootstrap server. The jars are fetched at the first start. The data is the same, secured or not.
     """
     port = port or free_port()
+    external = f"127.0.0.1:{secured.external_port}" if secured else ""
+    listeners = f"INTERNAL://127.0.0.1:{port},EXTERNAL://{external}" if secured else f"PLAINTEXT://127.0.0.1:{port}"
     properties, data, libs = folder / "kafka.properties", folder / "kafka-data", STATE / "kafka-libs"
     java = ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", f"{libs}/*"]
     java.append(f"-Dlog4j2.configurationFile={HERE}/kafka/log4j2.properties")
@@ -58,14 +69,22 @@ def kafka(folder: Path, port: int = 0) -> Server:
         demand_free("Kafka", port)
         fetch_kafka(libs)
         folder.mkdir(parents=True, exist_ok=True)
-        properties.write_text(KAFKA_PROPERTIES.format(port=port, controller_port=free_port(), data=data))
+        own = security.ensure(secured.folder, external) if secured else PLAINTEXT
+        common = KAFKA_PROPERTIES.format(listeners=listeners, controller_port=free_port(), data=data)
+        properties.touch()
+        properties.chmod(0o600)
+        properties.write_text(common + "".join(f"{name}={value}\n" for name, value in own.items()))
         if not (data / "meta.properties").exists():
             cluster = "cHJha3Rpa2EtbG9jYWwtMQ"
             run([*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)])
 
     address = f"127.0.0.1:{port}"
     command = [*java, "kafka.Kafka", str(properties)]
-    return Server("kafka", address, command, folder, lambda: kafka_answers(address), prepare)
+
+    def answers() -> bool:
+        return kafka_answers(address, security.login(secured.folder) if secured else None)
+
+    return Server("kafka", address, command, folder, answers, prepare)
 
 
 def mongod(folder: Path, port: int = 0) -> Server:
@@ -180,17 +199,31 @@ def is_primary(uri: str) -> bool:
     return bool((hello(uri) or {}).get("isWritablePrimary"))
 
 
-def kafka_answers(address: str) -> bool:
-    """Whether the broker names itself when asked for metadata (request 3, version 1, of no topics)."""
+def kafka_answers(address: str, login: tuple[str, str] | None = None) -> bool:
+    """Whether the broker names itself when asked for metadata (request 3, version 1, of no topics).
+
+    Args:
+        login: user and password for SASL PLAIN, before the question (request 17, version 1, and 36).
+    """
     host, _, port = address.rpartition(":")
-    request = struct.pack(">hhihi", 3, 1, 1, -1, 0)
     try:
         with socket.create_connection((host, int(port)), timeout=2) as connection:
-            connection.sendall(struct.pack(">i", len(request)) + request)
-            answer = connection.makefile("rb").read(12)
-    except OSError:
+            if login:
+                token = "\0".join(("", *login)).encode()
+                ask(connection, 17, 1, struct.pack(">h", 5) + b"PLAIN")
+                ask(connection, 36, 0, struct.pack(">i", len(token)) + token)
+            answer = ask(connection, 3, 1, struct.pack(">i", 0))
+    except (OSError, struct.error):
         return False
-    return len(answer) == 12 and struct.unpack(">iii", answer)[2] > 0
+    return len(answer) >= 4 and struct.unpack_from(">i", answer)[0] > 0
+
+
+def ask(connection: socket.socket, request: int, version: int, body: bytes) -> bytes:
+    """Kafka's answer to a request, without its number."""
+    content = struct.pack(">hhih", request, version, 1, -1) + body
+    connection.sendall(struct.pack(">i", len(content)) + content)
+    (size,) = struct.unpack(">i", connection.recv(4, socket.MSG_WAITALL))
+    return connection.recv(size, socket.MSG_WAITALL)[4:]
 
 
 def mongod_answers(uri: str, member: str = "") -> bool:

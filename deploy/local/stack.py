@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 import httpx
 
 from deploy.local.processes import ROOT, Server, ServerError
-from deploy.local.servers import STATE, kafka, mongod
+from deploy.local.servers import STATE, Secured, kafka, mongod
 
 FOLDER = STATE / "local"  # logs, pid files and data
 KEYS = STATE / "keys"
+KAFKA_KEYS = KEYS / "kafka"
 WORKER = "monitoring-worker"
 ROLES = {"monitoring": "api", WORKER: "worker"}
 
@@ -23,14 +24,22 @@ def runs(name: str) -> bool:
 
 
 class Local:
-    """Ports: one for each service and the worker, and for `kafka` and `mongod` unless *given* names these."""
+    """Ports: one for each service and the worker, and for `kafka` and `mongod` unless *given* names these.
 
-    def __init__(self, ports: Mapping[str, int], given: tuple[str, str] | None) -> None:
+    Args:
+        secured: Kafka asks everybody who they are, and lets organisations in at its port `kafka-external`.
+    """
+
+    def __init__(self, ports: Mapping[str, int], given: tuple[str, str] | None, *, secured: bool = False) -> None:
         ports = dict(ports)
-        own = kafka(FOLDER, ports.pop("kafka")), mongod(FOLDER, ports.pop("mongod"))
+        external = ports.pop("kafka-external", 0)
+        keys = Secured(KAFKA_KEYS, external) if secured else None
+        own = kafka(FOLDER, ports.pop("kafka"), keys), mongod(FOLDER, ports.pop("mongod"))
         self._servers = [] if given else list(own)
         bootstrap, uri = given or (own[0].address, own[1].address)
         self.env = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, "MONGODB_URI": uri, "PRAKTIKA_KEYS_DIR": str(KEYS)}
+        if secured:
+            self.env["PRAKTIKA_SECRETS_DIR"] = str(KAFKA_KEYS / "services")
         self._applications = [application(name, port, self.env) for name, port in ports.items()]
 
     def up(self) -> None:

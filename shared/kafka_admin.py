@@ -1,0 +1,131 @@
+"""Users of a secured Kafka and what they may do; the only import of confluent-kafka (aiokafka knows neither)."""
+
+import asyncio
+from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialDeletion,
+    UserScramCredentialUpsertion,
+)
+
+from shared.kafka import NotPublished, topic_name, topic_of
+from shared.settings import Settings
+
+ITERATIONS = 4096  # slow hashes protect guessable passwords, and these are 32 random bytes
+Grant = AclBinding
+
+
+def group_prefix(settings: Settings, organisation: str) -> str:
+    """How the names of an organisation's groups begin. No organisation's own name holds a `/`, so none is another's."""
+    return f"{topic_name(settings.namespace, organisation)}/"
+
+
+def grants(settings: Settings, organisation: str, user: str) -> set[Grant]:
+    """All that a user of an organisation may do: write to its topic, read from its topic, in groups of its own."""
+    ingress, egress = (topic_name(settings.namespace, topic_of(way, organisation)) for way in ("ingress", "egress"))
+    return {
+        _grant(user, AclOperation.WRITE, ResourceType.TOPIC, ingress, ResourcePatternType.LITERAL),
+        _grant(user, AclOperation.READ, ResourceType.TOPIC, egress, ResourcePatternType.LITERAL),
+        _grant(
+            user,
+            AclOperation.READ,
+            ResourceType.GROUP,
+            group_prefix(settings, organisation),
+            ResourcePatternType.PREFIXED,
+        ),
+    }
+
+
+def _grant(user: str, operation: AclOperation, kind: ResourceType, name: str, pattern: ResourcePatternType) -> Grant:
+    return AclBinding(kind, name, pattern, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
+
+
+class Admin:
+    """Asks Kafka as the super user that our settings name."""
+
+    def __init__(self, settings: Settings) -> None:
+        config: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": settings.kafka_bootstrap_servers,
+            "security.protocol": settings.kafka_security,
+            "sasl.mechanism": settings.kafka_mechanism,
+            "sasl.username": settings.kafka_user,
+            "sasl.password": settings.kafka_password.get_secret_value(),
+            "socket.timeout.ms": 5_000,
+            "log_level": 0,
+        }
+        if settings.kafka_ca_file:
+            config["ssl.ca.location"] = str(settings.kafka_ca_file)
+        self._client = AdminClient(config)
+
+    async def users(self, prefix: str) -> set[str]:
+        """The names of the SCRAM users that begin with *prefix*."""
+        # Refused, librdkafka 2.16 would end the process instead of saying so.
+        (cluster,) = await _all(self._client.describe_cluster(include_authorized_operations=True))
+        if AclOperation.ALTER not in (cluster.authorized_operations or ()):
+            raise NotPublished("Kafka does not let us see its users: PRAKTIKA_KAFKA_USER is none of its super users")
+        described = await _all(self._client.describe_user_scram_credentials())
+        return {user for user in described[0] if user.startswith(prefix)}
+
+    async def set_user(self, user: str, password: str) -> None:
+        how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, ITERATIONS)
+        made = UserScramCredentialUpsertion(user, how, password.encode())
+        await _all(self._client.alter_user_scram_credentials([made]))
+
+    async def delete_user(self, user: str) -> None:
+        gone = UserScramCredentialDeletion(user, ScramMechanism.SCRAM_SHA_512)
+        await _all(self._client.alter_user_scram_credentials([gone]))
+
+    async def granted(self, prefix: str) -> set[Grant]:
+        """What users whose names begin with *prefix* may do."""
+        any_name: Any = None
+        every = AclBindingFilter(
+            ResourceType.ANY,
+            any_name,
+            ResourcePatternType.ANY,
+            any_name,
+            any_name,
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
+        (found,) = await _all(self._client.describe_acls(every))
+        return {grant for grant in found if grant.principal.startswith(f"User:{prefix}")}
+
+    async def grant(self, wanted: Iterable[Grant]) -> None:
+        if wanted := [*wanted]:
+            await _all(self._client.create_acls(wanted))
+
+    async def revoke(self, unwanted: Iterable[Grant]) -> None:
+        """Take back what was granted; connections that are open are refused from then on, too."""
+        if unwanted := [*unwanted]:
+            filters = [
+                AclBindingFilter(
+                    g.restype, g.name, g.resource_pattern_type, g.principal, g.host, g.operation, g.permission_type
+                )
+                for g in unwanted
+            ]
+            await _all(self._client.delete_acls(filters))
+
+
+async def _all(asked: "Future[Any] | dict[Any, Future[Any]]") -> list[Any]:
+    """The answers to what was asked.
+
+    Raises:
+        NotPublished: Kafka does not answer, or does not do it.
+    """
+    futures = [asked] if isinstance(asked, Future) else asked.values()
+    try:
+        return list(await asyncio.gather(*map(asyncio.wrap_future, futures)))
+    except KafkaException as error:
+        raise NotPublished(f"Kafka did not do it: {error.args[0].str()}"[:300]) from None
