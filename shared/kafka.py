@@ -103,6 +103,7 @@ def topic_of(way: Literal["ingress", "egress"], organisation: str) -> str:
     return topic
 
 
+@lru_cache(maxsize=10_000)
 def organisation_of(topic: str) -> str:
     """Whose a topic is: the reverse of `topic_of`."""
     return re.sub(r"_([0-9A-F]{2})", lambda code: chr(int(code[1], 16)), topic.partition(".")[2])

@@ -16,6 +16,9 @@ from aiokafka.record._crecords import default_records as compiled
 
 # For the task that reads. What Praktika itself writes is below: `shared.rawlog` sends records of up to 64 MiB.
 INFLATED_BYTES: ContextVar[int] = ContextVar("INFLATED_BYTES", default=72 * 1024 * 1024)
+VALUE_BYTES: ContextVar[int] = ContextVar(
+    "VALUE_BYTES", default=72 * 1024 * 1024
+)  # of a record's value; the rest is cut
 XERIAL = b"\x82SNAPPY\x00"  # begins snappy as Java writes it: blocks, each after its length
 XERIAL_HEADER = 16
 
@@ -77,15 +80,20 @@ class _Batch:
         return next(self._batch)
 
     def __iter__(self) -> Iterator[Any]:
-        following = self._batch.base_offset
+        following, most = self._batch.base_offset, VALUE_BYTES.get()
         try:
             for record in self._batch:
-                yield record
+                yield record if len(record.value or b"") <= most else _cut(record, most)
                 following = record.offset + 1
         except Exception as error:
             cause = error if isinstance(error, Unreadable) else Unreadable(f"a record cannot be read: {error}"[:300])
             empty = {"key": None, "value": None, "headers": (), "timestamp": 0, "timestamp_type": 0}
             yield SimpleNamespace(offset=following, checksum=cause, **empty)
+
+
+def _cut(record: Any, most: int) -> Any:
+    known = {name: getattr(record, name) for name in ("offset", "timestamp", "timestamp_type", "key", "headers")}
+    return SimpleNamespace(**known, checksum=None, value=record.value[:most])
 
 
 class _Records:

@@ -24,7 +24,7 @@ def decoded_record(record: ConsumerRecord, most: int) -> Any:
     if record.value is None:
         raise refusal(400, "this is no CloudEvent", "value", "is missing: a record without a value says nothing")
     if len(record.value) > most:
-        detail = f"the record's value has {len(record.value)} bytes; at most {most} are accepted"
+        detail = f"the record's value has more than {most} bytes"
         raise refusal(413, detail, "data", detail)
     content_type = _content_type(record.headers)
     item = read_json(record.value)

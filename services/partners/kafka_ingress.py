@@ -8,7 +8,7 @@ import asyncio
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -30,7 +30,7 @@ from shared.kafka import (
 )
 from shared.mongo import DatabaseError
 from shared.runner import reason
-from shared.strangers import INFLATED_BYTES, unreadable
+from shared.strangers import INFLATED_BYTES, VALUE_BYTES, unreadable
 from shared.web import Problem, Service
 
 from .admission import ACCEPTED, count_refused, judged, rejection
@@ -55,6 +55,7 @@ async def ingress_over_kafka(service: Service) -> None:
     """Let in what organisations write, until cancelled."""
     settings = service.settings
     INFLATED_BYTES.set(settings.batch_max_bytes)
+    VALUE_BYTES.set(settings.event_max_bytes + 1)
     consumer = AIOKafkaConsumer(
         **connection(settings),
         group_id=f"{settings.namespace}.partners-ingress",
@@ -99,10 +100,20 @@ class Door:
         return organisation_of(topic.partition(".")[2])
 
     async def _take(self, found: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> None:
-        """Let in or refuse what was found, as often as it takes until Kafka has all of it; then let it go."""
+        """Let in or refuse what was found, until Kafka has all of it; then let it go."""
+        for part in _parts(chain.from_iterable(found.values()), self._service.settings.batch_max_bytes):
+            await self._take_part(part)
+        try:
+            offsets = {tp: OffsetAndMetadata(records[-1].offset + 1, "") for tp, records in found.items()}
+            await self._consumer.commit(offsets)
+        except KafkaError as error:  # the partitions are another's now, or Kafka is away: they come again
+            log.info("offsets_not_committed", reason=repr(error))
+
+    async def _take_part(self, part: Sequence[ConsumerRecord]) -> None:
+        """Let in or refuse these, as often as it takes."""
         by_sender: dict[str, list[ConsumerRecord]] = defaultdict(list)
-        for tp, records in found.items():
-            by_sender[self._organisation(tp.topic)] += records
+        for record in part:
+            by_sender[self._organisation(record.topic)].append(record)
         failures = 0
         while True:
             try:
@@ -120,11 +131,6 @@ class Door:
         for sender, records in by_sender.items():
             self._quota.charge(sender, len(records))
             BYTES.inc(sum(len(record.value or b"") for record in records))
-        try:
-            offsets = {tp: OffsetAndMetadata(records[-1].offset + 1, "") for tp, records in found.items()}
-            await self._consumer.commit(offsets)
-        except KafkaError as error:  # the partitions are another's now, or Kafka is away: they come again
-            log.info("offsets_not_committed", reason=repr(error))
 
     async def _let_in(self, by_sender: Mapping[str, Sequence[ConsumerRecord]]) -> None:
         outcomes = await asyncio.gather(*(self._judge(*item) for item in by_sender.items()))
@@ -203,6 +209,20 @@ class Door:
             verdicts += verdict
             digests |= accepted
         return verdicts, digests
+
+
+def _parts(records: Iterable[ConsumerRecord], most: int) -> Iterator[list[ConsumerRecord]]:
+    """Records in order, in parts of about *most* bytes: parsed, they take several times as much."""
+    part: list[ConsumerRecord] = []
+    size = 0
+    for record in records:
+        part.append(record)
+        size += len(record.value or b"")
+        if size >= most:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 def _headers(record: ConsumerRecord) -> dict[str, str]:

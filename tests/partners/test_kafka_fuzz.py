@@ -5,6 +5,7 @@ import base64
 import json
 import random
 from collections import Counter
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -105,13 +106,11 @@ def mutilated(random: random.Random) -> Sent:
     return Sent(value, headers, key, organisation)
 
 
-async def test_no_mutilated_record_gets_in_and_none_is_lost(kafka: str, mongodb: str, tmp_path_factory: Any):
+async def test_no_mutilated_record_gets_in_and_none_is_lost(kafka: str, mongodb: str, tmp_path: Path):
     source = random.Random(SEED)  # noqa: S311
     sent = [mutilated(source) for _ in range(RECORDS)]
-    keys = tmp_path_factory.mktemp("keys")
-    async with running(
-        core, router, kafka=kafka, mongodb=mongodb, keys_dir=keys, work=[ingress_over_kafka], registry_checks="owners"
-    ) as stack:
+    given = {"keys_dir": tmp_path, "work": [ingress_over_kafka], "registry_checks": "owners"}
+    async with running(core, router, kafka=kafka, mongodb=mongodb, **given) as stack:
         for organisation, kind in ORGANISATIONS.items():
             await register(stack, organisation, kind)
             await ensure_ingress(stack.settings, organisation)

@@ -182,7 +182,8 @@ async def test_what_does_not_fit_is_refused_with_reason_and_original(uni: Way):
         problem = rejection["problem"]
         assert (what, problem["status"]) == (what, status)
         assert field in {error["field"].partition(".")[0] for error in problem["errors"]}, what
-        assert rejection["original"] == (None if value is None else base64.b64encode(value).decode()), what
+        # Of what is too long, not all is kept in memory.
+        assert rejection["original"] == (None if value is None else base64.b64encode(value[:4097]).decode()), what
 
 
 async def test_rejection_tells_the_attributes(uni: Way):
