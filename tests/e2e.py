@@ -22,7 +22,7 @@ from deploy.compose import docker_compose
 from deploy.local.processes import free_port, wait_until
 
 PORTS = {name: free_port() for name in ("partners", "feedback", "certification", "monitoring")}
-INSTITUTION, ENTERPRISE, PROGRAMME = "e2e-college", "e2e-works", "e2e-welding"
+INSTITUTION, PROGRAMME = "e2e-college", "e2e-welding"
 STARTED = time.monotonic()
 EMPLOYED, SEEKING = 9, 3
 # Prints, as JSON, how many partitions each member of monitoring's consumer group has.
@@ -77,8 +77,8 @@ def prove() -> None:
     succeed("up", "-d", "--build", "--wait")
     prove_private_key_is_hidden()
     operator = Client(**credential(exec_in("partners", "-m", "services.partners.credentials", "operator")))
-    say("registering organisations and a programme")
-    institution, enterprise = register(operator, INSTITUTION), register(operator, ENTERPRISE)
+    say("registering an institution and its programme")
+    institution = register(operator)
     publish_programme(institution)
     graduates, statuses = list(graduations()), list(employments())
 
@@ -90,7 +90,7 @@ def prove() -> None:
 
     say("killing the worker, sending more, starting three workers")
     succeed("kill", "-s", "KILL", "monitoring-worker")
-    send(enterprise, statuses)
+    send(institution, statuses)
     succeed("up", "-d", "--wait", "--scale", "monitoring-worker=3")
     demand(lambda: len(partitions()) == 3 and all(partitions()), "three workers share the partitions")
 
@@ -106,9 +106,9 @@ def prove() -> None:
 
 
 def prove_secured(operator: Client) -> None:
-    """An enterprise's event comes in over TLS with its credential, and nobody comes in without one."""
-    made = operator.post(url("partners", f"organisations/{ENTERPRISE}/kafka-credentials")).raise_for_status().json()
-    hired = event(ENTERPRISE, "employment.recorded", "hired-over-kafka", learners()[-1], {"status": "employed"})
+    """An event comes in over TLS with a credential, and nobody comes in without one."""
+    made = operator.post(url("partners", f"organisations/{INSTITUTION}/kafka-credentials")).raise_for_status().json()
+    hired = event(INSTITUTION, "employment.recorded", "hired-over-kafka", learners()[-1], {"status": "employed"})
     asyncio.run(write(made, hired))
     demand(lambda: employment_rate() == (EMPLOYED + 1, EMPLOYED + SEEKING), "what came over Kafka is counted")
     succeed("run", "--rm", "-T", "praktika", "audit")
@@ -132,12 +132,11 @@ async def write(made: dict[str, Any], event: dict[str, Any]) -> None:
         await producer.send_and_wait(made["ingress"], json.dumps(event).encode(), headers=headers)
 
 
-def register(operator: Client, id: str) -> Client:
-    """Register an organisation and speak as it."""
-    kind = "institution" if id == INSTITUTION else "enterprise"
-    body = {"kind": kind, "name": id, "region": "e2e"}
-    operator.put(url("partners", f"organisations/{id}"), json=body).raise_for_status()
-    made = operator.post(url("partners", f"organisations/{id}/credentials")).raise_for_status()
+def register(operator: Client) -> Client:
+    """Register the institution and speak as it."""
+    body = {"kind": "institution", "name": INSTITUTION, "region": "e2e"}
+    operator.put(url("partners", f"organisations/{INSTITUTION}"), json=body).raise_for_status()
+    made = operator.post(url("partners", f"organisations/{INSTITUTION}/credentials")).raise_for_status()
     return Client(**credential(made.text))
 
 
@@ -156,7 +155,7 @@ def graduations() -> Iterator[dict[str, Any]]:
 def employments() -> Iterator[dict[str, Any]]:
     for number, learner in enumerate(learners()):
         status = {"status": "employed" if number < EMPLOYED else "seeking"}
-        yield event(ENTERPRISE, "employment.recorded", f"status-{learner}", learner, status)
+        yield event(INSTITUTION, "employment.recorded", f"status-{learner}", learner, status)
 
 
 def learners() -> list[str]:
