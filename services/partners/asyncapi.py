@@ -43,13 +43,30 @@ def document() -> dict[str, Any]:
             "log": _server("kafka", "127.0.0.1:9092", "Apache Kafka: the log."),
             "partners": _server("http", "127.0.0.1:8101", "The partners service: the ingress."),
         },
-        "channels": {"ingress": _ingress(), **{topic: _channel(topic) for topic in TOPICS}},
+        "channels": {
+            "ingress": _ingress(),
+            "ingress.kafka": _own("ingress", "What an organisation writes; only it may.", _SENT),
+            "egress": _own(
+                "egress", "What concerns an organisation, its own events among it; only it may read.", [*DATA]
+            ),
+            **{topic: _channel(topic) for topic in TOPICS},
+        },
         "operations": {
             "publish": {
                 "action": "receive",
                 "channel": _ref("channels", "ingress"),
                 "summary": "An organisation publishes; 202 once Kafka has acknowledged.",
                 "bindings": {"http": {"method": "POST", "bindingVersion": "0.3.0"}},
+            },
+            "write": {
+                "action": "receive",
+                "channel": _ref("channels", "ingress.kafka"),
+                "summary": "An organisation writes to its own topic; what is refused is among its rejections.",
+            },
+            "egress.read": {
+                "action": "send",
+                "channel": _ref("channels", "egress"),
+                "summary": "An organisation reads what concerns it; the same as `GET /feed`.",
             },
             **{
                 f"{topic}.read": {
@@ -73,13 +90,27 @@ def _server(protocol: str, host: str, description: str) -> dict[str, Any]:
     return {"host": "{host}", "protocol": protocol, "description": description, "variables": {"host": variable}}
 
 
+_SENT = [type_ for type_, data in DATA.items() if data.by != events.SERVICE]
+
+
+def _own(way: str, description: str, types: list[str]) -> dict[str, Any]:
+    """A topic that each organisation has of its own."""
+    named = "Its id, in which what Kafka does not allow in a name is `_` and two hexadecimal digits."
+    return {
+        "address": f"praktika.{way}.{{organisation}}",
+        "description": description,
+        "servers": [_ref("servers", "log")],
+        "parameters": {"organisation": {"description": named}},
+        "messages": {type_: _ref("components", "messages", type_) for type_ in types},
+    }
+
+
 def _ingress() -> dict[str, Any]:
-    sent = [type_ for type_, data in DATA.items() if data.by != events.SERVICE]
     return {
         "address": "/events",
         "description": "What organisations and the operator may publish.",
         "servers": [_ref("servers", "partners")],
-        "messages": {type_: _ref("components", "messages", type_) for type_ in sent},
+        "messages": {type_: _ref("components", "messages", type_) for type_ in _SENT},
     }
 
 
