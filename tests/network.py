@@ -33,7 +33,15 @@ async def network(kafka: str, mongodb: str, keys_dir: Path, **settings: Any) -> 
         for name in SERVICES:
             app = import_module(f"services.{name}.app")
             services[name] = await stack.enter_async_context(
-                running(app.core, app.router, kafka=kafka, mongodb=mongodb, keys_dir=keys_dir, **settings)
+                running(
+                    app.core,
+                    app.router,
+                    kafka=kafka,
+                    mongodb=mongodb,
+                    keys_dir=keys_dir,
+                    work=getattr(app, "work", ()),
+                    **settings,
+                )
             )
         yield services
 

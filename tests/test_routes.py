@@ -118,11 +118,13 @@ RULES: dict[str, Rule] = {
     "GET /feed": mine(shown=False),
     "GET /feed/stream": TOKEN,
     "GET /rejections": mine(shown=False),
-    "GET /rejections/{position}": own("/rejections/rejected-0-0", 404, shown=False),
+    "GET /rejections/{position}": own("/rejections/rejected-0-99999999", 404, shown=False),
     "GET /webhooks": mine(shown=False),
     "GET /webhooks/{id}": own("/webhooks/x", 404, shown=False),
     "GET /webhooks/{id}/failures": own("/webhooks/x/failures", 404, shown=False),
-    "POST /rejections/{position}/resubmission": own("/rejections/rejected-0-0/resubmission", 404),
+    "POST /rejections/{position}/resubmission": own(
+        "/rejections/rejected-0-99999999/resubmission", 404, body={}, **STRUCTURED
+    ),
     "POST /webhooks": TOKEN,
     "POST /webhooks/{id}/failures/{failure}/redelivery": own("/webhooks/x/failures/0/redelivery", 404),
     "POST /webhooks/{id}/secret": own("/webhooks/x/secret", 404),
