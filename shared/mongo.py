@@ -158,7 +158,7 @@ async def transact(db: Database, work: Callable[[AsyncIOMotorClientSession], Awa
                 return
             except BaseException as error:
                 with suppress(PyMongoError):
-                    await session.abort_transaction()
+                    await _whole(session.abort_transaction())
                 transient = isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
                 if not transient or attempt == 11:
                     raise
@@ -166,11 +166,28 @@ async def transact(db: Database, work: Callable[[AsyncIOMotorClientSession], Awa
             await asyncio.sleep(random.uniform(0, min(2.0, 0.02 * 2**attempt)))  # noqa: S311
 
 
+async def _whole(doing: Awaitable[Any]) -> Any:
+    """Await what a thread of the driver does; who is cancelled leaves only when it is done.
+
+    Else the transaction would be aborted first, and the thread would go on to write outside of it.
+    """
+    thread = asyncio.ensure_future(doing)
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        while not thread.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([thread])
+        thread.cancelled() or thread.exception()  # or asyncio would report that nobody has looked
+        raise
+
+
 async def _commit(session: AsyncIOMotorClientSession) -> None:
     """Commit; while the outcome is unknown, ask again (committing twice is committing once)."""
     for attempt in range(5):
         try:
-            return await session.commit_transaction()
+            await _whole(session.commit_transaction())
+            return
         except (ConnectionFailure, OperationFailure) as error:
             if attempt == 4 or not error.has_error_label("UnknownTransactionCommitResult"):
                 raise
@@ -248,7 +265,7 @@ DUPLICATE_KEY = 11000
 
 async def _run(db: Database, command: Command, session: AsyncIOMotorClientSession) -> Mapping[str, Any]:
     """Run a write command as it is: building it from driver objects costs a fifth more."""
-    reply: Mapping[str, Any] = await db.command(command, session=session)
+    reply: Mapping[str, Any] = await _whole(db.command(command, session=session))
     for error in reply.get("writeErrors", []):
         if error["code"] == DUPLICATE_KEY:
             raise Fenced("an entity that was new is there already")
