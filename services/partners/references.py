@@ -27,6 +27,8 @@ READ: dict[str, tuple[str, ...]] = {
         "employment.enterprise",
     ),
 }
+# What a type does not have is not asked for: pydantic takes long to say so.
+_FIELDS = {data: frozenset(data.model_fields) for data in events.DATA.values()}
 INTERNSHIP = (events.InternshipStarted, events.InternshipCompleted, events.InternshipCancelled)
 NEAR_MISSES = 3
 
@@ -91,10 +93,14 @@ _EXAMPLE_AGREEMENT: View = {
 
 def competencies(data: Data) -> list[tuple[str, str]]:
     """What is wrong with the competencies that *data* names: (field, what)."""
-    named: Any = getattr(data, "competencies", ())
-    found = [("data.competency", getattr(data, "competency", None))]
-    found += [(f"data.competencies.{n}", getattr(item, "competency", item)) for n, item in enumerate(named)]
-    unknown = [(name, c) for name, c in found if c is not None and not frameworks.is_known(c)]
+    said: Any = data
+    found: list[tuple[str, str]] = [("data.competency", said.competency)] if "competency" in _FIELDS[type(data)] else []
+    if "competencies" in _FIELDS[type(data)]:
+        found += [
+            (f"data.competencies.{n}", item if isinstance(item, str) else item.competency)
+            for n, item in enumerate(said.competencies)
+        ]
+    unknown = [(name, c) for name, c in found if not frameworks.is_known(c)]
     return [(name, f"{c} is not in the framework {c.partition(':')[0]}") for name, c in unknown]
 
 
@@ -122,8 +128,9 @@ def _organisations_in(data: Any) -> list[str]:
 
 
 def _programmes_in(data: Any) -> list[str]:
-    one = getattr(data, "programme", None)
-    return [one] if one else list(getattr(data, "programmes", ()))
+    if "programmes" in _FIELDS[type(data)]:
+        return list(data.programmes)
+    return [data.programme] if "programme" in _FIELDS[type(data)] and data.programme else []
 
 
 def enterprises(published: Iterable[Event[Data]]) -> set[str]:
