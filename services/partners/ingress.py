@@ -16,6 +16,7 @@ from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 
 from shared.auth import Caller
+from shared.events import Data, Event
 from shared.kafka import record_of
 from shared.web import ACCEPTED_BODY, PROBLEM_REF, Address, Authenticated, BodyTooLarge, Problem, Running, Service
 
@@ -115,20 +116,41 @@ async def publish_events(request: Request, service: Running, caller: Authenticat
         body = inflated(request.headers, body, most)
         items = decoded(mode, request.headers, body, service.settings)
     except Problem as problem:
-        await service.publish_records([rejection(caller, request.headers, body, problem)])
-        count_refused(problem.status)
-        raise
+        raise await refused(service, caller, request.headers, body, problem) from None
     if isinstance(items, list):
         door.quota.charge(caller.organisation, len(items) - 1)
         return await _publish_batch(items, request, service, caller, door.recent)
-    (event,), digests = await judged([items], service, caller, door.recent)
+    event, address = await admitted_alone(items, request.headers, body, service, caller, door.recent)
+    return accepted(event, address)
+
+
+async def refused(
+    service: Service, caller: Caller, headers: Mapping[str, str], body: bytes | None, problem: Problem
+) -> Problem:
+    """Note on `rejected` what a request was refused for, and give it back to be raised."""
+    await service.publish_records([rejection(caller, headers, body, problem)])
+    count_refused(problem.status)
+    return problem
+
+
+async def admitted_alone(  # noqa: PLR0913, PLR0917
+    item: Any, headers: Mapping[str, str], body: bytes, service: Service, caller: Caller, recent: Recent
+) -> tuple[Event[Data], Address]:
+    """Publish one event (parsed JSON), which came in *body*.
+
+    Raises:
+        Problem: what is wrong with it; it is on `rejected`, as it was sent.
+    """
+    (event,), digests = await judged([item], service, caller, recent)
     if isinstance(event, Problem):
-        await service.publish_records([rejection(caller, request.headers, body, event)])
-        count_refused(event.status)
-        raise event
+        raise await refused(service, caller, headers, body, event)
     (address,) = await service.publish(event)
-    door.recent.note(caller.source, digests)
+    recent.note(caller.source, digests)
     ACCEPTED.labels(address.topic).inc()
+    return event, address
+
+
+def accepted(event: Event[Data], address: Address) -> JSONResponse:
     answer = {"id": event.id, "type": event.type, "event": str(address)}
     return JSONResponse(answer, 202, {"Location": str(address)})
 
@@ -152,9 +174,9 @@ async def _publish_batch(
             answers.append({"id": _id(item), "status": outcome.status, "problem": outcome.body()})
         else:
             answers.append({"id": item["id"], "status": 202, "event": str(outcome)})
-    accepted = sum(answer["status"] == 202 for answer in answers)
-    status = 202 if accepted == len(answers) else 207 if accepted else 422
-    return JSONResponse({"accepted": accepted, "refused": len(answers) - accepted, "items": answers}, status)
+    number = sum(answer["status"] == 202 for answer in answers)
+    status = 202 if number == len(answers) else 207 if number else 422
+    return JSONResponse({"accepted": number, "refused": len(answers) - number, "items": answers}, status)
 
 
 async def admitted(

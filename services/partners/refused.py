@@ -19,11 +19,10 @@ from shared.auth import Caller
 from shared.kafka import Record
 from shared.web import Authenticated, Pages, Problem, Running, Service
 
-from .admission import ACCEPTED, count_refused, judged, rejection
 from .binding import Mode, decoded, inflated, mode_of, refusal
 from .credentials import Active
 from .egress import REJECTED, REJECTIONS, positions
-from .ingress import Entrance, read_body, refuse_overdrawn
+from .ingress import Entrance, accepted, admitted_alone, read_body, refuse_overdrawn, refused
 from .rejections import rejection_in
 
 CURRENT_WITHIN_S = 3
@@ -81,23 +80,10 @@ async def resubmit(
         body = inflated(headers, body, most)
         item = decoded(mode, headers, body, service.settings)
     except Problem as problem:
-        raise await _refused(service, caller, headers, body, problem) from None
-    (event,), digests = await judged([item], service, caller, door.recent)
-    if isinstance(event, Problem):
-        raise await _refused(service, caller, headers, body, event)
-    (address,) = await service.publish(event)
-    door.recent.note(caller.source, digests)
-    ACCEPTED.labels(event.topic).inc()
+        raise await refused(service, caller, headers, body, problem) from None
+    event, address = await admitted_alone(item, headers, body, service, caller, door.recent)
     await service.publish_records([_resubmission(caller, position, event.id, str(address))])
-    answer = {"id": event.id, "type": event.type, "event": str(address)}
-    return JSONResponse(answer, 202, {"Location": str(address)})
-
-
-async def _refused(service: Service, caller: Caller, headers: Headers, body: bytes, problem: Problem) -> Problem:
-    """Note on the topic what was refused again."""
-    await service.publish_records([rejection(caller, headers, body, problem)])
-    count_refused(problem.status)
-    return problem
+    return accepted(event, address)
 
 
 def _resubmission(caller: Caller, position: str, id: str, address: str) -> Record:
