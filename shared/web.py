@@ -477,6 +477,13 @@ def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
+def _field(error: Mapping[str, Any]) -> str:
+    """Where a request is wrong; of what is no JSON the location is only a character."""
+    if error["type"] == "json_invalid":
+        return "body"
+    return ".".join(str(part) for part in error["loc"][1:])[:200]
+
+
 def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def problem(_: Request, error: Problem) -> JSONResponse:
@@ -484,7 +491,7 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        errors = [(".".join(str(p) for p in e["loc"][1:])[:200], str(e["msg"])[:500]) for e in error.errors()[:50]]
+        errors = [(_field(e), str(e["msg"])[:500]) for e in error.errors()[:50]]
         return Problem(422, "the request does not fit", errors).response()
 
     @app.exception_handler(HTTPException)

@@ -1,12 +1,15 @@
 """The servers that tests run against, see tests/servers.py."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
 
 from tests import servers as test_servers
+from tests.network import network, tell
 from tests.servers import Servers
+from tests.stack import Running
 
 
 def pytest_configure() -> None:
@@ -50,3 +53,18 @@ def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """
     with test_servers.running(tmp_path_factory.mktemp("own")) as both:
         yield both
+
+
+@pytest_asyncio.fixture(scope="module")
+async def services(
+    kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[dict[str, Running]]:
+    """All four services in one network, by name."""
+    async with network(kafka, mongodb, tmp_path_factory.mktemp("keys")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module")
+async def names(services: dict[str, Running]) -> dict[str, str]:
+    """What was told to them: the ids by what they are of, see `tests.network.tell`."""
+    return await tell(services)

@@ -8,13 +8,12 @@ import asyncio
 import json
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -26,7 +25,7 @@ from schemathesis.specs.openapi import checks
 from deploy.contract import documents
 from shared.events import TOPICS, ContractError, parse
 from shared.kafka import SERVICES
-from tests.network import as_, network, tell
+from tests.network import as_
 from tests.stack import Running
 
 CASES = int(os.environ.get("FUZZ_CASES", "25"))
@@ -54,19 +53,6 @@ KNOWN = {
     "/indicators": ["employment_rate", "median_days_to_employment", "active_partners"],
     "/schemas": ["praktika.learner.enrolled.v1"],
 }
-
-
-@pytest_asyncio.fixture(scope="module")
-async def services(
-    kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[dict[str, Running]]:
-    async with network(kafka, mongodb, tmp_path_factory.mktemp("keys")) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module")
-async def names(services: dict[str, Running]) -> dict[str, str]:
-    return await tell(services)
 
 
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # the services in the other thread do

@@ -5,14 +5,12 @@ A new route is one line in `RULES`. Routes are found by themselves.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
 import jwt
 import pytest
-import pytest_asyncio
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi.routing import iter_route_contexts
 from starlette.routing import Route
@@ -21,7 +19,7 @@ from shared.auth import Signer, ensure_keys
 from shared.kafka import SERVICES
 from shared.settings import Settings
 from shared.web import create_app
-from tests.network import COHORT, INTERNSHIP, LEARNER, STRUCTURED, as_, network, said, tell
+from tests.network import COHORT, INTERNSHIP, LEARNER, STRUCTURED, as_, said
 from tests.stack import Running
 
 
@@ -190,19 +188,6 @@ BAD_TOKENS = (
         "longer than allowed",
     ),
 )
-
-
-@pytest_asyncio.fixture(scope="module")
-async def services(
-    kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[dict[str, Running]]:
-    async with network(kafka, mongodb, tmp_path_factory.mktemp("keys")) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module")
-async def names(services: dict[str, Running]) -> dict[str, str]:
-    return await tell(services)
 
 
 @pytest.fixture(scope="module")

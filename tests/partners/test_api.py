@@ -281,3 +281,9 @@ async def test_erased_learner_is_in_no_list(partners: Running):
     assert (await partners.client.get("/learners/l-9", headers=as_("operator", partners))).status_code == 404
     assert "l-9" not in [entry["id"] for entry in (await get(partners, "/learners", "operator"))["items"]]
     assert "i-9" not in [entry["id"] for entry in (await get(partners, "/internships", "operator"))["items"]]
+
+
+async def test_a_command_that_is_no_json_is_told_so_of_its_body(partners: Running):
+    headers = as_("operator", partners) | {"Content-Type": "application/json"}
+    answer = await partners.client.put("/organisations/broken", content=b'{"kind": ', headers=headers)
+    assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, ["body"])
