@@ -13,6 +13,7 @@ import uvicorn
 from httpx import ASGITransport
 
 from deploy.local.processes import free_port
+from services.partners import egress
 from services.partners.app import core, router, work
 from shared.events import (
     AgreementProposed,
@@ -53,6 +54,7 @@ async def connected(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathF
     async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=keys, work=work * 2, **settings) as stack:
         for id, kind in ORGANISATIONS.items():
             await register(stack, id, kind)
+        await settled(stack)  # so that each feed begins with the registration
         yield stack
 
 
@@ -119,6 +121,16 @@ async def publish(stack: Running, organisation: str, *events: dict[str, Any]) ->
     headers = as_(organisation, stack) | {"Content-Type": "application/cloudevents-batch+json"}
     answer = await stack.client.post("/events", json=list(events), headers=headers)
     assert answer.status_code == 202, answer.text
+
+
+async def settled(stack: Running) -> None:
+    """Wait until all that is published has been sent on."""
+
+    async def all_read() -> bool:
+        await egress.observe_lag(stack.service)
+        return egress.LAG._value.get() == 0
+
+    await until(all_read)
 
 
 async def feed(stack: Running, organisation: str, **query: Any) -> list[dict[str, Any]]:
