@@ -49,6 +49,8 @@ STRUCTURED = "application/cloudevents+json; charset=utf-8"
 # Keys are spread by murmur2 modulo this number: raising it later would break the order of a key's events.
 PARTITIONS = {"learner": 12, "feedback": 6}
 DAY_MS = 86_400_000
+# Whoever gives no sign for so long is taken for dead, and everybody waits for it until then: the least a broker allows.
+SESSION_MS = 6_000
 EGRESS_KEPT_MS = 90 * DAY_MS
 LONGEST_TOPIC = 249 - 32  # Kafka's limit without our namespace
 log = logs.get(__name__)
@@ -355,6 +357,8 @@ def raw_consumer(settings: Settings, group: str | None = None) -> AIOKafkaConsum
         isolation_level="read_committed",
         auto_offset_reset="earliest",
         enable_auto_commit=False,
+        session_timeout_ms=SESSION_MS,
+        heartbeat_interval_ms=SESSION_MS // 3,
         fetch_max_wait_ms=500 if group else 5_000,  # without a group there may be hundreds that wait
         retry_backoff_ms=20,
     )
@@ -393,8 +397,8 @@ class Consumer:
             parser=_raw,
             decoder=_records,
             listener=listener,
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=2_000,
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=SESSION_MS // 3,
             rebalance_timeout_ms=30_000,
             fetch_max_wait_ms=100,
             max_partition_fetch_bytes=4 * 1024 * 1024,

@@ -16,11 +16,11 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from deploy.local.processes import Server
+from shared.kafka import SESSION_MS
 
 from .stack import JOINER, MEMBERS, WORKERS, Stack
 from .watching import POLL_S, TOPICS_OF, Clock, Watch
 
-SESSION_S = 10  # after so long without a sign a worker's partitions are given to others
 FENCED = "stopped workers that woke up and were refused their write"
 PUT_OUT = "stopped workers that woke up and had nothing to write"
 
@@ -93,7 +93,7 @@ class Fault:
             if pid is None:
                 return
             with self._held_up(["monitoring"]):
-                await asyncio.sleep(SESSION_S)
+                await asyncio.sleep(SESSION_MS / 1000)
             await asyncio.sleep(self.random.uniform(1, 3))
             with suppress(TimeoutError):
                 async with asyncio.timeout(20):
