@@ -49,8 +49,9 @@ STRUCTURED = "application/cloudevents+json; charset=utf-8"
 # Keys are spread by murmur2 modulo this number: raising it later would break the order of a key's events.
 PARTITIONS = {"learner": 12, "feedback": 6}
 DAY_MS = 86_400_000
-# Whoever gives no sign for so long is taken for dead, and everybody waits for it until then: the least a broker allows.
+# Who gives no sign for so long is taken for dead, and its group waits for it until then: the least that brokers allow.
 SESSION_MS = 6_000
+HEARTBEAT_MS = 1_000  # so soon the others hear that somebody comes or goes
 EGRESS_KEPT_MS = 90 * DAY_MS
 LONGEST_TOPIC = 249 - 32  # Kafka's limit without our namespace
 log = logs.get(__name__)
@@ -358,7 +359,7 @@ def raw_consumer(settings: Settings, group: str | None = None) -> AIOKafkaConsum
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         session_timeout_ms=SESSION_MS,
-        heartbeat_interval_ms=SESSION_MS // 3,
+        heartbeat_interval_ms=HEARTBEAT_MS,
         fetch_max_wait_ms=500 if group else 5_000,  # without a group there may be hundreds that wait
         retry_backoff_ms=20,
     )
@@ -398,7 +399,7 @@ class Consumer:
             decoder=_records,
             listener=listener,
             session_timeout_ms=SESSION_MS,
-            heartbeat_interval_ms=SESSION_MS // 3,
+            heartbeat_interval_ms=HEARTBEAT_MS,
             rebalance_timeout_ms=30_000,
             fetch_max_wait_ms=100,
             max_partition_fetch_bytes=4 * 1024 * 1024,

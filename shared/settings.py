@@ -43,7 +43,7 @@ class Settings(BaseSettings):
         description="First part of every topic, consumer group and database name; one per network.",
     )
     role: Literal["all", "api", "worker"] = Field(
-        "all", description="all: API and consumer in one process; api, worker: one of the two."
+        "all", description="api: answer requests; worker: consume, forward and deliver; all: both in one process."
     )
     host: str = "127.0.0.1"
     port: int = Field(0, ge=0, le=65535, description="0: the service's own default port.")

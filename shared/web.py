@@ -165,13 +165,9 @@ async def _service(request: Request) -> Service:
 TOKEN = HTTPBearer(auto_error=False, bearerFormat="JWT", description="From `POST /token` of partners.")
 
 
-async def _caller(
-    service: "Running",
-    _: Annotated[object, Security(TOKEN)],
-    authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
-) -> Caller:
+async def _caller(request: Request, service: "Running", _: Annotated[object, Security(TOKEN)]) -> Caller:
     try:
-        return service.verifier.caller(authorization)
+        return service.verifier.caller(request.headers.get("authorization"))
     except Unauthorised as error:
         UNAUTHORISED.inc()
         raise Problem(401, str(error), headers={"WWW-Authenticate": 'Bearer realm="praktika"'}) from None
@@ -566,7 +562,7 @@ def create_app(  # noqa: PLR0913
 
     Args:
         observations: what the service itself has to ask for to keep its metrics.
-        work: what goes on beside answering requests, in each process that answers them.
+        work: what else goes on beside answering requests; as the consumer does, not in a process that only answers.
         guarded: end the process if it hangs, so that its supervisor starts a fresh one.
     """
     settings = settings or read_settings()
@@ -581,7 +577,7 @@ def create_app(  # noqa: PLR0913
             runner.start()
         metrics.show_build(settings.role)
         tasks = [asyncio.create_task(observe(app.state.service, [*OBSERVED, *observations]))]
-        if settings.role != "worker":
+        if settings.role != "api":
             tasks += [asyncio.create_task(_keep_at(each, app.state.service)) for each in work]
         if not runner:
             tasks.append(asyncio.create_task(_follow(store)))

@@ -28,9 +28,9 @@ core = Core(
     route=route,
     view=view,
 )
-router = APIRouter()
-for part in (credentials, kafka_credentials, api, ingress, feed, webhooks, refused, contract, uploads):
-    router.include_router(part.router)
+# One router, and the ingress first: FastAPI looks through them in turn, and most requests are events.
+parts = (ingress, credentials, kafka_credentials, api, feed, webhooks, refused, contract, uploads)
+router = APIRouter(routes=[route for part in parts for route in part.router.routes])
 
 observations = (observe_lag,)
 work = (ingress_over_kafka, access_to_kafka, forward, deliver)

@@ -16,6 +16,7 @@ from shared import logs
 from shared.auth import Caller
 from shared.events import Data, Event, Publisher
 from shared.kafka import (
+    HEARTBEAT_MS,
     SESSION_MS,
     AIOKafkaConsumer,
     ConsumerRecord,
@@ -65,7 +66,7 @@ async def ingress_over_kafka(service: Service) -> None:
         isolation_level="read_committed",
         metadata_max_age_ms=FOUND_WITHIN_MS,
         session_timeout_ms=SESSION_MS,
-        heartbeat_interval_ms=SESSION_MS // 3,
+        heartbeat_interval_ms=HEARTBEAT_MS,
         fetch_max_wait_ms=100,
     )
     consumer.subscribe(pattern=rf"^{re.escape(topic_name(settings.namespace, 'ingress.'))}.")

@@ -230,7 +230,8 @@ async def test_a_crash_after_publishing_repeats_events_and_loses_none(
 
 async def test_nobody_misses_an_event_because_the_registry_lags(kafka: str, mongodb: str, tmp_path: Path):
     servers = {"kafka": kafka, "mongodb": mongodb, "keys_dir": tmp_path, "registry_checks": "owners"}
-    async with running(core, router, **servers, role="api", work=[forward]) as lagging:
+    async with running(core, router, **servers, role="api") as lagging:
+        forwarding = asyncio.create_task(forward(lagging.service))
         learner = enrolled()
         internship = interned(learner["subject"], "plant")
         await publish(lagging, "uni", learner)
@@ -239,6 +240,8 @@ async def test_nobody_misses_an_event_because_the_registry_lags(kafka: str, mong
             for organisation in ("uni", "plant"):
                 await register(registry, organisation, ORGANISATIONS[organisation])
             assert learner["id"] in ids(await fed(registry, "uni", internship["id"]))
+        forwarding.cancel()
+        await asyncio.gather(forwarding, return_exceptions=True)
 
 
 # Server-Sent Events
