@@ -22,8 +22,8 @@ from benchmarks.processes import Service, answers, service, token
 from benchmarks.race import Process, started
 from benchmarks.stage import Stage
 from deploy.local.processes import free_port
-from services.partners import egress
 from services.partners.app import core as partners
+from services.partners.egress import forwarding
 from shared import mongo
 from shared.events import (
     Data,
@@ -86,7 +86,7 @@ async def _idle(at: Stage, worker: Service) -> None:
     while True:
         worker.process.check()
         applied = {label: position.following for label, position in (await mongo.positions(db)).items()}
-        stands = [applied, await egress.positions(db)]
+        stands = [applied, await forwarding.positions(db)]
         ends = await at.ends(f"{NAMESPACE}.{topic}")
         if all(sum(n for label, n in stand.items() if label.startswith(f"{topic}-")) == ends for stand in stands):
             return

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from services.partners import asyncapi
+from services.partners.contract import asyncapi
 from shared.events import schemas
 from shared.kafka import SERVICES
 from shared.settings import Settings

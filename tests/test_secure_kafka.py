@@ -47,8 +47,8 @@ from deploy import security
 from deploy.local import servers as local
 from deploy.local.processes import Server, free_port
 from services.partners.app import core, router
+from services.partners.ingress.kafka import ingress_over_kafka
 from services.partners.kafka_credentials import access_to_kafka, compare
-from services.partners.kafka_ingress import ingress_over_kafka
 from shared.events import TOPICS, parse
 from shared.kafka import NotPublished, Record
 from shared.kafka_admin import Admin, grants

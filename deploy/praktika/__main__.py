@@ -43,7 +43,8 @@ def application() -> "typer.Typer":
     # Not at the top: they read the environment, and take a while.
     from deploy.praktika import dead_letters, history, rebuild, status  # noqa: PLC0415
     from services.monitoring import audit  # noqa: PLC0415
-    from services.partners import publish, rejections, validate  # noqa: PLC0415
+    from services.partners.egress import rejections  # noqa: PLC0415
+    from services.partners.files import publish, validate  # noqa: PLC0415
     from shared import console  # noqa: PLC0415
 
     app = console.application(HELP + console.EXIT_CODES)

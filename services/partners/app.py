@@ -6,11 +6,15 @@ from shared import events
 from shared.core import Core
 from shared.web import serve
 
-from . import api, contract, credentials, feed, ingress, kafka_credentials, refused, uploads, webhooks
-from .deliveries import deliver
-from .egress import forward, observe_lag
+from . import api, credentials, kafka_credentials
+from .contract import page
+from .egress import feed, refused, webhooks
+from .egress.deliveries import deliver
+from .egress.forwarding import forward, observe_lag
+from .files import uploads
+from .ingress import http
+from .ingress.kafka import ingress_over_kafka
 from .kafka_credentials import access_to_kafka
-from .kafka_ingress import ingress_over_kafka
 from .registry import COLLECTIONS, SANDBOX, route, view
 
 core = Core(
@@ -29,7 +33,7 @@ core = Core(
     view=view,
 )
 # One router, and the ingress first: FastAPI looks through them in turn, and most requests are events.
-parts = (ingress, credentials, kafka_credentials, api, feed, webhooks, refused, contract, uploads)
+parts = (http, credentials, kafka_credentials, api, feed, webhooks, refused, page, uploads)
 router = APIRouter(routes=[route for part in parts for route in part.router.routes])
 
 observations = (observe_lag,)

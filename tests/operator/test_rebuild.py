@@ -16,7 +16,7 @@ from services.feedback import app as feedback
 from services.monitoring import app as monitoring
 from services.partners import app as partners
 from services.partners.credentials import issue
-from services.partners.webhooks import WEBHOOKS
+from services.partners.egress.webhooks import WEBHOOKS
 from shared import mongo, rebuild
 from shared.core import Core
 from shared.events import (

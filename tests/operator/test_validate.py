@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from deploy.praktika.__main__ import application
-from services.partners import validate
-from services.partners.admission import check
-from services.partners.contract import sent
-from services.partners.validate import SENDERS, Found, Stream, found_in, troubles
+from services.partners.contract.page import sent
+from services.partners.files import validate
+from services.partners.files.validate import SENDERS, Found, Stream, found_in, troubles
+from services.partners.ingress.admission import check
 from shared import events
 from shared.auth import Caller
 from shared.events import DATA

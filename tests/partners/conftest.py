@@ -13,8 +13,8 @@ import uvicorn
 from httpx import ASGITransport
 
 from deploy.local.processes import free_port
-from services.partners import egress
 from services.partners.app import core, router, work
+from services.partners.egress import forwarding
 from shared.events import (
     AgreementProposed,
     AgreementSigned,
@@ -127,8 +127,8 @@ async def settled(stack: Running) -> None:
     """Wait until all that is published has been sent on."""
 
     async def all_read() -> bool:
-        await egress.observe_lag(stack.service)
-        return egress.LAG._value.get() == 0
+        await forwarding.observe_lag(stack.service)
+        return forwarding.LAG._value.get() == 0
 
     await until(all_read)
 

@@ -10,7 +10,7 @@ import httpx
 from aiokafka import AIOKafkaProducer
 
 from services.partners.app import core, router
-from services.partners.kafka_ingress import ingress_over_kafka
+from services.partners.ingress.kafka import ingress_over_kafka
 from shared.events import parse
 from shared.kafka import connection, ensure_ingress, topic_name, topic_of
 from tests.partners.conftest import MECHANICS, as_, enrolled, register

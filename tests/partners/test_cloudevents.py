@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from services.partners.admission import check
-from services.partners.binding import Mode, decoded, inflated, mode_of, plain
+from services.partners.ingress.admission import check
+from services.partners.ingress.http_binding import Mode, decoded, inflated, mode_of, plain
 from shared.auth import Caller
 from shared.events import Event, Publisher, parse, serialise
 from shared.settings import Settings

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.partners.concerns import RULES, Known, concerned
-from services.partners.examples import EXAMPLES
+from services.partners.contract.examples import EXAMPLES
+from services.partners.egress.concerns import RULES, Known, concerned
 from services.partners.registry import OPERATOR, route, view
 from shared import events, facts
 from shared.events import DATA, Data, Event, organisation_of

@@ -8,10 +8,10 @@ from typing import Any, get_args
 import pytest
 from jsonschema import Draft202012Validator
 
-from services.partners.admission import check
-from services.partners.contract import Language, page, preferred, sent
-from services.partners.examples import EXAMPLES
-from services.partners.words import FIELDS, PHRASES, RULES, TYPES, UI, VALUES
+from services.partners.contract.examples import EXAMPLES
+from services.partners.contract.page import Language, page, preferred, sent
+from services.partners.contract.words import FIELDS, PHRASES, RULES, TYPES, UI, VALUES
+from services.partners.ingress.admission import check
 from shared import events
 from shared.auth import Caller
 from shared.events import DATA, organisation_of, parse

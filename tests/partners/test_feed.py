@@ -16,10 +16,10 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from deploy.local.processes import ROOT, free_port
-from services.partners import egress
 from services.partners.app import core, router
-from services.partners.egress import forward
-from services.partners.feed import Readers
+from services.partners.egress import forwarding
+from services.partners.egress.feed import Readers
+from services.partners.egress.forwarding import forward
 from shared.auth import Caller, Signer
 from shared.events import Publisher
 from shared.kafka import NotPublished, Record, topic_name, topic_of
@@ -168,7 +168,7 @@ async def test_an_erasure_reaches_all_whom_the_learner_concerned_and_later_words
     await settled(connected)
     assert late["id"] not in ids(await feed(connected, "uni")) + ids(await feed(connected, "works"))
     assert erasure["id"] not in ids(await feed(connected, "college")) + ids(await feed(connected, "works"))
-    told = await connected.service.store.home[egress.TOLD].find_one({"_id": learner["subject"]})
+    told = await connected.service.store.home[forwarding.TOLD].find_one({"_id": learner["subject"]})
     assert told == {"_id": learner["subject"], "erased": True}
 
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer
 
 from services.partners.app import core, router
-from services.partners.examples import EXAMPLES
-from services.partners.kafka_ingress import ingress_over_kafka
+from services.partners.contract.examples import EXAMPLES
+from services.partners.ingress.kafka import ingress_over_kafka
 from shared.events import SANDBOX, TOPICS, parse
 from shared.kafka import connection, ensure_ingress, topic_name, topic_of
 from tests.partners.conftest import register

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.record.util import calc_crc32c
 
 from services.partners.app import core, router
-from services.partners.kafka_ingress import ingress_over_kafka
+from services.partners.ingress.kafka import ingress_over_kafka
 from shared.events import parse
 from shared.kafka import connection, ensure_ingress, organisation_of, topic_name, topic_of
 from tests.partners.conftest import MECHANICS, ORGANISATIONS, as_, enrolled, register

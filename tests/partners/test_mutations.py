@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from services.partners.examples import EXAMPLES
+from services.partners.contract.examples import EXAMPLES
 from shared.events import DATA, TOPICS, parse
 from tests.partners.conftest import ORGANISATIONS, as_, enrolled
 from tests.stack import Running

@@ -17,11 +17,11 @@ from pydantic import SecretStr
 
 from deploy.demo import graduates
 from deploy.local.processes import ROOT
-from services.partners import publish
 from services.partners.app import core, router
-from services.partners.mapping import Mistakes
-from services.partners.publish import Away, Ingress, Journal
-from services.partners.tables import Row, Table, table
+from services.partners.files import publish
+from services.partners.files.mapping import Mistakes
+from services.partners.files.publish import Away, Ingress, Journal
+from services.partners.files.tables import Row, Table, table
 from shared import events
 from shared.console import Failed
 from shared.settings import Settings

@@ -7,8 +7,8 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.partners import ingress
 from services.partners.app import core, router
+from services.partners.ingress import http
 from services.partners.quota import Quota
 from shared.events import TOPICS
 from tests.partners.conftest import MECHANICS, as_, enrolled, register
@@ -38,12 +38,12 @@ async def send(stack: Running, by: str, number: int = 1) -> tuple[int, dict[str,
 
 async def test_who_is_overdrawn_is_asked_to_wait_and_disturbs_nobody(narrow: Running):
     assert (await send(narrow, "uni", 7))[0] == 202
-    on_log, counted = await narrow.count(*TOPICS, "rejected"), ingress.THROTTLED._value.get()
+    on_log, counted = await narrow.count(*TOPICS, "rejected"), http.THROTTLED._value.get()
     status, headers = await send(narrow, "uni")
     assert status == 429
     assert 1 <= int(headers["retry-after"]) <= 3
     assert await narrow.count(*TOPICS, "rejected") == on_log
-    assert ingress.THROTTLED._value.get() == counted + 1
+    assert http.THROTTLED._value.get() == counted + 1
     assert (await send(narrow, "college"))[0] == 202
 
     async def accepted() -> bool:

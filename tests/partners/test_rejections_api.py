@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from services.partners import refused
-from services.partners.rejections import rejections
+from services.partners.egress import refused
+from services.partners.egress.rejections import rejections
 from shared.events import parse
 from tests.partners.conftest import as_, enrolled
 from tests.stack import Running, until

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.partners.ingress.repeats import Recent, digest, kept
 from services.partners.registry import entity
-from services.partners.repeats import Recent, digest, kept
 from shared import facts
 from shared.events import DATA, MODELS, ContractError, Data, Event, parse, serialise
 from tests.partners.conftest import as_, enrolled

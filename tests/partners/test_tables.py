@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from services.partners.contract import sent
-from services.partners.mapping import (
+from services.partners.contract.page import sent
+from services.partners.contract.words import MISTAKES
+from services.partners.files.mapping import (
     Mistakes,
     Plan,
     event_of,
@@ -25,7 +26,7 @@ from services.partners.mapping import (
     plan,
     suggested,
 )
-from services.partners.tables import (
+from services.partners.files.tables import (
     BOM,
     MOST_ROWS,
     REFUSED,
@@ -37,8 +38,7 @@ from services.partners.tables import (
     report_row,
     table,
 )
-from services.partners.validate import checked
-from services.partners.words import MISTAKES
+from services.partners.files.validate import checked
 from shared import events
 from shared.events import DATA
 from shared.settings import Settings

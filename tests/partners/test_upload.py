@@ -16,7 +16,7 @@ from openpyxl import Workbook
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from services.partners.app import core, router
-from services.partners.uploads import FOLDER
+from services.partners.files.uploads import FOLDER
 from shared.events import DATA
 from tests.partners.conftest import on_a_socket, practise, register, secret_of
 from tests.stack import Running, running

@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from deploy import contract
 from deploy.contract import breaking_changes, committed, committed_schemas, documents
-from services.partners.examples import EXAMPLES
+from services.partners.contract.examples import EXAMPLES
 from shared import events
 from shared.events import ContractError, Data, parse, schemas, serialise
 

@@ -16,9 +16,9 @@ from shared import events
 from shared.events import DATA
 from shared.web import Problem
 
-from .contract import Language, Schema, meaning_of, rules_of
+from ..contract.page import Language, Schema, meaning_of, rules_of
+from ..contract.words import FIELDS, RULED, SUBJECTS, VALUES
 from .tables import EVENT, Row, Why
-from .words import FIELDS, RULED, SUBJECTS, VALUES
 
 NOON = time(12)
 MISTAKES_TOLD = 10  # of each kind, about columns: looking for similar names takes long

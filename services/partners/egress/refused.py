@@ -1,6 +1,6 @@
 """What an organisation was refused: listed for it alone, and sent again after mending.
 
-The list is made by `egress.py` from the topic `rejected`, which has what was sent.
+The list is made by `forwarding.py` from the topic `rejected`, which has what was sent.
 """
 
 import asyncio
@@ -19,10 +19,10 @@ from shared.auth import Caller
 from shared.kafka import Record
 from shared.web import Authenticated, Pages, Problem, Running, Service
 
-from .binding import Mode, decoded, inflated, mode_of, refusal
-from .credentials import Active
-from .egress import REJECTED, REJECTIONS, positions
-from .ingress import Entrance, accepted, admitted_alone, read_body, refuse_overdrawn, refused
+from ..credentials import Active
+from ..ingress.http import Entrance, accepted, admitted_alone, read_body, refuse_overdrawn, refused
+from ..ingress.http_binding import Mode, decoded, inflated, mode_of, refusal
+from .forwarding import REJECTED, REJECTIONS, positions
 from .rejections import rejection_in
 
 CURRENT_WITHIN_S = 3

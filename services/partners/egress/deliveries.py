@@ -23,8 +23,8 @@ from shared.kafka import ConsumerRecord, NotPublished
 from shared.web import Service
 
 from .addresses import NotAllowed, call, caller, parsed
-from .egress import KEPT
 from .feed import Feed, is_suspended, reading
+from .forwarding import KEPT
 from .webhooks import FAILURES, WEBHOOKS, headers
 
 SERVED = 200  # webhooks that a process serves at most

@@ -25,7 +25,7 @@ from .words import FIELDS, PATTERNS, PHRASES, PUBLISHERS, RULES, TYPES, UI, VALU
 Language = Literal["en", "ru"]
 Schema = dict[str, Any]
 router = APIRouter(tags=["contract"])
-STYLE = Path(__file__).parent / "contract.css"
+STYLE = Path(__file__).parent / "page.css"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",

@@ -21,8 +21,8 @@ from openpyxl import load_workbook
 
 from shared.web import Problem
 
-from .binding import read_json
-from .words import MISTAKES
+from ..contract.words import MISTAKES
+from ..ingress.http_binding import read_json
 
 MOST_ROWS = 1_048_576  # of a spreadsheet, as are the others
 MOST_CHARACTERS = 32_767
@@ -40,7 +40,7 @@ warnings.filterwarnings("ignore", module="openpyxl")  # what it cannot keep (cha
 
 
 class Why(NamedTuple):
-    """What is wrong and what to do: the name of a text in `words.py` and what is filled in."""
+    """What is wrong and what to do: the name of a text in `contract/words.py` and what is filled in."""
 
     code: str
     given: tuple[object, ...] = ()

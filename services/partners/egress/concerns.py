@@ -11,7 +11,7 @@ from typing import Any
 from shared import events
 from shared.events import Data, Event, FeedbackRole, Says
 
-from .registry import View
+from ..registry import View
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ RULES: dict[Says, tuple[Rule, ...]] = {
     events.ActivityHeld: (_participants,),
     events.LearnerEnrolled: (_institutions,),
     events.LearnerGraduated: (_institutions,),
-    events.LearnerErased: (_institutions,),  # and whom the learner concerned before: see `egress.py`
+    events.LearnerErased: (_institutions,),  # and whom the learner concerned before: see `forwarding.py`
     events.InternshipStarted: (_enterprise, _institutions),
     events.InternshipCompleted: (_enterprise, _institutions),
     events.InternshipCancelled: (_enterprise, _institutions),

@@ -19,8 +19,8 @@ from shared.events import DATA, Data, Event, Publisher
 from shared.settings import Settings
 from shared.web import Problem
 
-from .admission import check
-from .binding import read_json
+from ..ingress.admission import check
+from ..ingress.http_binding import read_json
 from .mapping import advice
 
 BLOCK = 64 * 1024

@@ -32,7 +32,7 @@ from shared.mongo import DatabaseError
 from shared.settings import Settings
 from shared.web import Problem, Running, Service
 
-from .credentials import Active
+from ..credentials import Active
 
 LONGEST_WAIT_S = 30
 ALIVE_EVERY_S = 15

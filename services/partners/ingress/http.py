@@ -20,10 +20,10 @@ from shared.events import Data, Event
 from shared.kafka import record_of
 from shared.web import ACCEPTED_BODY, PROBLEM_REF, Address, Authenticated, BodyTooLarge, Problem, Running, Service
 
+from ..credentials import refuse_suspended
+from ..quota import Quota
 from .admission import ACCEPTED, count_refused, judged, rejection
-from .binding import Mode, decoded, inflated, mode_of, refusal
-from .credentials import refuse_suspended
-from .quota import Quota
+from .http_binding import Mode, decoded, inflated, mode_of, refusal
 from .repeats import Recent
 
 router = APIRouter()

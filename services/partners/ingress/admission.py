@@ -1,6 +1,6 @@
 """Who is let in: what a sender sent becomes an event for its topic, or is refused with the reason.
 
-The same for all ways in; `ingress.py` is the one over HTTP.
+The same for all ways in; `http.py` and `kafka.py` are two of them.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ from shared.mongo import Key
 from shared.settings import Settings
 from shared.web import Problem, Service
 
-from .binding import plain, refusal
-from .references import READ, Known, Objection, competencies, enterprises, judge, references
-from .registry import SANDBOX, TOPICS, View, entity, misfits, view
+from ..references import READ, Known, Objection, competencies, enterprises, judge, references
+from ..registry import SANDBOX, TOPICS, View, entity, misfits, view
+from .http_binding import plain, refusal
 from .repeats import Recent, digest, kept
 
 ORIGINAL_BYTES = 64 * 1024

@@ -35,13 +35,13 @@ from shared.runner import reason
 from shared.strangers import INFLATED_BYTES, VALUE_BYTES, unreadable
 from shared.web import Problem, Service
 
+from ..credentials import refuse_suspended
+from ..quota import Quota
+from ..registry import View
 from .admission import ACCEPTED, count_refused, judged, rejection
-from .binding import refusal
-from .credentials import refuse_suspended
-from .ingress import BYTES
+from .http import BYTES
+from .http_binding import refusal
 from .kafka_binding import PREFIX, decoded_record
-from .quota import Quota
-from .registry import View
 from .repeats import Recent
 
 MOST_RECORDS = 500  # judged at once

@@ -1,4 +1,4 @@
-"""The Kafka binding of CloudEvents 1.0.2: from a record to what an event says of itself. See `binding.py`."""
+"""The Kafka binding of CloudEvents 1.0.2: from a record to what an event says of itself. See `http_binding.py`."""
 
 import re
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.kafka import ConsumerRecord
 
-from .binding import Mode, media_of, read_json, refusal
+from .http_binding import Mode, media_of, read_json, refusal
 
 PREFIX = "ce_"
 _ATTRIBUTE = re.compile(r"ce_[a-z0-9]+")

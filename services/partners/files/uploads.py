@@ -22,11 +22,12 @@ from shared.kafka import NotPublished
 from shared.settings import Settings
 from shared.web import Problem, Running, Service
 
-from .admission import count_refused, judged, rejection
-from .binding import Mode
-from .contract import Language
-from .credentials import Active
-from .ingress import Door, Entrance, admitted, read_body, refuse_overdrawn
+from ..contract.page import Language
+from ..contract.words import TYPES
+from ..credentials import Active
+from ..ingress.admission import count_refused, judged, rejection
+from ..ingress.http import Door, Entrance, admitted, read_body, refuse_overdrawn
+from ..ingress.http_binding import Mode
 from .mapping import (
     Mistakes,
     Plan,
@@ -41,7 +42,6 @@ from .mapping import (
     suggested,
 )
 from .tables import BOM, EVENT, MOST_COLUMNS, Row, Table, Unreadable, Why, report_head, report_row, table
-from .words import TYPES
 
 router = APIRouter(tags=["upload"])
 BATCH = 500
