@@ -1,7 +1,7 @@
 """Users of a secured Kafka and what they may do; the only import of confluent-kafka (aiokafka knows neither)."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
@@ -23,6 +23,7 @@ from confluent_kafka.admin import (
 from shared.kafka import NotPublished, topic_name, topic_of
 from shared.settings import Settings
 
+KNOWN_WITHIN_S = 10
 ITERATIONS = 4096  # slow hashes protect guessable passwords, and these are 32 random bytes
 Grant = AclBinding
 
@@ -53,7 +54,7 @@ def _grant(user: str, operation: AclOperation, kind: ResourceType, name: str, pa
 
 
 class Admin:
-    """Asks Kafka as the super user that our settings name."""
+    """Asks Kafka as the super user that our settings name; what it changes holds when the change returns."""
 
     def __init__(self, settings: Settings) -> None:
         config: dict[str, str | int | float | bool] = {
@@ -82,10 +83,15 @@ class Admin:
         how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, ITERATIONS)
         made = UserScramCredentialUpsertion(user, how, password.encode())
         await _all(self._client.alter_user_scram_credentials([made]))
+        await _known(lambda: self._has(user))
 
     async def delete_user(self, user: str) -> None:
         gone = UserScramCredentialDeletion(user, ScramMechanism.SCRAM_SHA_512)
         await _all(self._client.alter_user_scram_credentials([gone]))
+        await _known(lambda: self._has(user), gone=True)
+
+    async def _has(self, user: str) -> bool:
+        return user in await self.users(user)
 
     async def granted(self, prefix: str) -> set[Grant]:
         """What users whose names begin with *prefix* may do."""
@@ -105,6 +111,7 @@ class Admin:
     async def grant(self, wanted: Iterable[Grant]) -> None:
         if wanted := [*wanted]:
             await _all(self._client.create_acls(wanted))
+            await _known(lambda: self._grants(wanted, all))
 
     async def revoke(self, unwanted: Iterable[Grant]) -> None:
         """Take back what was granted; connections that are open are refused from then on, too."""
@@ -116,6 +123,25 @@ class Admin:
                 for g in unwanted
             ]
             await _all(self._client.delete_acls(filters))
+            await _known(lambda: self._grants(unwanted, any), gone=True)
+
+    async def _grants(self, some: list[Grant], of: Callable[[Iterable[bool]], bool]) -> bool:
+        granted = await self.granted("")
+        return of(each in granted for each in some)
+
+
+async def _known(holds: Callable[[], Awaitable[bool]], *, gone: bool = False) -> None:
+    """Wait until the broker goes by what Kafka has decided: it hears of it a moment later.
+
+    Raises:
+        NotPublished: it does not.
+    """
+    try:
+        async with asyncio.timeout(KNOWN_WITHIN_S):
+            while await holds() is gone:
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise NotPublished("Kafka has decided it, but does not go by it yet") from None
 
 
 async def _all(asked: "Future[Any] | dict[Any, Future[Any]]") -> list[Any]:

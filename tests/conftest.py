@@ -3,6 +3,7 @@
 import signal
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -10,6 +11,12 @@ from tests import servers as test_servers
 from tests.network import network, tell
 from tests.servers import Servers
 from tests.stack import Running
+
+# How long an example takes is no claim of ours.
+hypothesis.settings.register_profile(
+    "ours", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("ours")
 
 
 def pytest_configure() -> None:

@@ -47,8 +47,7 @@ async def test_nothing_is_lost_or_counted_twice_whatever_breaks(tmp_path: Path):
         assert found.checked["poison records"] > 10
 
         # What is judged so would have been found out.
-        primary = run.stack.mongodb.primary
-        assert primary is not None
+        primary = run.stack.mongodb.wait_for_primary()
         with MongoClient[Json](primary.address) as client:
             client["praktika_monitoring"]["_counters"].update_one(
                 {"m.graduates": {"$gt": 0}}, {"$inc": {"m.graduates": 1}}

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from motor.motor_asyncio import AsyncIOMotorClient
 
-from deploy.local.processes import Server, ServerError, free_port, is_free, start_mark
+from deploy.local.processes import Server, ServerError, free_port, is_free, start_mark, wait_until
 from tests.servers import Servers
 
 SERVE = """
@@ -44,7 +44,7 @@ def test_started_server_answers_and_has_a_log(program):
     server = program()
     server.start()
     socket.create_connection(("127.0.0.1", int(server.address))).close()
-    assert server.log.read_text() == "listening\n"
+    assert wait_until(lambda: server.log.read_text() == "listening\n", 20)
 
 
 def test_start_leaves_a_running_server_alone(program):

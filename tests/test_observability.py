@@ -296,7 +296,7 @@ async def test_a_service_shows_its_dead_letters_and_that_it_is_ready(busy: Proce
     async def shown() -> bool:
         counted = dict(samples(await read(busy["feedback"])))
         dead = counted.get('praktika_dead_letter_records{topic="dead-letter.feedback"}')
-        return dead == 1 and counted["praktika_ready"] == 1
+        return bool(dead) and counted["praktika_ready"] == 1
 
     await until(shown, 60)
 

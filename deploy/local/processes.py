@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_S = 0.05
+_given: set[int] = set()  # nobody may listen yet on a port that was given
 
 
 class ServerError(Exception):
@@ -27,7 +28,8 @@ def free_port() -> int:
     """
     for _ in range(100):
         port = random.randrange(20_000, 32_000)  # noqa: S311 (no secret)
-        if is_free(port):
+        if port not in _given and is_free(port):
+            _given.add(port)
             return port
     raise ServerError("no free port between 20000 and 32000")
 
@@ -97,7 +99,7 @@ class Server:
         except (FileNotFoundError, json.JSONDecodeError):
             return None
         pid: int = known["pid"]
-        return pid if start_mark(pid) == known["mark"] else None
+        return pid if known["mark"] and start_mark(pid) == known["mark"] else None
 
     def start(self, *, wait: bool = True) -> None:
         """Start it unless it runs, and wait until it answers."""

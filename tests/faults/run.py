@@ -52,8 +52,7 @@ class Run:
         if audit.returncode:
             found.lose(f"the audit failed: {audit.stdout[-1_000:]}")
         logged = await read_log(self.stack.kafka.address)
-        primary = await self.stack.aside(lambda: self.stack.mongodb.primary)
-        assert primary is not None
+        primary = await self.stack.aside(self.stack.mongodb.wait_for_primary)
         load = self.seed, self.load.told, self.load.poisoned
 
         def look() -> None:

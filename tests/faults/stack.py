@@ -141,9 +141,7 @@ class Stack:
 
     def _set_up(self) -> None:
         """As the set-up job does it: with the primary alone, because the job makes replica sets of one node."""
-        primary = self.mongodb.primary
-        if primary is None:
-            raise ServerError("MongoDB has no primary")
+        primary = self.mongodb.wait_for_primary()
         done = self.run("deploy.setup", MONGODB_URI=primary.address)
         if done.returncode:
             raise ServerError(done.stderr)

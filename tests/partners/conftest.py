@@ -64,7 +64,8 @@ async def on_a_socket(stack: Running) -> AsyncIterator[str]:
     transport = stack.client._transport
     assert isinstance(transport, ASGITransport)
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(transport.app, port=port, lifespan="off", log_config=None))
+    config = uvicorn.Config(transport.app, port=port, lifespan="off", log_config=None, timeout_graceful_shutdown=10)
+    server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
 
     async def started() -> bool:

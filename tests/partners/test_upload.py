@@ -1,12 +1,14 @@
 """The upload page: what it asks of the server, and the page itself in a real browser."""
 
+import asyncio
 import csv
 import io
 import json
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +224,22 @@ async def test_every_field_of_every_type_is_offered_with_its_meaning(partners: R
 # in a browser
 
 expect.set_options(timeout=20_000)
+Test = Callable[..., Awaitable[None]]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def within(limit_s: float) -> Callable[[Test], Test]:
+    """What a browser is told has no limit of its own: a test that hangs fails, and shows where."""
+
+    def limited(test: Test) -> Test:
+        @wraps(test)
+        async def run(*args: Any, **kwargs: Any) -> None:
+            async with asyncio.timeout(limit_s):
+                await test(*args, **kwargs)
+
+        return run
+
+    return limited
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -230,7 +247,7 @@ async def browser() -> AsyncIterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here")
     async with async_playwright() as driver:
-        started = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        started = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=120_000)
         yield started
         await started.close()
 
@@ -281,6 +298,7 @@ SUMMARY = {"en-GB": "1 of 3 rows accepted, 2 refused.", "ru-RU": "Принято
 MENDED = {"en-GB": "2 of 2 rows accepted, 0 refused.", "ru-RU": "Принято строк: 2 из 2, отклонено: 0."}
 
 
+@within(180)
 @pytest.mark.parametrize("looks", [("en-GB", 1280), ("ru-RU", 1280), ("ru-RU", 390), ("en-GB", 390)], ids=str)
 async def test_a_clerk_uploads_a_file_mends_it_and_uploads_the_rest(
     partners: Running, browser: Browser, address: str, tmp_path: Path, looks: tuple[str, int]
@@ -333,6 +351,7 @@ async def test_a_clerk_uploads_a_file_mends_it_and_uploads_the_rest(
     await page.context.close()
 
 
+@within(180)
 async def test_the_page_says_what_went_wrong_and_changes_its_language(
     partners: Running, browser: Browser, address: str, tmp_path: Path
 ):
