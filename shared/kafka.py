@@ -52,6 +52,7 @@ DAY_MS = 86_400_000
 # Who gives no sign for so long is taken for dead, and its group waits for it until then: the least that brokers allow.
 SESSION_MS = 6_000
 HEARTBEAT_MS = 1_000  # so soon the others hear that somebody comes or goes
+REBALANCE_MS = 30_000  # so long who lives may take to end what it has in hand
 EGRESS_KEPT_MS = 90 * DAY_MS
 LONGEST_TOPIC = 249 - 32  # Kafka's limit without our namespace
 log = logs.get(__name__)
@@ -360,6 +361,7 @@ def raw_consumer(settings: Settings, group: str | None = None) -> AIOKafkaConsum
         enable_auto_commit=False,
         session_timeout_ms=SESSION_MS,
         heartbeat_interval_ms=HEARTBEAT_MS,
+        rebalance_timeout_ms=REBALANCE_MS,
         fetch_max_wait_ms=500 if group else 5_000,  # without a group there may be hundreds that wait
         retry_backoff_ms=20,
     )
@@ -400,7 +402,7 @@ class Consumer:
             listener=listener,
             session_timeout_ms=SESSION_MS,
             heartbeat_interval_ms=HEARTBEAT_MS,
-            rebalance_timeout_ms=30_000,
+            rebalance_timeout_ms=REBALANCE_MS,
             fetch_max_wait_ms=100,
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )

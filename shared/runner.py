@@ -296,6 +296,9 @@ class Runner(ConsumerRebalanceListener):
                 return  # the next batch, which is on its way, finds out and does not wait for this one
             try:
                 await self._batches.flush()
+            except Exception as error:
+                return await self._fail(error)  # whoever finds out
+            try:
                 self._recover()
                 await self._locate()
                 self._commit_soon()

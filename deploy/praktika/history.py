@@ -135,4 +135,4 @@ async def _demand_silence(topics: Reader) -> None:
     """Services would conclude and publish in the midst of the import."""
     running = [service for service, members in (await topics.members(SERVICES)).items() if members]
     if running:
-        raise Failed(f"stop the services first ({', '.join(running)} run), or wait 10 s if they were killed")
+        raise Failed(f"stop the services first ({', '.join(running)} run), or wait 6 s if they were killed")

@@ -54,7 +54,7 @@ async def publish_scheme(stack: Running, id: str, **changes: object) -> None:
     answer = await stack.client.put(
         f"/schemes/{id}",
         json=SCHEME | changes,
-        headers=stack.token("uni", "institution") | {"Prefer": "wait=10"},
+        headers=stack.token("uni", "institution") | {"Prefer": "wait=30"},
     )
     assert answer.status_code == 200, answer.text
 
@@ -156,7 +156,7 @@ async def test_a_certificate_has_a_public_page_and_json_until_it_is_revoked_with
     assert refused.status_code == 403
     reason = "<script>alert(1)</script>"
     revoked = await stack.client.post(
-        f"/certificates/{id}/revocation", json={"reason": reason}, headers=uni | {"Prefer": "wait=10"}
+        f"/certificates/{id}/revocation", json={"reason": reason}, headers=uni | {"Prefer": "wait=30"}
     )
     assert revoked.json()["status"] == "revoked"
     page = await stack.client.get(f"/certificates/{id}", headers={"Accept": "text/html", "Accept-Language": "ru"})

@@ -99,8 +99,9 @@ async def settled(stack: Running) -> None:
     async def quiet() -> bool:
         before = await stack.count(*stack.service.core.topics)
         await stack.applied()
-        await asyncio.sleep(0.3)
-        return before == await stack.count(*stack.service.core.topics)
+        db = stack.service.db
+        due = await stack.service.core.due(db, list(await mongo.positions(db)))
+        return not due and before == await stack.count(*stack.service.core.topics)
 
     await until(quiet, 60)
 

@@ -44,12 +44,12 @@ async def services(praktika: Praktika) -> dict[str, dict[str, Any]]:
 
 
 async def test_a_network_that_works_ends_with_0(praktika: Praktika):
-    async def well() -> bool:
-        shown = (await services(praktika)).values()
-        return (await praktika("status")).code == 0 and all(service["applied_until"] for service in shown)
+    async def well() -> dict[str, dict[str, Any]]:
+        shown = await services(praktika)
+        fine = all(service["ready"] and service["applied_until"] for service in shown.values())
+        return shown if fine and (await praktika("status")).code == 0 else {}
 
-    await until(well, 60)
-    for name, service in (await services(praktika)).items():
+    for name, service in (await until(well, 60)).items():
         assert (service["ready"], service["workers"], sum(service["lag"].values())) == (True, 1, 0), name
         assert service["dead_letters"] == 0
 

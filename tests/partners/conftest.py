@@ -1,7 +1,7 @@
 """The partners service, with an institution, an enterprise and what they send."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import Any
@@ -23,6 +23,8 @@ from shared.events import (
     OrganisationKind,
     ProgrammePublished,
 )
+from shared.kafka import ensure_ingress
+from shared.settings import Settings
 from tests.making import event
 from tests.stack import Running, running, until
 
@@ -90,6 +92,7 @@ async def practise(stack: Running) -> None:
         event(AgreementSigned(), "practice", by="enterprise:plant", time=start),
         *(event(LearnerEnrolled(programme="welding"), f"l-{n}", time=start) for n in range(1_501)),
     )
+    await stack.applied()
 
 
 async def secret_of(organisation: str, stack: Running) -> str:
@@ -103,6 +106,14 @@ async def secret_of(organisation: str, stack: Running) -> str:
 JOINT = JointPartner(organisation="college", kind=OrganisationKind.institution)
 MECHANICS = event(ProgrammePublished(title="Mechanics", version="1", level=6, joint_partners=[JOINT]), "mechanics")
 ORGANISATIONS = {"uni": "institution", "college": "institution", "plant": "enterprise", "works": "enterprise"}
+
+
+async def ingress_topics(kafka: str, organisations: Iterable[str]) -> str:
+    """A namespace with these topics: one that is found later makes the consumer judge again what it has in hand."""
+    namespace = f"t{uuid4().hex[:12]}"
+    for organisation in organisations:
+        await ensure_ingress(Settings(kafka_bootstrap_servers=kafka, namespace=namespace), organisation)
+    return namespace
 
 
 async def register(stack: Running, id: str, kind: str) -> None:

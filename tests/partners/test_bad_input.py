@@ -24,7 +24,7 @@ def sent(**changes: Any) -> bytes:
 
 
 def in_the_future() -> str:
-    return (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    return (datetime.now(UTC) + timedelta(days=1)).isoformat()
 
 
 LEARNED = {"programme": "mechanics"}

@@ -14,8 +14,8 @@ from services.partners.app import core, router
 from services.partners.contract.examples import EXAMPLES
 from services.partners.ingress.kafka import ingress_over_kafka
 from shared.events import SANDBOX, TOPICS, parse
-from shared.kafka import connection, ensure_ingress, topic_name, topic_of
-from tests.partners.conftest import register
+from shared.kafka import connection, topic_name, topic_of
+from tests.partners.conftest import ingress_topics, register
 from tests.stack import Running, running, until
 
 RECORDS, SEED = 6_000, 20_260_302
@@ -110,10 +110,10 @@ async def test_no_mutilated_record_gets_in_and_none_is_lost(kafka: str, mongodb:
     source = random.Random(SEED)  # noqa: S311
     sent = [mutilated(source) for _ in range(RECORDS)]
     given = {"keys_dir": tmp_path, "work": [ingress_over_kafka], "registry_checks": "owners"}
-    async with running(core, router, kafka=kafka, mongodb=mongodb, **given) as stack:
+    namespace = await ingress_topics(kafka, ORGANISATIONS)
+    async with running(core, router, kafka=kafka, mongodb=mongodb, namespace=namespace, **given) as stack:
         for organisation, kind in ORGANISATIONS.items():
             await register(stack, organisation, kind)
-            await ensure_ingress(stack.settings, organisation)
         before = await stack.count(*TOPICS)
         await send(stack, sent)
 

@@ -19,7 +19,7 @@ from services.partners.app import core, router
 from services.partners.ingress.kafka import ingress_over_kafka
 from shared.events import parse
 from shared.kafka import connection, ensure_ingress, organisation_of, topic_name, topic_of
-from tests.partners.conftest import MECHANICS, ORGANISATIONS, as_, enrolled, register
+from tests.partners.conftest import MECHANICS, ORGANISATIONS, as_, enrolled, ingress_topics, register
 from tests.stack import Running, running, until
 
 STRUCTURED = [("content-type", b"application/cloudevents+json")]
@@ -37,12 +37,12 @@ async def door(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactor
         mongodb=mongodb,
         keys_dir=keys,
         work=[ingress_over_kafka],
+        namespace=await ingress_topics(kafka, ORGANISATIONS),
         event_max_bytes=4096,
         registry_checks="owners",
     ) as stack:
         for id, kind in ORGANISATIONS.items():
             await register(stack, id, kind)
-            await ensure_ingress(stack.settings, id)
         yield stack
 
 

@@ -353,6 +353,29 @@ async def test_nobody_is_refused_because_the_registry_lags(world: Running, monke
     assert (await waiting).status_code == 202
 
 
+async def test_nobody_is_refused_because_the_registry_lags_in_several_ways(
+    world: Running, monkeypatch: pytest.MonkeyPatch
+):
+    runner, waited_for = world.service.runner, []
+    assert runner is not None
+
+    async def current(topic: str, key: str | None = None) -> None:
+        """As in life, but only what is waited for is taken in."""
+        waited_for.append(topic)
+        await runner._process(await world.read(topic))
+        await runner._batches.flush()
+
+    monkeypatch.setattr(world.service, "current", current)
+    async with runner._batch:
+        await world.publish(
+            event(ProgrammePublished(title="Late", version="1", level=5), "late"),
+            event(LearnerEnrolled(programme="late"), "late-3"),
+        )
+        graduated = {"programme": "late", "graduated_on": "2026-03-02"}
+        answer = await send(world, "uni", message(("uni", "learner.graduated", "late-3", None, graduated, 3)))
+    assert (answer.status_code, waited_for) == (202, ["programme", "learner"])
+
+
 async def test_who_is_erased_stays_erased_and_nobody_is_refused_for_it(world: Running):
     await send(world, "uni", message(("uni", "learner.enrolled", "gone", None, {"programme": "mechanics"}, 2)))
     erased = message(("uni", "learner.erased", "gone", None, {}, 3))

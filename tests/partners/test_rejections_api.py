@@ -17,6 +17,12 @@ STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list may take its time here: it is waited for only 3 s."""
+    monkeypatch.setattr(refused, "CURRENT_WITHIN_S", 20)
+
+
 async def refuse(stack: Running, organisation: str, event: Any, status: int = 422, **headers: str) -> dict[str, Any]:
     """Send what is refused; return the rejection as it is listed."""
     known = as_(organisation, stack) | (headers or STRUCTURED)

@@ -153,7 +153,8 @@ def test_a_new_key_signs_while_tokens_of_the_old_one_are_valid(settings: Setting
     assert len(keys) == 3
     ended = {**keys[kid], "exp": 1}
     path = settings.keys_dir / "token.jwks"
-    path.write_text(json.dumps({"keys": [ended, *(key for key in keys.values() if key["kid"] != kid)]}))
+    kept = [ended, *(key for key in keys.values() if key["kid"] != kid)]
+    auth._write(path, json.dumps({"keys": kept}).encode(), 0o644)
     assert not proves(verifier, new)
     assert proves(verifier, old)
     ensure_keys(settings)

@@ -190,9 +190,16 @@ async def test_lag_and_readiness_tell_the_truth_while_nothing_can_be_written(
         return sum(float(line.split()[-1]) for line in lines) == 10
 
     await until(lag)
-    answer = await stack.client.get("/health/ready")
-    assert answer.status_code == 503
+
+    async def not_ready() -> Any:
+        answer = await stack.client.get("/health/ready")
+        return answer if answer.status_code == 503 else None
+
+    answer = await until(not_ready)
     assert "l7" not in answer.text
+    for _ in range(20):  # and stays so, for all the ticks and attempts meanwhile
+        assert (await stack.client.get("/health/ready")).status_code == 503
+        await asyncio.sleep(stack.settings.tick_s / 4)
     broken.clear()
     await stack.applied()
     assert await count(stack) == 10

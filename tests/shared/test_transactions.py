@@ -25,11 +25,12 @@ async def test_who_is_cancelled_while_the_driver_begins_writes_nothing(
     await mongo.ensure_indexes(store.db, {"learners": []})
     labels = [f"learner-{number}" for number in range(12)]
     await store.positions(labels)
-    begun, apply = threading.Event(), ClientSession._apply_to
+    begun, cancelled, apply = threading.Event(), threading.Event(), ClientSession._apply_to
 
     def slowly(self: ClientSession, *arguments: Any) -> None:
         if not begun.is_set():
             begun.set()
+            cancelled.wait(10)
             deadline = time.monotonic() + 0.1  # the interpreter is with other threads meanwhile
             while self.in_transaction and time.monotonic() < deadline:
                 pass
@@ -42,9 +43,11 @@ async def test_who_is_cancelled_while_the_driver_begins_writes_nothing(
     try:
         for label in labels:
             begun.clear()
+            cancelled.clear()
             writing = asyncio.create_task(store.write(batch(label)))
             await asyncio.to_thread(begun.wait, 10)
             writing.cancel()
+            cancelled.set()
             with pytest.raises(asyncio.CancelledError):
                 await writing
         begun.set()

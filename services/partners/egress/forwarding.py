@@ -59,12 +59,15 @@ async def forward(service: Service) -> None:
     await home[REJECTIONS].create_index([("organisation", 1), ("offset", -1)])
     await home[REJECTIONS].create_index("at", expireAfterSeconds=int(KEPT.total_seconds()))
     consumer, with_topic = raw_consumer(service.settings, "partners-egress"), set[str]()
+    placed = _Placed()
     try:
         names = [topic_name(service.settings.namespace, topic) for topic in READS]
-        consumer.subscribe(topics=names, listener=_Placed(consumer, home))
+        consumer.subscribe(topics=names, listener=placed)
         await consumer.start()
         while True:
             parts = await consumer.getmany(timeout_ms=1_000, max_records=AT_ONCE)
+            for tp in await placed.place(consumer, home):
+                parts.pop(tp, None)  # from wherever the group would have begun
             await _take([record for part in parts.values() for record in part], service, with_topic)
     finally:
         await consumer.stop()
@@ -76,18 +79,25 @@ def label(topic: str, partition: int) -> str:
 
 
 class _Placed(ConsumerRebalanceListener):
-    """Goes to where the home says that we stand; a partition that it does not know is read from its beginning."""
+    """The partitions that are where the home says that we stand; what it does not know is read from its beginning."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, home: mongo.Database) -> None:
-        self._consumer, self._home = consumer, home
+    def __init__(self) -> None:
+        self._placed = set[TopicPartition]()
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        pass
+        self._placed.clear()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        stands = await positions(self._home)
-        for tp in assigned:
-            self._consumer.seek(tp, stands.get(label(tp.topic, tp.partition), 0))
+        self._placed.clear()
+
+    async def place(self, consumer: AIOKafkaConsumer, home: mongo.Database) -> set[TopicPartition]:
+        """Go to where the home says with the partitions that are new to us; which these are."""
+        new: set[TopicPartition] = consumer.assignment() - self._placed
+        stands = await positions(home) if new else {}
+        for tp in new & consumer.assignment():  # it may have changed meanwhile
+            consumer.seek(tp, stands.get(label(tp.topic, tp.partition), 0))
+            self._placed.add(tp)
+        return new
 
 
 async def positions(home: mongo.Database) -> dict[str, int]:

@@ -102,9 +102,11 @@ async def _objections(
         await service.current(topic, erased[0] if len(erased) == 1 else None)
     known, told = await _known(service, caller, published)
     references_too = service.settings.registry_checks == "references"
-    found = in_turn(published, known, references_too=references_too)
-    if found:
-        await _catch_up(service, caller, {key for objection in found.values() for key in objection.looked_at})
+    found, caught_up = in_turn(published, known, references_too=references_too), set[Key]()
+    # Once what it lagged behind with is there, it may object to something else that it lags behind with.
+    while new := {key for objection in found.values() for key in objection.looked_at} - caught_up:
+        await _catch_up(service, caller, new)
+        caught_up |= new
         known, told = await _known(service, caller, published)
         found = in_turn(published, known, references_too=references_too)
     return {of: _problem(objection) for of, objection in found.items()}, told

@@ -17,6 +17,7 @@ from shared.auth import Caller
 from shared.events import Data, Event, Publisher
 from shared.kafka import (
     HEARTBEAT_MS,
+    REBALANCE_MS,
     SESSION_MS,
     AIOKafkaConsumer,
     ConsumerRecord,
@@ -67,6 +68,7 @@ async def ingress_over_kafka(service: Service) -> None:
         metadata_max_age_ms=FOUND_WITHIN_MS,
         session_timeout_ms=SESSION_MS,
         heartbeat_interval_ms=HEARTBEAT_MS,
+        rebalance_timeout_ms=REBALANCE_MS,
         fetch_max_wait_ms=100,
     )
     consumer.subscribe(pattern=rf"^{re.escape(topic_name(settings.namespace, 'ingress.'))}.")
