@@ -201,7 +201,7 @@ class Batches:
                 await asyncio.sleep(0)
             kept = self._kept[key]
             try:
-                state, events, failed = self._fold(key, kept.state, items, context)
+                state, events, failed = await self._fold(key, kept.state, items, context)
                 if state is not kept.state:
                     self._enter(written, key, items[0].label, kept, state)
             except Exception as error:
@@ -256,13 +256,15 @@ class Batches:
                 return
             self._kept_bytes -= _size(self._kept.popitem(last=False)[1].state)
 
-    def _fold(
+    async def _fold(
         self, key: Key, state: State, items: Sequence[Input], context: Any
     ) -> tuple[State, list[Event[Data]], list[tuple[Input, Exception]]]:
         """Take one entity's events into its state, in order; return it, what follows, and what failed."""
         events: list[Event[Data]] = []
         failed: list[tuple[Input, Exception]] = []
-        for item in items:
+        for number, item in enumerate(items, 1):
+            if number % BREATH == 0:  # of one entity there may be thousands
+                await asyncio.sleep(0)
             try:
                 after = facts.apply(state, item.said) if item.said else state
                 derived = self._core.react(key, after, context)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from fastapi import APIRouter
 
 from shared import facts, mongo
+from shared.batches import BREATH
 from shared.core import Core
 from shared.events import (
     CompetencyRevoked,
@@ -203,6 +205,31 @@ async def test_lag_and_readiness_tell_the_truth_while_nothing_can_be_written(
     broken.clear()
     await stack.applied()
     assert await count(stack) == 10
+
+
+async def test_thousands_of_events_of_one_entity_do_not_stop_everything_else(kafka: str, mongodb: str, keys_dir: Path):
+    reacted = most = 0
+
+    def counted(key: Key, state: State, context: Any) -> list[Event[Data]]:
+        nonlocal reacted
+        reacted += 1
+        return react(key, state, context)
+
+    async def look() -> None:
+        nonlocal most
+        while True:
+            before = reacted
+            await asyncio.sleep(0)
+            most = max(most, reacted - before)
+
+    own = replace(core, react=counted)
+    async with running(own, APIRouter(), kafka=kafka, mongodb=mongodb, keys_dir=keys_dir) as stack:
+        looking = asyncio.create_task(look())
+        await stack.publish(*[enrolled("l1") for _ in range(2_000)])
+        await stack.applied()
+        looking.cancel()
+    assert reacted >= 2_000
+    assert most <= BREATH
 
 
 async def test_what_follows_is_published_once_and_taken_in(stack: Running):
