@@ -88,8 +88,10 @@ async def withdraw_kafka_credential(
     if "." in credential or user not in await admin.users(user):
         raise Problem(404, f"{id} has no Kafka credential {credential}")
     # In this order: `compare` gives a user that there is what it should have.
-    await admin.delete_user(user)
-    await admin.revoke(grants(service.settings, id, user))
+    try:
+        await admin.delete_user(user)
+    finally:  # it may be gone though that is not seen yet, and whoever asks again is told 404
+        await admin.revoke(grants(service.settings, id, user))
     return Response(status_code=204)
 
 

@@ -278,7 +278,8 @@ def _covered(event: Event[Any], known: Known) -> Objection | None:
     near = "; ".join(f"{id} {gap}" for id, gap in sorted(gaps.items())[:NEAR_MISSES])
     detail = f"{whose} no signed agreement that covers {data.programme} on {day}{f' ({near})' if near else ''}"
     reference, about = named or data.enterprise, "data.agreement" if named else "data.enterprise"
-    return Objection(422, "agreement", reference, about, detail, (Key("agreements", named or ""),))
+    judged_by = Key("agreements", named or ""), Key("programmes", data.programme), Key("learners", event.partitionkey)
+    return Objection(422, "agreement", reference, about, detail, judged_by)
 
 
 def _first_day(event: Event[Any], known: Known) -> str:

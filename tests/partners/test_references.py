@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -353,27 +353,51 @@ async def test_nobody_is_refused_because_the_registry_lags(world: Running, monke
     assert (await waiting).status_code == 202
 
 
-async def test_nobody_is_refused_because_the_registry_lags_in_several_ways(
-    world: Running, monkeypatch: pytest.MonkeyPatch
-):
-    runner, waited_for = world.service.runner, []
+@pytest_asyncio.fixture
+async def waited_for(world: Running, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[str]]:
+    """Topics: the registry takes in what is waited for, and nothing else."""
+    runner, topics = world.service.runner, list[str]()
     assert runner is not None
 
     async def current(topic: str, key: str | None = None) -> None:
-        """As in life, but only what is waited for is taken in."""
-        waited_for.append(topic)
+        topics.append(topic)
         await runner._process(await world.read(topic))
         await runner._batches.flush()
 
     monkeypatch.setattr(world.service, "current", current)
     async with runner._batch:
-        await world.publish(
-            event(ProgrammePublished(title="Late", version="1", level=5), "late"),
-            event(LearnerEnrolled(programme="late"), "late-3"),
-        )
-        graduated = {"programme": "late", "graduated_on": "2026-03-02"}
-        answer = await send(world, "uni", message(("uni", "learner.graduated", "late-3", None, graduated, 3)))
+        yield topics
+
+
+async def test_nobody_is_refused_because_the_registry_lags_in_several_ways(world: Running, waited_for: list[str]):
+    await world.publish(
+        event(ProgrammePublished(title="Late", version="1", level=5), "late"),
+        event(LearnerEnrolled(programme="late"), "late-3"),
+    )
+    graduated = {"programme": "late", "graduated_on": "2026-03-02"}
+    answer = await send(world, "uni", message(("uni", "learner.graduated", "late-3", None, graduated, 3)))
     assert (answer.status_code, waited_for) == (202, ["programme", "learner"])
+
+
+async def test_nobody_is_refused_because_an_internships_beginning_lags(world: Running, waited_for: list[str]):
+    terms = TERMS | {"parties": ["uni", "works"], "valid_from": "2026-03-05", "valid_until": "2026-03-06"}
+    began = InternshipStarted(enterprise="works", programme="mechanics")
+    await world.publish(
+        event(AgreementProposed(**terms), "short"),  # type: ignore[arg-type]
+        event(AgreementSigned(), "short", by="enterprise:works", time=NOON + timedelta(minutes=1)),
+        event(began, "i-short", "l-2", by="enterprise:works", time=datetime(2026, 3, 5, 12, tzinfo=UTC)),
+    )
+    done = COMPLETED | {"enterprise": "works"}
+    answer = await send(world, "works", message(("works", "internship.completed", "i-short", "l-2", done, 20)))
+    assert (answer.status_code, {*waited_for}) == (202, {"agreement", "programme", "learner"}), answer.text
+
+
+async def test_in_a_batch_it_is_said_what_is_wrong_though_the_rest_is_there(world: Running):
+    begun = message(("uni", "learner.enrolled", "placed", None, {"programme": "mechanics"}, 2))
+    placed = INTERNSHIP | {"enterprise": "works"}
+    started = message(("uni", "internship.started", "i-nowhere", "placed", placed, 25))
+    accepted, refused = (await send(world, "uni", [begun, started])).json()["items"]
+    assert (accepted["status"], refused["status"], refused["problem"]["rule"]) == (202, 422, "agreement")
 
 
 async def test_who_is_erased_stays_erased_and_nobody_is_refused_for_it(world: Running):

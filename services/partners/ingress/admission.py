@@ -141,9 +141,9 @@ def in_turn(published: list[Event[Data]], known: Known, *, references_too: bool)
         for event in new:
             _take_in(event, following.entities)
         taken |= set(map(id, new))
-        if not new or len(still := judged_again(objected)) == len(found):
+        if not new:
             break
-        found = still
+        found = judged_again(objected)
     return found
 
 
