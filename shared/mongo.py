@@ -1,7 +1,9 @@
 """MongoDB: the only place that imports the driver; states, counters and positions of one service."""
 
 import asyncio
+import itertools
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ log = logs.get(__name__)
 
 RETRIES = Metric("praktika_transaction_retries_total", "Transactions begun again because MongoDB called it transient.")
 
+RETRIED_FOR_S = 10  # longer than what a killed process leaves open holds its conflicts: 3 s, and a look each 1.5 s
 LIVE = "_live"
 POSITIONS = "_positions"
 COUNTERS = "_counters"
@@ -147,10 +150,11 @@ async def transact(db: Database, work: Callable[[AsyncIOMotorClientSession], Awa
 
     The driver's own `with_transaction` retries at once and so makes contention worse.
     Raises:
-        DatabaseError: still failing after about ten seconds; nothing was written.
+        DatabaseError: still failing after `RETRIED_FOR_S`; nothing was written.
     """
+    until = time.monotonic() + RETRIED_FOR_S
     async with await db.client.start_session() as session:
-        for attempt in range(12):
+        for attempt in itertools.count():
             session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority"))
             try:
                 await work(session)
@@ -160,7 +164,7 @@ async def transact(db: Database, work: Callable[[AsyncIOMotorClientSession], Awa
                 with suppress(PyMongoError):
                     await _whole(session.abort_transaction())
                 transient = isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
-                if not transient or attempt == 11:
+                if not transient or time.monotonic() > until:
                     raise
             RETRIES.inc()
             await asyncio.sleep(random.uniform(0, min(2.0, 0.02 * 2**attempt)))  # noqa: S311

@@ -134,6 +134,10 @@ class Rebuild:
         self._known = await self._dead_letters()
         return bool(begun)
 
+    async def aclose(self) -> None:
+        """Let what is being written come to its end: it would hold up who goes on."""
+        await self._batches.forget()
+
     @property
     def labels(self) -> list[str]:
         return [self._label(tp) for tp in self._spans]

@@ -1,7 +1,7 @@
 """praktika rebuild: a service's database anew from the log, beside the one in use, compared and swapped."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -95,8 +95,7 @@ class Wanted(NamedTuple):
 async def _rebuild(settings: Settings, service: str, dbs: Databases, wanted: Wanted) -> tuple[dict[str, Any], int]:
     if dbs.is_kept:
         raise Failed(f"{dbs.other.name} is kept from the last rebuild: first --drop-old, or --back")
-    async with reader(settings) as topics:
-        making = Rebuild(core(service), dbs, topics, settings.namespace)
+    async with reader(settings) as topics, aclosing(Rebuild(core(service), dbs, topics, settings.namespace)) as making:
         if await making.begin():
             say("going on with the rebuild that was begun")
         with progress(f"replaying into {dbs.other.name}", await making.ahead()) as advance:

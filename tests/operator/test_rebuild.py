@@ -210,7 +210,7 @@ async def test_a_rebuild_that_was_stopped_goes_on_where_it_was(stack: Running, m
     assert 0 < there < await stack.count(*stack.service.core.topics)
     monkeypatch.setattr(rebuild.Rebuild, "_take", take)
     again = await praktika("rebuild", "monitoring")
-    assert (again.code, "going on with the rebuild that was begun" in again.err) == (0, True), again.out
+    assert (again.code, "going on with the rebuild that was begun" in again.err) == (0, True), again.out + again.err
 
 
 async def test_a_rebuild_begun_by_other_rules_begins_anew(stack: Running, monkeypatch: pytest.MonkeyPatch):
