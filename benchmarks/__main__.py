@@ -28,6 +28,7 @@ from benchmarks.stage import Stage, stage, tools
 from deploy.local.processes import ROOT, ServerError
 
 Rows = list[dict[str, Any]]
+MACHINES = "machines.json"
 TITLES = {
     "throughput": "Events per second",
     "latency": "From accepted to readable",
@@ -91,6 +92,8 @@ async def _section(plan: Plan, name: str, measure: Callable[[], Awaitable[Rows]]
         print(f"{name}: FAILED: {trouble!r}"[:2_000], flush=True)
         return []
     (plan.folder / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n")
+    places = measured_on(plan) | {name: machine.hardware()}
+    (plan.folder / MACHINES).write_text(json.dumps(places, indent=1, sort_keys=True) + "\n")
     print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
     return rows
 
@@ -99,6 +102,13 @@ def kept(plan: Plan, name: str) -> Rows:
     file = plan.folder / f"{name}.json"
     rows: Rows = json.loads(file.read_text()) if file.exists() else []
     return rows
+
+
+def measured_on(plan: Plan) -> dict[str, str]:
+    """By section, the machine."""
+    file = plan.folder / MACHINES
+    places: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    return places
 
 
 REPORTS: dict[str, Callable[[Rows], list[str]]] = {
@@ -111,14 +121,14 @@ REPORTS: dict[str, Callable[[Rows], list[str]]] = {
 }
 
 
-def report(found: dict[str, Rows]) -> list[str]:
+def report(found: dict[str, Rows], places: dict[str, str]) -> list[str]:
     lines = ["# Results of `make bench`", "", *machine.described(), ""]
     goals = judged(found)
     if goals:
         lines += ["## Goals", "", *table(("goal", "wanted", "measured", ""), goals), ""]
     for name, rows in found.items():
         if rows:
-            lines += [f"## {TITLES[name]}", "", *REPORTS[name](rows), ""]
+            lines += [f"## {TITLES[name]}", "", f"On {places[name]}.", "", *REPORTS[name](rows), ""]
     return lines
 
 
@@ -208,7 +218,7 @@ def main() -> int:
         return 130
     failed = [name for name, rows in found.items() if not rows and plan.does(name)]
     failed += [name for name, rows in found.items() if any(row.get("wrong") for row in rows)]
-    lines = report(found)
+    lines = report(found, measured_on(plan))
     (plan.folder / "results.md").write_text("\n".join(lines))
     print("\n".join(lines))
     if found["throughput"]:

@@ -13,18 +13,25 @@ from deploy.local.servers import STATE
 
 def described() -> list[str]:
     """As a Markdown list."""
-    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
     java = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr.splitlines()[:1]
     products = ("aiokafka", "faststream", "motor", "pymongo", "pydantic")
     versions = ", ".join(f"{name} {version(name)}" for name in products)
     return [
-        f"- {os.cpu_count()} cores ({cpu[1] if cpu else 'unknown'}), {int(memory[1]) // 2**20 if memory else '?'} GB, "
-        f"{platform.system()} {platform.release().partition('-')[0]}; everything on this one machine",
+        "- Each section was measured in one run on one machine, which it names; ratios hold within a section",
         f"- Kafka {_kafka()}, one node; mongod with a cache of {MONGO_CACHE_GB} GB, one node, majority writes",
         f"- Python {platform.python_version()}, {versions}; {' '.join(java)}",
         f"- peers: {', '.join(_pins())}",
     ]
+
+
+def hardware() -> str:
+    """The machine itself."""
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
+    return (
+        f"{os.cpu_count()} cores ({cpu[1] if cpu else 'unknown'}), {int(memory[1]) // 2**20 if memory else '?'} GB, "
+        f"{platform.system()} {platform.release().partition('-')[0]}"
+    )
 
 
 def _kafka() -> str:
