@@ -351,8 +351,8 @@ class Log:
             await self._stop()
 
 
-def raw_consumer(settings: Settings, group: str | None = None) -> AIOKafkaConsumer:
-    """A consumer, not started, that is given what it reads and commits nothing by itself."""
+def raw_consumer(settings: Settings, group: str | None = None, **more: Any) -> AIOKafkaConsumer:
+    """A consumer, not started, that is given what it reads and commits nothing by itself; *more*: of its settings."""
     return AIOKafkaConsumer(
         **connection(settings),
         group_id=f"{settings.namespace}.{group}" if group else None,
@@ -364,6 +364,7 @@ def raw_consumer(settings: Settings, group: str | None = None) -> AIOKafkaConsum
         rebalance_timeout_ms=REBALANCE_MS,
         fetch_max_wait_ms=500 if group else 5_000,  # without a group there may be hundreds that wait
         retry_backoff_ms=20,
+        **more,
     )
 
 

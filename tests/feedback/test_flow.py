@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.feedback.app import core, router
+from services.feedback.app import Watch, core, router
 from shared.events import (
     DemandReported,
     FeedbackSubmitted,
@@ -17,6 +17,7 @@ from shared.events import (
     ProgrammeCompetency,
     ProgrammePublished,
 )
+from shared.mongo import Key
 from tests.making import event
 from tests.stack import Running, running, until
 
@@ -119,6 +120,19 @@ async def test_bad_ratings_recommend_a_revision_once(stack: Running):
     ratings = (await stack.client.get("/programmes/welding-c/ratings")).json()
     assert ratings["competencies"]["greencomp:3.1"]["n"] == 8
     assert (await stack.client.get("/competencies/greencomp:3.1/ratings")).json()["ratings"]["n"] >= 8
+
+
+async def test_what_was_looked_at_in_one_database_is_looked_at_in_another(stack: Running):
+    client, name = stack.service.db.client, stack.service.db.name
+    one, other = client[f"{name}_one"], client[f"{name}_other"]  # at the same positions, as after a swap
+    await other["learners"].insert_one({"_id": "gone", "erased": True})
+    await other["requests"].insert_one({"_id": "asked", "learner": "gone", "partition": "feedback-0"})
+    try:
+        watch = Watch()
+        assert await watch.due(one, ["feedback-0"]) == []
+        assert await watch.due(other, ["feedback-0"]) == [("feedback-0", Key("requests", "asked"))]
+    finally:
+        await client.drop_database(other.name)
 
 
 async def test_few_ratings_are_not_shown(stack: Running):

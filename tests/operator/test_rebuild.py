@@ -195,8 +195,10 @@ async def test_what_differs_is_named_and_swapped_only_if_accepted(stack: Running
 
 async def test_a_rebuild_that_was_stopped_goes_on_where_it_was(stack: Running, monkeypatch: pytest.MonkeyPatch):
     praktika, take, calls = Praktika(stack.settings), rebuild.Rebuild._take, iter(range(3))
+    making: set[rebuild.Rebuild] = set()
 
     async def stopped(self: rebuild.Rebuild, records: Any) -> None:
+        making.add(self)
         if next(calls, None) is None:
             raise KeyboardInterrupt
         await take(self, records)
@@ -205,6 +207,7 @@ async def test_a_rebuild_that_was_stopped_goes_on_where_it_was(stack: Running, m
     monkeypatch.setattr(rebuild.Rebuild, "_take", stopped)
     done = await praktika("rebuild", "monitoring")
     assert (done.code, "--abandon" in done.err) == (130, True)
+    assert [one._batches._writing for one in making] == [None], "a transaction is left open, and keeps out who goes on"
     beside = stack.service.db.client[stack.service.db.name + "_beside"]
     there = sum(at.following for at in (await mongo.positions(beside)).values())
     assert 0 < there < await stack.count(*stack.service.core.topics)

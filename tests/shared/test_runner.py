@@ -28,6 +28,7 @@ from shared.facts import State
 from shared.kafka import Record, partition_of
 from shared.mongo import Counts, Fenced, Key, Store, Written
 from shared.runner import Runner
+from shared.web import Service
 from tests.making import NOON, event
 from tests.stack import Running, running, until
 
@@ -205,6 +206,22 @@ async def test_lag_and_readiness_tell_the_truth_while_nothing_can_be_written(
     broken.clear()
     await stack.applied()
     assert await count(stack) == 10
+
+
+@pytest.mark.parametrize(("role", "works"), [("all", True), ("worker", True), ("api", False)])
+async def test_what_only_answers_requests_does_nothing_beside_it(
+    kafka: str, mongodb: str, keys_dir: Path, role: str, works: bool
+):
+    begun = asyncio.Event()
+
+    async def work(_: Service) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    servers = {"kafka": kafka, "mongodb": mongodb, "keys_dir": keys_dir}
+    async with running(core, APIRouter(), **servers, role=role, work=[work]) as stack:  # type: ignore[arg-type]
+        assert (await stack.client.get("/health/ready")).status_code in (200, 503)  # by then all has begun
+        assert begun.is_set() is works
 
 
 async def test_thousands_of_events_of_one_entity_do_not_stop_everything_else(kafka: str, mongodb: str, keys_dir: Path):

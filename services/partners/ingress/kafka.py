@@ -16,9 +16,6 @@ from shared import logs
 from shared.auth import Caller
 from shared.events import Data, Event, Publisher
 from shared.kafka import (
-    HEARTBEAT_MS,
-    REBALANCE_MS,
-    SESSION_MS,
     AIOKafkaConsumer,
     ConsumerRecord,
     KafkaError,
@@ -26,8 +23,8 @@ from shared.kafka import (
     OffsetAndMetadata,
     Record,
     TopicPartition,
-    connection,
     organisation_of,
+    raw_consumer,
     record_of,
     topic_name,
 )
@@ -59,18 +56,7 @@ async def ingress_over_kafka(service: Service) -> None:
     settings = service.settings
     INFLATED_BYTES.set(settings.batch_max_bytes)
     VALUE_BYTES.set(settings.event_max_bytes + 1)
-    consumer = AIOKafkaConsumer(
-        **connection(settings),
-        group_id=f"{settings.namespace}.partners-ingress",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        metadata_max_age_ms=FOUND_WITHIN_MS,
-        session_timeout_ms=SESSION_MS,
-        heartbeat_interval_ms=HEARTBEAT_MS,
-        rebalance_timeout_ms=REBALANCE_MS,
-        fetch_max_wait_ms=100,
-    )
+    consumer = raw_consumer(settings, "partners-ingress", metadata_max_age_ms=FOUND_WITHIN_MS)
     consumer.subscribe(pattern=rf"^{re.escape(topic_name(settings.namespace, 'ingress.'))}.")
     try:
         await consumer.start()
