@@ -10,6 +10,8 @@ import time
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.settings import Settings
+
 VERSION = "0.1.0"
 
 REQUESTS = Counter("praktika_http_requests_total", "Requests answered.", ["method", "route", "status"])
@@ -25,14 +27,19 @@ KEY_AGE_S = Gauge("praktika_key_age_seconds", "Since when a signing key is in us
 DEAD_LETTER_RECORDS = Gauge(
     "praktika_dead_letter_records", "Records on the service's dead-letter topic, settled or not.", ["topic"]
 )
+SETTING = Gauge("praktika_setting", "Every setting that is a number: bounds, quotas, ages.", ["name"])
 DISK_BYTES = Gauge("praktika_mongodb_disk_bytes", "Size of the disk that MongoDB writes to.", ["database"])
 DISK_USED_BYTES = Gauge("praktika_mongodb_disk_used_bytes", "What of it is used, by whomever.", ["database"])
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def show_build(role: str) -> None:
-    BUILD.labels(role, VERSION, platform.python_version()).set(1)
+def show_build(settings: Settings) -> None:
+    """Say which Praktika this is, and by which bounds it goes."""
+    BUILD.labels(settings.role, VERSION, platform.python_version()).set(1)
+    for name, value in settings:
+        if isinstance(value, int | float):
+            SETTING.labels(name).set(value)
 
 
 class Measured:

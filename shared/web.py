@@ -575,7 +575,7 @@ def create_app(  # noqa: PLR0913
         app.state.service = Service(core, settings, store, producer, kafka_log, Verifier(settings), runner)
         if runner:
             runner.start()
-        metrics.show_build(settings.role)
+        metrics.show_build(settings)
         tasks = [asyncio.create_task(observe(app.state.service, [*OBSERVED, *observations]))]
         if settings.role != "api":
             tasks += [asyncio.create_task(_keep_at(each, app.state.service)) for each in work]
