@@ -40,7 +40,7 @@ async def measure(at: Stage, plan: Plan, half: dict[str, float]) -> list[dict[st
     await mongo.ensure_indexes(db, partners.indexes)
     rows = []
     # The probes are of learners whom no institution has enrolled.
-    checks = {"PRAKTIKA_REGISTRY_CHECKS": "owners"}
+    checks = {"PRAKTIKA_REGISTRY_CHECKS": "owners", "PRAKTIKA_FREE_IDS": "true"}
     async with service(at, NAMESPACE, "partners", "api", **checks) as ingress:
         for _ in range(min(2, plan.rounds)):
             for name, running in ((WORKER.name, _worker), (ONE_BY_ONE.name, _one_by_one)):

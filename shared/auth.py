@@ -4,7 +4,10 @@ import json
 import math
 import os
 import time
+from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -13,13 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from jwt.algorithms import OKPAlgorithm
 
-from shared.events import Publisher
+from shared.events import Publisher, timestamp
 from shared.settings import Settings
 
 ISSUER = AUDIENCE = "praktika"
 LIFETIME_S = 900  # of a token, at most
 PROVEN = 10_000  # tokens that are remembered
 TOKEN_LENGTH = 4096  # ours have about 400
+REQUESTS = "requests.key"  # among the public ones, because feedback has no other folder; only we read it
 LOOK_EVERY_S = 1.0  # how often a verifier looks whether the public keys have changed
 
 
@@ -52,15 +56,35 @@ def _secret(settings: Settings) -> Path:
 
 
 def ensure_keys(settings: Settings) -> bool:
-    """Make the signing key and its public part unless they exist; return whether they were made."""
-    secret = _secret(settings)
+    """Make the signing key, its public part and the key of requests unless they exist; return whether they were made.
+
+    The key of requests is used from now on where there is a signing key already: what was asked before keeps its id.
+    """
+    secret, requests = _secret(settings), settings.keys_dir / REQUESTS
     for folder in (secret.parent, settings.keys_dir):
         folder.mkdir(parents=True, exist_ok=True)
     made = not secret.exists()
+    if not requests.exists():
+        since = "" if made else timestamp(datetime.now(UTC))
+        _write(requests, json.dumps({"key": token_hex(32), "since": since}).encode(), 0o600)
     if made:
         _write(secret, _pem(Ed25519PrivateKey.generate()), 0o600)
     _publish(settings, _load(secret))
     return made
+
+
+class RequestKey(NamedTuple):
+    """What ids of feedback requests are made with, and since when (as `events.timestamp`; empty: ever)."""
+
+    key: bytes
+    since: str
+
+
+@lru_cache
+def request_key(keys_dir: Path) -> RequestKey:
+    """The key that the set-up made; it is backed up with the others, for requests must keep their ids."""
+    kept = json.loads((keys_dir / REQUESTS).read_bytes())
+    return RequestKey(bytes.fromhex(kept["key"]), kept["since"])
 
 
 def rotate_keys(settings: Settings, *, at_once: bool = False) -> str:

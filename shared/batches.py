@@ -22,15 +22,18 @@ from prometheus_client import Gauge, Histogram
 from shared import facts, logs
 from shared.core import Core
 from shared.events import ContractError, Data, Event
-from shared.facts import Said, State
+from shared.facts import Said, State, TooManyFacts
 from shared.kafka import ConsumerRecord, Record, dead_letter_topic, partition_of, record_of
 from shared.mongo import Counts, Fenced, Key, Position, Store, Written
+from shared.owners import Refused
+from shared.refusals import refusal
 
 log = logs.get(__name__)
 
 APPLIED = Metric("praktika_events_applied_total", "Events taken into the database.", ["topic"])
 LAST_APPLIED = Gauge("praktika_last_applied_timestamp_seconds", "When events were last written.")
 DEAD = Metric("praktika_dead_letters_total", "Records that could not be processed.", ["topic"])
+REFUSED = Metric("praktika_not_applied_total", "Accepted events that a rule of the log's order refused.", ["rule"])
 COMMIT_S = Histogram("praktika_commit_seconds", "Time of a batch's transaction in MongoDB.")
 FENCED = Metric("praktika_fenced_total", "Writes refused because the partition was no longer ours.")
 SIZE = Histogram(
@@ -196,6 +199,7 @@ class Batches:
         context = await self._core.context(self._store.db, by_key.keys(), heard)
         written = Written(positions=positions)
         following: list[Record] = []
+        refused: list[Record] = []
         for number, (key, items) in enumerate(by_key.items()):
             if number % BREATH == 0:
                 await asyncio.sleep(0)
@@ -206,10 +210,13 @@ class Batches:
                     self._enter(written, key, items[0].label, kept, state)
             except Exception as error:
                 failed, events = [(item, error) for item in items], []
-            letters += [self._dead_letter(i.record, error) for i, error in failed if i.record is not None]
+            for item, cause in failed:
+                if item.record is not None and item.said is not None:
+                    refused += self._tell(item.record, item.said, cause)
+                    letters += [] if _is_foreign(cause) else [self._dead_letter(item.record, cause)]
             following += map(record_of, events)
-        if letters or following:
-            await self._publish([*letters, *following])
+        if letters or following or refused:
+            await self._publish([*letters, *following, *refused])
         await self.flush()  # one transaction at a time: the positions are compared in order
         self.positions.update({label: end for label, (_, end, _) in positions.items()})
         self._written, self._writing = written, asyncio.create_task(self._write(written, letters))
@@ -272,7 +279,8 @@ class Batches:
                     after = facts.apply(after, event)
             except Exception as error:
                 failed.append((item, error))
-                log.warning("not_applied", collection=key.collection, error=repr(error)[:200])
+                if not isinstance(error, Refused):
+                    log.warning("not_applied", collection=key.collection, error=repr(error)[:200])
                 continue
             state = after
             events += derived
@@ -292,10 +300,23 @@ class Batches:
         self._kept_bytes += _size(state) - _size(kept.state)
         kept.state, kept.counts, kept.stored = state, counts, True
 
+    def _tell(self, record: ConsumerRecord, said: Said, error: Exception) -> list[Record]:
+        """What tells the publisher: by one service if it is a rule, which all go by."""
+        if isinstance(error, Refused):
+            REFUSED.labels(error.rule).inc()
+            if said.topic not in self._core.tells:
+                return []
+        return refusal(self._core.name, record, said, error)
+
     def _dead_letter(self, record: ConsumerRecord, error: Exception) -> Record:
         position = f"{record.topic}-{record.partition}-{record.offset}"
         log.warning("dead_letter", position=position, cause=type(error).__name__)
         return dead_letter(self._core.name, record, error)
+
+
+def _is_foreign(error: Exception) -> bool:
+    """Was the event refused because it was not for its publisher to say? There is nothing for the operator to mend."""
+    return isinstance(error, Refused) and not isinstance(error, TooManyFacts)
 
 
 def _size(state: State) -> int:

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from aiokafka.errors import MessageSizeTooLargeError
 
-from shared.kafka import SERVICES, ConsumerRecord, Log, NotPublished, dead_letter_topic
+from shared.kafka import SERVICES, ConsumerRecord, NotPublished, dead_letter_topic
 from shared.rawlog import Raw, Reader, Spans, Writer
+from shared.reading import Log
 
 HEADER = "praktika-dead-letter"
 REPLAYED, DISCARDED = "replayed", "discarded"

@@ -26,6 +26,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import SchemaValidator
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
+LONGEST_ID = 100
 _ID = r"[A-Za-z0-9][A-Za-z0-9._:~-]{0,99}"
 Id = Annotated[str, StringConstraints(pattern=f"^{_ID}$"), Field(description="1-100 of A-Z a-z 0-9 . _ : ~ -")]
 LearnerId = Annotated[Id, Field(description="Pseudonym given by the learner's institution; never a name.")]
@@ -185,6 +186,13 @@ class ProgrammeRevisionRecommended(Data, topic="programme", by=SERVICE):
     threshold: float = Field(ge=0, le=1, description="Share of 4 and 5 below which a revision is recommended.")
 
 
+class ProgrammeRevisionWithdrawn(Data, topic="programme", by=OPERATOR):
+    """The operator withdrew a recommendation, for good: the feedback that called for it did not hold."""
+
+    recommendation: Id
+    reason: Text
+
+
 class ProgrammeRevised(Data, topic="programme", by=INSTITUTION):
     """The institution answered a recommendation with a new version."""
 
@@ -238,8 +246,19 @@ class LearnerGraduated(Data, topic="learner", by=INSTITUTION):
     graduated_on: Day
 
 
-class LearnerErased(Data, topic="learner", by=INSTITUTION):
-    """Forget the learner everywhere, for good; nothing before or after this brings the learner back."""
+class LearnerShared(Data, topic="learner", by=INSTITUTION):
+    """An institution of the learner consents to another one that may enrol the learner, too."""
+
+    institution: OrganisationId
+
+
+class LearnerErased(Data, topic="learner", by=(Publisher.institution, Publisher.operator)):
+    """Forget the learner everywhere, for good; nothing before or after this brings the learner back.
+
+    It takes effect once every institution that enrolled the learner has said so, or the operator.
+    """
+
+    reason: Text | None = Field(None, description="Why the operator erases; an institution may leave it out.")
 
 
 class InternshipStarted(Data, topic="learner", by=HOSTS, key="learner"):
@@ -403,6 +422,9 @@ class FeedbackRequested(Data, topic="feedback", by=SERVICE):
     role: FeedbackRole
     respondent: Id = Field(description="An organisation, or the learner's pseudonym.")
     learner: LearnerId
+    institution: OrganisationId | None = Field(
+        None, description="Who enrolled the learner in the programme: it passes the learner's answer on."
+    )
     internship: Id | None = None
     enterprise: OrganisationId | None = None
     programme: Id
@@ -421,6 +443,14 @@ class FeedbackSubmitted(Data, topic="feedback", by=HOSTS, key="request"):
     overall: Rating
     relevance: Rating | None = Field(None, description="How relevant the training was for the work.")
     competencies: dict[CompetencyId, Rating] = Field({}, max_length=200)
+
+
+class FeedbackWithdrawn(Data, topic="feedback", by=OPERATOR):
+    """The operator annulled a submission, for good; the subject is its request, or the submission itself."""
+
+    organisation: OrganisationId = Field(description="Who submitted it.")
+    submission: Id = Field(description="The subject of what was submitted.")
+    reason: Text
 
 
 class FeedbackErased(Data, topic="feedback", by=SERVICE):
@@ -478,6 +508,21 @@ class IndicatorAlerted(Data, topic="indicator", by=SERVICE):
     threshold: float
     window: Id
     n: int = Field(ge=0)
+
+
+# refusal
+
+
+class EventRefused(Data, topic="refusal", by=SERVICE, key="organisation"):
+    """An accepted event is not applied: the rule was decided by what stands before it on the log."""
+
+    organisation: OrganisationId = Field(description="Who published the event.")
+    event: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_PRINTABLE)] = Field(
+        description="The id of the event that is not applied."
+    )
+    type: Annotated[str, StringConstraints(max_length=100, pattern=_PRINTABLE)] = Field(description="Its type.")
+    rule: Id = Field(description="Name of the rule, for programs.")
+    reason: Text
 
 
 # the envelope

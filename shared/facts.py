@@ -1,9 +1,14 @@
-"""Rule 3: of each fact about an entity one is kept, as a rule the newest, so repetition and order change nothing."""
+"""Rule 3: of each fact about an entity one is kept, as a rule the newest, so repetition and order change nothing.
+
+Whose word counts, and how much one organisation may say of an entity, is decided by the order of the log.
+"""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
+from shared import owners
 from shared.events import (
     DATA,
     SANDBOX,
@@ -17,9 +22,11 @@ from shared.events import (
     Event,
     FeedbackErased,
     FeedbackSubmitted,
+    FeedbackWithdrawn,
     LearnerEnrolled,
     LearnerErased,
     LearnerGraduated,
+    LearnerShared,
     OrganisationRegistered,
     OrganisationReinstated,
     OrganisationSuspended,
@@ -27,16 +34,22 @@ from shared.events import (
     ProgrammeRevised,
     ProgrammeRevisionDeclined,
     ProgrammeRevisionRecommended,
+    ProgrammeRevisionWithdrawn,
     Says,
     organisation_of,
     parse,
     parse_plain,
     timestamp,
 )
+from shared.owners import Refused
 
-# Bounds of an entity, so that its document stays far below MongoDB's 16 MiB, view included.
+# Bounds of an entity, so that its document stays far below MongoDB's 16 MiB, view included. Half of its room is for
+# its owners; of the other half nobody fills more than half. No settings: rebuilt, a state must be the same.
 MAX_FACTS = 1_000
 MAX_BYTES = 1_000_000
+MAX_FACTS_OF_OTHERS, MAX_FACTS_OF_ONE, MAX_FACTS_OF_A_TYPE = 500, 250, 500
+MAX_BYTES_OF_OTHERS, MAX_BYTES_OF_ONE = 500_000, 250_000
+CHECKED_FROM_FACTS, CHECKED_FROM_BYTES = 250, 250_000  # no part is full before
 
 
 class Fact(TypedDict):
@@ -60,8 +73,11 @@ class State(TypedDict):
     erased: NotRequired[Fact]
 
 
-class TooManyFacts(ValueError):
+class TooManyFacts(Refused):
     """An entity holds as much as it may; a further fact is not taken in (a document must stay small)."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("room", reason)
 
 
 def empty() -> State:
@@ -80,6 +96,10 @@ class Said(NamedTuple):
     @property
     def source(self) -> str:
         return self.fact["source"]
+
+    @property
+    def speaker(self) -> str:
+        return organisation_of(self.fact["source"])
 
 
 def said(event: Event[Data]) -> Said:
@@ -160,6 +180,14 @@ def _recommendation(said: Said) -> str:
     return str(said.fact["data"]["recommendation"])
 
 
+def _consent(said: Said) -> str:
+    return f"{organisation(said.fact)}/{said.fact['data']['institution']}"
+
+
+def _annulled(said: Said) -> str:
+    return f"{said.fact['data']['organisation']}/{said.fact['data']['submission']}"
+
+
 def _answer(said: Said) -> str:
     return f"{organisation(said.fact)}/{_recommendation(said)}"
 
@@ -167,16 +195,20 @@ def _answer(said: Said) -> str:
 _SLOTS: dict[Says, Callable[[Said], str]] = {
     LearnerEnrolled: _programme,
     LearnerGraduated: _programme,
+    LearnerShared: _consent,
+    LearnerErased: _speaker,
     OrganisationRegistered: _month,
     OrganisationSuspended: _month,
     OrganisationReinstated: _month,
     ProgrammePublished: _month,
     ProgrammeRevisionRecommended: _recommendation,
+    ProgrammeRevisionWithdrawn: _recommendation,
     ProgrammeRevised: _answer,
     ProgrammeRevisionDeclined: _answer,
     AssessmentRecorded: _of_speaker,
     EmploymentRecorded: _of_speaker,
     FeedbackSubmitted: _of_speaker,
+    FeedbackWithdrawn: _annulled,
     AgreementSigned: _speaker,
     AgreementRefused: _speaker,
     AgreementEnded: _speaker,
@@ -201,15 +233,17 @@ def apply(state: State, event: Event[Data] | Said) -> State:
     """Take *event* into *state* as the fact (its type, its slot); the same object comes back if nothing changes.
 
     Raises:
-        TooManyFacts: the entity would hold more than `MAX_FACTS` or `MAX_BYTES`.
+        Refused: it is not for who says it to say, or the entity has no room for it (`TooManyFacts`).
     """
     one = event if isinstance(event, Said) else said(event)
     fact, short_type = one.fact, one.says.short_type
-    if one.says in ERASURES:
+    if "erased" in state and one.says not in ERASURES:
+        return state
+    if refusal := owners.refusal(state["facts"], one):
+        raise Refused(*refusal)
+    if one.says in ERASURES and (one.says is FeedbackErased or "erased" in state or owners.erases(state["facts"], one)):
         erased = newest(state.get("erased"), fact)
         return state if erased is state.get("erased") else {**empty(), "erased": fact}
-    if "erased" in state:
-        return state
     slot = slot_of(one)
     slots = state["facts"].get(short_type, {})
     kept = slots.get(slot)
@@ -218,11 +252,45 @@ def apply(state: State, event: Event[Data] | Said) -> State:
     size = state["bytes"] + _bytes(fact) - (_bytes(kept) if kept else 0)
     # What a service concludes is bounded by what it concludes from, and must not be lost.
     if fact["kind"] != "service":
-        if kept is None and sum(map(len, state["facts"].values())) >= MAX_FACTS:
-            raise TooManyFacts(f"the entity already holds {MAX_FACTS} facts")
-        if size > MAX_BYTES:
-            raise TooManyFacts(f"the entity's facts would be larger than {MAX_BYTES} bytes")
+        _check_room(state, one, kept, size)
     return {"facts": {**state["facts"], short_type: {**slots, slot: fact}}, "bytes": size}
+
+
+def _check_room(state: State, one: Said, kept: Fact | None, size: int) -> None:
+    """Refuse what would leave no room for others, first of all for the owners."""
+    number = sum(map(len, state["facts"].values())) + (kept is None)
+    if number > MAX_FACTS:
+        raise TooManyFacts(f"the entity already holds {MAX_FACTS} facts")
+    if size > MAX_BYTES:
+        raise TooManyFacts(f"the entity's facts would be larger than {MAX_BYTES} bytes")
+    if number > CHECKED_FROM_FACTS or size > CHECKED_FROM_BYTES:
+        _check_share(state, one, kept)
+
+
+def _check_share(state: State, one: Said, kept: Fact | None) -> None:
+    own, speaker, short_type = owners.owners(state["facts"]), one.speaker, one.says.short_type
+    numbers, sizes = Counter[tuple[str, str]](), Counter[str]()
+    for type_, slots in state["facts"].items():
+        for fact in slots.values():
+            if fact is not kept and fact["kind"] != "service":
+                numbers[organisation(fact), type_] += 1
+                sizes[organisation(fact)] += _bytes(fact)
+    numbers[speaker, short_type] += 1
+    sizes[speaker] += _bytes(one.fact)
+    if numbers[speaker, short_type] > MAX_FACTS_OF_A_TYPE:
+        raise TooManyFacts(f"of one type an organisation may say {MAX_FACTS_OF_A_TYPE} facts of an entity")
+    if not own or speaker in own:
+        return
+    of_one = sum(count for (whose, _), count in numbers.items() if whose == speaker)
+    of_others = sum(count for (whose, _), count in numbers.items() if whose not in own)
+    if of_one > MAX_FACTS_OF_ONE or sizes[speaker] > MAX_BYTES_OF_ONE:
+        bound = f"{MAX_FACTS_OF_ONE} facts and {MAX_BYTES_OF_ONE} bytes"
+        raise TooManyFacts(f"of an entity that another owns, an organisation may say {bound}")
+    if (
+        of_others > MAX_FACTS_OF_OTHERS
+        or sum(n for whose, n in sizes.items() if whose not in own) > MAX_BYTES_OF_OTHERS
+    ):
+        raise TooManyFacts(f"the room of {MAX_FACTS_OF_OTHERS} facts for all but the entity's owners is used up")
 
 
 def _stays(kept: Fact, says: Says, fact: Fact) -> bool:
@@ -238,6 +306,12 @@ def _bytes(fact: Fact) -> int:
 def facts(state: State, short_type: str) -> dict[str, Fact]:
     """The facts of one type, by slot."""
     return state["facts"].get(short_type, {})
+
+
+def standing(state: State, short_type: str, annulled_by: str) -> dict[str, Fact]:
+    """The facts of one type, by slot, but for those that the operator annulled."""
+    annulled = facts(state, annulled_by)
+    return {slot: fact for slot, fact in facts(state, short_type).items() if slot not in annulled}
 
 
 def last(state: State, *short_types: str) -> Fact | None:

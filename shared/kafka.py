@@ -3,7 +3,7 @@
 import asyncio
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -15,7 +15,7 @@ from aiokafka import (
     TopicPartition,
 )
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 from faststream.kafka import KafkaBroker
@@ -33,7 +33,6 @@ __all__ = [
     "ConsumerRebalanceListener",
     "ConsumerRecord",
     "KafkaError",
-    "Log",
     "OffsetAndMetadata",
     "Producer",
     "Record",
@@ -257,100 +256,6 @@ async def _records(message: KafkaMessage) -> Any:
     return message.raw_message
 
 
-class Log:
-    """Looks into the log without a group: where topics end, and single records. Of use to one event loop.
-
-    One consumer, started when first asked, serves one question at a time; one that failed is replaced by a new one.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._consumer: AIOKafkaConsumer | None = None
-        self._asking = asyncio.Lock()
-
-    async def ends(self, topic: str, key: str | None = None) -> dict[int, int]:
-        """The end offset of each partition of a topic, or of the one that holds *key*.
-
-        Raises:
-            NotPublished: Kafka does not answer.
-        """
-
-        async def ask(consumer: AIOKafkaConsumer) -> dict[int, int]:
-            name, partitions = self._partitions(consumer, topic)
-            if not partitions:
-                raise UnknownTopicOrPartitionError(name)
-            if key is not None:
-                partitions = [partitions[partition_of(key.encode(), len(partitions))]]
-            ends = await consumer.end_offsets([TopicPartition(name, partition) for partition in partitions])
-            return {tp.partition: end for tp, end in ends.items()}
-
-        return await self._answer(ask)
-
-    async def record(self, topic: str, partition: int, offset: int) -> ConsumerRecord | None:
-        """The record at a position, or None if there is none.
-
-        Raises:
-            NotPublished: Kafka does not answer.
-        """
-
-        async def ask(consumer: AIOKafkaConsumer) -> ConsumerRecord | None:
-            name, partitions = self._partitions(consumer, topic)
-            tp = TopicPartition(name, partition)
-            if partition not in partitions or offset >= (await consumer.end_offsets([tp]))[tp]:
-                return None
-            consumer.seek(tp, offset)
-            consumer.resume(tp)
-            try:
-                record = await consumer.getone(tp)
-            finally:
-                consumer.pause(tp)
-                consumer.seek(tp, offset)  # drops what else was fetched: it would hold up the next fetch
-            return record if record.offset == offset else None
-
-        return await self._answer(ask)
-
-    def _partitions(self, consumer: AIOKafkaConsumer, topic: str) -> tuple[str, list[int]]:
-        name = topic_name(self._settings.namespace, topic)
-        return name, sorted(tp.partition for tp in consumer.assignment() if tp.topic == name)
-
-    async def _answer(self, ask: Callable[[AIOKafkaConsumer], Awaitable[Answer]]) -> Answer:
-        try:
-            async with asyncio.timeout(10), self._asking:
-                try:
-                    return await ask(await self._started())
-                except BaseException:
-                    await self._stop()
-                    raise
-        except (KafkaError, TimeoutError) as error:
-            raise NotPublished(f"Kafka does not answer: {error!r}") from error
-
-    async def _started(self) -> AIOKafkaConsumer:
-        """The consumer: every partition of our topics is assigned and paused, so it fetches only what is asked for."""
-        if self._consumer is None:
-            self._consumer = AIOKafkaConsumer(
-                *(
-                    topic_name(self._settings.namespace, topic)
-                    for topic in (*TOPICS, SANDBOX, "rejected", *map(dead_letter_topic, SERVICES))
-                ),
-                **connection(self._settings),
-                isolation_level="read_committed",
-                auto_offset_reset="earliest",
-                fetch_max_wait_ms=10,
-            )
-            await self._consumer.start()
-            self._consumer.pause(*self._consumer.assignment())
-        return self._consumer
-
-    async def _stop(self) -> None:
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            await consumer.stop()
-
-    async def close(self) -> None:
-        async with self._asking:
-            await self._stop()
-
-
 def raw_consumer(settings: Settings, group: str | None = None, **more: Any) -> AIOKafkaConsumer:
     """A consumer, not started, that is given what it reads and commits nothing by itself; *more*: of its settings."""
     return AIOKafkaConsumer(
@@ -362,7 +267,7 @@ def raw_consumer(settings: Settings, group: str | None = None, **more: Any) -> A
         session_timeout_ms=SESSION_MS,
         heartbeat_interval_ms=HEARTBEAT_MS,
         rebalance_timeout_ms=REBALANCE_MS,
-        fetch_max_wait_ms=500 if group else 5_000,  # without a group there may be hundreds that wait
+        fetch_max_wait_ms=500,
         retry_backoff_ms=20,
         **more,
     )

@@ -20,10 +20,11 @@ import shared
 from shared import dead_letters, mongo
 from shared.batches import Batches
 from shared.core import Core
-from shared.events import TOPICS
+from shared.events import TOPICS, EventRefused
 from shared.kafka import ConsumerRecord, Record, TopicPartition, partition_of, topic_name
 from shared.mongo import COUNTERS, LIVE, POSITIONS, Database, Find, Position, Store
 from shared.rawlog import Reader, Span, Spans
+from shared.refusals import REJECTED
 
 BUILDING = "_building"  # by which rules a database is being filled; once it is in use it is not being filled any more
 CONCLUDED = "_concluded"  # what would have been published, until it is seen in the log
@@ -196,9 +197,11 @@ class Rebuild:
         return sum(tp.topic == topic for tp in self._spans)
 
     async def _note(self, records: Sequence[Record]) -> None:
-        """Note what the service would publish, but for dead letters that there are."""
+        """Note what the service would publish, but for dead letters that there are, and refusals: they are history."""
         docs = []
         for record in records:
+            if record.topic in (REJECTED, EventRefused.topic):
+                continue
             if record.key.encode() not in self._known:
                 id = self._concluded_id(record.value) if record.topic in TOPICS else record.key
                 docs.append({"_id": id, **record._asdict(), "headers": [list(header) for header in record.headers]})

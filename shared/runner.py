@@ -240,7 +240,8 @@ class Runner(ConsumerRebalanceListener):
         self._most = max(1, self._most // 2)  # what is too much for one transaction is not for two
         with suppress(TimeoutError):
             pause = random.uniform(0.1, min(5.0, 0.2 * 2 ** min(self._failures, 10)))  # noqa: S311
-            await asyncio.wait_for(self._interrupted.wait(), pause)
+            async with asyncio.timeout(pause):
+                await self._interrupted.wait()
 
     async def _rewind(self) -> None:
         """Forget where our partitions stand; they are located anew before the next batch."""

@@ -77,6 +77,11 @@ class Settings(BaseSettings):
         description="What the ingress checks against the registry: that what an event refers to is there and fits, or "
         "only that it is not another's (while a region's registry is being filled).",
     )
+    free_ids: bool = Field(
+        False,
+        description="New learners, programmes, agreements, activities, opportunities, internships, support cases and "
+        "schemes may be named in any way; else a new id begins with its organisation's: north-college:17.",
+    )
     feed_readers: int = Field(
         10,
         ge=1,
@@ -91,6 +96,10 @@ class Settings(BaseSettings):
     webhook_retry_s: float = Field(
         5, gt=0, description="Pause after a first failure; it doubles with each further one."
     )
+    webhook_disabled_after_s: int = Field(
+        3 * 86_400, ge=1, description="A webhook whose address has failed for so long is sent nothing more."
+    )
+    webhooks_served: int = Field(1_000, ge=1, description="Webhooks that a process serves at once; others take turns.")
     upload_max_rows: int = Field(10_000, ge=1, description="Of a file on the upload page.")
     client_id: str = Field("", description="For `praktika publish`: the organisation in whose name it sends.")
     client_secret: SecretStr = Field(SecretStr(""), description="For `praktika publish`: the organisation's secret.")

@@ -33,7 +33,8 @@ from shared import auth, events, guard, logs, metrics, mongo
 from shared.auth import Caller, Unauthorised, Verifier
 from shared.core import Core
 from shared.events import Data, Event, Publisher
-from shared.kafka import KafkaError, Log, NotPublished, Producer, Record, dead_letter_topic, record_of
+from shared.kafka import KafkaError, NotPublished, Producer, Record, dead_letter_topic, record_of
+from shared.reading import Log
 from shared.runner import Runner
 from shared.settings import Settings
 from shared.settings import settings as read_settings
@@ -43,6 +44,7 @@ UNAUTHORISED = Counter("praktika_unauthorised_total", "Requests without a valid 
 COMMAND_BYTES = 256 * 1024  # of a body: FastAPI reads a command's before it asks who is calling
 LARGE_BODIES = ("/events", "/upload")  # beginnings of paths that take batches and files, and ask first
 CURRENT_WITHIN_S = 10
+ENDED_WITHIN_S = 10.0  # so long a task may take to end, twice
 OBSERVE_EVERY_S = 10
 WORK_AGAIN_S = 2
 HANGING_S = 60  # an event loop that stands still, or an end that does not come, for so long: end the process
@@ -283,7 +285,8 @@ async def ready(service: Running) -> JSONResponse:
 async def _hindrances(service: Service) -> list[str]:
     reasons = []
     try:
-        await asyncio.wait_for(mongo.Store(service.db).ping(), 3)
+        async with asyncio.timeout(3):
+            await mongo.Store(service.db).ping()
     except (mongo.DatabaseError, TimeoutError) as error:
         reasons.append(f"MongoDB does not answer: {type(error).__name__}")
     if service.settings.role != "worker":
@@ -344,7 +347,8 @@ async def observe(service: Service, observations: Sequence[Observation]) -> None
     while True:
         for observation in observations:
             try:
-                await asyncio.wait_for(observation(service), 10)
+                async with asyncio.timeout(10):
+                    await observation(service)
             except (NotPublished, mongo.DatabaseError, TimeoutError):
                 pass  # readiness says it
             except Exception:
@@ -514,7 +518,8 @@ async def _store(client: Any, core: Core, settings: Settings) -> mongo.Store:
     """The service's databases; where MongoDB does not answer yet, whoever follows finds out which is in use."""
     home = mongo.database(client, settings, core.name)
     try:
-        return mongo.Store(await asyncio.wait_for(mongo.live(home), 2), home)
+        async with asyncio.timeout(2):
+            return mongo.Store(await mongo.live(home), home)
     except (mongo.DatabaseError, TimeoutError):
         return mongo.Store(home)
 
@@ -532,6 +537,18 @@ async def _guard() -> None:
     while True:
         faulthandler.dump_traceback_later(HANGING_S, exit=True)
         await asyncio.sleep(1)
+
+
+async def end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait for their end, but not for ever: one that swallows its cancellation is named and left."""
+    late = set(tasks)
+    for _ in range(2):
+        for task in late:
+            task.cancel()
+        if late:
+            _, late = await asyncio.wait(late, timeout=ENDED_WITHIN_S)
+    if late:
+        log.warning("not_stopped", tasks=sorted(str(task.get_coro()) for task in late))
 
 
 Work = Callable[[Service], Awaitable[None]]
@@ -587,9 +604,7 @@ def create_app(  # noqa: PLR0913
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
             if runner:
                 await runner.stop()
             await kafka_log.close()
@@ -616,11 +631,12 @@ def create_app(  # noqa: PLR0913
     return app
 
 
-def tune() -> None:
-    """Set the interpreter for batches."""
-    # What is imported stays; a batch makes a few hundred thousand objects that all go together, without a collection.
-    gc.freeze()
-    gc.set_threshold(500_000, 20, 100)
+def tune(role: str) -> None:
+    """Set the interpreter for batches, or for requests."""
+    gc.freeze()  # what is imported stays
+    # A batch makes a few hundred thousand objects that all go together, without a collection. Requests leave cycles,
+    # some of which hold much memory.
+    gc.set_threshold(500_000 if role == "worker" else 20_000, 20, 20)
     # The driver's threads ask for the interpreter many times per transaction, and waited 5 ms each time.
     sys.setswitchinterval(0.0005)
 
@@ -629,7 +645,7 @@ def serve(core: Core, router: APIRouter, observations: Sequence[Observation] = (
     """Run a service until SIGTERM; see `create_app`."""
     settings = read_settings()
     logs.configure(core.name, settings.log_level)
-    tune()
+    tune(settings.role)
     app = create_app(core, router, settings, observations, work=work, guarded=True)
     config = uvicorn.Config(
         app,

@@ -1,12 +1,19 @@
 """The servers that tests run against, see tests/servers.py."""
 
+import asyncio
+import faulthandler
+import os
 import signal
+import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
 import pytest
 import pytest_asyncio
 
+from shared.auth import ensure_keys
+from shared.settings import settings
 from tests import servers as test_servers
 from tests.network import network, tell
 from tests.servers import Servers
@@ -20,8 +27,32 @@ hypothesis.settings.load_profile("ours")
 
 
 def pytest_configure() -> None:
+    os.environ.setdefault("PRAKTIKA_KEYS_DIR", tempfile.mkdtemp())  # of services inside the test's process
+    ensure_keys(settings())
     # A run ended by SIGTERM finalises its fixtures like one ended by Ctrl-C, and leaves no server behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+LONGEST_S = 300  # a test, with what its fixtures start; the whole of them takes minutes
+
+
+def _stuck(*_: object) -> None:
+    """Show where every task of every loop waits, and let the test fail."""
+    for task in list(asyncio.tasks._all_tasks):  # type: ignore[attr-defined]
+        task.print_stack(file=sys.__stderr__)
+    raise TimeoutError(f"the test took longer than {LONGEST_S} s; where its tasks waited is on stderr")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Iterator[None]:
+    signal.signal(signal.SIGALRM, _stuck)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_S, 30)  # and again, if somebody swallows it
+    faulthandler.dump_traceback_later(2 * LONGEST_S, exit=True, file=sys.__stderr__)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -4,7 +4,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from shared import facts
 from shared.events import Data, Event, Publisher, compose
+from shared.facts import State
+from shared.owners import Refused
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -25,3 +28,13 @@ def event(data: Data, subject: str, key: str | None = None, **given: Any) -> Eve
         key=key or subject,
         time=given.get("time", NOON),
     )
+
+
+def after(state: State, *events: Event[Data]) -> State:
+    """The state after *events*: a service passes over those that it refuses."""
+    for each in events:
+        try:
+            state = facts.apply(state, each)
+        except Refused:
+            continue
+    return state

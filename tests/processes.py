@@ -19,7 +19,8 @@ class Processes:
     """Services of one network on given servers; the block starts them and ends them."""
 
     def __init__(self, names: tuple[str, ...], folder: Path, **env: str) -> None:
-        self.env = {"PRAKTIKA_KEYS_DIR": str(folder / "keys"), "PRAKTIKA_LOG_LEVEL": "WARNING", **env}
+        own = {"PRAKTIKA_KEYS_DIR": str(folder / "keys"), "PRAKTIKA_LOG_LEVEL": "WARNING", "PRAKTIKA_FREE_IDS": "true"}
+        self.env = {**own, **env}
         self.by_name = {name: replace(application(name, free_port(), self.env), folder=folder) for name in names}
 
     def __enter__(self) -> "Processes":

@@ -98,7 +98,7 @@ async def running(
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a service in a namespace of its own (or that given); its topics and database end with the block."""
-    settings = {"namespace": f"t{uuid4().hex[:12]}", "tick_s": 0.1, "log_level": "WARNING"} | settings
+    settings = {"namespace": f"t{uuid4().hex[:12]}", "tick_s": 0.1, "log_level": "WARNING", "free_ids": True} | settings
     own = Settings(kafka_bootstrap_servers=kafka, mongodb_uri=mongodb, keys_dir=keys_dir, **settings)
     ensure_keys(own)
     created = await ensure_topics(own)

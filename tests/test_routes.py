@@ -124,6 +124,7 @@ RULES: dict[str, Rule] = {
         "/rejections/rejected-0-99999999/resubmission", 404, body={}, **STRUCTURED
     ),
     "POST /webhooks": TOKEN,
+    "POST /webhooks/{id}/activation": own("/webhooks/x/activation", 404),
     "POST /webhooks/{id}/failures/{failure}/redelivery": own("/webhooks/x/failures/0/redelivery", 404),
     "POST /webhooks/{id}/secret": own("/webhooks/x/secret", 404),
     "GET /upload": PUBLIC,
@@ -140,6 +141,7 @@ RULES: dict[str, Rule] = {
     "GET /programmes/{id}/ratings": PUBLIC,
     "GET /programmes/{id}/recommendations": PUBLIC,
     "GET /requests": mine(),
+    "POST /requests/{id}/withdrawals": operator({"organisation": "o", "submission": "s", "reason": "r"}),
     "GET /requests/{id}": own("/requests/{request}", 404),
     # certification
     "GET /certificates": mine(),

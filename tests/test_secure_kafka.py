@@ -275,7 +275,8 @@ async def test_organisation_writes_to_no_other_topic(partners: Running, uni: Mad
     for topic in (*others(partners, uni, plant), uni["egress"]):
         async with AIOKafkaProducer(**client(uni), acks="all") as sender:
             with pytest.raises(TopicAuthorizationFailedError):
-                await asyncio.wait_for(sender.send_and_wait(topic, b"{}"), 10)
+                async with asyncio.timeout(10):
+                    await sender.send_and_wait(topic, b"{}")
 
 
 async def test_organisation_reads_from_no_other_topic(partners: Running, uni: Made, plant: Made):
@@ -299,7 +300,8 @@ async def test_organisation_joins_no_other_group(partners: Running, uni: Made, p
         reader = AIOKafkaConsumer(uni["egress"], **client(uni), group_id=group or "any")
         try:
             with pytest.raises(GroupAuthorizationFailedError):
-                await asyncio.wait_for(reader.start(), 10)
+                async with asyncio.timeout(10):
+                    await reader.start()
         finally:
             await reader.stop()
 
@@ -308,7 +310,8 @@ async def test_organisation_begins_no_transaction(uni: Made):
     sender = AIOKafkaProducer(**client(uni), transactional_id="uni")
     try:
         with pytest.raises(KafkaError):
-            await asyncio.wait_for(sender.start(), 10)
+            async with asyncio.timeout(10):
+                await sender.start()
     finally:
         await sender.stop()
 
@@ -400,7 +403,8 @@ async def test_suspension_ends_it_on_open_connections_and_reinstatement_brings_i
 
         await until(is_refused)
         with pytest.raises((KafkaError, TimeoutError)):
-            await asyncio.wait_for(reader.getone(), 5)
+            async with asyncio.timeout(5):
+                await reader.getone()
     denied = await partners.client.post("/organisations/college/kafka-credentials", headers=operator)
     assert (denied.status_code, "closed" in denied.json()["detail"]) == (409, True)
     await partners.client.post("/organisations/college/reinstatement", headers=operator)

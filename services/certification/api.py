@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from shared import frameworks, mongo
 from shared.auth import Caller
 from shared.events import INSTITUTION, CompetencyRevoked, SchemePublished, Text, derive, derived_id
+from shared.owners import misnamed
 from shared.web import (
     Authenticated,
     EntityId,
@@ -68,6 +69,8 @@ async def publish_scheme(
     known = await service.db["schemes"].find_one({"_id": id})
     if known is not None and known["institution"] != caller.organisation:
         raise Problem(403, f"the scheme {id} belongs to {known['institution']}")
+    if known is None and not service.settings.free_ids and (wrong := misnamed(id, caller.organisation)):
+        raise Problem(422, wrong, [("id", wrong)])
     wanted = {**body.model_dump(mode="json"), "institution": caller.organisation}
     if known is not None and all(known.get(field) == value for field, value in wanted.items()):
         return JSONResponse(await found(service.db, "schemes", id))

@@ -61,6 +61,7 @@ core = Core(
         "organisations": [],
     },
     route=route,
+    tells=("scheme",),
     view=view,
     react=certify,
     context=read_schemes,

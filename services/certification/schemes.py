@@ -13,6 +13,7 @@ from shared.events import (
     Event,
     LearnerEnrolled,
     LearnerErased,
+    LearnerShared,
     OrganisationRegistered,
     OrganisationReinstated,
     OrganisationSuspended,
@@ -24,7 +25,14 @@ from shared.facts import Fact, Said, State
 from shared.mongo import Key
 
 ORGANISATION_FACTS = (OrganisationRegistered, OrganisationSuspended, OrganisationReinstated)
-LEARNER_FACTS = (LearnerEnrolled, AssessmentRecorded, CompetencyCertified, CompetencyRevoked, LearnerErased)
+LEARNER_FACTS = (
+    LearnerEnrolled,
+    LearnerShared,
+    LearnerErased,
+    AssessmentRecorded,
+    CompetencyCertified,
+    CompetencyRevoked,
+)
 
 
 class Scheme(NamedTuple):

@@ -1,12 +1,25 @@
 """The feedback service over HTTP: requests, ratings, demand, recommended revisions."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
+from fastapi.responses import JSONResponse
 
 from shared import mongo
-from shared.events import Publisher
-from shared.web import Authenticated, EntityId, Pages, Problem, Running, found, listed
+from shared.events import OPERATOR, FeedbackWithdrawn, Publisher, compose, derived_id
+from shared.web import (
+    Authenticated,
+    EntityId,
+    Pages,
+    Prefer,
+    Problem,
+    Running,
+    accept,
+    found,
+    listed,
+    require,
+)
 
 from .gaps import BY, gaps
 from .requests import today
@@ -20,13 +33,14 @@ async def list_requests(  # noqa: PLR0913, PLR0917
     service: Running,
     caller: Authenticated,
     paging: Pages,
-    status: Annotated[Literal["open", "overdue", "answered"] | None, Query()] = None,
+    status: Annotated[Literal["open", "overdue", "answered", "unsolicited"] | None, Query()] = None,
     programme: str | None = None,
     enterprise: str | None = None,
 ) -> dict[str, Any]:
     """Requests that concern the caller, by id: an enterprise's own, an institution's by its programmes.
 
-    `open` includes what is overdue; `overdue` is open after its due date.
+    `open` includes what is overdue; `overdue` is open after its due date; `unsolicited` is feedback that answers no
+    request.
     """
     match: dict[str, Any] = {"status": status, "programme": programme, "enterprise": enterprise}
     if status == "overdue":
@@ -52,6 +66,33 @@ async def read_request(service: Running, caller: Authenticated, id: EntityId) ->
         if programme is None or programme.get("institution") != caller.organisation:
             raise Problem(404, f"there is no {id} in requests (yet)")
     return request
+
+
+@router.post("/requests/{id}/withdrawals", tags=["requests"], status_code=202)
+async def withdraw_feedback(
+    service: Running, caller: Authenticated, id: EntityId, body: FeedbackWithdrawn, prefer: Prefer = None
+) -> JSONResponse:
+    """Annul a submission, for good, by the `organisation` and `submission` that the request's answers show.
+
+    By the operator. Ratings and indicators are as if it had never been given.
+    """
+    require(caller, *OPERATOR)
+    await service.current("feedback", id)
+    request = await found(service.db, "requests", id)
+    submitted = {(answer["organisation"], answer["submission"]) for answer in request["answers"]}
+    if (body.organisation, body.submission) not in submitted:
+        detail = f"{id} has no counting submission {body.submission} of {body.organisation}"
+        raise Problem(404, detail, [("submission", detail)])
+    event = compose(
+        body,
+        source=caller.source,
+        kind=caller.kind,
+        id=derived_id("feedback.withdrawn", id, body.organisation, body.submission),
+        subject=id,
+        key=id,
+        time=datetime.now(UTC),
+    )
+    return await accept(service, event, prefer, lambda: found(service.db, "requests", id))
 
 
 @router.get("/programmes/{id}/ratings", tags=["ratings"])

@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from shared import mongo
+from shared.auth import RequestKey, request_key
 from shared.core import Core
 from shared.events import Data, Event, FeedbackRequested
 from shared.facts import Said, State
 from shared.mongo import Database, Key
+from shared.settings import settings
 from shared.web import serve
 
 from .api import router
@@ -24,12 +26,13 @@ class Context(NamedTuple):
     erased: frozenset[str]  # learners, of those that matter here
     gaps: list[Gap]  # of the programmes that matter here
     now: datetime
+    secret: RequestKey
 
 
 def react(key: Key, state: State, context: Context) -> list[Event[Data]]:
     match key.collection:
         case "learners":
-            return ask(key.id, state)
+            return ask(key.id, state, context.secret)
         case "requests":
             return forget(key.id, state, context.erased)
         case "programmes":
@@ -45,7 +48,8 @@ async def read_context(db: Database, keys: Collection[Key], heard: Sequence[Said
         learners |= {doc["learner"] async for doc in db["requests"].find({"_id": {"$in": requests}}, {"learner": 1})}
     # Gaps are judged at a tick: in the middle of a backlog the ratings are not all there.
     programmes = [key.id for key in keys if key.collection == "programmes" and not heard]
-    return Context(await _erased(db, learners), await read_gaps(db, programmes), datetime.now(UTC))
+    secret = request_key(settings().keys_dir)
+    return Context(await _erased(db, learners), await read_gaps(db, programmes), datetime.now(UTC), secret)
 
 
 async def _erased(db: Database, learners: Collection[str]) -> frozenset[str]:

@@ -1,9 +1,11 @@
 """Who is asked for feedback and what was answered: pure rules from the facts of learners, requests and demand."""
 
+import hmac
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from shared import facts
+from shared.auth import RequestKey
 from shared.events import (
     Data,
     DemandReported,
@@ -12,12 +14,18 @@ from shared.events import (
     FeedbackRequested,
     FeedbackRole,
     FeedbackSubmitted,
+    FeedbackWithdrawn,
+    InternshipCancelled,
     InternshipCompleted,
+    InternshipStarted,
+    LearnerEnrolled,
     LearnerErased,
+    LearnerShared,
     ProgrammePublished,
     ProgrammeRevised,
     ProgrammeRevisionDeclined,
     ProgrammeRevisionRecommended,
+    ProgrammeRevisionWithdrawn,
     Says,
     derive,
     derived_id,
@@ -25,18 +33,25 @@ from shared.events import (
 )
 from shared.facts import Fact, Said, State
 from shared.mongo import Counter, Counts, Key
+from shared.owners import is_asked
 
 DUE = timedelta(days=14)  # no setting: what an event says follows from the facts alone
 
 
 COLLECTIONS: dict[Says, str] = {
+    LearnerEnrolled: "learners",
+    LearnerShared: "learners",
+    InternshipStarted: "learners",
     InternshipCompleted: "learners",
+    InternshipCancelled: "learners",
     LearnerErased: "learners",
     FeedbackRequested: "requests",
     FeedbackSubmitted: "requests",
+    FeedbackWithdrawn: "requests",
     FeedbackErased: "requests",
     ProgrammePublished: "programmes",
     ProgrammeRevisionRecommended: "programmes",
+    ProgrammeRevisionWithdrawn: "programmes",
     ProgrammeRevised: "programmes",
     ProgrammeRevisionDeclined: "programmes",
     DemandReported: "demands",
@@ -63,20 +78,24 @@ def view(key: Key, state: State) -> dict[str, Any]:
             return {"erased": "erased" in state}
 
 
-def ask(learner: str, state: State) -> list[Event[Data]]:
+def ask(learner: str, state: State, secret: RequestKey) -> list[Event[Data]]:
     """The requests that a learner's completed internships call for and that are not raised, or not as they now are."""
     wanted = (
-        _request(learner, internship, completed, role)
+        _request(learner, internship, completed, role, state, secret)
         for internship, completed in sorted(facts.facts(state, "internship.completed").items())
         for role in (FeedbackRole.enterprise, FeedbackRole.learner)
-        if not _is_raised(learner, internship, completed, role, state)
+        if not _is_raised(learner, internship, completed, role, state, secret)
     )
     return [event for event in wanted if facts.apply(state, event) is not state]
 
 
-def _is_raised(learner: str, internship: str, completed: Fact, role: FeedbackRole, state: State) -> bool:
+def _is_raised(  # noqa: PLR0913, PLR0917
+    learner: str, internship: str, completed: Fact, role: FeedbackRole, state: State, secret: RequestKey
+) -> bool:
     """Does the request say what the completed internship says? (Compared before an event is made: that is slow.)"""
-    raised = facts.facts(state, "feedback.requested").get(_request_id(learner, internship, role))
+    raised = facts.facts(state, "feedback.requested").get(
+        _request_id(learner, internship, completed, role, state, secret)
+    )
     if raised is None or raised["time"] != completed["time"]:
         return False
     return all(raised["data"].get(name, []) == completed["data"].get(name, []) for name in _ABOUT)
@@ -85,17 +104,32 @@ def _is_raised(learner: str, internship: str, completed: Fact, role: FeedbackRol
 _ABOUT = ("enterprise", "programme", "competencies")
 
 
-def _request_id(learner: str, internship: str, role: FeedbackRole) -> str:
-    return derived_id("feedback.requested", learner, internship, role)
+def _request_id(  # noqa: PLR0913, PLR0917
+    learner: str, internship: str, completed: Fact, role: FeedbackRole, state: State, secret: RequestKey
+) -> str:
+    """The id of a request; it stays whatever is corrected."""
+    guessable = derived_id("feedback.requested", learner, internship, role)
+    secure = request_id(learner, internship, role, secret.key)
+    raised = facts.facts(state, "feedback.requested").keys() & {guessable, secure}
+    return raised.pop() if len(raised) == 1 else guessable if completed["time"] < secret.since else secure
 
 
-def _request(learner: str, internship: str, completed: Fact, role: FeedbackRole) -> Event[Data]:
+def request_id(learner: str, internship: str, role: str, key: bytes) -> str:
+    """What a request is called, so that nobody without the key knows."""
+    return hmac.new(key, "\x1f".join((learner, internship, role)).encode(), "sha256").hexdigest()[:32]
+
+
+def _request(  # noqa: PLR0913, PLR0917
+    learner: str, internship: str, completed: Fact, role: FeedbackRole, state: State, secret: RequestKey
+) -> Event[Data]:
     told, time = completed["data"], datetime.fromisoformat(completed["time"])
-    request = _request_id(learner, internship, role)
+    request = _request_id(learner, internship, completed, role, state, secret)
+    enrolled = facts.facts(state, "learner.enrolled").get(told["programme"])
     data = FeedbackRequested(
         role=role,
         respondent=told["enterprise"] if role is FeedbackRole.enterprise else learner,
         learner=learner,
+        institution=facts.organisation(enrolled) if enrolled else None,
         internship=internship,
         enterprise=told["enterprise"],
         programme=told["programme"],
@@ -119,26 +153,21 @@ def forget(request: str, state: State, erased: frozenset[str]) -> list[Event[Dat
 def answers(state: State) -> list[Fact]:
     """The submissions that count: of a request the newest by the one who was asked, else each that nobody asked for.
 
-    An enterprise speaks for itself; what a learner, graduate or mentor says comes through the institution.
+    An enterprise speaks for itself; what a learner, graduate or mentor says comes through the institution. What the
+    operator has withdrawn counts no more.
     """
-    submitted = [fact for fact in facts.facts(state, "feedback.submitted").values() if _speaks(fact)]
+    standing = facts.standing(state, "feedback.submitted", "feedback.withdrawn").values()
+    submitted = [fact for fact in standing if _speaks(fact)]
     requested = facts.last(state, "feedback.requested")
     if requested is None:
         return [fact for fact in submitted if "request" not in fact["data"]]
-    asked = requested["data"]
-    newest = facts.newest(*(fact for fact in submitted if _is_asked(fact, asked)))
+    newest = facts.newest(*(fact for fact in submitted if is_asked(fact, requested["data"])))
     return [newest] if newest else []
 
 
 def _speaks(submitted: Fact) -> bool:
     by_enterprise = submitted["data"]["role"] == FeedbackRole.enterprise
     return submitted["kind"] == ("enterprise" if by_enterprise else "institution")
-
-
-def _is_asked(submitted: Fact, asked: dict[str, Any]) -> bool:
-    if submitted["data"]["role"] != asked["role"]:
-        return False
-    return bool(asked["role"] != FeedbackRole.enterprise or facts.organisation(submitted) == asked["respondent"])
 
 
 def contributions(key: Key, state: State) -> Counts:
@@ -170,11 +199,19 @@ def _add(counts: Counts, counter: Counter) -> None:
 def _request_view(state: State) -> dict[str, Any]:
     asked = facts.last(state, "feedback.requested")
     counting = answers(state)
-    shown = [{"role": a["data"]["role"], "submitted_at": a["time"], "ratings": _ratings(a)} for a in counting]
+    shown = [_answer_view(answer, state) for answer in counting]
     if asked is None:
-        return {"status": "unsolicited" if counting else "unknown", "answers": shown}
+        about = {"programme": counting[0]["data"].get("programme")} if counting else {}
+        return {"status": "unsolicited" if counting else "unknown", "answers": shown, **about}
     status = "answered" if counting else "open"
     return {"status": status, **asked["data"], "requested_at": asked["time"], "answers": shown}
+
+
+def _answer_view(answer: Fact, state: State) -> dict[str, Any]:
+    """An answer with who submitted it as what: by these the operator withdraws it."""
+    slot = next(slot for slot, fact in facts.facts(state, "feedback.submitted").items() if fact is answer)
+    shown = {"role": answer["data"]["role"], "submitted_at": answer["time"], "ratings": _ratings(answer)}
+    return {**shown, "organisation": facts.organisation(answer), "submission": slot.partition("/")[2]}
 
 
 def _ratings(answer: Fact) -> dict[str, Any]:
@@ -194,7 +231,8 @@ def recommendations(state: State) -> list[dict[str, Any]]:
     published = facts.last(state, "programme.published")
     owner = facts.organisation(published) if published else ""
     found = []
-    for id, fact in sorted(facts.facts(state, "programme.revision_recommended").items()):
+    standing = facts.standing(state, "programme.revision_recommended", "programme.revision_withdrawn")
+    for id, fact in sorted(standing.items()):
         revised = facts.facts(state, "programme.revised").get(f"{owner}/{id}")
         declined = facts.facts(state, "programme.revision_declined").get(f"{owner}/{id}")
         answer = facts.newest(revised, declined)

@@ -23,6 +23,7 @@ from shared.events import (
 )
 from shared.facts import Fact, Said, State
 from shared.mongo import Counter, Counts, Key
+from shared.owners import is_asked
 
 COLLECTIONS = {
     "organisation": "organisations",
@@ -290,21 +291,12 @@ def _request(_: str, state: State) -> Added:
 
 
 def _answers(state: State, asked: dict[str, Any]) -> list[Fact]:
-    """The newest answer to a request, by the one who was asked; each that nobody asked for."""
-    submitted = list(facts.facts(state, "feedback.submitted").values())
+    """The newest answer to a request, by the one who was asked; each that nobody asked for; none that is withdrawn."""
+    submitted = facts.standing(state, "feedback.submitted", "feedback.withdrawn").values()
     if not asked:
         return [fact for fact in submitted if "request" not in fact["data"]]
-    newest = facts.newest(*(fact for fact in submitted if _may_answer(fact, asked)))
+    newest = facts.newest(*(fact for fact in submitted if is_asked(fact, asked)))
     return [newest] if newest else []
-
-
-def _may_answer(submitted: Fact, asked: dict[str, Any]) -> bool:
-    """An enterprise answers for itself; what a learner or graduate says comes through the institution."""
-    if submitted["data"]["role"] != asked["role"]:
-        return False
-    if asked["role"] == "enterprise":
-        return bool(organisation_of(submitted["source"]) == asked["respondent"])
-    return submitted["kind"] == "institution"
 
 
 def _speaker(fact: Fact) -> dict[str, Any]:
@@ -399,7 +391,8 @@ def _programme(id: str, state: State) -> Added:
         for measure in sorted(now ^ offered):
             yield ("programme", id, _month(version), measure), 1 if measure in now else -1
         offered = now
-    for slot, recommended in facts.facts(state, "programme.revision_recommended").items():
+    standing = facts.standing(state, "programme.revision_recommended", "programme.revision_withdrawn")
+    for slot, recommended in standing.items():
         yield ("programme", id, _month(recommended), "revisions_recommended"), 1
         answered = _first_answer(state, slot)
         if answered:

@@ -28,6 +28,7 @@ from shared.events import (
     Publisher,
 )
 from shared.mongo import Key
+from shared.owners import misnamed
 from shared.web import (
     Authenticated,
     EntityId,
@@ -154,6 +155,13 @@ def _refuse_stranger(caller: Caller, collection: str, id: str, shown: View) -> N
         raise Problem(403, why)
 
 
+def _refuse_name(service: Service, caller: Caller, id: str, shown: View) -> None:
+    """Of something new the id begins with the caller's."""
+    may = bool(shown) or caller.sandbox or service.settings.free_ids
+    if not may and (wrong := misnamed(id, caller.organisation)):
+        raise Problem(422, wrong, [("id", wrong)])
+
+
 async def _say(  # noqa: PLR0913, PLR0917
     service: Service, caller: Caller, data: Data, about: tuple[str, str], prefer: str | None, done: View | None
 ) -> JSONResponse:
@@ -200,6 +208,7 @@ async def propose_agreement(
     require(caller, *PARTNERS)
     shown = await known(service, "agreements", id)
     _refuse_stranger(caller, "agreements", id, shown)
+    _refuse_name(service, caller, id, shown)
     if is_said(shown, body):
         return JSONResponse(shown)
     if why := settled(id, shown):
@@ -294,6 +303,7 @@ async def publish_programme(
     require(caller, *INSTITUTION)
     shown = await known(service, "programmes", id)
     _refuse_stranger(caller, "programmes", id, shown)
+    _refuse_name(service, caller, id, shown)
     return await _say(service, caller, body, ("programmes", id), prefer, shown if is_said(shown, body) else None)
 
 

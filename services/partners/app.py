@@ -28,7 +28,9 @@ core = Core(
         "activities": [("kind",), ("organisations",), ("competencies",)],
         "learners": [("readers",), ("programmes.id",), ("internships.enterprise",)],
         "opportunities": [("enterprise",), ("status",)],
+        "requests": [],
     },
+    tells=(*COLLECTIONS, events.SANDBOX),
     route=route,
     view=view,
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from shared import events, frameworks
+from shared import events, facts, frameworks, owners
 from shared.events import Data, Event, Publisher
 from shared.mongo import Key
 
@@ -25,7 +25,10 @@ READ: dict[str, tuple[str, ...]] = {
         "programmes.id",
         *(f"internships.{name}" for name in ("id", "enterprise", "started_at", "status")),
         "employment.enterprise",
+        "support.id",
+        "shared_with",
     ),
+    "requests": ("role", "respondent", "institution", "programme"),
 }
 # What a type does not have is not asked for: pydantic takes long to say so.
 _FIELDS = {data: frozenset(data.model_fields) for data in events.DATA.values()}
@@ -50,17 +53,23 @@ class Objection(NamedTuple):
     looked_at: tuple[Key, ...]
 
 
+Tie = tuple[str, str]  # an enterprise, and a programme of which a learner was placed or works there
+
+
 @dataclass
 class Known:
-    """What the registry knows: entities, and the agreements of the enterprises in question.
+    """What the registry knows: entities, and of the enterprises in question their agreements and ties.
 
     Args:
+        free_ids: new entities may be named in any way.
         sandbox: the sandbox organisation that this is for; it knows the partners in `EXAMPLES`, too.
     """
 
     entities: dict[Key, View] = field(default_factory=dict)
     agreements: dict[str, View] = field(default_factory=dict)
+    ties: set[Tie] = field(default_factory=set)
     sandbox: str | None = None
+    free_ids: bool = False
 
     def of(self, collection: str, id: str) -> View:
         known = self.entities.get(Key(collection, id), {})
@@ -124,6 +133,8 @@ def _organisations_in(data: Any) -> list[str]:
             return [partner.organisation for partner in data.joint_partners]
         case events.ActivityHeld():
             return list(data.organisations)
+        case events.LearnerShared():
+            return [data.institution]
     return [data.enterprise] if isinstance(data, INTERNSHIP) else []
 
 
@@ -138,6 +149,15 @@ def enterprises(published: Iterable[Event[Data]]) -> set[str]:
     return {event.data.enterprise for event in published if isinstance(event.data, INTERNSHIP)}
 
 
+def tie(event: Event[Any]) -> Tie | None:
+    """What feedback that nobody asked for is judged by; None: it names no enterprise, or is something else."""
+    data = event.data
+    if not isinstance(data, events.FeedbackSubmitted) or data.request or not data.programme:
+        return None
+    host = _sender(event) if _is_enterprise(event) else data.enterprise
+    return (host, data.programme) if host else None
+
+
 def judge(event: Event[Data], known: Known, *, references_too: bool) -> Objection | None:
     """What speaks against an event by what is known; without *references_too* only what is another's."""
     key = owned(event)
@@ -145,12 +165,36 @@ def judge(event: Event[Data], known: Known, *, references_too: bool) -> Objectio
         status, why = forbidden
         about = "subject" if event.partitionkey == event.subject else "partitionkey"
         return Objection(status, "owner", key.id, about, why, (key,))
-    if not references_too or event.sourcekind == Publisher.operator:
+    if event.sourcekind == Publisher.operator:
         return None
-    for rule in RULES.get(type(event.data), ()):
-        if found := rule(event, known):
-            return found
-    return None
+    checked = RULES.get(type(event.data), ()) if references_too else ()
+    rules = (*OWN_WORD.get(type(event.data), ()), *checked, _refusal, _own_name)
+    return next((found for rule in rules if (found := rule(event, known))), None)
+
+
+def _refusal(event: Event[Data], known: Known) -> Objection | None:
+    """What the services would refuse by the order of the log, as far as it is known here."""
+    key = entity(event)
+    held = known.entities.get(key, {}).get("facts") if key else None
+    refusal = owners.refusal(held, facts.said(event)) if held else None
+    return Objection(403, refusal.rule, key.id, "subject", refusal.reason, (key,)) if key and refusal else None
+
+
+def _own_name(event: Event[Data], known: Known) -> Objection | None:
+    """What is new has an id that begins with its organisation's, so that nobody's number meets another's."""
+    key, listed = entity(event), NAMED.get(type(event.data))
+    if key is None or listed is None or known.free_ids or known.sandbox:
+        return None
+    doc = known.entities.get(key, {})
+    named = {item["id"] for item in doc.get(listed) or ()} if listed else {key.id} if _is_introduced(doc) else set()
+    wrong = owners.misnamed(event.subject, _sender(event))
+    if wrong is None or doc.get("erased") or event.subject in named:
+        return None
+    return Objection(422, "name", event.subject, "subject", wrong, (key,))
+
+
+def _is_introduced(doc: View) -> bool:
+    return any(doc.get(name) for name in OWNED_FIELDS)
 
 
 Rule = Callable[[Event[Any], Known], Objection | None]
@@ -171,7 +215,7 @@ def _missing(rule: str, key: Key, about: str, detail: str, *further: Key) -> Obj
 def _subject(event: Event[Any], known: Known) -> Objection | None:
     """What an answer or an end is about has been introduced."""
     key = entity(event)
-    if key is None or any(known.of(*key).get(name) for name in OWNED_FIELDS):
+    if key is None or _is_introduced(known.of(*key)):
         return None
     what = TOPICS[key.collection]
     return _missing(what, key, "subject", f"{key.id} is no {what} that is known")
@@ -183,6 +227,16 @@ def _registered(event: Event[Any], known: Known) -> Objection | None:
             key = Key("organisations", id)
             return _missing("organisation", key, "data", f"{id} is no organisation that is registered")
     return None
+
+
+def _shared_with(event: Event[Any], known: Known) -> Objection | None:
+    """Whom a learner is shared with is an institution of the network."""
+    id = event.data.institution
+    if known.of("organisations", id).get("kind") == events.OrganisationKind.institution:
+        return None
+    return _missing(
+        "organisation", Key("organisations", id), "data.institution", f"{id} is no institution that is registered"
+    )
 
 
 def _programmes(event: Event[Any], known: Known) -> Objection | None:
@@ -256,6 +310,73 @@ def _at_home(event: Event[Any], _: Known) -> Objection | None:
     )
 
 
+def _own_employment(event: Event[Any], known: Known) -> Objection | None:
+    """An enterprise reports employment at itself; what else a learner does, the institution says."""
+    if not _is_enterprise(event) or event.data.status is events.EmploymentStatus.employed:
+        return None
+    detail = f"must be employed, not {event.data.status}: an enterprise reports only employment at itself"
+    return Objection(403, "enterprise", _sender(event), "data.status", detail, ())
+
+
+def _asked(event: Event[Any], known: Known) -> Objection | None:
+    """Feedback answers a request that asks the sender, or the sender has a tie to what is rated."""
+    if (id := event.data.request) is None:
+        return _tied(event, known) or _once(event, known)
+    if known.sandbox and id.startswith("sandbox-request"):
+        return None
+    key, sender = Key("requests", id), _sender(event)
+    request = known.of(*key)
+    if "respondent" not in request:
+        return _missing("request", key, "data.request", f"{id} is no request that is known")
+    if event.data.role != request["role"]:
+        return _missing("request", key, "data.role", f"the request asks for the word of the {request['role']}")
+    if _is_enterprise(event):
+        passes_on = {request["respondent"]} if request["role"] == events.FeedbackRole.enterprise else set()
+    else:
+        passes_on = {request["institution"]} if request.get("institution") else _institutions_of(request, known)
+    if sender in passes_on:
+        return None
+    return Objection(403, "request", id, "data.request", f"{id} does not ask {sender}", (key,))
+
+
+def _institutions_of(request: View, known: Known) -> set[str]:
+    return _institutions(known.of("programmes", request["programme"]))
+
+
+def _tied(event: Event[Any], known: Known) -> Objection | None:
+    role, programme, is_enterprise = event.data.role, event.data.programme, _is_enterprise(event)
+    if is_enterprise is not (role == events.FeedbackRole.enterprise):
+        detail = "an enterprise speaks for itself, as enterprise; for learners, graduates and mentors their institution"
+        return Objection(403, "role", role, "data.role", detail, ())
+    if programme is None:
+        detail = "must be named: only an answer to a request may leave it out"
+        return Objection(422, "programme", "", "data.programme", detail, ())
+    if not is_enterprise and (foreign := _offers(event, known)):
+        return foreign
+    needed = tie(event)
+    if needed is None or needed in known.ties:
+        return None
+    detail = f"no learner of {programme} was placed at {needed[0]} or works there"
+    return Objection(403, "tie", needed[0], "data.programme", detail, (Key("learners", ""),))
+
+
+def _once(event: Event[Any], known: Known) -> Objection | None:
+    """Of what nobody asked for, one counts per sender, programme, role and month: all have one subject."""
+    sender, wanted = _sender(event), unasked_subject(event)
+    held = known.of("requests", event.subject).get("facts", {}).get("feedback.submitted", {})
+    if event.subject == wanted or f"{sender}/{event.subject}" in held:  # from before there was this rule
+        return None
+    detail = f"must be {wanted}: one per programme, role and month; a newer one corrects it"
+    return Objection(422, "once", wanted, "subject", detail, ())
+
+
+def unasked_subject(event: Event[Any]) -> str:
+    """What feedback that nobody asked for is called: `<sender>:<programme>:<role>:<month>`, or a digest of it."""
+    data, month = event.data, events.timestamp(event.time)[:7]
+    parts = (_sender(event), data.programme, data.role.value, month)
+    return subject if len(subject := ":".join(parts)) <= events.LONGEST_ID else events.derived_id("feedback", *parts)
+
+
 def _recommended(event: Event[Any], known: Known) -> Objection | None:
     key, id = Key("programmes", event.subject), event.data.recommendation
     if id in {r["recommendation"] for r in known.of(*key).get("recommendations", ())}:
@@ -306,7 +427,7 @@ def gap_of(agreement: Mapping[str, Any], programme: str, day: str) -> str | None
 
 
 _OF_LEARNER = (_own_learner,)
-_PLACEMENT = (_at_home, _programmes, _own_learner, _enrolled, _registered, _covered)
+_PLACEMENT = (_programmes, _own_learner, _enrolled, _registered, _covered)
 _OF_ENTERPRISE_TOO = (_own_learner, _placed)
 RULES: dict[type[Data], tuple[Rule, ...]] = {
     events.AgreementProposed: (_registered, _programmes),
@@ -323,8 +444,25 @@ RULES: dict[type[Data], tuple[Rule, ...]] = {
     events.SupportRequested: _OF_LEARNER,
     events.SupportClosed: _OF_LEARNER,
     **dict.fromkeys(INTERNSHIP, _PLACEMENT),
-    events.EmploymentRecorded: (_at_home, *_OF_ENTERPRISE_TOO),
+    events.EmploymentRecorded: _OF_ENTERPRISE_TOO,
     events.AssessmentRecorded: _OF_ENTERPRISE_TOO,
     events.OpportunityClosed: (_subject,),
-    events.FeedbackSubmitted: (_at_home, _programmes),
+    events.FeedbackSubmitted: (_programmes, _asked),
+    events.LearnerShared: (_shared_with,),
+}
+# What introduces something that is named by its subject: where the entity lists it, "" for the entity itself.
+NAMED: dict[type[Data], str] = {
+    events.LearnerEnrolled: "",
+    events.ProgrammePublished: "",
+    events.AgreementProposed: "",
+    events.ActivityHeld: "",
+    events.OpportunityPosted: "",
+    events.SupportRequested: "support",
+    **dict.fromkeys(INTERNSHIP, "internships"),
+}
+# What only the sender's own word may be, whatever is checked besides.
+OWN_WORD: dict[type[Data], tuple[Rule, ...]] = {
+    **dict.fromkeys(INTERNSHIP, (_at_home,)),
+    events.EmploymentRecorded: (_at_home, _own_employment),
+    events.FeedbackSubmitted: (_at_home,),
 }

@@ -16,9 +16,9 @@ COLLECTIONS = {
     "activity": "activities",
     "learner": "learners",
     "opportunity": "opportunities",
+    "feedback": "requests",
 }
 TOPICS = {collection: topic for topic, collection in COLLECTIONS.items()}
-ELSEWHERE = (events.AssessmentRecorded, events.CompetencyCertified, events.CompetencyRevoked)
 
 # Whose an entity is: the field that names the owner, or owners.
 _OWNERS = {
@@ -32,6 +32,7 @@ _OWNERS = {
 _OF_INSTITUTIONS = (
     events.LearnerEnrolled,
     events.LearnerGraduated,
+    events.LearnerShared,
     events.LearnerErased,
     events.SupportRequested,
     events.SupportClosed,
@@ -51,9 +52,9 @@ def route(said: Said) -> Key | None:
 
 
 def entity(event: Event[Data] | Said) -> Key | None:
-    """The entity that an event is about; assessments and certificates are the certification service's."""
+    """The entity that an event is about."""
     collection = COLLECTIONS.get(event.says.topic)
-    if collection is None or event.says in ELSEWHERE:
+    if collection is None:
         return None
     if collection == "organisations" and event.partitionkey == OPERATOR:
         return None
@@ -80,6 +81,8 @@ def misfits(event: Event[Data]) -> list[tuple[str, str]]:
             return [("data.parties", f"must name you ({caller}): only a party proposes")]
         if len(set(data.parties)) < len(data.parties):
             return [("data.parties", "names an organisation twice")]
+    if isinstance(data, events.LearnerErased) and event.sourcekind == events.Publisher.operator and not data.reason:
+        return [("data.reason", "must say why: you are no institution of the learner")]
     return []
 
 
@@ -95,7 +98,7 @@ def foreign(key: Key, known: View, organisation: str) -> str | None:
     """Why an entity is not *organisation*'s to speak of; of whom it is, unless it is a learner."""
     owners = known.get(_OWNERS[key.collection]) or []
     owners = [owners] if isinstance(owners, str) else owners
-    if not owners or organisation in owners:
+    if not owners or organisation in (OPERATOR, *owners):
         return None
     if key.collection == "learners":
         return f"{key.id} belongs to another organisation"
@@ -117,7 +120,8 @@ def objection(event: Event[Data], known: View) -> tuple[int, str] | None:
     key = owned(event)
     if key is None:
         return None
-    if why := foreign(key, known, events.organisation_of(event.source)):
+    is_shared = isinstance(event.data, events.LearnerEnrolled) and known.get("shared_with")
+    if not is_shared and (why := foreign(key, known, events.organisation_of(event.source))):
         return 403, why
     if isinstance(event.data, events.AgreementProposed) and (why := settled(key.id, known)):
         time, proposed_at = events.timestamp(event.time), known["proposed_at"]
@@ -185,7 +189,7 @@ def _programme(state: State) -> View:
     published = facts.last(state, "programme.published")
     if published is None:
         return {}
-    recommended = facts.facts(state, "programme.revision_recommended").values()
+    recommended = facts.standing(state, "programme.revision_recommended", "programme.revision_withdrawn").values()
     return {
         **_fields(events.ProgrammePublished, published),
         "institution": facts.organisation(published),
@@ -243,13 +247,28 @@ def _learner(state: State) -> View:
         "support": [_support(id, state) for id in _ids(state, "support.requested", "support.closed")],
     }
     readers = {reader for item in (*shown["internships"], *shown["employment"]) for reader in item["readers"]}
-    return {**shown, "institutions": institutions, "readers": sorted({*whole, *readers})}
+    shared_with = sorted({fact["data"]["institution"] for fact in facts.facts(state, "learner.shared").values()})
+    asked = sorted(map(facts.organisation, facts.facts(state, "learner.erased").values()))
+    own = {"institutions": institutions, "shared_with": shared_with, "erasure_asked_by": asked}
+    return {**shown, **own, "readers": sorted({*whole, *readers})}
+
+
+def _request(state: State) -> View:
+    """Who is asked: what an answer is judged by."""
+    asked = facts.last(state, "feedback.requested")
+    return {field: asked["data"].get(field) for field in _ASKED} if asked else {}
+
+
+_ASKED = ("role", "respondent", "institution", "programme")
+
+
+_WHOLE = ("id", "programmes", "support", "institutions", "shared_with", "erasure_asked_by")
 
 
 def part(learner: View, reader: str) -> View:
     """What *reader* may see of a learner's entry: an institution of the learner all, others what concerns them."""
     whole = reader == OPERATOR or reader in learner["institutions"]
-    shown = {field: learner[field] for field in ("id", "programmes", "support", "institutions")}
+    shown = {field: learner.get(field, []) for field in _WHOLE}
     own = {
         field: [unread(i) for i in learner[field] if reader in i["readers"]] for field in ("internships", "employment")
     }
@@ -345,4 +364,5 @@ _VIEWS = {
     "activities": _activity,
     "learners": _learner,
     "opportunities": _opportunity,
+    "requests": _request,
 }

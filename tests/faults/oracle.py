@@ -237,8 +237,9 @@ class Expected:
 
     def count_request(self, request: str, asked: Json, submitted: list[Said]) -> None:
         facts = keep_newest(submitted)
-        self.facts["feedback", request] = ids_of(facts)
-        valid = [a for a in facts["feedback.submitted"].values() if answers(a, asked)]
+        counting = {about: a for about, a in facts["feedback.submitted"].items() if answers(a, asked)}
+        self.facts["feedback", request] = ids_of({"feedback.submitted": counting})
+        valid = list(counting.values())
         scopes = [("programme", asked["programme"]), ("enterprise", asked["enterprise"])]
         due = asked["due"][:7]
         for kind, id in scopes:

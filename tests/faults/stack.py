@@ -21,8 +21,10 @@ from deploy.demo.network import Network
 from deploy.local.processes import ROOT, Server, ServerError, free_port, is_free
 from deploy.local.servers import STATE, ReplicaSet, kafka
 from deploy.local.stack import WORKER, application
+from shared.auth import REQUESTS
 
 from . import proxy
+from .region import REQUEST_KEY
 
 Answer = TypeVar("Answer")
 WORKERS = ("worker-1", "worker-2")
@@ -94,6 +96,7 @@ class Stack:
             "PRAKTIKA_KEYS_DIR": str(folder / "keys"),
             # What the organisations say comes in no order, so what it refers to may come later.
             "PRAKTIKA_REGISTRY_CHECKS": "owners",
+            "PRAKTIKA_FREE_IDS": "true",
             # As an installed service has it: started again, it does not compile itself again.
             "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONPYCACHEPREFIX": str(STATE / "bytecode"),
@@ -141,6 +144,9 @@ class Stack:
 
     def _set_up(self) -> None:
         """As the set-up job does it: with the primary alone, because the job makes replica sets of one node."""
+        keys = self.folder / "keys"
+        keys.mkdir(exist_ok=True)
+        (keys / REQUESTS).write_text(json.dumps({"key": REQUEST_KEY.hex(), "since": ""}))
         primary = self.mongodb.wait_for_primary()
         done = self.run("deploy.setup", MONGODB_URI=primary.address)
         if done.returncode:

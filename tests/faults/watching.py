@@ -14,7 +14,7 @@ from shared.settings import Settings
 
 POLL_S = 0.2
 TOPICS_OF = {
-    "partners": ("organisation", "agreement", "programme", "activity", "learner", "opportunity"),
+    "partners": ("organisation", "agreement", "programme", "activity", "learner", "opportunity", "feedback"),
     "feedback": ("learner", "feedback", "programme", "demand"),
     "certification": ("learner", "scheme", "organisation"),
     "monitoring": (

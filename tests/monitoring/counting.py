@@ -19,7 +19,7 @@ from shared.events import (
 )
 from shared.facts import State
 from shared.mongo import Counts, Key
-from tests.making import event
+from tests.making import after, event
 
 TODAY = date(2026, 3, 15)
 
@@ -34,7 +34,7 @@ def fold(events: Iterable[Event[Data]], states: dict[Key, State] | None = None) 
     for said in events:
         key = route(said)
         if key is not None:
-            states[key] = facts.apply(states.get(key, facts.empty()), said)
+            states[key] = after(states.get(key, facts.empty()), said)
     return states
 
 

@@ -10,6 +10,8 @@ from services.monitoring.app import core
 from services.monitoring.states import contributions, route, view
 from shared import events as e
 from shared.events import Data, Event
+from shared.facts import State
+from shared.mongo import Key
 from tests.making import event
 
 from .counting import fold, total
@@ -21,6 +23,15 @@ DAYS = st.sampled_from([date(2022, 1, 31), date(2023, 6, 1), date(2024, 2, 29), 
 IDS = st.sampled_from(["one", "two"])
 MAYBE = st.booleans() | st.none()
 DRAWN: set[type[Data]] = set()
+# Of two who claim these the first on the log has them, so order matters there: see tests/shared/test_owners.py.
+ONE_SPEAKS = (
+    e.ProgrammePublished,
+    e.ProgrammeRevised,
+    e.ProgrammeRevisionDeclined,
+    e.ActivityHeld,
+    e.InternshipCompleted,
+    e.InternshipCancelled,
+)
 
 
 def says(data: type[Data], subject: Any = IDS, key: Any = None, **fields: Any) -> Any:
@@ -38,7 +49,8 @@ def says(data: type[Data], subject: Any = IDS, key: Any = None, **fields: Any) -
         else:
             keyed = getattr(said, data.key) or about
         publisher = draw(publishers)
-        organisation = "feedback" if publisher == "service" else draw(PARTIES)
+        speaker = "uni" if data in ONE_SPEAKS else draw(PARTIES)
+        organisation = "feedback" if publisher == "service" else speaker
         given = {"by": f"{publisher}:{organisation}", "time": draw(times), "id": draw(IDS)}
         return event(said, about, keyed, **given)
 
@@ -62,7 +74,7 @@ TOPICS = (
     [
         says(
             e.AgreementProposed,
-            parties=st.lists(PARTIES, min_size=2, max_size=3),
+            parties=st.permutations(["uni", "plant", "works"]),
             scope=st.just("practice"),
             valid_from=DAYS,
             valid_until=DAYS | st.none(),
@@ -97,6 +109,7 @@ TOPICS = (
             satisfied=st.just(3),
             threshold=st.just(0.6),
         ),
+        says(e.ProgrammeRevisionWithdrawn, PROGRAMMES, recommendation=IDS, reason=IDS),
         says(e.ProgrammeRevised, PROGRAMMES, recommendation=IDS, version=IDS),
         says(e.ProgrammeRevisionDeclined, PROGRAMMES, recommendation=IDS, reason=IDS),
     ],
@@ -160,6 +173,7 @@ TOPICS = (
             overall=st.integers(1, 5),
             relevance=st.integers(1, 5) | st.none(),
         ),
+        says(e.FeedbackWithdrawn, organisation=PARTIES, submission=IDS, reason=IDS),
         says(e.FeedbackErased),
     ],
     [
@@ -180,7 +194,8 @@ SEQUENCES = st.one_of(*(st.lists(st.one_of(*topic), max_size=20) for topic in (*
 
 
 def test_every_type_that_counts_is_drawn() -> None:
-    uncounted = {e.LearnerEnrolled, e.InternshipStarted, e.SupportRequested, e.SupportClosed, e.AssessmentRecorded}
+    uncounted = {e.LearnerEnrolled, e.LearnerShared, e.InternshipStarted}
+    uncounted |= {e.SupportRequested, e.SupportClosed, e.AssessmentRecorded}
     assert {data for data in e.DATA.values() if data.topic in core.topics} == DRAWN | uncounted
 
 
@@ -192,9 +207,14 @@ def test_any_order_and_repetition_gives_the_same_states_views_and_counters(
     repeated = data.draw(st.lists(st.sampled_from(sequence), max_size=10)) if sequence else []
     shuffled = data.draw(st.permutations([*sequence, *repeated]))
     once, again = fold(sequence), fold(shuffled)
-    assert once == again
+    assert _but_requests(once) == _but_requests(again)
     assert {key: view(key, state) for key, state in once.items()} == {key: view(key, s) for key, s in again.items()}
     assert total(once) == total(again)
+
+
+def _but_requests(states: dict[Key, State]) -> dict[Key, State]:
+    """A stranger's answer is not kept once the request is known; it counts neither way."""
+    return {key: state for key, state in states.items() if key.collection != "requests"}
 
 
 @settings(max_examples=400, deadline=None)

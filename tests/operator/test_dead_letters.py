@@ -15,9 +15,10 @@ from shared import dead_letters, mongo
 from shared.core import Core
 from shared.dead_letters import Position
 from shared.events import Data, Event, LearnerEnrolled, serialise
-from shared.kafka import Log, Record, TopicPartition, partition_of
+from shared.kafka import Record, TopicPartition, partition_of
 from shared.mongo import Key
 from shared.rawlog import Raw, Writer, reader, writer
+from shared.reading import Log
 from tests.making import event
 from tests.operator.conftest import Praktika
 from tests.stack import Running, running

@@ -11,7 +11,7 @@ from services.partners.egress.concerns import RULES, Known, concerned
 from services.partners.registry import OPERATOR, route, view
 from shared import events, facts
 from shared.events import DATA, Data, Event, organisation_of
-from tests.making import event
+from tests.making import after, event
 
 INSTITUTIONS, ENTERPRISES = ("uni", "college"), ("plant", "works")
 LEARNER = "learner-17"
@@ -141,18 +141,21 @@ jobs = st.builds(
 def test_of_a_learner_an_organisation_is_sent_exactly_what_the_registry_lets_it_read(
     enrolled: set[str], data: Data, by: str
 ):
-    said = event(data, "entity-1", LEARNER, by=by)
-    told = [
-        event(events.LearnerEnrolled(programme=f"of-{i}"), LEARNER, by=f"institution:{i}") for i in sorted(enrolled)
-    ]
-    assert concerned(said, Known(learners={LEARNER: shown(told)})) == {*shown([*told, said])["readers"]} - {OPERATOR}
+    said, publisher = event(data, "entity-1", LEARNER, by=by), by.partition(":")[2]
+    told: list[Event[Data]] = []
+    first, *others = [f"institution:{institution}" for institution in sorted(enrolled)] or [""]
+    told += [event(events.LearnerEnrolled(programme="of-first"), LEARNER, by=first)] if first else []
+    for other in others:
+        told.append(event(events.LearnerShared(institution=other.partition(":")[2]), LEARNER, by=first))
+        told.append(event(events.LearnerEnrolled(programme="of-other"), LEARNER, by=other))
+    known = shown([*told, said])
+    readers = {*known["readers"]} - {OPERATOR}
+    assert concerned(said, Known(learners={LEARNER: known})) == (readers if publisher in readers else {publisher})
 
 
 def shown(told: list[Event[Data]]) -> dict[str, Any]:
     """What the registry shows of a learner of whom this was said."""
-    state = facts.empty()
-    for each in told:
-        state = facts.apply(state, each)
+    state = after(facts.empty(), *told)
     key = route(event(events.LearnerEnrolled(programme="any"), LEARNER))
     assert key is not None
     return view(key, state)

@@ -102,7 +102,8 @@ async def test_a_waiting_reader_is_answered_as_soon_as_something_comes(connected
     await asyncio.sleep(0)
     event = enrolled(source="/organisations/college")
     await publish(connected, "college", event)
-    answer = await asyncio.wait_for(waiting, 20)
+    async with asyncio.timeout(20):
+        answer = await waiting
     assert ids(answer.json()["items"]) == [event["id"]]
 
 
@@ -249,7 +250,8 @@ async def test_who_cannot_see_where_it_stands_sends_nothing_again(
 
         monkeypatch.setattr(forwarding, "positions", positions)
         with pytest.raises(DatabaseError):
-            await asyncio.wait_for(forward(stack.service), 30)
+            async with asyncio.timeout(30):
+                await forward(stack.service)
         later = enrolled()
         await publish(stack, "uni", later)
         async with sending_on(stack):

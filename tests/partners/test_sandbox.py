@@ -21,6 +21,7 @@ from tests.stack import Running, running, until
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
+EMPLOYED = {"status": "employed"}
 COMPLETED = {"enterprise": "trial", "programme": "sandbox-programme", "hours": 80, "outcome": "passed"}
 
 
@@ -88,7 +89,11 @@ REFUSED = {
     "a real programme": ({"data": COMPLETED | {"programme": "mechanics"}}, 422, "programme"),
     "another enterprise": ({"data": COMPLETED | {"enterprise": "works"}}, 403, "enterprise"),
     "a learner never placed": (
-        {"type": "praktika.employment.recorded.v1", "partitionkey": "sandbox-learner-2", "data": {"status": "other"}},
+        {
+            "type": "praktika.employment.recorded.v1",
+            "partitionkey": "sandbox-learner-2",
+            "data": {"status": "employed"},
+        },
         403,
         "placement",
     ),

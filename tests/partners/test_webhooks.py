@@ -284,7 +284,8 @@ async def test_a_stranger_sees_and_changes_nothing(connected: Running):
             url = f"/webhooks/{made['id']}{path}"
             assert (await client.request(method, url, headers=stranger)).status_code == 404
             assert (await client.request(method, url)).status_code == 401
-            assert (await client.request(method, url, headers=as_("operator", connected))).status_code == 403
+            if path:  # the operator may look, and delete
+                assert (await client.request(method, url, headers=as_("operator", connected))).status_code == 403
         await remove(connected, made)
 
 

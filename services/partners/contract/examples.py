@@ -26,7 +26,7 @@ def _by(who: tuple[str, Publisher], subject: str, data: Data) -> Event[Data]:
 
 
 def _concluded(service: str, subject: str, data: Data) -> Event[Data]:
-    key = LEARNER if data.key == "learner" else subject
+    key = LEARNER if data.key == "learner" else getattr(data, data.key, None) or subject
     return events.derive(service, data, id=events.derived_id(subject), subject=subject, key=key, time=TIME)
 
 
@@ -84,6 +84,11 @@ _ALL = (
             threshold=0.6,
         ),
     ),
+    _by(
+        OPERATOR,
+        "welding",
+        events.ProgrammeRevisionWithdrawn(recommendation="welding-2026Q2", reason="The ratings were forged."),
+    ),
     _by(COLLEGE, "welding", events.ProgrammeRevised(recommendation="welding-2026Q2", version="2026-2")),
     _by(
         COLLEGE,
@@ -103,6 +108,7 @@ _ALL = (
     ),
     _by(COLLEGE, LEARNER, events.LearnerEnrolled(programme="welding", cohort="2026-06")),
     _by(COLLEGE, LEARNER, events.LearnerGraduated(programme="welding", graduated_on=date(2026, 6, 14))),
+    _by(COLLEGE, LEARNER, events.LearnerShared(institution="south-university")),
     _by(COLLEGE, LEARNER, events.LearnerErased()),
     _by(
         PLANT,
@@ -180,6 +186,7 @@ _ALL = (
             role=events.FeedbackRole.enterprise,
             respondent="river-plant",
             learner=LEARNER,
+            institution="north-college",
             internship="internship-31",
             enterprise="river-plant",
             programme="welding",
@@ -200,6 +207,11 @@ _ALL = (
             relevance=5,
             competencies={WELDING: 4, "greencomp:3.1": 3},
         ),
+    ),
+    _by(
+        OPERATOR,
+        "request-77",
+        events.FeedbackWithdrawn(organisation="river-plant", submission="answer-40", reason="It was sent by mistake."),
     ),
     _concluded("feedback", "request-77", events.FeedbackErased()),
     _by(
@@ -237,6 +249,17 @@ _ALL = (
             threshold=0.6,
             window="2026-06",
             n=25,
+        ),
+    ),
+    _concluded(
+        "partners",
+        "refusal-3",
+        events.EventRefused(
+            organisation="river-plant",
+            event="internship-31-completed",
+            type="praktika.internship.completed.v1",
+            rule="owner",
+            reason="this internship belongs to other organisations",
         ),
     ),
 )

@@ -21,13 +21,29 @@ class Known:
     learners: Mapping[str, View] = field(default_factory=dict)
     agreements: Mapping[str, View] = field(default_factory=dict)
     programmes: Mapping[str, View] = field(default_factory=dict)
+    activities: Mapping[str, View] = field(default_factory=dict)
 
 
 def concerned(event: Event[Data], known: Known) -> set[str]:
     """Organisations by id, registered or not; what is said in the sandbox is for nobody but who said it."""
     publisher = {events.organisation_of(event.source)} if event.source.startswith("/organisations/") else set[str]()
-    rules = () if event.sandbox else RULES[event.says]
+    rules = () if event.sandbox or _is_foreign(event, known) else RULES[event.says]
     return publisher.union(*(rule(event, known) for rule in rules))
+
+
+def _is_foreign(event: Event[Data], known: Known) -> bool:
+    """Is the event about what belongs to others, so that it was not applied? Then it concerns nobody."""
+    publisher = events.organisation_of(event.source)
+    if event.sourcekind in (events.Publisher.service, events.Publisher.operator):
+        return False
+    if event.data.topic == "programme":
+        return known.programmes.get(event.subject, {}).get("institution") not in (None, publisher)
+    if event.data.topic == "activity":
+        return known.activities.get(event.subject, {}).get("organiser") not in (None, publisher)
+    if event.data.topic == "learner":
+        readers = known.learners.get(event.partitionkey, {}).get("readers")
+        return readers is not None and publisher not in readers
+    return False
 
 
 def learner_of(event: Event[Data]) -> str | None:
@@ -99,6 +115,14 @@ def _respondent(event: Event[Any], _: Known) -> Iterable[str]:
     return (event.data.respondent,) if event.data.role is FeedbackRole.enterprise else ()
 
 
+def _consented(event: Event[Any], _: Known) -> Iterable[str]:
+    return (event.data.institution,)
+
+
+def _publisher(event: Event[Any], _: Known) -> Iterable[str]:
+    return (event.data.organisation,)
+
+
 def _scope(event: Event[Any], _: Known) -> Iterable[str]:
     return (event.data.scope_id,) if event.data.scope in ("institution", "enterprise") else ()
 
@@ -113,11 +137,13 @@ RULES: dict[Says, tuple[Rule, ...]] = {
     events.AgreementEnded: (_parties,),
     events.ProgrammePublished: (_named_partners, _partners),
     events.ProgrammeRevisionRecommended: (_partners,),
+    events.ProgrammeRevisionWithdrawn: (_partners,),
     events.ProgrammeRevised: (_partners,),
     events.ProgrammeRevisionDeclined: (_partners,),
     events.ActivityHeld: (_participants,),
     events.LearnerEnrolled: (_institutions,),
     events.LearnerGraduated: (_institutions,),
+    events.LearnerShared: (_consented, _institutions),
     events.LearnerErased: (_institutions,),  # and whom the learner concerned before: see `forwarding.py`
     events.InternshipStarted: (_enterprise, _institutions),
     events.InternshipCompleted: (_enterprise, _institutions),
@@ -132,10 +158,12 @@ RULES: dict[Says, tuple[Rule, ...]] = {
     events.OpportunityClosed: (),
     events.FeedbackRequested: (_respondent, _institution, _institutions),
     events.FeedbackSubmitted: (_institution,),
+    events.FeedbackWithdrawn: (_publisher,),
     events.FeedbackErased: (),  # who was sent the request is sent the learner's erasure
     events.DemandReported: (),
     events.RecognitionGranted: (),
     events.RecognitionWithdrawn: (),
     events.SchemePublished: (),
     events.IndicatorAlerted: (_scope, _partners),
+    events.EventRefused: (_publisher,),
 }

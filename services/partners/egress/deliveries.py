@@ -1,7 +1,8 @@
 """Sends each webhook its organisation's feed, in order, one event at a time.
 
-A process serves a webhook while it holds its lease. What fails is set aside and tried again for three days, while the
-following go on; an address that does not answer at all is called ever more rarely.
+A process serves a webhook while it holds its lease, and all in turn. What fails is set aside and tried again for three
+days, while the following go on; an address that does not answer at all is called ever more rarely, and disabled in the
+end.
 """
 
 import asyncio
@@ -23,12 +24,12 @@ from shared.kafka import ConsumerRecord, NotPublished
 from shared.web import Service
 
 from .addresses import NotAllowed, call, caller, parsed
-from .feed import Feed, is_suspended, reading
+from .feed import Feed, is_suspended
 from .forwarding import KEPT
 from .webhooks import FAILURES, WEBHOOKS, headers
 
-SERVED = 200  # webhooks that a process serves at most
 LEASE_S = 60
+TURN_S = 60.0  # a webhook is served for so long, then the one that waits longest
 LOOK_S = 1.0
 TRIED_S = 3 * 86_400
 LONGEST_RETRY_S, LONGEST_PAUSE_S, LONGEST_OBEYED_S = 6 * 3600, 300, 3600
@@ -37,6 +38,7 @@ Outcome = Literal["delivered", "failed", "throttled", "gone"]
 DELIVERIES = Metric("praktika_webhook_deliveries_total", "Deliveries tried, by how they ended.", ["outcome"])
 for _outcome in ("delivered", "failed", "throttled", "gone"):
     DELIVERIES.labels(_outcome)
+DISABLED = Metric("praktika_webhooks_disabled_total", "Webhooks disabled because their address failed for too long.")
 log = logs.get(__name__)
 
 
@@ -58,7 +60,7 @@ async def deliver(service: Service) -> None:
     try:
         while True:
             serving = {id: task for id, task in serving.items() if not task.done()}
-            while len(serving) < SERVED and (hook := await _claim(home, me, serving)):
+            while len(serving) < service.settings.webhooks_served and (hook := await _claim(home, me, serving)):
                 serving[hook["_id"]] = asyncio.create_task(_serve(hook, me, service))
             await asyncio.sleep(LOOK_S)
     finally:
@@ -70,7 +72,8 @@ async def deliver(service: Service) -> None:
 
 async def _claim(home: mongo.Database, me: str, serving: Mapping[str, object]) -> dict[str, Any] | None:
     free = {"status": "active", "lease.until": {"$lt": time.time()}, "_id": {"$nin": list(serving)}}
-    return await home[WEBHOOKS].find_one_and_update(free, {"$set": {"lease": _lease(me)}})
+    longest_unserved = [("lease.until", 1)]
+    return await home[WEBHOOKS].find_one_and_update(free, {"$set": {"lease": _lease(me)}}, sort=longest_unserved)
 
 
 def _lease(me: str) -> dict[str, Any]:
@@ -79,10 +82,11 @@ def _lease(me: str) -> dict[str, Any]:
 
 async def _serve(hook: dict[str, Any], me: str, service: Service) -> None:
     try:
-        async with reading(service.settings, hook["organisation"]) as feed, caller() as client:
-            span = await feed.span()
-            feed.seek(min(max(hook["cursor"], span.oldest), span.end))
-            await _Delivery(hook["_id"], hook["organisation"], me, service, feed, client).run()
+        feed = Feed(service.log, hook["organisation"])
+        span = await feed.span()
+        cursor = min(max(hook["cursor"], span.oldest), span.end)
+        async with caller() as client:
+            await _Delivery(hook["_id"], hook["organisation"], me, service, feed, client, cursor).run()
     except (NotPublished, mongo.DatabaseError, TimeoutError) as error:
         log.warning("webhook_interrupted", webhook=hook["_id"], reason=type(error).__name__)
     except Exception:
@@ -99,15 +103,16 @@ class _Delivery:
     service: Service
     feed: Feed
     client: httpx.AsyncClient
+    cursor: int
     waiting: ConsumerRecord | None = None  # the next of the feed, read but not tried to its end
-    failures: int = 0  # since the last success
 
     @property
     def home(self) -> mongo.Database:
         return self.service.store.home
 
     async def run(self) -> None:
-        while hook := await self._renewed():
+        until = time.monotonic() + TURN_S
+        while time.monotonic() < until and (hook := await self._renewed()):
             if await is_suspended(self.service, self.organisation):
                 await asyncio.sleep(5)
             elif (left := hook["not_before"] - time.time()) > 0:
@@ -117,8 +122,10 @@ class _Delivery:
             elif self.waiting:
                 await self._deliver(hook, self.waiting)
             else:
-                for record in await self.feed.read(1, 2 * LOOK_S):
-                    self.waiting = record
+                for record in await self.feed.read(self.cursor, 1, 2 * LOOK_S):
+                    self.waiting, self.cursor = record, record.offset + 1
+        freed = {"$set": {"lease.until": time.time() - LOOK_S}}
+        await self.home[WEBHOOKS].update_one({"_id": self.id, "lease.by": self.me}, freed)
 
     async def _renewed(self) -> dict[str, Any] | None:
         """The webhook as it is now, if it is still there, wanted and ours."""
@@ -140,14 +147,12 @@ class _Delivery:
     async def _again(self, hook: dict[str, Any], due: dict[str, Any]) -> None:
         """Try once more what failed before."""
         mine = {"_id": due["_id"]}
-        async with reading(self.service.settings, self.organisation) as feed:
-            span, cursor = await feed.span(), due["cursor"]
-            if not span.oldest <= cursor < span.end:
-                given_up = {"next_at": None, "reason": "the feed does not hold it any more"}
-                await self.home[FAILURES].update_one(mine, {"$set": given_up})
-                return
-            feed.seek(cursor)
-            records = await feed.read(1, 5)
+        span, cursor = await self.feed.span(), due["cursor"]
+        if not span.oldest <= cursor < span.end:
+            given_up = {"next_at": None, "reason": "the feed does not hold it any more"}
+            await self.home[FAILURES].update_one(mine, {"$set": given_up})
+            return
+        records = await self.feed.read(cursor, 1)
         if not records:
             raise TimeoutError
         tried = await _post(hook, records[0], self.client, self.service)
@@ -179,16 +184,25 @@ class _Delivery:
         DELIVERIES.labels(tried.outcome).inc()
         now, moment = time.time(), datetime.now(UTC).isoformat(timespec="seconds")
         if tried.outcome == "delivered":
-            self.failures = 0
-            change = {"delivered_at": moment, "not_before": now + (60 / hook["rate"] if hook["rate"] else 0)}
+            rest = {"failures": 0, "failing_since": None}
+            change = {"delivered_at": moment, "not_before": now + (60 / hook["rate"] if hook["rate"] else 0), **rest}
         else:
-            self.failures += 1
-            pause = max(tried.wait_s, _pause(self.service.settings.webhook_retry_s, self.failures, LONGEST_PAUSE_S))
-            change = {"failed_at": moment, "reason": tried.reason, "not_before": now + pause}
-            if tried.outcome == "gone":
-                change["status"] = "gone"
+            change = self._unwell(hook, tried, now) | {"failed_at": moment, "reason": tried.reason}
             log.info("not_delivered", webhook=self.id, reason=tried.reason)
         await self.home[WEBHOOKS].update_one({"_id": self.id, "lease.by": self.me}, {"$set": change | moved})
+
+    def _unwell(self, hook: dict[str, Any], tried: Tried, now: float) -> dict[str, Any]:
+        """What is kept of an address that does not take what it is sent: when it is called again, if it is."""
+        settings, failures, since = self.service.settings, hook.get("failures", 0) + 1, hook.get("failing_since") or now
+        pause = max(tried.wait_s, _pause(settings.webhook_retry_s, failures, LONGEST_PAUSE_S))
+        change = {"not_before": now + pause, "failures": failures, "failing_since": since}
+        if tried.outcome == "gone":
+            change["status"] = "gone"
+        elif now - since > settings.webhook_disabled_after_s:
+            DISABLED.inc()
+            log.warning("webhook_disabled", webhook=self.id, organisation=self.organisation)
+            change["status"] = "disabled"
+        return change
 
 
 def _pause(first_s: float, failures: int, longest_s: float) -> float:

@@ -3,12 +3,11 @@
 A cursor is a number: how much of the feed lies before. It is the offset of what follows on `egress.<organisation>`.
 """
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from typing import Annotated, Any, NamedTuple
+from contextlib import AsyncExitStack, contextmanager, suppress
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -18,18 +17,9 @@ from starlette.types import Receive, Scope, Send
 
 from shared.auth import Caller, expires_at
 from shared.events import PARTNERS
-from shared.kafka import (
-    AIOKafkaConsumer,
-    ConsumerRecord,
-    KafkaError,
-    NotPublished,
-    TopicPartition,
-    raw_consumer,
-    topic_name,
-    topic_of,
-)
+from shared.kafka import ConsumerRecord, NotPublished, topic_of
 from shared.mongo import DatabaseError
-from shared.settings import Settings
+from shared.reading import Ends, Log
 from shared.web import Problem, Running, Service
 
 from ..credentials import Active
@@ -37,7 +27,7 @@ from ..credentials import Active
 LONGEST_WAIT_S = 30
 ALIVE_EVERY_S = 15
 LOOK_S = 1.0  # so often is looked whether a stream should end
-PROMPTLY_S = 5.0  # Kafka gives what it has within this time
+PAGE_BYTES = 1_000_000  # a page has no more, but for one event that is larger
 
 PAGE = {
     "type": "object",
@@ -49,71 +39,23 @@ router = APIRouter(tags=["feed"])
 Cursor = Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the page before; left out: the oldest.")]
 
 
-class Span(NamedTuple):
-    """The cursors of a feed's oldest event and of what will come next."""
-
-    oldest: int
-    end: int
-
-
 class Feed:
-    """One reader of one organisation's feed; an organisation that has no topic yet has an empty feed."""
+    """One organisation's feed; an organisation that has no topic yet has an empty feed.
 
-    def __init__(self, consumer: AIOKafkaConsumer, tp: TopicPartition) -> None:
-        self._consumer, self._tp, self._has_topic = consumer, tp, False
-
-    async def span(self) -> Span:
-        async with _answering():
-            if not self._has_topic:
-                self._has_topic = self._tp.topic in await self._consumer.topics()
-            if not self._has_topic:
-                return Span(0, 0)
-            first = await self._consumer.beginning_offsets([self._tp])
-            ends = await self._consumer.end_offsets([self._tp])
-            return Span(first[self._tp], ends[self._tp])
-
-    def seek(self, cursor: int) -> None:
-        if self._has_topic:
-            self._consumer.assign([self._tp])
-            self._consumer.seek(self._tp, cursor)
-
-    async def read(self, most: int, wait_s: float) -> list[ConsumerRecord]:
-        """Up to so many records from where it stands, as soon as there are any."""
-        if not self._has_topic:
-            await asyncio.sleep(min(wait_s, LOOK_S))
-            if (await self.span()).end:
-                self.seek(0)
-            return []
-        try:
-            found = await self._consumer.getmany(self._tp, timeout_ms=int(wait_s * 1000), max_records=most)
-        except KafkaError as error:
-            raise NotPublished(f"Kafka does not answer: {error!r}") from error
-        return found.get(self._tp, [])
-
-
-@asynccontextmanager
-async def _answering() -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(10):
-            yield
-    except (KafkaError, TimeoutError) as error:
-        raise NotPublished(f"Kafka does not answer: {error!r}") from error
-
-
-@asynccontextmanager
-async def reading(settings: Settings, organisation: str) -> AsyncIterator[Feed]:
-    """A reader of an organisation's feed; it stands nowhere yet.
-
-    Raises:
-        NotPublished: Kafka does not answer.
+    Everything raises `NotPublished` if Kafka does not answer.
     """
-    consumer = raw_consumer(settings)
-    try:
-        async with _answering():
-            await consumer.start()
-        yield Feed(consumer, TopicPartition(topic_name(settings.namespace, topic_of("egress", organisation)), 0))
-    finally:
-        await consumer.stop()
+
+    def __init__(self, log: Log, organisation: str) -> None:
+        self._log, self._topic = log, topic_of("egress", organisation)
+
+    async def span(self) -> Ends:
+        return await self._log.span(self._topic, 0) or Ends(0, 0)
+
+    async def read(self, cursor: int, most: int, wait_s: float = 0) -> list[ConsumerRecord]:
+        """Up to so many records from a cursor on, as soon as there are any."""
+        if wait_s and not await self._log.wait(self._topic, 0, cursor, wait_s):
+            return []
+        return await self._log.records(self._topic, 0, cursor, most, PAGE_BYTES)
 
 
 def following(records: list[ConsumerRecord], before: int) -> int:
@@ -121,7 +63,7 @@ def following(records: list[ConsumerRecord], before: int) -> int:
     return records[-1].offset + 1 if records else before
 
 
-def begun(span: Span, after: int | None) -> int:
+def begun(span: Ends, after: int | None) -> int:
     """Where to begin.
 
     Raises:
@@ -199,13 +141,12 @@ async def read_feed(  # noqa: PLR0913, PLR0917
     """
     until = time.monotonic() + wait
     with readers.one_more(caller.organisation):
-        async with reading(service.settings, caller.organisation) as feed:
-            span = await feed.span()
-            start = begun(span, after)
-            feed.seek(start)
-            records = await feed.read(limit, PROMPTLY_S) if start < span.end else []
-            while not records and (left := until - time.monotonic()) > 0 and not _is_ending(request):
-                records = await feed.read(limit, min(left, LOOK_S))
+        feed = Feed(service.log, caller.organisation)
+        span = await feed.span()
+        start = begun(span, after)
+        records = await feed.read(start, limit) if start < span.end else []
+        while not records and (left := until - time.monotonic()) > 0 and not _is_ending(request):
+            records = await feed.read(start, limit, min(left, LOOK_S))
     page = {"items": [_event_in(record) for record in records], "next": str(following(records, start))}
     return Response(to_json(page, inf_nan_mode="null"), media_type="application/json")
 
@@ -250,14 +191,14 @@ async def stream_feed(  # noqa: PLR0913, PLR0917
     until = expires_at(request.headers["authorization"])
     async with AsyncExitStack() as held:
         held.enter_context(readers.one_more(caller.organisation))
-        feed = await held.enter_async_context(reading(service.settings, caller.organisation))
-        feed.seek(begun(await feed.span(), after if last_event_id is None else int(last_event_id)))
+        feed = Feed(service.log, caller.organisation)
+        start = begun(await feed.span(), after if last_event_id is None else int(last_event_id))
 
         async def goes_on() -> bool:
             is_over = time.time() >= until or _is_ending(request)
             return not is_over and not await is_suspended(service, caller.organisation)
 
-        return _Stream(held.pop_all(), _streamed(feed, goes_on))
+        return _Stream(held.pop_all(), _streamed(feed, start, goes_on))
 
 
 async def is_suspended(service: Service, organisation: str) -> bool:
@@ -265,14 +206,14 @@ async def is_suspended(service: Service, organisation: str) -> bool:
     return bool(found.get(organisation, {}).get("status") == "suspended")
 
 
-async def _streamed(feed: Feed, goes_on: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
+async def _streamed(feed: Feed, cursor: int, goes_on: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
     yield b"retry: 3000\n\n"
     said_at = time.monotonic()
     with suppress(NotPublished, DatabaseError):  # ends the stream; who connects anew is told
         while await goes_on():
-            for record in await feed.read(100, LOOK_S):
-                said_at = time.monotonic()
-                yield b"id: %d\ndata: %s\n\n" % (record.offset + 1, to_json(_event_in(record), inf_nan_mode="null"))
+            for record in await feed.read(cursor, 100, LOOK_S):
+                said_at, cursor = time.monotonic(), record.offset + 1
+                yield b"id: %d\ndata: %s\n\n" % (cursor, to_json(_event_in(record), inf_nan_mode="null"))
             if time.monotonic() - said_at > ALIVE_EVERY_S:
                 said_at = time.monotonic()
                 yield b": nothing new\n\n"

@@ -30,6 +30,7 @@ from shared.kafka import (
     topic_name,
     topic_of,
 )
+from shared.refusals import REJECTED
 from shared.web import Service
 
 from .concerns import Known, concerned, learner_of, programme_of
@@ -38,7 +39,6 @@ from .rejections import rejection_in, resubmission_in
 EGRESS = "egress"  # by partition: the next offset
 TOLD = "told"  # by learner: the organisations that events about the learner concerned
 REJECTIONS = "rejections"
-REJECTED = "rejected"
 READS = (*TOPICS, SANDBOX, REJECTED)
 AT_ONCE = 1_000
 UPDATED_AT_ONCE = 100  # a rejection may have 50 KB, a command 16 MB
@@ -175,7 +175,7 @@ Heard = Sequence[tuple[ConsumerRecord, Event[Data]]]
 async def _send(heard: Heard, service: Service, with_topic: set[str]) -> None:
     home, said = service.store.home, [event for _, event in heard]
     known, erased = await _known(said, service)
-    told = _Told({doc["_id"]: doc async for doc in home[TOLD].find({"_id": {"$in": _learners(said)}})})
+    told = _Told({doc["_id"]: doc async for doc in home[TOLD].find({"_id": {"$in": _learners(said)}})}, erased)
     whom = [told.note(event, concerned(event, known)) for event in said]
     registered = await service.by_id("organisations", set().union(*whom), {"name": 1})
     await _update(home, TOLD, told.added())
@@ -219,7 +219,7 @@ async def _known(said: Iterable[Event[Data]], service: Service) -> tuple[Known, 
     """What the registry shows of what these events are about, and which of their learners are erased."""
     said = [event for event in said if not event.sandbox]
     learners = await service.by_id(
-        "learners", set(filter(None, map(learner_of, said))), {"institutions": 1, "state.erased": 1}
+        "learners", set(filter(None, map(learner_of, said))), {"institutions": 1, "readers": 1, "state.erased": 1}
     )
     agreements = await service.by_id(
         "agreements", {event.subject for event in said if event.data.topic == "agreement"}, {"parties": 1}
@@ -227,14 +227,18 @@ async def _known(said: Iterable[Event[Data]], service: Service) -> tuple[Known, 
     programmes = await service.by_id(
         "programmes", set(filter(None, map(programme_of, said))), {"institution": 1, "joint_partners": 1}
     )
+    activities = await service.by_id(
+        "activities", {event.subject for event in said if event.data.topic == "activity"}, {"organiser": 1}
+    )
     erased = {id for id, doc in learners.items() if "erased" in doc.get("state", {})}
-    return Known(learners, agreements, programmes), erased
+    return Known(learners, agreements, programmes, activities), erased
 
 
 class _Told:
     """Whom each learner concerned, by what was said so far: all of these are sent the erasure, and then forgotten."""
 
-    def __init__(self, docs: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, docs: Mapping[str, Mapping[str, Any]], forgotten: set[str]) -> None:
+        self._forgotten = forgotten  # learners whose erasure has taken effect
         self._before = {id: set(doc.get("organisations", ())) for id, doc in docs.items()}
         self._now = {id: set(organisations) for id, organisations in self._before.items()}
         self._gone = {id for id, doc in docs.items() if "erased" in doc}
@@ -245,7 +249,7 @@ class _Told:
         learner = event.partitionkey
         if event.topic != "learner":
             return whom
-        if isinstance(event.data, LearnerErased):
+        if isinstance(event.data, LearnerErased) and learner in self._forgotten:
             whom = whom | self._now.pop(learner, set())
             self._erased.add(learner)
         elif learner not in self._gone | self._erased:

@@ -17,12 +17,13 @@ from starlette.datastructures import Headers
 
 from shared.auth import Caller
 from shared.kafka import Record
+from shared.refusals import REJECTED
 from shared.web import Authenticated, Pages, Problem, Running, Service
 
 from ..credentials import Active
 from ..ingress.http import Entrance, accepted, admitted_alone, read_body, refuse_overdrawn, refused
 from ..ingress.http_binding import Mode, decoded, inflated, mode_of, refusal
-from .forwarding import REJECTED, REJECTIONS, positions
+from .forwarding import REJECTIONS, positions
 from .rejections import rejection_in
 
 CURRENT_WITHIN_S = 3

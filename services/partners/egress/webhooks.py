@@ -13,16 +13,16 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import httpx
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.auth import Caller
 from shared.settings import Settings
-from shared.web import EntityId, Pages, Problem, Running, Service
+from shared.web import Authenticated, EntityId, Pages, Problem, Running, Service
 
 from .addresses import NotAllowed, call, caller, parsed
-from .feed import Reader, begun, reading
+from .feed import Feed, Reader, begun
 
 WEBHOOKS = "webhooks"
 FAILURES = "webhook_failures"
@@ -31,6 +31,7 @@ OVERLAP_S = 86_400  # so long is signed with the former secret, too
 RATE = 600  # deliveries a minute that we ask to be allowed
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
+Whose = Annotated[str | None, Query(max_length=100, description="For the operator: of this organisation alone.")]
 
 
 class Webhook(BaseModel):
@@ -69,8 +70,9 @@ def headers(hook: dict[str, Any], settings: Settings, id: str, body: bytes, now:
 
 def shown(hook: dict[str, Any]) -> dict[str, Any]:
     """A webhook as its organisation sees it: no secret."""
-    fields = ("url", "status", "rate", "created_at", "delivered_at", "failed_at", "reason")
-    return {"id": hook["_id"], **{name: hook.get(name) for name in fields}, "cursor": str(hook["cursor"])}
+    fields = ("organisation", "url", "status", "rate", "created_at", "delivered_at", "failed_at", "reason")
+    since = {"failing_since": _moment(hook.get("failing_since"))}
+    return {"id": hook["_id"], **{name: hook.get(name) for name in fields}, **since, "cursor": str(hook["cursor"])}
 
 
 async def agreed_rate(url: httpx.URL, settings: Settings) -> int | None:
@@ -106,8 +108,7 @@ async def make_webhook(service: Running, caller: Reader, body: Webhook) -> JSONR
     settings, home = service.settings, service.store.home
     if await home[WEBHOOKS].count_documents({"organisation": caller.organisation}) >= MOST:
         raise Problem(409, f"{caller.organisation} has {MOST} webhooks already; delete one")
-    async with reading(settings, caller.organisation) as feed:
-        span = await feed.span()
+    span = await Feed(service.log, caller.organisation).span()
     cursor = span.end if body.after is None else begun(span, body.after)
     try:
         url = parsed(body.url, inside=settings.webhooks_inside)
@@ -133,25 +134,50 @@ async def make_webhook(service: Running, caller: Reader, body: Webhook) -> JSONR
 
 
 @router.get("")
-async def list_webhooks(service: Running, caller: Reader) -> dict[str, Any]:
-    """My webhooks, oldest first; `cursor` is how far each is."""
-    found = service.store.home[WEBHOOKS].find({"organisation": caller.organisation}).sort("created_at")
+async def list_webhooks(service: Running, caller: Authenticated, organisation: Whose = None) -> dict[str, Any]:
+    """My webhooks (the operator's: all, or those of an `organisation`), oldest first; `cursor` is how far each is."""
+    match = {"organisation": organisation} if organisation else {}
+    found = service.store.home[WEBHOOKS].find(match | _of(caller)).sort("created_at")
     return {"items": [shown(hook) async for hook in found]}
 
 
 @router.get("/{id}")
-async def read_webhook(service: Running, caller: Reader, id: EntityId) -> dict[str, Any]:
-    """One of my webhooks; `gone`: its address answered 410, and it is sent nothing more."""
+async def read_webhook(service: Running, caller: Authenticated, id: EntityId) -> dict[str, Any]:
+    """One of my webhooks, which may be `active`, or is sent nothing more: `gone`, its address answered 410;
+    `disabled`, it failed for three days, for `reason`.
+    """
     return shown(await _mine(service, caller, id))
 
 
+@router.post("/{id}/activation")
+async def activate_webhook(service: Running, caller: Reader, id: EntityId) -> dict[str, Any]:
+    """Send again to an address that was disabled or gone, from where it stopped; the address is asked first."""
+    hook, settings = await _mine(service, caller, id), service.settings
+    try:
+        rate = await agreed_rate(parsed(hook["url"], inside=settings.webhooks_inside), settings)
+    except NotAllowed as error:
+        raise Problem(422, "this address is not called", [("url", str(error))]) from None
+    well = {"status": "active", "rate": rate, "failures": 0, "failing_since": None, "not_before": 0}
+    await service.store.home[WEBHOOKS].update_one({"_id": hook["_id"]}, {"$set": well})
+    return shown({**hook, **well})
+
+
 @router.delete("/{id}", status_code=204)
-async def delete_webhook(service: Running, caller: Reader, id: EntityId) -> Response:
-    """Send nothing more there, and forget what failed."""
-    hook = await _mine(service, caller, id)
-    await service.store.home[WEBHOOKS].delete_one({"_id": hook["_id"]})
-    await service.store.home[FAILURES].delete_many({"webhook": hook["_id"]})
+async def delete_webhook(service: Running, caller: Authenticated, id: EntityId) -> Response:
+    """Send nothing more there, and forget what failed. The operator may delete any."""
+    await forget(service, {"_id": (await _mine(service, caller, id))["_id"]})
     return Response(status_code=204)
+
+
+async def forget(service: Service, match: dict[str, Any]) -> None:
+    """Delete webhooks with what failed."""
+    ids = [hook["_id"] async for hook in service.store.home[WEBHOOKS].find(match, {"_id": 1})]
+    await service.store.home[WEBHOOKS].delete_many({"_id": {"$in": ids}})
+    await service.store.home[FAILURES].delete_many({"webhook": {"$in": ids}})
+
+
+def _of(caller: Caller) -> dict[str, Any]:
+    return {} if caller.is_operator else {"organisation": caller.organisation}
 
 
 @router.post("/{id}/secret", status_code=201)
@@ -195,7 +221,7 @@ async def redeliver(
     """Try again now, and for three days more."""
     hook, now = await _mine(service, caller, id), time.time()
     if hook["status"] != "active":
-        raise Problem(409, "the webhook's address is gone; make another webhook with `after`")
+        raise Problem(409, f"the webhook is {hook['status']}; activate it, or make another one with `after`")
     match = {"webhook": hook["_id"], "cursor": failure}
     changed = await service.store.home[FAILURES].find_one_and_update(match, {"$set": {"next_at": now, "first_at": now}})
     if changed is None:
@@ -205,7 +231,7 @@ async def redeliver(
 
 
 async def _mine(service: Service, caller: Caller, id: str) -> dict[str, Any]:
-    hook = await service.store.home[WEBHOOKS].find_one({"_id": id, "organisation": caller.organisation})
+    hook = await service.store.home[WEBHOOKS].find_one({"_id": id, **_of(caller)})
     if hook is None:
         raise Problem(404, f"you have no webhook {id}")
     return hook

@@ -4,11 +4,11 @@ The same for all ways in; `http.py` and `kafka.py` are two of them.
 """
 
 import asyncio
-import base64
 import difflib
 import re
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -16,20 +16,20 @@ from typing import Any
 from prometheus_client import Counter as Metric
 from pydantic_core import to_json
 
-from shared import events, facts
+from shared import events, facts, refusals
 from shared.auth import Caller
 from shared.events import DATA, ContractError, Data, Event, LearnerErased
 from shared.kafka import Record
 from shared.mongo import Key
+from shared.owners import Refused
 from shared.settings import Settings
 from shared.web import Problem, Service
 
-from ..references import READ, Known, Objection, competencies, enterprises, judge, references
+from ..references import READ, Known, Objection, Tie, competencies, enterprises, judge, references, tie
 from ..registry import SANDBOX, TOPICS, View, entity, misfits, view
 from .http_binding import plain, refusal
 from .repeats import Recent, digest, kept
 
-ORIGINAL_BYTES = 64 * 1024
 ERRORS_SHOWN = 10
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
@@ -109,7 +109,42 @@ async def _objections(
         caught_up |= new
         known, told = await _known(service, caller, published)
         found = in_turn(published, known, references_too=references_too)
+    fitting = [event for event in published if id(event) not in found]
+    found |= await _without_room(service, caller, fitting, known)
     return {of: _problem(objection) for of, objection in found.items()}, told
+
+
+async def _without_room(
+    service: Service, caller: Caller, published: list[Event[Data]], known: Known
+) -> dict[int, Objection]:
+    """What would find no room in its entity, by `id(event)`: the services would not apply it."""
+    by_entity: dict[Key, list[Event[Data]]] = {}
+    for event in published:
+        if key := entity(event):
+            by_entity.setdefault(key, []).append(event)
+    found: dict[int, Objection] = {}
+    for key, some in by_entity.items():
+        doc = known.entities.get(key, {})
+        held = sum(map(len, doc.get("facts", {}).values()))
+        if doc.get("bytes", 0) < FACTS_BYTES and held + len(some) <= facts.CHECKED_FROM_FACTS:
+            continue
+        apart = SANDBOX if _is_apart(caller, key) else ""
+        docs = await service.by_id(apart + key.collection, {key.id}, {"state": 1})
+        found |= _overfull(key, docs.get(key.id, {}).get("state") or facts.empty(), some)
+        await asyncio.sleep(0)
+    return found
+
+
+def _overfull(key: Key, state: facts.State, published: list[Event[Data]]) -> dict[int, Objection]:
+    found = {}
+    for event in published:
+        try:
+            state = facts.apply(state, event)
+        except facts.TooManyFacts as full:
+            found[id(event)] = Objection(422, full.rule, key.id, "subject", f"{key.id} is full: {full}", ())
+        except Refused:
+            pass  # only by what came in meanwhile: the services tell the sender
+    return found
 
 
 async def _catch_up(service: Service, caller: Caller, looked_at: set[Key]) -> None:
@@ -132,7 +167,7 @@ def in_turn(published: list[Event[Data]], known: Known, *, references_too: bool)
     def judged_again(some: list[Event[Data]]) -> dict[int, Objection]:
         return {id(e): found for e in some if (found := judge(e, following, references_too=references_too))}
 
-    following = Known(dict(known.entities), known.agreements, known.sandbox)
+    following = replace(known, entities=dict(known.entities))
     found, taken = judged_again(published), set[int]()
     while found:
         objected = [event for event in published if id(event) in found]
@@ -153,7 +188,7 @@ def _take_in(event: Event[Data], entities: dict[Key, View]) -> None:
     held = entities.get(key, {"facts": {}, "bytes": 0}) if key else None
     if key is None or held is None or held.get("erased") or held["bytes"] >= FACTS_BYTES:
         return
-    with suppress(facts.TooManyFacts):
+    with suppress(Refused):
         state = facts.apply({"facts": held["facts"], "bytes": held["bytes"]}, event)
         entities[key] = {**view(key, state), **state, "erased": "erased" in state}
 
@@ -169,11 +204,14 @@ async def _known(service: Service, caller: Caller, published: list[Event[Data]])
         apart = SANDBOX if _is_apart(caller, Key(collection, "")) else ""
         return service.by_id(apart + collection, keys, _JUDGED_BY[collection])
 
-    found, agreements = await asyncio.gather(
+    found, agreements, ties = await asyncio.gather(
         asyncio.gather(*(find(collection, keys) for collection, keys in wanted.items())),
         _agreements(service, caller, enterprises(published)),
+        _ties(service, caller, {needed for event in published if (needed := tie(event))}),
     )
-    known, told = Known(agreements=agreements, sandbox=caller.organisation if caller.sandbox else None), Told()
+    sandbox = caller.organisation if caller.sandbox else None
+    known = Known(agreements=agreements, ties=ties, sandbox=sandbox, free_ids=service.settings.free_ids)
+    told = Told()
     for collection, docs in zip(wanted, found, strict=True):
         for id_, doc in docs.items():
             key = Key(collection, id_)
@@ -191,6 +229,18 @@ async def _agreements(service: Service, caller: Caller, of: set[str]) -> dict[st
         between, dict.fromkeys(READ["agreements"], 1)
     )
     return {doc["_id"]: {"id": doc["_id"], **doc} for doc in await docs.to_list(MOST_AGREEMENTS)}
+
+
+async def _ties(service: Service, caller: Caller, wanted: set[Tie]) -> set[Tie]:
+    """Those of the enterprises at which a learner of the programme was placed, or works."""
+    learners = service.db[(SANDBOX if caller.sandbox else "") + "learners"]
+    found = set()
+    for enterprise, programme in sorted(wanted):
+        placed = {"internships": {"$elemMatch": {"enterprise": enterprise, "programme": programme}}}
+        works = {"employment.enterprise": enterprise, "programmes.id": programme}
+        if await learners.find_one({"$or": [placed, works]}, {"_id": 1}):
+            found.add((enterprise, programme))
+    return found
 
 
 def _problem(objection: Objection) -> Problem:
@@ -285,13 +335,11 @@ def rejection(caller: Caller, headers: Mapping[str, str], original: bytes | None
         headers: of the request or of the Kafka record, by HTTP's names in small letters.
     """
     attributes = [(name, value) for name, value in headers.items() if name.startswith("ce-")]
-    rejected = {
-        "organisation": caller.organisation,
-        "received_at": datetime.now(UTC).isoformat(),
-        "problem": problem.body(),
-        "content_type": headers.get("content-type", "")[:200],
-        "attributes": {name[:100]: value[:500] for name, value in attributes[:50]},
-        "size": None if original is None else len(original),
-        "original": None if original is None else base64.b64encode(original[:ORIGINAL_BYTES]).decode(),
-    }
-    return Record("rejected", caller.organisation, to_json(rejected))
+    return refusals.rejected(
+        caller.organisation,
+        received_at=datetime.now(UTC).isoformat(),
+        problem=problem.body(),
+        content_type=headers.get("content-type", "")[:200],
+        attributes={name[:100]: value[:500] for name, value in attributes[:50]},
+        original=original,
+    )
