@@ -123,9 +123,12 @@ def dead_letter_topic(service: str) -> str:
 
 
 async def ensure_topics(settings: Settings) -> list[str]:
-    """Create what is missing of our topics, retention endless; return the names of those created."""
-    names = [*TOPICS, SANDBOX, "rejected", *map(dead_letter_topic, SERVICES)]
-    return await _create(settings, [_topic(settings, name, PARTITIONS.get(name, 3), -1) for name in names])
+    """Create what is missing of our topics, all but `rejected` kept for ever; return the names of those created."""
+    names = [*TOPICS, SANDBOX, *map(dead_letter_topic, SERVICES)]
+    kept = settings.rejected_kept_days * DAY_MS, settings.rejected_max_bytes
+    rejected = _topic(settings, "rejected", PARTITIONS.get("rejected", 3), *kept)
+    endless = [_topic(settings, name, PARTITIONS.get(name, 3), -1) for name in names]
+    return await _create(settings, [*endless, rejected])
 
 
 async def ensure_ingress(settings: Settings, organisation: str) -> list[str]:
@@ -142,8 +145,9 @@ async def ensure_egress(settings: Settings, organisations: Iterable[str]) -> lis
     return await _create(settings, topics)
 
 
-def _topic(settings: Settings, name: str, partitions: int, kept_ms: int) -> NewTopic:
-    configs = {"retention.ms": str(kept_ms), "retention.bytes": "-1", "message.timestamp.type": "LogAppendTime"}
+def _topic(settings: Settings, name: str, partitions: int, kept_ms: int, kept_bytes: int = -1) -> NewTopic:
+    kept = {"retention.ms": str(kept_ms), "retention.bytes": str(kept_bytes)}
+    configs = kept | {"message.timestamp.type": "LogAppendTime"}
     # -1: as many replicas as the cluster's default; the client wants an (empty) assignment beside it.
     return NewTopic(topic_name(settings.namespace, name), partitions, -1, {}, configs)
 

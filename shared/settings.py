@@ -72,6 +72,34 @@ class Settings(BaseSettings):
     quota_burst_events: int = Field(
         100_000, ge=1, description="Events that an organisation may send at once after a pause, per process."
     )
+    quota_bytes_per_s: float = Field(
+        2_000_000,
+        gt=0,
+        description="Of one organisation (not the operator) in the long run, over all ways in, per process of "
+        "partners; an event that names others counts for each of them, too.",
+    )
+    quota_burst_bytes: int = Field(
+        100_000_000, ge=1, description="Bytes that an organisation may send at once after a pause, per process."
+    )
+    quota_bytes_per_day: int = Field(
+        20_000_000_000, ge=1, description="Of one organisation in 24 hours, per process of partners."
+    )
+    in_flight_bytes: int = Field(
+        32 * 1024 * 1024, ge=1024, description="Bytes of bodies that a process of partners works on at once."
+    )
+    in_flight_bytes_of_one: int = Field(
+        16 * 1024 * 1024, ge=1024, description="The same of one organisation; what is more waits."
+    )
+    body_max_values: int = Field(
+        600_000,
+        ge=100,
+        description="Values (members, items, objects) in one body: each takes memory once parsed.",
+    )
+    audience_max: int = Field(50, ge=1, description="Other organisations that one event may name: each is sent it.")
+    rejected_kept_days: int = Field(90, ge=1, description="How long what was refused is kept on the topic `rejected`.")
+    rejected_max_bytes: int = Field(
+        2_000_000_000, ge=1_000_000, description="Bytes that a partition of `rejected` keeps at most; the oldest go."
+    )
     registry_checks: Literal["references", "owners"] = Field(
         "references",
         description="What the ingress checks against the registry: that what an event refers to is there and fits, or "

@@ -96,6 +96,8 @@ class Service:
     log: Log
     verifier: Verifier
     runner: Runner | None
+    troubles: dict[str, str] = field(default_factory=dict)  # of work beside the consumer, by its name
+    shared: dict[str, Any] = field(default_factory=dict)  # what all requests of a process have in common
     _finders: dict[tuple[str, ...], mongo.Finder] = field(default_factory=dict)
 
     @property
@@ -296,7 +298,7 @@ async def _hindrances(service: Service) -> list[str]:
             reasons.append(str(error)[:300])
     if service.runner is not None and service.runner.trouble:
         reasons.append(service.runner.trouble)
-    return reasons
+    return [*reasons, *service.troubles.values()]
 
 
 @common.get("/metrics", tags=["operation"], response_class=PlainTextResponse)

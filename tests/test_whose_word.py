@@ -71,7 +71,7 @@ async def test_of_two_enrolments_and_programmes_at_once_the_first_on_the_log_cou
     async def heard() -> set[str]:
         feed = await partners.client.get("/feed?limit=500", headers=as_(partners, "college"))
         items = feed.json()["items"]
-        return {i["event"]["data"]["event"] for i in items if i["event"]["type"] == "praktika.event.refused.v1"}
+        return {i["data"]["event"] for i in items if i["type"] == "praktika.event.refused.v1"}
 
     await until(lambda: _equal(heard, {"enrolled-second", "published-second"}), 30)
     erasure = await send(told, "college", "learner.erased", "raced", {})

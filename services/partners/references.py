@@ -61,6 +61,7 @@ class Known:
     """What the registry knows: entities, and of the enterprises in question their agreements and ties.
 
     Args:
+        audience_max: how many others an event may name.
         free_ids: new entities may be named in any way.
         sandbox: the sandbox organisation that this is for; it knows the partners in `EXAMPLES`, too.
     """
@@ -70,6 +71,7 @@ class Known:
     ties: set[Tie] = field(default_factory=set)
     sandbox: str | None = None
     free_ids: bool = False
+    audience_max: int = 50
 
     def of(self, collection: str, id: str) -> View:
         known = self.entities.get(Key(collection, id), {})
@@ -138,6 +140,11 @@ def _organisations_in(data: Any) -> list[str]:
     return [data.enterprise] if isinstance(data, INTERNSHIP) else []
 
 
+def named_in(event: Event[Data]) -> set[str]:
+    """Other organisations that an event names, and is therefore sent to."""
+    return {*_organisations_in(event.data)} - {_sender(event)}
+
+
 def _programmes_in(data: Any) -> list[str]:
     if "programmes" in _FIELDS[type(data)]:
         return list(data.programmes)
@@ -168,7 +175,7 @@ def judge(event: Event[Data], known: Known, *, references_too: bool) -> Objectio
     if event.sourcekind == Publisher.operator:
         return None
     checked = RULES.get(type(event.data), ()) if references_too else ()
-    rules = (*OWN_WORD.get(type(event.data), ()), *checked, _refusal, _own_name)
+    rules = (*OWN_WORD.get(type(event.data), ()), *checked, _refusal, _own_name, _few_named)
     return next((found for rule in rules if (found := rule(event, known))), None)
 
 
@@ -298,6 +305,15 @@ def _placed(event: Event[Any], known: Known) -> Objection | None:
         return None
     detail = f"{key.id} was not placed at {enterprise} and has not named it"
     return Objection(403, "placement", key.id, "partitionkey", detail, (key,))
+
+
+def _few_named(event: Event[Any], known: Known) -> Objection | None:
+    """What is sent to all that it names is bounded."""
+    named = named_in(event)
+    if len(named) <= known.audience_max:
+        return None
+    detail = f"names {len(named)} other organisations; at most {known.audience_max} may be named"
+    return Objection(422, "audience", _sender(event), "data", detail, ())
 
 
 def _at_home(event: Event[Any], _: Known) -> Objection | None:

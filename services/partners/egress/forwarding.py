@@ -41,6 +41,7 @@ TOLD = "told"  # by learner: the organisations that events about the learner con
 REJECTIONS = "rejections"
 READS = (*TOPICS, SANDBOX, REJECTED)
 AT_ONCE = 1_000
+FETCH_BYTES = 128 * 1024
 UPDATED_AT_ONCE = 100  # a rejection may have 50 KB, a command 16 MB
 KNOWN_WITHIN_S = 60
 LARGEST = 900_000  # bytes of an event; Kafka takes 1 MB with all that belongs to it
@@ -58,7 +59,9 @@ async def forward(service: Service) -> None:
     home = service.store.home
     await home[REJECTIONS].create_index([("organisation", 1), ("offset", -1)])
     await home[REJECTIONS].create_index("at", expireAfterSeconds=int(KEPT.total_seconds()))
-    consumer, with_topic = raw_consumer(service.settings, "partners-egress"), set[str]()
+    # Little of each partition at once: what names many others is sent many times, and the rest waits for it.
+    consumer = raw_consumer(service.settings, "partners-egress", max_partition_fetch_bytes=FETCH_BYTES)
+    with_topic = set[str]()
     placed = _Placed()
     try:
         names = [topic_name(service.settings.namespace, topic) for topic in READS]

@@ -68,7 +68,7 @@ async def resubmit(
 
     It is judged anew. If it is accepted, the rejection says so; if not, that is a further rejection.
     """
-    refuse_overdrawn(door, caller)
+    refuse_overdrawn(service, caller)
     await _mine(service, caller, position)
     headers, body = request.headers, await read_body(request)
     if not body:

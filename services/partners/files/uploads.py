@@ -28,6 +28,7 @@ from ..credentials import Active
 from ..ingress.admission import count_refused, judged, rejection
 from ..ingress.http import Door, Entrance, admitted, read_body, refuse_overdrawn
 from ..ingress.http_binding import Mode
+from ..quota import quotas_of
 from .mapping import (
     Mistakes,
     Plan,
@@ -123,10 +124,10 @@ class Meant(Asked):
 
 @router.post("/upload/columns", openapi_extra=FILE)
 async def read_columns(
-    request: Request, service: Running, caller: Active, door: Entrance, asked: Annotated[Asked, Query()]
+    request: Request, service: Running, caller: Active, asked: Annotated[Asked, Query()]
 ) -> dict[str, Any]:
     """The columns of a file (CSV, XLSX, JSON lines), its first row, and what the columns seem to mean."""
-    refuse_overdrawn(door, caller)
+    refuse_overdrawn(service, caller)
     body = await read_body(request)
     async with READING:
         found = await asyncio.to_thread(_table, body, asked, service.settings)
@@ -162,7 +163,7 @@ async def upload_rows(
     batch how many are `done` and `accepted`, and the `refused` rows, each with its `mistakes` and its `line` of the
     report. If Kafka is away half-way, the last line has the `problem`: send the file again.
     """
-    refuse_overdrawn(door, caller)
+    refuse_overdrawn(service, caller)
     body = None
     try:
         body = await read_body(request)
@@ -173,7 +174,7 @@ async def upload_rows(
             await service.publish_records([rejection(caller, request.headers, body, problem)])
             count_refused(problem.status)
         raise
-    door.quota.charge(caller.organisation, found.rows - 1)
+    quotas_of(service).charge(caller.organisation, found.rows - 1, len(body))
     upload = _Upload(found, taken[0], service, caller, door, meant.dry_run)
     return StreamingResponse(upload.answers(taken[1]), media_type="application/x-ndjson")
 

@@ -25,7 +25,8 @@ from shared.owners import Refused
 from shared.settings import Settings
 from shared.web import Problem, Service
 
-from ..references import READ, Known, Objection, Tie, competencies, enterprises, judge, references, tie
+from ..quota import quotas_of
+from ..references import READ, Known, Objection, Tie, competencies, enterprises, judge, named_in, references, tie
 from ..registry import SANDBOX, TOPICS, View, entity, misfits, view
 from .http_binding import plain, refusal
 from .repeats import Recent, digest, kept
@@ -85,7 +86,15 @@ async def judged(
             checked[number] = wrong
         else:
             digests[event.id] = sent
+    _charge_named(service, caller, items, checked)
     return checked, digests
+
+
+def _charge_named(service: Service, caller: Caller, items: list[Any], checked: list[Event[Data] | Problem]) -> None:
+    """Count what names other organisations for each of them, too: it is sent to all."""
+    for item, event in zip(items, checked, strict=True):
+        if not isinstance(event, Problem) and (named := len(named_in(event))):
+            quotas_of(service).charge(caller.organisation, named, named * len(to_json(item)))
 
 
 async def _objections(
@@ -210,7 +219,8 @@ async def _known(service: Service, caller: Caller, published: list[Event[Data]])
         _ties(service, caller, {needed for event in published if (needed := tie(event))}),
     )
     sandbox = caller.organisation if caller.sandbox else None
-    known = Known(agreements=agreements, ties=ties, sandbox=sandbox, free_ids=service.settings.free_ids)
+    known = Known(agreements=agreements, ties=ties, sandbox=sandbox)
+    known.free_ids, known.audience_max = service.settings.free_ids, service.settings.audience_max
     told = Told()
     for collection, docs in zip(wanted, found, strict=True):
         for id_, doc in docs.items():

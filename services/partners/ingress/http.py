@@ -3,7 +3,6 @@
 Nothing is answered before Kafka has acknowledged it. What a known sender is refused goes to the topic `rejected`.
 """
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,10 +17,11 @@ from starlette.requests import ClientDisconnect
 from shared.auth import Caller
 from shared.events import Data, Event
 from shared.kafka import record_of
+from shared.settings import Settings
 from shared.web import ACCEPTED_BODY, PROBLEM_REF, Address, Authenticated, BodyTooLarge, Problem, Running, Service
 
 from ..credentials import refuse_suspended
-from ..quota import Quota
+from ..quota import in_flight_of, quotas_of
 from .admission import ACCEPTED, count_refused, judged, rejection
 from .http_binding import Mode, decoded, inflated, mode_of, refusal
 from .repeats import Recent
@@ -57,15 +57,14 @@ _DATA = {"type": "object", "description": "The event's data; its attributes are 
 class Door:
     """What this process remembers of those who come in."""
 
-    quota: Quota
     recent: Recent
 
 
 # A coroutine, though it waits for nothing: FastAPI runs plain functions in threads, where this would race.
-async def _door(request: Request, service: Running) -> Door:
-    state, settings = request.app.state, service.settings
+async def _door(request: Request) -> Door:
+    state = request.app.state
     if not hasattr(state, "door"):
-        state.door = Door(Quota(settings.quota_events_per_s, settings.quota_burst_events), Recent())
+        state.door = Door(Recent())
     door: Door = state.door
     return door
 
@@ -106,7 +105,20 @@ async def publish_events(request: Request, service: Running, caller: Authenticat
     again: repetition changes nothing. An id that was used for something else is a 409 with the digests of both. After
     a 429 wait as `Retry-After` says; it is not among the rejections.
     """
-    refuse_overdrawn(door, caller)
+    refuse_overdrawn(service, caller)
+    async with in_flight_of(service).hold(caller.organisation, _weight(request, service.settings)):
+        return await _publish(request, service, caller, door)
+
+
+def _weight(request: Request, settings: Settings) -> int:
+    """How many bytes a body takes at most, inflated."""
+    announced = request.headers.get("content-length", "")
+    if "content-encoding" in request.headers or not announced.isdecimal():
+        return settings.batch_max_bytes
+    return min(int(announced), settings.batch_max_bytes)
+
+
+async def _publish(request: Request, service: Service, caller: Caller, door: Door) -> JSONResponse:
     body = None
     try:
         body = await read_body(request)
@@ -118,8 +130,9 @@ async def publish_events(request: Request, service: Running, caller: Authenticat
     except Problem as problem:
         raise await refused(service, caller, request.headers, body, problem) from None
     if isinstance(items, list):
-        door.quota.charge(caller.organisation, len(items) - 1)
+        quotas_of(service).charge(caller.organisation, len(items) - 1, len(body))
         return await _publish_batch(items, request, service, caller, door.recent)
+    quotas_of(service).charge(caller.organisation, 0, len(body))
     event, address = await admitted_alone(items, request.headers, body, service, caller, door.recent)
     return accepted(event, address)
 
@@ -155,14 +168,16 @@ def accepted(event: Event[Data], address: Address) -> JSONResponse:
     return JSONResponse(answer, 202, {"Location": str(address)})
 
 
-def refuse_overdrawn(door: Door, caller: Caller) -> None:
+def refuse_overdrawn(service: Service, caller: Caller) -> None:
     """Refuse who has sent too much, before anything is read; else charge one event, whatever comes."""
-    wait_s = 0 if caller.is_operator else math.ceil(door.quota.wait_s(caller.organisation))
-    if wait_s:
-        THROTTLED.inc()
-        detail = f"{caller.organisation} has sent more than its quota; send the same again in {wait_s} s"
-        raise Problem(429, detail, headers={"Retry-After": str(wait_s)})
-    door.quota.charge(caller.organisation, 1)
+    quotas = quotas_of(service)
+    if not caller.is_operator:
+        try:
+            quotas.refuse_overdrawn(caller.organisation)
+        except Problem:
+            THROTTLED.inc()
+            raise
+    quotas.charge(caller.organisation, 1, 0)
 
 
 async def _publish_batch(

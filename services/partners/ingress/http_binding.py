@@ -89,7 +89,7 @@ def decoded(mode: Mode, headers: Headers, body: bytes, settings: Settings) -> An
     Raises:
         Problem: 400 or 413.
     """
-    content = read_json(body)
+    content = read_json(body, settings.body_max_values)
     if mode == Mode.binary:
         return {**_attributes(headers), "datacontenttype": headers["content-type"], "data": content}
     if mode == Mode.structured:
@@ -125,12 +125,17 @@ def refusal(status: int, detail: str, field: str, wrong: str, headers: dict[str,
     return Problem(status, detail, [(field, wrong)], headers)
 
 
-def read_json(body: bytes) -> Any:
+def read_json(body: bytes, most: int = 100_000) -> Any:
     """Parsed JSON, strictly.
 
+    Args:
+        most: values, as far as they can be counted before anything is parsed; a comma in a text counts, too.
     Raises:
-        Problem: it is none.
+        Problem: it is none, or would take much more memory than it has bytes.
     """
+    if len(body) > most and sum(map(body.count, (b",", b"[", b"{"))) > most:
+        detail = f"there are more than {most} values in it"
+        raise refusal(413, detail, "body", detail)
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError as error:

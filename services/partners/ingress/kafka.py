@@ -7,10 +7,13 @@ is on Kafka, so a crash repeats a few, and a repeated event changes nothing.
 import asyncio
 import random
 import re
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
+
+from prometheus_client import Gauge
 
 from shared import logs
 from shared.auth import Caller
@@ -34,7 +37,7 @@ from shared.strangers import INFLATED_BYTES, VALUE_BYTES, unreadable
 from shared.web import Problem, Service
 
 from ..credentials import refuse_suspended
-from ..quota import Quota
+from ..quota import quotas_of
 from ..registry import View
 from .admission import ACCEPTED, count_refused, judged, rejection
 from .http import BYTES
@@ -46,6 +49,11 @@ MOST_RECORDS = 500  # judged at once
 FOUND_WITHIN_MS = 5_000  # a new organisation's topic
 TRANSIENT = (NotPublished, KafkaError, DatabaseError, TimeoutError)
 STRANGER = Publisher.enterprise  # for whom the registry does not know; nothing of it is accepted
+NOTHING = TopicPartition("", 0)  # a partition that nobody has
+INGRESS = "ingress_over_kafka"
+OUT_S = 30
+MEMBER = Gauge("praktika_ingress_member", "Is this process in the group that reads the organisations' topics?")
+LAG = Gauge("praktika_ingress_lag_events", "Records of organisations' topics that wait, of our partitions.")
 log = logs.get(__name__)
 
 Judged = list[Event[Data] | Problem]
@@ -71,20 +79,37 @@ class Door:
     def __init__(self, service: Service, consumer: AIOKafkaConsumer) -> None:
         self._service, self._consumer = service, consumer
         self._recent = Recent()
-        self._quota = Quota(service.settings.quota_events_per_s, service.settings.quota_burst_events)
+        self._quotas = quotas_of(service)
+        self._member_at = time.monotonic()
+        self._taken: dict[TopicPartition, int] = {}  # the next offset
 
     async def keep(self) -> None:
         while True:
             parts = self._consumer.assignment()
             # Who has sent more than its quota waits, and with it nobody else.
-            allowed = {tp for tp in parts if not self._quota.wait_s(self._organisation(tp.topic))}
-            if not allowed:
-                await asyncio.sleep(0.1)
-                continue
-            timeout_ms = 1_000 if allowed == parts else 100
-            found = await self._consumer.getmany(*allowed, timeout_ms=timeout_ms, max_records=MOST_RECORDS)
+            overdrawn = {tp for tp in parts if self._quotas.wait_s(self._organisation(tp.topic))}
+            self._consumer.pause(*overdrawn - self._consumer.paused())
+            self._consumer.resume(*self._consumer.paused() - overdrawn)
+            # Kafka is always asked, if for nothing: who does not ask for 5 minutes is put out of the group.
+            found = await self._consumer.getmany(
+                *(parts - overdrawn or {NOTHING}),
+                timeout_ms=100 if overdrawn else 1_000,
+                max_records=MOST_RECORDS,
+            )
             if found:
                 await self._take(found)
+            self._observe(parts & self._consumer.assignment())
+
+    def _observe(self, parts: Collection[TopicPartition]) -> None:
+        """Keep what readiness and alerts go by: are we in the group, and how much waits?"""
+        coordinator: Any = self._consumer._coordinator
+        is_member = coordinator.generation > 0
+        self._member_at = time.monotonic() if is_member else self._member_at
+        MEMBER.set(is_member)
+        LAG.set(sum(max(0, (self._consumer.highwater(tp) or 0) - self._taken.get(tp, 0)) for tp in parts))
+        self._service.troubles.pop(INGRESS, None)
+        if time.monotonic() - self._member_at > OUT_S:
+            self._service.troubles[INGRESS] = f"the ingress over Kafka has had no place in its group for {OUT_S} s"
 
     def _organisation(self, topic: str) -> str:
         return organisation_of(topic.partition(".")[2])
@@ -93,6 +118,7 @@ class Door:
         """Let in or refuse what was found, until Kafka has all of it; then let it go."""
         for part in _parts(chain.from_iterable(found.values()), self._service.settings.batch_max_bytes):
             await self._take_part(part)
+        self._taken |= {tp: records[-1].offset + 1 for tp, records in found.items()}
         try:
             offsets = {tp: OffsetAndMetadata(records[-1].offset + 1, "") for tp, records in found.items()}
             await self._consumer.commit(offsets)
@@ -119,8 +145,9 @@ class Door:
         if failures:
             log.info("recovered", during="ingress_over_kafka")
         for sender, records in by_sender.items():
-            self._quota.charge(sender, len(records))
-            BYTES.inc(sum(len(record.value or b"") for record in records))
+            size = sum(len(record.value or b"") for record in records)
+            self._quotas.charge(sender, len(records), size)
+            BYTES.inc(size)
 
     async def _let_in(self, by_sender: Mapping[str, Sequence[ConsumerRecord]]) -> None:
         outcomes = await asyncio.gather(*(self._judge(*item) for item in by_sender.items()))
