@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import bson
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorDatabase
 from prometheus_client import Counter as Metric
 from pymongo import ASCENDING, UpdateOne
@@ -31,6 +32,10 @@ RETRIED_FOR_S = 10  # longer than what a killed process leaves open holds its co
 LIVE = "_live"
 POSITIONS = "_positions"
 COUNTERS = "_counters"
+
+
+PAGE_BYTES = 1_000_000  # of a page of a list; who wants more asks for the next
+DOCS_AT_ONCE = 100
 
 
 class Key(NamedTuple):
@@ -409,12 +414,24 @@ class Page(NamedTuple):
 
 
 async def page(db: Database, collection: str, match: Mapping[str, Any], after: str | None, limit: int) -> Page:
-    """Read up to *limit* entities that are not erased, without their facts."""
+    """Read up to *limit* entities that are not erased, without their facts, as many as fit `PAGE_BYTES`."""
     query = {**match, "state.erased": {"$exists": False}}
     if after is not None:
         query["_id"] = {"$gt": after}
-    docs = await db[collection].find(query, {"state": 0}).sort("_id", ASCENDING).limit(limit + 1).to_list(None)
-    return Page(docs[:limit], docs[limit - 1]["_id"] if len(docs) > limit else None)
+    items, is_more = await fitting(db[collection].find(query, {"state": 0}).sort("_id", ASCENDING), limit)
+    return Page(items, items[-1]["_id"] if is_more else None)
+
+
+async def fitting(cursor: Any, limit: int) -> tuple[list[dict[str, Any]], bool]:
+    """Up to *limit* documents, as many as fit `PAGE_BYTES` but at least one; and are there more?"""
+    items: list[dict[str, Any]] = []
+    size = 0
+    async for doc in cursor.batch_size(min(limit + 1, DOCS_AT_ONCE)):
+        size += len(bson.encode(doc))
+        if len(items) == limit or (items and size > PAGE_BYTES):
+            return items, True
+        items.append(doc)
+    return items, False
 
 
 async def page_within(  # noqa: PLR0913, PLR0917
@@ -440,6 +457,5 @@ async def page_within(  # noqa: PLR0913, PLR0917
         ],
         allowDiskUse=True,
     )
-    items = await cursor.to_list(None)
-    following = "{id}/{of}".format(**items[limit - 1]) if len(items) > limit else None
-    return Page(items[:limit], following)
+    items, is_more = await fitting(cursor, limit)
+    return Page(items, "{id}/{of}".format(**items[-1]) if is_more else None)

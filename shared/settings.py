@@ -59,8 +59,15 @@ class Settings(BaseSettings):
     )
     token_failures_per_min: float = Field(10, gt=0, description="The same in the long run.")
     proxies: str = Field(
-        "127.0.0.1", description="Addresses or networks, by comma, whose X-Forwarded-For and -Proto are believed."
+        "",
+        description="Addresses or networks, by comma, of our own reverse proxies: their X-Forwarded-For and -Proto are "
+        "believed, nobody else's.",
     )
+    strangers_at_once: int = Field(
+        32, ge=1, description="Requests without a credential that one address may have open at once, per process."
+    )
+    strangers_per_s: float = Field(100, gt=0, description="The same in a second, in the long run.")
+    strangers_burst: int = Field(1_000, ge=1, description="The same at once after a pause.")
     event_max_bytes: int = Field(256 * 1024, ge=1024, description="Of one event at the ingress, inflated.")
     batch_max_events: int = Field(1_000, ge=1)
     batch_max_bytes: int = Field(

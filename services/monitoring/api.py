@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from prometheus_client import Gauge
 
 from shared.events import Month
+from shared.spreadsheets import is_risky
 from shared.web import Problem, Running, Service
 
 from . import counters
@@ -269,8 +270,8 @@ async def _about(service: Service, asked: Asked) -> About:
     if asked.scope_id is None:
         raise Problem(422, "which one?", [("scope_id", f"is needed with the scope {asked.scope}")])
     registry = await counters.registry(service.db)
-    known = {*registry.ids(asked.scope), *(await counters.counted_ids(service.db, asked.scope))}
-    if asked.scope_id not in known:
+    is_known = registry.has(asked.scope, asked.scope_id)
+    if not is_known and not await counters.is_counted(service.db, asked.scope, asked.scope_id):
         raise Problem(404, f"there is no {asked.scope} {asked.scope_id} (yet)")
     return About(asked, registry)
 
@@ -316,8 +317,7 @@ def _cells(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _cell(content: Any) -> Any:
     """A text that a spreadsheet would take for a formula gets an apostrophe (OWASP, CSV injection)."""
-    risky = isinstance(content, str) and content.lstrip()[:1] in ("=", "+", "-", "@", "|", "%")
-    return f"'{content}" if risky or (isinstance(content, str) and content[:1] in ("\t", "\r", "\n")) else content
+    return f"'{content}" if isinstance(content, str) and is_risky(content) else content
 
 
 # the dashboard

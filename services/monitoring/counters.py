@@ -14,6 +14,7 @@ from .figures import add
 from .indicators import Indicator, Scope
 from .states import UNKNOWN
 
+_OF_REGISTRY = ("organisation-", "programme-")  # partitions
 RECOGNISED = "certificates_recognised"
 Sums = dict[tuple[str, ...], dict[str, int]]
 
@@ -51,6 +52,14 @@ class Registry:
             return str(self.programmes.get(id, {}).get("title", id))
         return str(self.organisations.get(id, {}).get("name", id))
 
+    def has(self, scope: Scope, id: str) -> bool:
+        """Is there such a scope?"""
+        if scope == "programme":
+            return id in self.programmes
+        if scope in ("region", "sector"):
+            return any(entry.get(scope) == id for entry in self.organisations.values())
+        return self.organisations.get(id, {}).get("kind") == scope
+
     def ids(self, scope: Scope) -> list[str]:
         """What is registered of a scope."""
         if scope == "programme":
@@ -60,10 +69,28 @@ class Registry:
         return sorted(id for id, entry in self.organisations.items() if entry["kind"] == scope)
 
 
+_REGISTRIES: dict[str, tuple[frozenset[tuple[str, int]], Registry]] = {}  # by database: when it was so, and it
+
+
 async def registry(db: Database) -> Registry:
+    """The registry, read anew only when something was said of an organisation or a programme."""
+    positions = await mongo.positions(db)
+    at = frozenset((label, p.following) for label, p in positions.items() if label.startswith(_OF_REGISTRY))
+    known = _REGISTRIES.get(db.name)
+    if known is None or known[0] != at:
+        known = _REGISTRIES[db.name] = at, await _read_registry(db)
+    return known[1]
+
+
+async def _read_registry(db: Database) -> Registry:
     organisations = db["organisations"].find({"name": {"$exists": True}}, {"state": 0})
     programmes = db["programmes"].find({"title": {"$exists": True}}, {"state": 0})
     return Registry({doc["_id"]: doc async for doc in organisations}, {doc["_id"]: doc async for doc in programmes})
+
+
+async def is_counted(db: Database, kind: str, id: str) -> bool:
+    """Has the id counters of this kind?"""
+    return id != UNKNOWN and await db[COUNTERS].find_one({"kind": kind, "id": id}, {"_id": 1}) is not None
 
 
 async def counted_ids(db: Database, kind: str) -> list[str]:

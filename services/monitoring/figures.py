@@ -71,6 +71,7 @@ def shown(indicator: Indicator, counted: Measures, suppress_below: int) -> dict[
     }
 
 
+LONGEST_SERIES = 240
 HIDDEN: dict[str, Any] = {"value": None, "status": "suppressed", "numerator": None, "denominator": None, "n": None}
 
 
@@ -169,16 +170,21 @@ def sum_of(by_month: Mapping[str, Measures]) -> dict[str, int]:
 def series(
     indicator: Indicator, by_month: Mapping[str, Measures], begin: str | None, end: str
 ) -> list[tuple[str, dict[str, int]]]:
-    """The measures month by month: of a stock every month's changes so far, else only months that have any."""
+    """The measures month by month: of a stock every month's changes so far, else only months that have any.
+
+    Unless it is asked for, a stock's series does not begin more than `LONGEST_SERIES` months before its end: one event
+    of long ago would make it long for everybody.
+    """
     months = sorted(m for m, counted in by_month.items() if m <= end and indicator.is_in(counted))
     if indicator.by != "stock":
         return [(month, dict(by_month[month])) for month in months if month >= (begin or "")]
     points: list[tuple[str, dict[str, int]]] = []
     stock: dict[str, int] = {}
     month = months[0] if months else end
+    begin = begin or months_later(date.fromisoformat(f"{end}-01"), 1 - LONGEST_SERIES).isoformat()[:7]
     while months and month <= end:
         add(stock, by_month.get(month, {}))
-        if month >= (begin or ""):
+        if month >= begin:
             points.append((month, dict(stock)))
         month = months_later(date.fromisoformat(f"{month}-01"), 1).isoformat()[:7]
     return points

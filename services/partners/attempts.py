@@ -9,7 +9,7 @@ import math
 from collections import OrderedDict
 from hashlib import sha256
 
-from .quota import Quota
+from shared.ratelimit import Quota
 
 REMEMBERED = 10_000  # addresses, client ids at addresses, and secrets that were right
 SHARED_BY = 10  # client ids may fail from one address as often as one of them may

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from services.partners.app import core, router
 from services.partners.ingress import http
-from services.partners.quota import Quota
 from shared.events import TOPICS
+from shared.ratelimit import Quota
 from tests.partners.conftest import MECHANICS, as_, enrolled, register
 from tests.stack import Running, running, until
 

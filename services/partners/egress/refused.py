@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from pydantic_core import from_json, to_json
 from starlette.datastructures import Headers
 
+from shared import mongo
 from shared.auth import Caller
 from shared.kafka import Record
 from shared.refusals import REJECTED
@@ -42,10 +43,8 @@ async def list_rejections(service: Running, caller: Authenticated, paging: Pages
         if not re.fullmatch(_POSITION, paging.after):
             raise Problem(422, "the request does not fit", [("after", "must be `next` of the page before")])
         match["offset"] = {"$lt": int(paging.after.rpartition("-")[2])}
-    found = service.store.home[REJECTIONS].find(match).sort("offset", -1).limit(paging.limit + 1)
-    docs = await found.to_list(None)
-    more = docs[paging.limit - 1]["_id"] if len(docs) > paging.limit else None
-    return {"items": [_shown(doc) for doc in docs[: paging.limit]], "next": more}
+    docs, is_more = await mongo.fitting(service.store.home[REJECTIONS].find(match).sort("offset", -1), paging.limit)
+    return {"items": [_shown(doc) for doc in docs], "next": docs[-1]["_id"] if is_more else None}
 
 
 @router.get("/{position}")

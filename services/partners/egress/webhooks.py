@@ -17,6 +17,7 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared import mongo
 from shared.auth import Caller
 from shared.settings import Settings
 from shared.web import Authenticated, EntityId, Pages, Problem, Running, Service
@@ -202,10 +203,8 @@ async def list_failures(service: Running, caller: Reader, id: EntityId, paging: 
         if not (paging.after.isascii() and paging.after.isdigit() and len(paging.after) < 19):
             raise Problem(422, "the request does not fit", [("after", "must be `next` of the page before")])
         match["cursor"] = {"$gt": int(paging.after)}
-    found = service.store.home[FAILURES].find(match).sort("cursor").limit(paging.limit + 1)
-    docs = await found.to_list(None)
-    more = str(docs[paging.limit - 1]["cursor"]) if len(docs) > paging.limit else None
-    return {"items": [_failure(doc) for doc in docs[: paging.limit]], "next": more}
+    docs, is_more = await mongo.fitting(service.store.home[FAILURES].find(match).sort("cursor"), paging.limit)
+    return {"items": [_failure(doc) for doc in docs], "next": str(docs[-1]["cursor"]) if is_more else None}
 
 
 def _failure(doc: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from zipfile import BadZipFile, ZipFile
 
 from openpyxl import load_workbook
 
+from shared.spreadsheets import is_risky
 from shared.web import Problem
 
 from ..contract.words import MISTAKES
@@ -331,7 +332,3 @@ def _harmless(cell: object) -> str:
         return ""
     text = cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False)
     return f"'{text}" if is_risky(text) else text
-
-
-def is_risky(text: str) -> bool:
-    return text.lstrip()[:1] in ("=", "+", "-", "@", "|", "%") or text[:1] in ("\t", "\r", "\n")
