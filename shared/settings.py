@@ -136,6 +136,10 @@ class Settings(BaseSettings):
     )
     webhooks_served: int = Field(1_000, ge=1, description="Webhooks that a process serves at once; others take turns.")
     upload_max_rows: int = Field(10_000, ge=1, description="Of a file on the upload page.")
+    upload_cpu_s: int = Field(10, ge=1, description="Seconds of a processor that reading an XLSX file may take.")
+    upload_memory_bytes: int = Field(
+        512 * 2**20, ge=64 * 2**20, description="Memory that reading an XLSX file may take, in a process of its own."
+    )
     client_id: str = Field("", description="For `praktika publish`: the organisation in whose name it sends.")
     client_secret: SecretStr = Field(SecretStr(""), description="For `praktika publish`: the organisation's secret.")
     clock_skew_s: int = Field(300, ge=0, description="How far in the future an event's time may lie.")

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import pytest_asyncio
@@ -378,3 +379,38 @@ async def test_the_page_says_what_went_wrong_and_changes_its_language(
     await page.reload()
     await expect(page.locator("h1")).to_have_text("Загрузить файл событий")
     await page.context.close()
+
+
+SHEET = (
+    '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{}</sheetData></worksheet>'
+)
+
+
+def hostile_sheet() -> bytes:
+    """An XLSX file of some 30 KB whose sheet has four million rows without a cell."""
+    book = io.BytesIO()
+    Workbook().save(book)
+    made = io.BytesIO()
+    with ZipFile(book) as old, ZipFile(made, "w", ZIP_DEFLATED) as new:
+        for part in old.namelist():
+            is_sheet = part == "xl/worksheets/sheet1.xml"
+            new.writestr(part, SHEET.format("<row/>" * 4_000_000) if is_sheet else old.read(part))
+    return made.getvalue()
+
+
+async def test_a_sheet_that_takes_too_long_is_given_up_and_disturbs_nobody(
+    partners: Running, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(partners.service.settings, "upload_cpu_s", 2)
+    body = await asyncio.to_thread(hostile_sheet)
+    assert len(body) < 100_000
+    uploading = asyncio.create_task(columns(partners, body))
+    answered = 0
+    while not uploading.done():
+        assert (await partners.client.get("/health/live")).status_code == 200
+        answered += 1
+        await asyncio.sleep(0.01)
+    answer = await uploading
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "body")
+    assert "more than 2 s or 512 MiB" in answer.json()["detail"]
+    assert answered > 10

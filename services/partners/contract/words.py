@@ -369,6 +369,10 @@ MISTAKES = {
         "unpacked, the file has more than {} MiB: save only the table, or save it as CSV",
         "в распакованном виде в файле больше {} МиБ: сохраните одну таблицу или сохраните как CSV",
     ),
+    "heavy": (
+        "reading this XLSX file takes more than {} s or {} MiB: save it anew with less in it, or as CSV",
+        "чтение этого файла XLSX занимает больше {} с или {} МиБ: сохраните его с меньшим содержимым или как CSV",
+    ),
     "rows": ("there are more than {} rows: split the file", "строк больше {}: разделите файл"),
     "columns": ("there are more than {} columns", "столбцов больше {}"),
     "nothing": ("there is nothing in the file", "в файле ничего нет"),

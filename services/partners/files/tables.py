@@ -32,6 +32,7 @@ LINE = 2**20  # characters
 BLOCK = 64 * 1024
 PARTS = 1_000  # files in an XLSX file
 INFLATED = 512 * 2**20  # bytes of them
+XLSX = b"PK"  # how a ZIP file begins
 EVENT = "event"  # the column of a line that is an event already
 ENCODINGS = ("utf-8", "cp1251", "utf-16", "koi8-r", "cp866")
 REFUSED = ("refused: row", "refused: status", "refused: column", "refused: reason")
@@ -93,6 +94,11 @@ class Table:
     read: Callable[[], Iterator[Row]]
 
 
+def table_of_sheet(records: Sequence[tuple[int, Record]], rows: int) -> Table:
+    """The table that a spreadsheet's rows are, which were read before."""
+    return _surveyed("xlsx", "", "", lambda: _tabular(iter(records)), rows)
+
+
 def table(stream: IO[bytes], encoding: str | None = None, rows: int = MOST_ROWS, inflated: int = INFLATED) -> Table:
     """What is in a file, told by its content.
 
@@ -107,8 +113,8 @@ def table(stream: IO[bytes], encoding: str | None = None, rows: int = MOST_ROWS,
     head = stream.read(BLOCK)
     if head.startswith(b"\xd0\xcf\x11\xe0"):
         raise Unreadable("old_excel")
-    if head.startswith(b"PK"):
-        return _surveyed("xlsx", "", "", lambda: _tabular(_sheet(stream, inflated)), rows)
+    if head.startswith(XLSX):
+        return _surveyed("xlsx", "", "", lambda: _tabular(sheet(stream, inflated)), rows)
     encoding = _encoding(stream) if encoding is None else "utf-8-sig" if encoding == "utf-8" else encoding
     if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{"):
         return _surveyed("jsonl", encoding, "", lambda: _objects(_lines(stream, encoding)), rows)
@@ -238,7 +244,7 @@ def _records(stream: IO[bytes], encoding: str, delimiter: str) -> Records:
 # XLSX
 
 
-def _sheet(stream: IO[bytes], inflated: int) -> Records:
+def sheet(stream: IO[bytes], inflated: int) -> Records:
     """The first sheet: values as one would type them, of formulas what they gave when the file was saved."""
     _refuse_bomb(stream, inflated)
     try:

@@ -42,11 +42,25 @@ from .mapping import (
     shown_name,
     suggested,
 )
-from .tables import BOM, EVENT, MOST_COLUMNS, Row, Table, Unreadable, Why, report_head, report_row, table
+from .sheets import rows_of
+from .tables import (
+    BOM,
+    EVENT,
+    MOST_COLUMNS,
+    XLSX,
+    Record,
+    Row,
+    Table,
+    Unreadable,
+    Why,
+    report_head,
+    report_row,
+    table,
+    table_of_sheet,
+)
 
 router = APIRouter(tags=["upload"])
 BATCH = 500
-INFLATED = 32 * 2**20  # bytes of an XLSX file
 EXAMPLE = 100  # characters of a cell
 FOLDER = Path(__file__).parent / "upload"
 FILES = {"upload.js": "text/javascript", "upload.css": "text/css"}
@@ -130,7 +144,8 @@ async def read_columns(
     refuse_overdrawn(service, caller)
     body = await read_body(request)
     async with READING:
-        found = await asyncio.to_thread(_table, body, asked, service.settings)
+        rows = await _sheet(body, asked, service.settings)
+        found = await asyncio.to_thread(_table, body, rows, asked, service.settings)
         first = await asyncio.to_thread(lambda: next(found.read()))
     return {
         "kind": found.kind,
@@ -168,7 +183,8 @@ async def upload_rows(
     try:
         body = await read_body(request)
         async with READING:
-            found, taken = await asyncio.to_thread(_taken, body, meant, caller.organisation, service.settings)
+            rows = await _sheet(body, meant, service.settings)
+            found, taken = await asyncio.to_thread(_taken, body, rows, meant, caller.organisation, service.settings)
     except Problem as problem:
         if not meant.dry_run:
             await service.publish_records([rejection(caller, request.headers, body, problem)])
@@ -179,9 +195,22 @@ async def upload_rows(
     return StreamingResponse(upload.answers(taken[1]), media_type="application/x-ndjson")
 
 
-def _table(body: bytes, asked: Asked, settings: Settings) -> Table:
+Rows = list[tuple[int, Record]] | None
+
+
+async def _sheet(body: bytes, asked: Asked, settings: Settings) -> Rows:
+    """The rows of an XLSX file; None: it is none."""
     try:
-        return table(io.BytesIO(body), asked.encoding, settings.upload_max_rows, INFLATED)
+        return await rows_of(body, settings) if body.startswith(XLSX) else None
+    except Unreadable as error:
+        raise Problem(422, error.why.said(asked.language), [("body", error.why.said(asked.language))]) from None
+
+
+def _table(body: bytes, rows: Rows, asked: Asked, settings: Settings) -> Table:
+    try:
+        if rows is not None:
+            return table_of_sheet(rows, settings.upload_max_rows)
+        return table(io.BytesIO(body), asked.encoding, settings.upload_max_rows)
     except Unreadable as error:
         raise Problem(422, error.why.said(asked.language), [("body", error.why.said(asked.language))]) from None
 
@@ -189,9 +218,11 @@ def _table(body: bytes, asked: Asked, settings: Settings) -> Table:
 Taken = list[tuple[Row, dict[str, Any] | Mistakes]]
 
 
-def _taken(body: bytes, meant: Meant, organisation: str, settings: Settings) -> tuple[Table, tuple[Plan | None, Taken]]:
+def _taken(
+    body: bytes, rows: Rows, meant: Meant, organisation: str, settings: Settings
+) -> tuple[Table, tuple[Plan | None, Taken]]:
     """The table, what its columns mean, and its rows as events, still to be judged."""
-    found = _table(body, meant, settings)
+    found = _table(body, rows, meant, settings)
     try:
         planned = _planned(found, meant)
     except Mistakes as error:
