@@ -33,6 +33,7 @@ class Caller(NamedTuple):
     organisation: str
     kind: Publisher
     sandbox: bool = False  # it tries things out
+    issued_at: float = 0  # the token, in seconds since 1970
 
     @property
     def source(self) -> str:
@@ -225,7 +226,8 @@ class Verifier:
         )
         if not 0 < claims["exp"] - claims["iat"] <= LIFETIME_S:
             raise ValueError("lives too long")
-        caller = Caller(str(claims["sub"]), Publisher(claims["kind"]), bool(claims.get("sandbox")))
+        who = str(claims["sub"]), Publisher(claims["kind"]), bool(claims.get("sandbox"))
+        caller = Caller(*who, issued_at=float(claims["iat"]))
         if len(self._proven) >= PROVEN:
             self._proven.clear()
         self._proven[token] = caller, min(claims["exp"], key_ends_at)

@@ -121,6 +121,10 @@ class OrganisationReinstated(Data, topic="organisation", by=OPERATOR):
     """A suspended organisation may publish again."""
 
 
+class OrganisationTokensRevoked(Data, topic="organisation", by=OPERATOR):
+    """Tokens that the organisation was given before the event's time count no more: a credential was withdrawn."""
+
+
 # agreement
 
 

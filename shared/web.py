@@ -168,10 +168,29 @@ TOKEN = HTTPBearer(auto_error=False, bearerFormat="JWT", description="From `POST
 
 async def _caller(request: Request, service: "Running", _: Annotated[object, Security(TOKEN)]) -> Caller:
     try:
-        return service.verifier.caller(request.headers.get("authorization"))
+        caller = service.verifier.caller(request.headers.get("authorization"))
+        why = await barred(service, caller)
     except Unauthorised as error:
         UNAUTHORISED.inc()
         raise Problem(401, str(error), headers={"WWW-Authenticate": 'Bearer realm="praktika"'}) from None
+    if why and request.method in ("GET", "HEAD"):  # what is sent is refused where it can be noted, too
+        raise Problem(403, why, [("source", why)])
+    return caller
+
+
+async def barred(service: Service, caller: Caller) -> str | None:
+    """Why the caller may do nothing now, if it is suspended; the token may be older than that.
+
+    Raises:
+        Unauthorised: the token was revoked.
+    """
+    if caller.is_operator:
+        return None
+    found = await service.by_id("organisations", [caller.organisation], {"access": 1})
+    access = found.get(caller.organisation, {}).get("access", {})
+    if "since" in access and caller.issued_at < datetime.fromisoformat(access["since"]).timestamp():
+        raise Unauthorised("the token has been revoked; ask POST /token of partners for a new one")
+    return f"{caller.organisation} is suspended: {access['suspended']}" if "suspended" in access else None
 
 
 Running = Annotated[Service, Depends(_service)]
@@ -247,7 +266,7 @@ Pages = Annotated[Paging, Depends(Paging)]
 
 def public(doc: dict[str, Any]) -> dict[str, Any]:
     """An entity as it is shown: its id and its view."""
-    return {"id": doc["_id"], **{k: v for k, v in doc.items() if k not in ("_id", "state", "partition")}}
+    return {"id": doc["_id"], **{k: v for k, v in doc.items() if k not in ("_id", "state", "partition", "access")}}
 
 
 async def listed(db: mongo.Database, collection: str, match: dict[str, Any], paging: Paging) -> dict[str, Any]:

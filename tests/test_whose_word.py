@@ -219,3 +219,28 @@ async def test_new_ids_begin_with_their_organisation(told: Services):
         assert renewed.status_code == 200
     finally:
         partners.service.settings.free_ids = True
+
+
+async def test_suspension_and_withdrawal_hold_at_once_for_reads_everywhere(told: Services):
+    partners, operator = told["partners"], as_(told["partners"], "operator")
+    reads = {"partners": "/learners", "feedback": "/requests", "certification": "/certificates"}
+
+    async def statuses(headers: dict[str, str]) -> list[int]:
+        asked = [await told[name].client.get(path, headers=headers) for name, path in reads.items()]
+        return [answer.status_code for answer in asked]
+
+    headers = as_(partners, "lab")
+    assert await statuses(headers) == [200] * 3
+    await partners.client.post("/organisations/lab/suspension", json={"reason": "left"}, headers=operator)
+    await until(lambda: _equal(lambda: statuses(headers), [403] * 3), 5)
+    await partners.client.post("/organisations/lab/reinstatement", headers=operator)
+    await until(lambda: _equal(lambda: statuses(headers), [200] * 3), 5)
+    made = (await partners.client.post("/organisations/lab/credentials", headers=operator)).json()
+    path = f"/organisations/lab/credentials/{made['credential']}"
+    assert (await partners.client.delete(path, headers=operator)).status_code == 204
+    await until(lambda: _equal(lambda: statuses(headers), [401] * 3), 5)
+
+    async def goes_on() -> bool:  # with a new token
+        return await statuses(as_(partners, "lab")) == [200] * 3
+
+    await until(goes_on, 5)

@@ -20,6 +20,7 @@ from shared.web import (
     Problem,
     Running,
     accept,
+    barred,
     found,
     listed,
     require,
@@ -31,9 +32,8 @@ router = APIRouter()
 
 async def _active(service: Running, caller: Authenticated) -> Caller:
     """The caller, unless it is suspended (its token may be older than that)."""
-    known = await service.db["organisations"].find_one({"_id": caller.organisation}, {"suspended": 1}) or {}
-    if "suspended" in known:
-        raise Problem(403, f"{caller.organisation} is suspended: {known['suspended']}")
+    if why := await barred(service, caller):
+        raise Problem(403, why)
     return caller
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from shared import facts
+from shared.access import CHANGES, access
 from shared.events import (
     AssessmentRecorded,
     CompetencyCertified,
@@ -15,8 +16,6 @@ from shared.events import (
     LearnerErased,
     LearnerShared,
     OrganisationRegistered,
-    OrganisationReinstated,
-    OrganisationSuspended,
     SchemePublished,
     derive,
     derived_id,
@@ -24,7 +23,7 @@ from shared.events import (
 from shared.facts import Fact, Said, State
 from shared.mongo import Key
 
-ORGANISATION_FACTS = (OrganisationRegistered, OrganisationSuspended, OrganisationReinstated)
+ORGANISATION_FACTS = (OrganisationRegistered, *CHANGES)
 LEARNER_FACTS = (
     LearnerEnrolled,
     LearnerShared,
@@ -72,13 +71,10 @@ def view(key: Key, state: State) -> dict[str, Any]:
 
 
 def _organisation_view(state: State) -> dict[str, Any]:
-    """The name, and why it is suspended if it is."""
+    """The name, and whether its tokens may be used."""
     registered = facts.last(state, "organisation.registered")
     shown = {"name": registered["data"]["name"]} if registered else {}
-    suspended = facts.last(state, "organisation.suspended")
-    if suspended and facts.last(state, "organisation.suspended", "organisation.reinstated") is suspended:
-        shown["suspended"] = suspended["data"]["reason"]
-    return shown
+    return shown | access(state)
 
 
 def _scheme_view(state: State) -> dict[str, Any]:

@@ -109,12 +109,13 @@ class Watch:
 
 core = Core(
     name="feedback",
-    topics=("learner", "feedback", "programme", "demand"),
+    topics=("learner", "feedback", "programme", "demand", "organisation"),
     indexes={
         "learners": [("erased",)],
         "requests": [("learner",), ("status", "due"), ("programme",), ("enterprise",)],
         "programmes": [("institution",)],
         "demands": [("competency",)],
+        "organisations": [],
     },
     route=route,
     view=view,

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from shared import facts
+from shared.access import CHANGES, access
 from shared.auth import RequestKey
 from shared.events import (
     Data,
@@ -55,6 +56,7 @@ COLLECTIONS: dict[Says, str] = {
     ProgrammeRevised: "programmes",
     ProgrammeRevisionDeclined: "programmes",
     DemandReported: "demands",
+    **dict.fromkeys(CHANGES, "organisations"),
 }
 
 
@@ -74,6 +76,8 @@ def view(key: Key, state: State) -> dict[str, Any]:
             return _programme_view(state)
         case "demands":
             return _demand_view(state)
+        case "organisations":
+            return access(state)
         case _:
             return {"erased": "erased" in state}
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from shared import facts
+from shared.access import access
 from shared.events import (
     DemandReported,
     EmploymentStatus,
@@ -468,12 +469,13 @@ CONTRIBUTIONS: dict[str, Callable[[str, State], Added]] = {
 def _organisation_view(state: State) -> dict[str, Any]:
     entry = facts.last(state, "organisation.registered")
     if entry is None:
-        return {}
+        return access(state)
     change = facts.last(state, "organisation.suspended", "organisation.reinstated")
     suspended = change is not None and _suspends(change)
     return {
         **{field: entry["data"].get(field) for field in ("kind", "region", "sector", "name")},
         "status": "suspended" if suspended else "active",
+        **access(state),
     }
 
 

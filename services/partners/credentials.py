@@ -23,11 +23,12 @@ from prometheus_client import Counter as Metric
 
 from shared import logs, mongo
 from shared.auth import Caller, Signer
-from shared.events import Publisher
+from shared.events import OrganisationTokensRevoked, Publisher
 from shared.settings import Settings, settings
-from shared.web import PROBLEM_REF, Authenticated, EntityId, Problem, Running, Service, found, require
+from shared.web import PROBLEM_REF, Authenticated, EntityId, Problem, Running, Service, found, require, said
 
 from .attempts import Attempts
+from .egress.hooks import forget as forget_webhooks
 from .registry import OPERATOR
 
 CREDENTIALS = "credentials"
@@ -253,12 +254,23 @@ async def list_credentials(service: Running, caller: Authenticated, id: EntityId
 
 
 @router.delete("/organisations/{id}/credentials/{credential}", tags=["credentials"], status_code=204)
-async def withdraw_credential(service: Running, caller: Authenticated, id: EntityId, credential: EntityId) -> Response:
-    """Withdraw a credential: no further tokens for it; those given end within their lifetime."""
+async def withdraw_credential(
+    service: Running, caller: Authenticated, id: EntityId, credential: EntityId, webhooks: bool = False
+) -> Response:
+    """Withdraw a credential: no further tokens for it, and those that the organisation has count no more.
+
+    Its other credentials go on: their systems ask for a new token after the first 401. `webhooks=true`: the
+    organisation's webhooks go, too.
+    """
     require(caller, Publisher.operator)
-    result = await service.store.home[CREDENTIALS].delete_one({"_id": credential, "organisation": id})
-    if not result.deleted_count:
+    home = service.store.home
+    if await home[CREDENTIALS].find_one({"_id": credential, "organisation": id}, {"_id": 1}) is None:
         raise Problem(404, f"{id} has no credential {credential}")
+    if id != OPERATOR:
+        await service.publish(said(caller, OrganisationTokensRevoked(), id))
+    await home[CREDENTIALS].delete_one({"_id": credential})
+    if webhooks:
+        await forget_webhooks(home, {"organisation": id})
     return Response(status_code=204)
 
 

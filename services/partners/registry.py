@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from shared import events, facts
+from shared.access import access
 from shared.events import Data, Event
 from shared.facts import Fact, Said, State, age, newest
 from shared.mongo import Key
@@ -143,7 +144,7 @@ def _organisation(state: State) -> View:
     """`since` is when the status began; a first registration is known to its month, of which the newest is kept."""
     registered = facts.last(state, "organisation.registered")
     change = facts.last(state, "organisation.suspended", "organisation.reinstated")
-    shown = _fields(events.OrganisationRegistered, registered) if registered else {}
+    shown = (_fields(events.OrganisationRegistered, registered) if registered else {}) | access(state)
     if change is not None and _is_of(change, "organisation.suspended", state):
         return {**shown, "status": "suspended", "since": change["time"], "reason": change["data"]["reason"]}
     first = min((fact["time"] for fact in facts.facts(state, "organisation.registered").values()), default=None)

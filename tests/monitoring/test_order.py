@@ -70,6 +70,7 @@ TOPICS = (
         ),
         says(e.OrganisationSuspended, PARTIES, reason=st.just("late")),
         says(e.OrganisationReinstated, PARTIES),
+        says(e.OrganisationTokensRevoked, PARTIES),
     ],
     [
         says(

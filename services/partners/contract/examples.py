@@ -40,6 +40,7 @@ _ALL = (
     ),
     _by(OPERATOR, "river-plant", events.OrganisationSuspended(reason="Its credential was lost.")),
     _by(OPERATOR, "river-plant", events.OrganisationReinstated()),
+    _by(OPERATOR, "river-plant", events.OrganisationTokensRevoked()),
     _by(
         COLLEGE,
         "agreement-2026-4",

@@ -26,7 +26,8 @@ from shared.web import Service
 from .addresses import NotAllowed, call, caller, parsed
 from .feed import Feed, is_suspended
 from .forwarding import KEPT
-from .webhooks import FAILURES, WEBHOOKS, headers
+from .hooks import FAILURES, WEBHOOKS
+from .webhooks import headers
 
 LEASE_S = 60
 TURN_S = 60.0  # a webhook is served for so long, then the one that waits longest

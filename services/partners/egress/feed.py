@@ -15,12 +15,12 @@ from prometheus_client import Gauge
 from pydantic_core import from_json, to_json
 from starlette.types import Receive, Scope, Send
 
-from shared.auth import Caller, expires_at
+from shared.auth import Caller, Unauthorised, expires_at
 from shared.events import PARTNERS
 from shared.kafka import ConsumerRecord, NotPublished, topic_of
 from shared.mongo import DatabaseError
 from shared.reading import Ends, Log
-from shared.web import Problem, Running, Service
+from shared.web import Problem, Running, Service, barred
 
 from ..credentials import Active
 
@@ -196,9 +196,16 @@ async def stream_feed(  # noqa: PLR0913, PLR0917
 
         async def goes_on() -> bool:
             is_over = time.time() >= until or _is_ending(request)
-            return not is_over and not await is_suspended(service, caller.organisation)
+            return not is_over and not await _is_barred(service, caller)
 
         return _Stream(held.pop_all(), _streamed(feed, start, goes_on))
+
+
+async def _is_barred(service: Service, caller: Caller) -> bool:
+    try:
+        return await barred(service, caller) is not None
+    except Unauthorised:
+        return True
 
 
 async def is_suspended(service: Service, organisation: str) -> bool:

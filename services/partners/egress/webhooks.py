@@ -24,9 +24,8 @@ from shared.web import Authenticated, EntityId, Pages, Problem, Running, Service
 
 from .addresses import NotAllowed, call, caller, parsed
 from .feed import Feed, Reader, begun
+from .hooks import FAILURES, WEBHOOKS, forget
 
-WEBHOOKS = "webhooks"
-FAILURES = "webhook_failures"
 MOST = 5  # of an organisation
 OVERLAP_S = 86_400  # so long is signed with the former secret, too
 RATE = 600  # deliveries a minute that we ask to be allowed
@@ -166,15 +165,8 @@ async def activate_webhook(service: Running, caller: Reader, id: EntityId) -> di
 @router.delete("/{id}", status_code=204)
 async def delete_webhook(service: Running, caller: Authenticated, id: EntityId) -> Response:
     """Send nothing more there, and forget what failed. The operator may delete any."""
-    await forget(service, {"_id": (await _mine(service, caller, id))["_id"]})
+    await forget(service.store.home, {"_id": (await _mine(service, caller, id))["_id"]})
     return Response(status_code=204)
-
-
-async def forget(service: Service, match: dict[str, Any]) -> None:
-    """Delete webhooks with what failed."""
-    ids = [hook["_id"] async for hook in service.store.home[WEBHOOKS].find(match, {"_id": 1})]
-    await service.store.home[WEBHOOKS].delete_many({"_id": {"$in": ids}})
-    await service.store.home[FAILURES].delete_many({"webhook": {"$in": ids}})
 
 
 def _of(caller: Caller) -> dict[str, Any]:
