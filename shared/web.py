@@ -35,6 +35,7 @@ from shared.reading import Log
 from shared.runner import Runner
 from shared.settings import Settings
 from shared.settings import settings as read_settings
+from shared.text import composed, hidden_in
 
 log = logs.get(__name__)
 UNAUTHORISED = Counter("praktika_unauthorised_total", "Requests without a valid token where one is needed.")
@@ -214,8 +215,11 @@ def _refuse_sandbox(caller: Caller) -> None:
 def said(caller: Caller, data: Data, subject: str) -> Event[Data]:
     """The event by which *caller* says *data* about an entity now."""
     _refuse_sandbox(caller)
+    told = data.model_dump(mode="json")
+    if wrong := hidden_in(told):
+        raise Problem(422, wrong[1], [wrong])
     return events.compose(
-        data,
+        type(data).model_validate_json(composed(data.model_dump_json())),
         source=caller.source,
         kind=caller.kind,
         id=str(uuid4()),

@@ -59,6 +59,7 @@ INTRODUCED_BY = {
     "opportunities": "title",
     "learners": "readers",
 }
+ANY_CASE = {"locale": "en", "strength": 2}
 Filter = Annotated[str | None, Query(max_length=100)]
 
 
@@ -125,7 +126,15 @@ async def register_organisation(
     """Admit an organisation, or change its entry."""
     require(caller, Publisher.operator)
     shown = await known(service, "organisations", id)
+    if not shown and (alike := await _alike(service, id)):
+        raise Problem(409, f"{id} differs from {alike} only by case", [("id", f"there is {alike} already")])
     return await _say(service, caller, body, ("organisations", id), prefer, shown if is_said(shown, body) else None)
+
+
+async def _alike(service: Service, id: str) -> str | None:
+    """A registered organisation whose id is the same but for case."""
+    found = await service.db["organisations"].find_one({"_id": id, "name": {"$exists": True}}, collation=ANY_CASE)
+    return str(found["_id"]) if found and found["_id"] != id else None
 
 
 @router.post("/organisations/{id}/suspension", tags=["organisations"], status_code=202)

@@ -23,6 +23,7 @@ from shared.kafka import Record
 from shared.mongo import Key
 from shared.owners import Refused
 from shared.settings import Settings
+from shared.text import composed, hidden_in
 from shared.web import Problem, Service
 
 from ..quota import quotas_of
@@ -279,6 +280,10 @@ def check(item: Any, caller: Caller, settings: Settings) -> Event[Data]:
         raise refusal(422, "the type is not in the contract", "type", _unknown_type(str(item.get("type"))[:100]))
     item = plain(item)
     raw = to_json(_completed(item, caller))
+    if not raw.isascii():
+        if unseen := hidden_in(item):
+            raise refusal(422, "the event hides something", *unseen)
+        raw = composed(raw.decode()).encode()
     most = settings.event_max_bytes
     if len(raw) > most and (size := len(to_json(item))) > most:  # what we fill in is not the sender's
         detail = f"the event has {size} bytes; at most {most} are accepted"

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+import jiter
 from pydantic_core import from_json
 from starlette.datastructures import Headers
 
@@ -137,7 +138,7 @@ def read_json(body: bytes, most: int = 100_000) -> Any:
         detail = f"there are more than {most} values in it"
         raise refusal(413, detail, "body", detail)
     try:
-        return from_json(body, allow_inf_nan=False)
+        return jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True)
     except ValueError as error:
         raise refusal(400, "this is not JSON", "body", str(error)[:200]) from None
 

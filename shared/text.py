@@ -1,0 +1,38 @@
+"""Text as people see it: what looks alike is alike, and nothing is hidden in it."""
+
+import unicodedata
+from typing import Any
+
+_BREAKS = "\u2028\u2029"
+
+
+def hidden(text: str) -> str | None:
+    """The first character that nobody sees (a bidirectional control, of no width, a break of lines), by its name."""
+    if text.isascii():
+        return None
+    for letter in text:
+        if unicodedata.category(letter) == "Cf" or letter in _BREAKS:
+            return unicodedata.name(letter, f"U+{ord(letter):04X}")
+    return None
+
+
+def composed(text: str) -> str:
+    """*text* in Unicode's form NFC."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def hidden_in(value: Any, field: str = "") -> tuple[str, str] | None:
+    """Where within parsed JSON there is a character that nobody sees, and what is wrong with it."""
+    if isinstance(value, str):
+        name = hidden(value)
+        return (field, f"has a character that cannot be seen: {name}") if name else None
+    parts: list[tuple[Any, Any]] = []
+    if isinstance(value, dict):
+        parts = [*value.items()]
+    elif isinstance(value, list):
+        parts = [*enumerate(value)]
+    for name, part in parts:
+        about = f"{field}.{name}" if field else str(name)
+        if found := (hidden_in(name, about) if isinstance(name, str) else None) or hidden_in(part, about):
+            return found
+    return None
