@@ -13,7 +13,14 @@ from typing import Any, NamedTuple, TypeVar
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
-from aiokafka.errors import KafkaError, NoError, NotLeaderForPartitionError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import (
+    KafkaError,
+    LeaderNotAvailableError,
+    NoError,
+    NotLeaderForPartitionError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.record import MemoryRecords
@@ -22,7 +29,7 @@ from shared.kafka import ConsumerRecord, NotPublished, connection, partition_of,
 from shared.settings import Settings
 
 Answer = TypeVar("Answer")
-AGAIN_S = 0.1
+AGAIN_S, LEADER_WITHIN_S = 0.1, 3.0
 EARLIEST, LATEST = -2, -1
 READ_COMMITTED = 1
 FETCH_BYTES = 64 * 1024  # of a partition at once, if a record is not larger
@@ -207,15 +214,21 @@ class Log:
             return self._client
 
     async def _answer(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Ask, and once more if somebody else may lead the partition now, or the connection was gone."""
+        """Ask, for a while again if nobody leads the partition yet, and once more if the connection was gone."""
+        until = time.monotonic() + LEADER_WITHIN_S
         try:
             async with asyncio.timeout(10):
-                try:
-                    return await ask()
-                except KafkaError:
+                while True:
+                    try:
+                        return await ask()
+                    except (NotLeaderForPartitionError, LeaderNotAvailableError, UnknownTopicOrPartitionError):
+                        if time.monotonic() > until:
+                            raise
+                    except KafkaError:
+                        if time.monotonic() > until - LEADER_WITHIN_S + AGAIN_S:
+                            raise
                     self._cluster = None
                     await asyncio.sleep(AGAIN_S)
-                    return await ask()
         except (KafkaError, TimeoutError) as error:
             raise NotPublished(f"Kafka does not answer: {error!r}") from error
 

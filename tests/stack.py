@@ -1,6 +1,7 @@
 """One service on real servers, inside the test's event loop."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from fastapi import APIRouter, FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from shared import mongo
-from shared.auth import Caller, Signer, ensure_keys
+from shared.auth import REQUESTS, Caller, Signer, ensure_keys
 from shared.core import Core
 from shared.events import Data, Event, Publisher
 from shared.kafka import PARTITIONS, ConsumerRecord, Record, connection, ensure_topics, topic_name
 from shared.settings import Settings
+from shared.settings import settings as settings_of_process
 from shared.web import Service, Work, create_app
 
 
@@ -86,6 +88,13 @@ async def until(condition: Callable[[], Awaitable[Any]], timeout_s: float = 20) 
         return result
 
 
+def make_keys(settings: Settings) -> None:
+    """The keys of a stack; that of requests is our process's, in which the rules run."""
+    settings.keys_dir.mkdir(parents=True, exist_ok=True)
+    shutil.copy(settings_of_process().keys_dir / REQUESTS, settings.keys_dir)
+    ensure_keys(settings)
+
+
 @asynccontextmanager
 async def running(
     core: Core,
@@ -100,7 +109,7 @@ async def running(
     """Run a service in a namespace of its own (or that given); its topics and database end with the block."""
     settings = {"namespace": f"t{uuid4().hex[:12]}", "tick_s": 0.1, "log_level": "WARNING", "free_ids": True} | settings
     own = Settings(kafka_bootstrap_servers=kafka, mongodb_uri=mongodb, keys_dir=keys_dir, **settings)
-    ensure_keys(own)
+    make_keys(own)
     created = await ensure_topics(own)
     client = mongo.connect(own)
     try:

@@ -313,7 +313,7 @@ def compare_certificates(found: Findings, expected: Expected, client: "MongoClie
 STATES = (
     ("partners", ("learners", "learner", ("",))),
     ("partners", ("requests", "feedback", ("",))),
-    ("feedback", ("learners", "learner", ("learner.", "internship."))),
+    ("feedback", ("learners", "learner", ("learner.enrolled", "internship."))),
     ("feedback", ("requests", "feedback", ("feedback.submitted",))),
     ("certification", ("learners", "learner", ("learner.enrolled", "assessment."))),
     ("monitoring", ("learners", "learner", ("",))),

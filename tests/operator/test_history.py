@@ -171,7 +171,7 @@ async def test_an_import_that_was_stopped_goes_on_where_it_was(empty: Log, kafka
 
 async def big_history(file: Path) -> int:
     """Write a history of many records; return how many."""
-    value, number = serialise(event(LearnerEnrolled(programme="p"), "l1")), 100_000
+    value, number = serialise(event(LearnerEnrolled(programme="p"), "l1")), 200_000
 
     async def records() -> AsyncIterator[Any]:
         for offset in range(number):
