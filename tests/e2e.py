@@ -22,7 +22,7 @@ from deploy.compose import docker_compose
 from deploy.local.processes import free_port, wait_until
 
 PORTS = {name: free_port() for name in ("partners", "feedback", "certification", "monitoring")}
-INSTITUTION, PROGRAMME = "e2e-college", "e2e-welding"
+INSTITUTION, PROGRAMME = "e2e-college", "e2e-college:welding"
 STARTED = time.monotonic()
 EMPLOYED, SEEKING = 9, 3
 # Prints, as JSON, how many partitions each member of monitoring's consumer group has.
@@ -159,7 +159,7 @@ def employments() -> Iterator[dict[str, Any]]:
 
 
 def learners() -> list[str]:
-    return [f"e2e-learner-{number}" for number in range(EMPLOYED + SEEKING)]
+    return [f"e2e-college:{number}" for number in range(EMPLOYED + SEEKING)]
 
 
 def event(source: str, type_: str, subject: str, key: str, data: dict[str, Any]) -> dict[str, Any]:

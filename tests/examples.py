@@ -24,7 +24,7 @@ from tests import servers
 from tests.processes import Processes
 
 EXAMPLES, BUILT = ROOT / "deploy/examples", ROOT / ".praktika/examples"
-LEARNERS = [f"learner-{number}" for number in range(1, 6)]  # smaller groups are not shown
+LEARNERS = [f"north-college:{number}" for number in range(1, 6)]  # smaller groups are not shown
 NEEDS = {
     "curl": ("bash", "curl", "jq"),
     "python": ("python3",),

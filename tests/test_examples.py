@@ -140,12 +140,12 @@ def test_a_client_shows_what_to_mend(client: str, network: Stack):
     one, several = published(client).splitlines()
     wrong = one.replace("+07:00", "")
     if client == "java":  # says so itself
-        wrong = one.replace("learner-1", "'learner 1'")
+        wrong = one.replace("north-college:1", "'learner 1'")
     printed = run(wrong, copied(client, BUILT), settings, status=1)
     assert "refused, 422 the event does not fit the contract" in printed
     assert re.search(r"^  (time|partitionkey): \S", printed, re.MULTILINE), printed
 
-    printed = run(several.replace("learner-3", "'learner 3'"), copied(client, BUILT), settings, status=1)
+    printed = run(several.replace("north-college:3", "'learner 3'"), copied(client, BUILT), settings, status=1)
     assert printed.count(": accepted") == 4
     assert printed.count(": refused, 422") == 1
 

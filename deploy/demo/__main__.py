@@ -79,7 +79,7 @@ async def compare(network: Network) -> tuple[int, int, int]:
         unequal_programmes |= {
             code
             for code, counts in programme_counts.items()
-            if not is_equal(by_programme.get(f"uns-{code or graduates.NO_CODE}"), counts, indicator)
+            if not is_equal(by_programme.get(f"{graduates.UNIVERSITY}:{code or graduates.NO_CODE}"), counts, indicator)
         }
     for code in sorted(unequal_programmes):
         print(f"  NOT EQUAL: programme {code or graduates.NO_CODE}")

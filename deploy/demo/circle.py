@@ -6,7 +6,7 @@ from typing import Any
 from .network import Json, Network, event, until
 
 INSTITUTE, PLANT = "demo-institute", "demo-plant"
-PROGRAMME, LEARNER, INTERNSHIP = "demo-mechatronics", "demo-learner-1", "demo-internship-1"
+PROGRAMME, LEARNER, INTERNSHIP = "demo-institute:mechatronics", "demo-institute:1", "demo-plant:1"
 COMPETENCY = "greencomp:3.1"
 _numbers = count(1)
 
@@ -33,9 +33,9 @@ async def _form_the_cluster(network: Network) -> None:
         shown = await network.ask("partners", "PUT", f"/organisations/{id}", body, wait=True)
         step(f"{name} joins", "organisation.registered", f"partners: {shown['status']}")
     agreement = {"parties": [INSTITUTE, PLANT], "scope": "internships", "valid_from": "2025-01-01"}
-    shown = await network.ask("partners", "PUT", "/agreements/demo-agreement", agreement, by=INSTITUTE, wait=True)
+    shown = await network.ask("partners", "PUT", "/agreements/demo-institute:agreement", agreement, by=INSTITUTE, wait=True)
     step("the institute proposes an agreement", "agreement.proposed", f"partners: {shown['status']}")
-    shown = await network.ask("partners", "POST", "/agreements/demo-agreement/signature", by=PLANT, wait=True)
+    shown = await network.ask("partners", "POST", "/agreements/demo-institute:agreement/signature", by=PLANT, wait=True)
     step("the plant signs", "agreement.signed", f"partners: {shown['status']}")
     programme = {
         "title": "Mechatronics",
@@ -119,7 +119,7 @@ async def _certify(network: Network) -> None:
         "least_score": 0.6,
         "enterprise_required": True,
     }
-    await network.ask("certification", "PUT", "/schemes/demo-futures", scheme, by=INSTITUTE, wait=True)
+    await network.ask("certification", "PUT", "/schemes/demo-institute:futures", scheme, by=INSTITUTE, wait=True)
     step("the institute publishes a scheme", "scheme.published", "certification: in force")
     for by, method, score in ((INSTITUTE, "exam", 0.8), (PLANT, "workplace_demonstration", 0.9)):
         data = {"competency": COMPETENCY, "method": method, "score": score}

@@ -36,7 +36,7 @@ def rows() -> list[Row]:
 
 
 def programme_of(row: Row) -> str:
-    return f"uns-{row['code_diplome'] or NO_CODE}"
+    return f"{UNIVERSITY}:{row['code_diplome'] or NO_CODE}"
 
 
 def programme_events(graduates: list[Row]) -> Iterator[Json]:
@@ -49,7 +49,7 @@ def programme_events(graduates: list[Row]) -> Iterator[Json]:
 
 def learner_events(row: Row) -> Iterator[Json]:
     """Enrolment, graduation on 1 June, and the status on 1 December of the next two years where it is known."""
-    learner, year = f"uns-{row['row']}", int(row["annee"])
+    learner, year = f"{UNIVERSITY}:{row['row']}", int(row["annee"])
     programme = programme_of(row)
 
     def said(type_: str, time: str, subject: str, data: Json) -> Json:

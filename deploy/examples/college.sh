@@ -23,17 +23,17 @@ credential=$(jq -r .credential "$answer")
 college=$(token north-college "$(jq -r .client_secret "$answer")")
 ask "$operator" DELETE "/organisations/north-college/credentials/$credential"
 
-ask "$college" PUT /programmes/welding '{"title": "Welding", "version": "2026", "level": 4, "hours_workplace": 640}'
+ask "$college" PUT /programmes/north-college:welding '{"title": "Welding", "version": "2026", "level": 4, "hours_workplace": 640}'
 enrolments=$(jq -n '[$ARGS.positional[] | {
   specversion: "1.0", id: "enrolment-\(.)", source: "/organisations/north-college", subject: ., partitionkey: .,
-  type: "praktika.learner.enrolled.v1", time: "2025-09-01T09:00:00+07:00", data: {programme: "welding"}
+  type: "praktika.learner.enrolled.v1", time: "2025-09-01T09:00:00+07:00", data: {programme: "north-college:welding"}
 }]' --args "$@")
 ask "$college" POST /events "$enrolments" application/cloudevents-batch+json
 jq -e '.refused == 0' "$answer" > /dev/null || { cat "$answer" >&2; exit 1; }
 
-agreement=/agreements/practice-$PRAKTIKA_CLIENT_ID
+agreement=/agreements/north-college:practice-$PRAKTIKA_CLIENT_ID
 ask "$college" PUT "$agreement" "$(jq -n --arg enterprise "$PRAKTIKA_CLIENT_ID" '{
-  parties: ["north-college", $enterprise], scope: "Practice of welders", programmes: ["welding"],
+  parties: ["north-college", $enterprise], scope: "Practice of welders", programmes: ["north-college:welding"],
   valid_from: "2025-09-01"}')"
 enterprise=$(token "$PRAKTIKA_CLIENT_ID" "$PRAKTIKA_CLIENT_SECRET")
 ask "$enterprise" POST "$agreement/signature"

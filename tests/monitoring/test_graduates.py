@@ -42,5 +42,5 @@ def test_six_indicators_equal_a_direct_count_over_the_file_for_the_network_and_e
     for indicator in COUNTED:
         assert figures(INDICATORS[indicator], network)[1:3] == expected[indicator]
         for code, counts in by_code.items():
-            measures = programmes[f"uns-{code or graduates.NO_CODE}"]
+            measures = programmes[f"{graduates.UNIVERSITY}:{code or graduates.NO_CODE}"]
             assert figures(INDICATORS[indicator], measures)[1:3] == counts[indicator]

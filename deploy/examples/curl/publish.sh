@@ -11,8 +11,8 @@ trap 'rm -rf "$work"' EXIT
 completed() {
   jq -n --arg by "$PRAKTIKA_CLIENT_ID" --arg time "$1" '[$ARGS.positional[] | {
     specversion: "1.0", id: "\($by)-\(.)-completed", source: "/organisations/\($by)",
-    type: "praktika.internship.completed.v1", subject: "\($by)-\(.)", partitionkey: ., time: $time,
-    data: {enterprise: $by, programme: "welding", hours: 160.5, competencies: ["greencomp:3.1"], outcome: "passed"}
+    type: "praktika.internship.completed.v1", subject: "\($by):\(.)", partitionkey: ., time: $time,
+    data: {enterprise: $by, programme: "north-college:welding", hours: 160.5, competencies: ["greencomp:3.1"], outcome: "passed"}
   }]' --args "${@:2}"
 }
 

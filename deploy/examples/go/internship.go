@@ -35,10 +35,10 @@ func Internship(enterprise, at, learner string) Event {
 		ID:           enterprise + "-" + learner + "-completed",
 		Source:       "/organisations/" + enterprise,
 		Type:         "praktika.internship.completed.v1",
-		Subject:      enterprise + "-" + learner,
+		Subject:      enterprise + ":" + learner,
 		PartitionKey: learner,
 		Time:         at,
-		Data:         Completed{enterprise, "welding", 160.5, []string{"greencomp:3.1"}, "passed"},
+		Data:         Completed{enterprise, "north-college:welding", 160.5, []string{"greencomp:3.1"}, "passed"},
 	}
 }
 

@@ -18,9 +18,9 @@ record Internship(String enterprise, OffsetDateTime completedAt, String learner)
      * the record and not from the clock, because it is part of what is said.
      */
     Event completed() {
-        var data = new Completed(enterprise, "welding", 160.5, List.of("greencomp:3.1"), "passed");
+        var data = new Completed(enterprise, "north-college:welding", 160.5, List.of("greencomp:3.1"), "passed");
         return new Event("1.0", enterprise + "-" + learner + "-completed", "/organisations/" + enterprise,
-                "praktika.internship.completed.v1", enterprise + "-" + learner, learner,
+                "praktika.internship.completed.v1", enterprise + ":" + learner, learner,
                 completedAt.format(DateTimeFormatter.ISO_OFFSET_DATE_TIME), data);
     }
 
