@@ -3,20 +3,21 @@
 from typing import Any
 
 from shared import facts
-from shared.events import OrganisationReinstated, OrganisationSuspended, OrganisationTokensRevoked
+from shared.events import CredentialWithdrawn, OrganisationReinstated, OrganisationSuspended
 from shared.facts import State
 
-CHANGES = (OrganisationSuspended, OrganisationReinstated, OrganisationTokensRevoked)
+CHANGES = (OrganisationSuspended, OrganisationReinstated, CredentialWithdrawn)
 
 
 def access(state: State) -> dict[str, Any]:
-    """The field `access` of an organisation's view, if there is anything to say: why it is `suspended`, and `since`
-    when tokens count (those issued before were revoked).
+    """The field `access` of an organisation's view, if there is anything to say.
+
+    It says why the organisation is `suspended`, and which of its credentials were `withdrawn`.
     """
     shown: dict[str, Any] = {}
     change = facts.last(state, "organisation.suspended", "organisation.reinstated")
     if change is not None and "reason" in change["data"]:
         shown["suspended"] = change["data"]["reason"]
-    if revoked := facts.last(state, "organisation.tokens_revoked"):
-        shown["since"] = revoked["time"]
+    if withdrawn := facts.facts(state, "credential.withdrawn"):
+        shown["withdrawn"] = sorted(fact["data"]["credential"] for fact in withdrawn.values())
     return {"access": shown} if shown else {}

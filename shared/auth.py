@@ -33,7 +33,7 @@ class Caller(NamedTuple):
     organisation: str
     kind: Publisher
     sandbox: bool = False  # it tries things out
-    issued_at: float = 0  # the token, in seconds since 1970
+    credential: str = ""  # that it proved itself with
 
     @property
     def source(self) -> str:
@@ -177,6 +177,7 @@ class Signer:
             "exp": now + self.lifetime_s,
             "jti": str(uuid4()),
             **({"sandbox": True} if caller.sandbox else {}),
+            **({"credential": caller.credential} if caller.credential else {}),
         }
         return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": self._kid})
 
@@ -227,7 +228,7 @@ class Verifier:
         if not 0 < claims["exp"] - claims["iat"] <= LIFETIME_S:
             raise ValueError("lives too long")
         who = str(claims["sub"]), Publisher(claims["kind"]), bool(claims.get("sandbox"))
-        caller = Caller(*who, issued_at=float(claims["iat"]))
+        caller = Caller(*who, credential=str(claims.get("credential", "")))
         if len(self._proven) >= PROVEN:
             self._proven.clear()
         self._proven[token] = caller, min(claims["exp"], key_ends_at)

@@ -121,8 +121,11 @@ class OrganisationReinstated(Data, topic="organisation", by=OPERATOR):
     """A suspended organisation may publish again."""
 
 
-class OrganisationTokensRevoked(Data, topic="organisation", by=OPERATOR):
-    """Tokens that the organisation was given before the event's time count no more: a credential was withdrawn."""
+class CredentialWithdrawn(Data, topic="organisation", by=OPERATOR, key="organisation"):
+    """A credential of the organisation is withdrawn: tokens that it was given for count no more."""
+
+    organisation: OrganisationId
+    credential: Id
 
 
 # agreement

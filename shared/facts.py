@@ -17,6 +17,7 @@ from shared.events import (
     AgreementSigned,
     AssessmentRecorded,
     CompetencyCertified,
+    CredentialWithdrawn,
     Data,
     EmploymentRecorded,
     Event,
@@ -188,6 +189,11 @@ def _annulled(said: Said) -> str:
     return f"{said.fact['data']['organisation']}/{said.fact['data']['submission']}"
 
 
+def _credential(said: Said) -> str:
+    """Of many withdrawn credentials the last ones are kept: a token lives for a quarter of an hour."""
+    return str(said.fact["data"]["credential"])[-2:]
+
+
 def _answer(said: Said) -> str:
     return f"{organisation(said.fact)}/{_recommendation(said)}"
 
@@ -200,6 +206,7 @@ _SLOTS: dict[Says, Callable[[Said], str]] = {
     OrganisationRegistered: _month,
     OrganisationSuspended: _month,
     OrganisationReinstated: _month,
+    CredentialWithdrawn: _credential,
     ProgrammePublished: _month,
     ProgrammeRevisionRecommended: _recommendation,
     ProgrammeRevisionWithdrawn: _recommendation,

@@ -183,14 +183,14 @@ async def barred(service: Service, caller: Caller) -> str | None:
     """Why the caller may do nothing now, if it is suspended; the token may be older than that.
 
     Raises:
-        Unauthorised: the token was revoked.
+        Unauthorised: the credential was withdrawn.
     """
     if caller.is_operator:
         return None
     found = await service.by_id("organisations", [caller.organisation], {"access": 1})
     access = found.get(caller.organisation, {}).get("access", {})
-    if "since" in access and caller.issued_at < datetime.fromisoformat(access["since"]).timestamp():
-        raise Unauthorised("the token has been revoked; ask POST /token of partners for a new one")
+    if caller.credential in access.get("withdrawn", ()):
+        raise Unauthorised("the credential that this token was given for has been withdrawn")
     return f"{caller.organisation} is suspended: {access['suspended']}" if "suspended" in access else None
 
 

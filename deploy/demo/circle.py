@@ -7,7 +7,7 @@ from .network import Json, Network, event, until
 
 INSTITUTE, PLANT = "demo-institute", "demo-plant"
 PROGRAMME, LEARNER, INTERNSHIP = "demo-institute:mechatronics", "demo-institute:1", "demo-plant:1"
-COMPETENCY = "greencomp:3.1"
+AGREEMENT, COMPETENCY = "demo-institute:1", "greencomp:3.1"
 _numbers = count(1)
 
 
@@ -33,9 +33,9 @@ async def _form_the_cluster(network: Network) -> None:
         shown = await network.ask("partners", "PUT", f"/organisations/{id}", body, wait=True)
         step(f"{name} joins", "organisation.registered", f"partners: {shown['status']}")
     agreement = {"parties": [INSTITUTE, PLANT], "scope": "internships", "valid_from": "2025-01-01"}
-    shown = await network.ask("partners", "PUT", "/agreements/demo-institute:agreement", agreement, by=INSTITUTE, wait=True)
+    shown = await network.ask("partners", "PUT", f"/agreements/{AGREEMENT}", agreement, by=INSTITUTE, wait=True)
     step("the institute proposes an agreement", "agreement.proposed", f"partners: {shown['status']}")
-    shown = await network.ask("partners", "POST", "/agreements/demo-institute:agreement/signature", by=PLANT, wait=True)
+    shown = await network.ask("partners", "POST", f"/agreements/{AGREEMENT}/signature", by=PLANT, wait=True)
     step("the plant signs", "agreement.signed", f"partners: {shown['status']}")
     programme = {
         "title": "Mechatronics",

@@ -21,7 +21,6 @@ ask "$operator" PUT /organisations/north-college '{"kind": "institution", "name"
 ask "$operator" POST /organisations/north-college/credentials
 credential=$(jq -r .credential "$answer")
 college=$(token north-college "$(jq -r .client_secret "$answer")")
-ask "$operator" DELETE "/organisations/north-college/credentials/$credential"
 
 ask "$college" PUT /programmes/north-college:welding '{"title": "Welding", "version": "2026", "level": 4, "hours_workplace": 640}'
 enrolments=$(jq -n '[$ARGS.positional[] | {
@@ -37,4 +36,6 @@ ask "$college" PUT "$agreement" "$(jq -n --arg enterprise "$PRAKTIKA_CLIENT_ID" 
   valid_from: "2025-09-01"}')"
 enterprise=$(token "$PRAKTIKA_CLIENT_ID" "$PRAKTIKA_CLIENT_SECRET")
 ask "$enterprise" POST "$agreement/signature"
-echo "north-college has enrolled $*; its agreement with $PRAKTIKA_CLIENT_ID is $(jq -r .status "$answer")"
+status=$(jq -r .status "$answer")
+ask "$operator" DELETE "/organisations/north-college/credentials/$credential"
+echo "north-college has enrolled $*; its agreement with $PRAKTIKA_CLIENT_ID is $status"

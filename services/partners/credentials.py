@@ -21,11 +21,11 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter as Metric
 
-from shared import logs, mongo
+from shared import events, logs, mongo
 from shared.auth import Caller, Signer
-from shared.events import OrganisationTokensRevoked, Publisher
+from shared.events import CredentialWithdrawn, Publisher
 from shared.settings import Settings, settings
-from shared.web import PROBLEM_REF, Authenticated, EntityId, Problem, Running, Service, found, require, said
+from shared.web import PROBLEM_REF, Authenticated, EntityId, Problem, Running, Service, found, require
 
 from .attempts import Attempts
 from .egress.hooks import forget as forget_webhooks
@@ -93,7 +93,8 @@ async def authenticate(store: mongo.Store, organisation: str, secret: str) -> Ca
     entry = await store.db["organisations"].find_one({"_id": organisation}) or {}
     if entry.get("status") == "suspended":
         raise Refused("unauthorized_client", f"{organisation} is suspended: {entry['reason']}")
-    return Caller(organisation, Publisher(entry.get("kind", credential["kind"])), bool(entry.get("sandbox")))
+    kind = Publisher(entry.get("kind", credential["kind"]))
+    return Caller(organisation, kind, bool(entry.get("sandbox")), credential["_id"])
 
 
 async def refuse_suspended(service: Running, caller: Authenticated) -> Caller:
@@ -257,17 +258,20 @@ async def list_credentials(service: Running, caller: Authenticated, id: EntityId
 async def withdraw_credential(
     service: Running, caller: Authenticated, id: EntityId, credential: EntityId, webhooks: bool = False
 ) -> Response:
-    """Withdraw a credential: no further tokens for it, and those that the organisation has count no more.
+    """Withdraw a credential: no further tokens for it, and those that were given for it count no more, anywhere.
 
-    Its other credentials go on: their systems ask for a new token after the first 401. `webhooks=true`: the
-    organisation's webhooks go, too.
+    `webhooks=true`: the organisation's webhooks go, too.
     """
     require(caller, Publisher.operator)
     home = service.store.home
     if await home[CREDENTIALS].find_one({"_id": credential, "organisation": id}, {"_id": 1}) is None:
         raise Problem(404, f"{id} has no credential {credential}")
     if id != OPERATOR:
-        await service.publish(said(caller, OrganisationTokensRevoked(), id))
+        data = CredentialWithdrawn(organisation=id, credential=credential)
+        about = {"id": events.derived_id("credential.withdrawn", credential), "subject": credential, "key": id}
+        await service.publish(
+            events.compose(data, source=caller.source, kind=caller.kind, time=datetime.now(UTC), **about)
+        )
     await home[CREDENTIALS].delete_one({"_id": credential})
     if webhooks:
         await forget_webhooks(home, {"organisation": id})

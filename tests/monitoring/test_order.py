@@ -70,7 +70,7 @@ TOPICS = (
         ),
         says(e.OrganisationSuspended, PARTIES, reason=st.just("late")),
         says(e.OrganisationReinstated, PARTIES),
-        says(e.OrganisationTokensRevoked, PARTIES),
+        says(e.CredentialWithdrawn, organisation=PARTIES, credential=IDS),
     ],
     [
         says(

@@ -40,7 +40,7 @@ _ALL = (
     ),
     _by(OPERATOR, "river-plant", events.OrganisationSuspended(reason="Its credential was lost.")),
     _by(OPERATOR, "river-plant", events.OrganisationReinstated()),
-    _by(OPERATOR, "river-plant", events.OrganisationTokensRevoked()),
+    _by(OPERATOR, "credential-2", events.CredentialWithdrawn(organisation="river-plant", credential="credential-2")),
     _by(
         COLLEGE,
         "agreement-2026-4",

@@ -131,7 +131,7 @@ RULES: dict[Says, tuple[Rule, ...]] = {
     events.OrganisationRegistered: (_subject,),
     events.OrganisationSuspended: (_subject,),
     events.OrganisationReinstated: (_subject,),
-    events.OrganisationTokensRevoked: (_subject,),
+    events.CredentialWithdrawn: (_publisher,),
     events.AgreementProposed: (_named_parties, _parties),
     events.AgreementSigned: (_parties,),
     events.AgreementRefused: (_parties,),
