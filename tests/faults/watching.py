@@ -15,7 +15,7 @@ from shared.settings import Settings
 POLL_S = 0.2
 TOPICS_OF = {
     "partners": ("organisation", "agreement", "programme", "activity", "learner", "opportunity", "feedback"),
-    "feedback": ("learner", "feedback", "programme", "demand"),
+    "feedback": ("learner", "feedback", "programme", "demand", "organisation"),
     "certification": ("learner", "scheme", "organisation"),
     "monitoring": (
         *("organisation", "agreement", "programme", "activity", "learner", "feedback", "demand", "recognition"),
