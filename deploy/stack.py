@@ -152,7 +152,8 @@ def is_accepted(credential: dict[str, str]) -> bool:
 @contextmanager
 def alone() -> Iterator[None]:
     """Let commands that change the stack wait for each other."""
-    STATE.mkdir(exist_ok=True)
+    STATE.mkdir(mode=0o700, exist_ok=True)
+    STATE.chmod(0o700)  # data, keys and logs: nobody else on this machine reads them
     with (STATE / "stack.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -15,6 +15,7 @@ from prometheus_client import Counter as Metric
 from pymongo import ASCENDING, UpdateOne
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
+from pymongo.server_api import ServerApi
 from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
@@ -92,9 +93,15 @@ class Written:
     new: set[Key] = field(default_factory=set)
 
 
-def connect(settings: Settings) -> "AsyncIOMotorClient[dict[str, Any]]":
+def connect(settings: Settings, *, strict: bool = True) -> "AsyncIOMotorClient[dict[str, Any]]":
+    """A client that speaks nothing but MongoDB's Stable API 1, so that it goes on with the next versions of the server.
+
+    Args:
+        strict: False for what that API does not have: to make a replica set, and to ask how full the disk is.
+    """
     return AsyncIOMotorClient(
         settings.mongodb_uri,
+        server_api=ServerApi("1", strict=True, deprecation_errors=True) if strict else None,
         serverSelectionTimeoutMS=5_000,
         connectTimeoutMS=5_000,
         socketTimeoutMS=20_000,
@@ -459,3 +466,21 @@ async def page_within(  # noqa: PLR0913, PLR0917
     )
     items, is_more = await fitting(cursor, limit)
     return Page(items, "{id}/{of}".format(**items[-1]) if is_more else None)
+
+
+async def distinct(db: Database, collection: str, field: str, match: Mapping[str, Any]) -> list[Any]:
+    """The values of a field, in order. (The command of this name is not in the Stable API.)"""
+    found = db[collection].aggregate(
+        [{"$match": match}, {"$group": {"_id": f"${field}"}}, {"$sort": {"_id": ASCENDING}}]
+    )
+    return [doc["_id"] async for doc in found]
+
+
+async def disk(client: "AsyncIOMotorClient[dict[str, Any]]", name: str) -> tuple[float, float] | None:
+    """Bytes of the disk that a database is on, and how many are used; None where that is not known.
+
+    Args:
+        client: one that is not strict.
+    """
+    stats = await client[name].command("dbStats")
+    return (stats["fsTotalSize"], stats["fsUsedSize"]) if "fsTotalSize" in stats else None

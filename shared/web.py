@@ -394,10 +394,14 @@ async def _dead_letters(service: Service) -> None:
 
 async def _disk(service: Service) -> None:
     """MongoDB sees its own disk; where that is not known (in memory, behind a router) nothing is shown."""
-    stats = await service.db.command("dbStats")
-    if "fsTotalSize" in stats:
-        metrics.DISK_BYTES.labels(service.db.name).set(stats["fsTotalSize"])
-        metrics.DISK_USED_BYTES.labels(service.db.name).set(stats["fsUsedSize"])
+    client = mongo.connect(service.settings, strict=False)
+    try:
+        sizes = await mongo.disk(client, service.db.name)
+    finally:
+        client.close()
+    if sizes:
+        metrics.DISK_BYTES.labels(service.db.name).set(sizes[0])
+        metrics.DISK_USED_BYTES.labels(service.db.name).set(sizes[1])
 
 
 OBSERVED: tuple[Observation, ...] = (_readiness, _keys, _dead_letters, _disk)

@@ -111,6 +111,7 @@ def mongod_program(
         "--port": str(port),
         "--bind_ip": "127.0.0.1",
         "--replSet": "rs0",
+        "--networkMessageCompressors": "disabled",  # read before anybody has logged in
         # What a killed service leaves open holds its conflicts for this long.
         "--setParameter": "transactionLifetimeLimitSeconds=3",
         **options,

@@ -95,7 +95,7 @@ async def is_counted(db: Database, kind: str, id: str) -> bool:
 
 async def counted_ids(db: Database, kind: str) -> list[str]:
     """The ids that have counters of this kind, registered or not."""
-    return sorted(set(await db[COUNTERS].distinct("id", {"kind": kind})) - {UNKNOWN})
+    return [id for id in await mongo.distinct(db, COUNTERS, "id", {"kind": kind}) if id != UNKNOWN]
 
 
 async def read(  # noqa: PLR0913
@@ -133,7 +133,7 @@ async def read(  # noqa: PLR0913
 async def _recognised(db: Database) -> list[str]:
     """The competencies that at least one enterprise recognises today."""
     in_force = {"since": {"$lte": today().isoformat()}}
-    return sorted(await db["recognitions"].distinct("competency", in_force))
+    return await mongo.distinct(db, "recognitions", "competency", in_force)
 
 
 class Applied(NamedTuple):
