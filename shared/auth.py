@@ -20,6 +20,7 @@ from shared.events import Publisher, timestamp
 from shared.settings import Settings
 
 ISSUER = AUDIENCE = "praktika"
+FURTHER = ("credential", "name", "scope")  # claims beside who it is
 LIFETIME_S = 900  # of a token, at most
 PROVEN = 10_000  # tokens that are remembered
 TOKEN_LENGTH = 4096  # ours have about 400
@@ -34,6 +35,13 @@ class Caller(NamedTuple):
     kind: Publisher
     sandbox: bool = False  # it tries things out
     credential: str = ""  # that it proved itself with
+    name: str = ""  # of the person, if it is an operator
+    scope: str = ""  # `send` or `read`: it may do nothing else
+
+    @property
+    def actor(self) -> str:
+        """Who it is on the trail."""
+        return f"{self.organisation}/{self.name}" if self.name else self.organisation
 
     @property
     def source(self) -> str:
@@ -177,7 +185,7 @@ class Signer:
             "exp": now + self.lifetime_s,
             "jti": str(uuid4()),
             **({"sandbox": True} if caller.sandbox else {}),
-            **({"credential": caller.credential} if caller.credential else {}),
+            **{name: value for name in FURTHER if (value := getattr(caller, name))},
         }
         return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": self._kid})
 
@@ -228,7 +236,8 @@ class Verifier:
         if not 0 < claims["exp"] - claims["iat"] <= LIFETIME_S:
             raise ValueError("lives too long")
         who = str(claims["sub"]), Publisher(claims["kind"]), bool(claims.get("sandbox"))
-        caller = Caller(*who, credential=str(claims.get("credential", "")))
+        credential, name, scope = (str(claims.get(further, "")) for further in FURTHER)
+        caller = Caller(*who, credential, name, scope)
         if len(self._proven) >= PROVEN:
             self._proven.clear()
         self._proven[token] = caller, min(claims["exp"], key_ends_at)

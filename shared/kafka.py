@@ -123,12 +123,13 @@ def dead_letter_topic(service: str) -> str:
 
 
 async def ensure_topics(settings: Settings) -> list[str]:
-    """Create what is missing of our topics, all but `rejected` kept for ever; return the names of those created."""
+    """Create what is missing of our topics; return the names made. Only `rejected` and `audit` are not kept for ever."""
     names = [*TOPICS, SANDBOX, *map(dead_letter_topic, SERVICES)]
     kept = settings.rejected_kept_days * DAY_MS, settings.rejected_max_bytes
     rejected = _topic(settings, "rejected", PARTITIONS.get("rejected", 3), *kept)
     endless = [_topic(settings, name, PARTITIONS.get(name, 3), -1) for name in names]
-    return await _create(settings, [*endless, rejected])
+    trail = _topic(settings, "audit", PARTITIONS.get("audit", 3), settings.trail_kept_days * DAY_MS)
+    return await _create(settings, [*endless, rejected, trail])
 
 
 async def ensure_ingress(settings: Settings, organisation: str) -> list[str]:

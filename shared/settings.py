@@ -103,6 +103,7 @@ class Settings(BaseSettings):
         description="Values (members, items, objects) in one body: each takes memory once parsed.",
     )
     audience_max: int = Field(50, ge=1, description="Other organisations that one event may name: each is sent it.")
+    trail_kept_days: int = Field(400, ge=1, description="How long the topic `audit` keeps who did what.")
     rejected_kept_days: int = Field(90, ge=1, description="How long what was refused is kept on the topic `rejected`.")
     rejected_max_bytes: int = Field(
         2_000_000_000, ge=1_000_000, description="Bytes that a partition of `rejected` keeps at most; the oldest go."

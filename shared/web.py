@@ -26,7 +26,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import apidocs, auth, events, guard, logs, metrics, mongo
+from shared import apidocs, auth, events, guard, logs, metrics, mongo, trail
 from shared.auth import Caller, Unauthorised, Verifier
 from shared.core import Core
 from shared.events import Data, Event, Publisher
@@ -170,13 +170,26 @@ TOKEN = HTTPBearer(auto_error=False, bearerFormat="JWT", description="From `POST
 async def _caller(request: Request, service: "Running", _: Annotated[object, Security(TOKEN)]) -> Caller:
     try:
         caller = service.verifier.caller(request.headers.get("authorization"))
+        request.state.actor = caller.actor
         why = await barred(service, caller)
     except Unauthorised as error:
         UNAUTHORISED.inc()
         raise Problem(401, str(error), headers={"WWW-Authenticate": 'Bearer realm="praktika"'}) from None
     if why and request.method in ("GET", "HEAD"):  # what is sent is refused where it can be noted, too
         raise Problem(403, why, [("source", why)])
+    _refuse_beyond(caller, request)
     return caller
+
+
+SENDS = ("/events", "/rejections", "/upload")
+
+
+def _refuse_beyond(caller: Caller, request: Request) -> None:
+    """Refuse what a credential's scope does not allow."""
+    is_read = request.method in ("GET", "HEAD")
+    if (caller.scope == "read" and not is_read) or (caller.scope == "send" and not request.url.path.startswith(SENDS)):
+        detail = f"this credential of {caller.organisation} may only {caller.scope}"
+        raise Problem(403, detail, more={"scope": caller.scope})
 
 
 async def barred(service: Service, caller: Caller) -> str | None:
@@ -615,7 +628,9 @@ def create_app(  # noqa: PLR0913
         if runner:
             runner.start()
         metrics.show_build(settings)
+        app.state.trail = trail.Trail(core.name, producer)
         tasks = [asyncio.create_task(observe(app.state.service, [*OBSERVED, *observations]))]
+        tasks.append(asyncio.create_task(app.state.trail.keep()))
         if settings.role != "api":
             tasks += [asyncio.create_task(_keep_at(each, app.state.service)) for each in work]
         if not runner:
@@ -629,6 +644,7 @@ def create_app(  # noqa: PLR0913
             await end(tasks)
             if runner:
                 await runner.stop()
+            await app.state.trail.flush()
             await kafka_log.close()
             await producer.close()
             client.close()
@@ -651,6 +667,7 @@ def create_app(  # noqa: PLR0913
         burst=settings.strangers_burst,
     )
     app.add_middleware(guard.SafeHeaders)
+    app.add_middleware(trail.Noting, trail=lambda: getattr(app.state, "trail", None))
     app.add_middleware(metrics.Measured)  # added last: the outermost, so that it sees every answer
     _handle_errors(app)
     app.include_router(common)

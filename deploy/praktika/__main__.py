@@ -41,7 +41,7 @@ def find_stack() -> None:
 def application() -> "typer.Typer":
     """The command with all its subcommands."""
     # Not at the top: they read the environment, and take a while.
-    from deploy.praktika import dead_letters, history, rebuild, status  # noqa: PLC0415
+    from deploy.praktika import dead_letters, history, rebuild, status, trail  # noqa: PLC0415
     from services.monitoring import audit  # noqa: PLC0415
     from services.partners.egress import rejections  # noqa: PLC0415
     from services.partners.files import publish, validate  # noqa: PLC0415
@@ -51,6 +51,7 @@ def application() -> "typer.Typer":
     app.command("status", epilog=console.EXIT_CODES)(status.command)
     app.add_typer(dead_letters.app, name="dead-letters")
     app.command("rejections", epilog=console.EXIT_CODES)(rejections.command)
+    app.command("trail", epilog=console.EXIT_CODES)(trail.command)
     app.command("publish", epilog=console.EXIT_CODES)(publish.command)
     app.command("validate", epilog=console.EXIT_CODES)(validate.command)
     app.add_typer(history.app, name="history")

@@ -12,14 +12,16 @@ import hmac
 import json
 import secrets
 import sys
-from datetime import UTC, datetime
-from typing import Annotated, Any
+import zlib
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, unquote_plus
 from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter as Metric
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared import events, logs, mongo
 from shared.auth import Caller, Signer
@@ -32,6 +34,7 @@ from .egress.hooks import forget as forget_webhooks
 from .registry import OPERATOR
 
 CREDENTIALS = "credentials"
+PREFIX = "praktika_"
 MOST = 10  # credentials of one organisation: enough to change each without a gap
 ASKED = Metric("praktika_token_requests_total", "Requests for a token, by what came of it.", ["outcome"])
 for _outcome in ("issued", "refused", "throttled"):
@@ -39,15 +42,38 @@ for _outcome in ("issued", "refused", "throttled"):
 router = APIRouter()
 
 
-async def issue(home: mongo.Database, organisation: str, kind: Publisher) -> dict[str, str]:
+class Limits(BaseModel):
+    """What a credential is limited to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field("", max_length=100, description="For whom or what it is; on the trail, if it is the operator's.")
+    scope: Literal["send", "read"] | None = Field(None, description="It may only send events, or only read.")
+    expires_in_days: int | None = Field(None, ge=1, le=3650, description="Left out: it does not expire.")
+
+
+def new_secret() -> str:
+    """A secret that scanners of repositories know by its beginning, and can check by its end."""
+    random = secrets.token_urlsafe(32)
+    return f"{PREFIX}{random}_{zlib.crc32(random.encode()):08x}"
+
+
+async def issue(
+    home: mongo.Database, organisation: str, kind: Publisher, limits: Limits | None = None
+) -> dict[str, str]:
     """Make a further credential of *organisation*; only its hash is kept, so this is the only look at the secret."""
-    secret = secrets.token_urlsafe(32)
-    credential = {
+    secret, limits, now = new_secret(), limits or Limits(), datetime.now(UTC)
+    days = limits.expires_in_days
+    credential: dict[str, Any] = {
         "_id": str(uuid4()),
         "organisation": organisation,
         "kind": kind.value,
         "sha256": _digest(secret),
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created_at": now.isoformat(timespec="seconds"),
+        "name": limits.name,
+        "scope": limits.scope,
+        "expires_at": (now + timedelta(days=days)).isoformat(timespec="seconds") if days else None,
+        "last_used_at": None,
     }
     await home[CREDENTIALS].create_index("organisation")
     await home[CREDENTIALS].insert_one(credential)
@@ -88,13 +114,20 @@ async def authenticate(store: mongo.Store, organisation: str, secret: str) -> Ca
             credential = candidate
     if credential is None or not known:
         raise Refused("invalid_client", "client_id or client_secret is wrong")
+    now = datetime.now(UTC)
+    if (expires_at := credential.get("expires_at")) and datetime.fromisoformat(expires_at) <= now:
+        raise Refused("invalid_client", f"this credential expired at {expires_at}; ask the operator for another")
+    hour = now.strftime("%Y-%m-%dT%H:00:00+00:00")
+    if credential.get("last_used_at") != hour:
+        await store.home[CREDENTIALS].update_one({"_id": credential["_id"]}, {"$set": {"last_used_at": hour}})
+    id, name, scope = credential["_id"], credential.get("name") or "", credential.get("scope") or ""
     if organisation == OPERATOR:
-        return Caller(OPERATOR, Publisher.operator)
+        return Caller(OPERATOR, Publisher.operator, False, id, name, scope)
     entry = await store.db["organisations"].find_one({"_id": organisation}) or {}
     if entry.get("status") == "suspended":
         raise Refused("unauthorized_client", f"{organisation} is suspended: {entry['reason']}")
     kind = Publisher(entry.get("kind", credential["kind"]))
-    return Caller(organisation, kind, bool(entry.get("sandbox")), credential["_id"])
+    return Caller(organisation, kind, bool(entry.get("sandbox")), id, scope=scope)
 
 
 async def refuse_suspended(service: Running, caller: Authenticated) -> Caller:
@@ -170,6 +203,7 @@ async def token(
     address = request.client.host if request.client else ""
     try:
         organisation, secret = _client(request.headers.get("content-type", ""), await request.body(), authorization)
+        request.state.actor = organisation[:200]
         caller = await _prove(service, attempts, organisation, secret, address)
     except Refused as refused:
         ASKED.labels("throttled" if refused.wait_s else "refused").inc()
@@ -233,7 +267,9 @@ def _basic(authorization: str) -> tuple[str, str]:
 
 
 @router.post("/organisations/{id}/credentials", tags=["credentials"], status_code=201)
-async def make_credential(service: Running, caller: Authenticated, id: EntityId) -> JSONResponse:
+async def make_credential(
+    service: Running, caller: Authenticated, id: EntityId, limits: Limits | None = None
+) -> JSONResponse:
     """Give a registered organisation a further credential. The secret is shown this once."""
     require(caller, Publisher.operator)
     entry = await found(service.db, "organisations", id)
@@ -241,17 +277,18 @@ async def make_credential(service: Running, caller: Authenticated, id: EntityId)
         raise Problem(404, f"{id} is not registered (yet)")
     if await service.store.home[CREDENTIALS].count_documents({"organisation": id}) >= MOST:
         raise Problem(409, f"{id} has {MOST} credentials; withdraw one that is not used any more")
-    made = await issue(service.store.home, id, Publisher(entry["kind"]))
+    made = await issue(service.store.home, id, Publisher(entry["kind"]), limits)
     location = f"/organisations/{id}/credentials/{made['credential']}"
     return JSONResponse(made, 201, {"Location": location, "Cache-Control": "no-store"})
 
 
 @router.get("/organisations/{id}/credentials", tags=["credentials"])
 async def list_credentials(service: Running, caller: Authenticated, id: EntityId) -> dict[str, Any]:
-    """The credentials of an organisation, oldest first, without their secrets."""
+    """The credentials of an organisation, oldest first, without their secrets; `last_used_at` to the hour."""
     require(caller, Publisher.operator)
     cursor = service.store.home[CREDENTIALS].find({"organisation": id}).sort("created_at")
-    return {"items": [{"credential": doc["_id"], "created_at": doc["created_at"]} async for doc in cursor]}
+    fields = ("created_at", "name", "scope", "expires_at", "last_used_at")
+    return {"items": [{"credential": doc["_id"], **{f: doc.get(f) for f in fields}} async for doc in cursor]}
 
 
 @router.delete("/organisations/{id}/credentials/{credential}", tags=["credentials"], status_code=204)
@@ -278,10 +315,11 @@ async def withdraw_credential(
     return Response(status_code=204)
 
 
-async def _issue_to_operator(settings: Settings) -> None:
+async def _issue_to_operator(settings: Settings, name: str) -> None:
     client = mongo.connect(settings)
     try:
-        made = await issue(mongo.database(client, settings, "partners"), OPERATOR, Publisher.operator)
+        home = mongo.database(client, settings, "partners")
+        made = await issue(home, OPERATOR, Publisher.operator, Limits(name=name))
     finally:
         client.close()
     print(json.dumps(made))  # noqa: T201
@@ -290,9 +328,10 @@ async def _issue_to_operator(settings: Settings) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Make a credential and print it, once, as a line of JSON.")
     parser.add_argument("organisation", choices=[OPERATOR])
-    parser.parse_args()
+    parser.add_argument("--name", default="", help="of the person, as the trail shall show it")
+    given = parser.parse_args()
     logs.configure("partners", settings().log_level)
     try:
-        asyncio.run(_issue_to_operator(settings()))
+        asyncio.run(_issue_to_operator(settings(), given.name))
     except mongo.DatabaseError as error:
         sys.exit(f"MongoDB did not take the credential: {error}"[:150])

@@ -4,15 +4,17 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from typing import Any
 
 import httpx
 import pytest
 
 from services.partners.attempts import Attempts
-from shared.auth import Verifier
-from tests.partners.conftest import as_
-from tests.stack import Running
+from shared.auth import Caller, Signer, Verifier
+from shared.events import Publisher
+from tests.partners.conftest import as_, enrolled
+from tests.stack import Running, until
 
 GRANT = {"grant_type": "client_credentials"}
 
@@ -46,7 +48,7 @@ async def test_stored_credential_does_not_hold_the_secret(partners: Running):
     assert made["client_secret"] not in json.dumps(stored)
     listed = await partners.client.get("/organisations/uni/credentials", headers=as_("operator", partners))
     (entry,) = [item for item in listed.json()["items"] if item["credential"] == made["credential"]]
-    assert entry.keys() == {"credential", "created_at"}
+    assert entry.keys() == {"credential", "created_at", "name", "scope", "expires_at", "last_used_at"}
 
 
 async def test_withdrawn_credential_gives_no_token_and_the_other_still_does(partners: Running):
@@ -201,3 +203,70 @@ async def test_operators_credential_is_one_line_of_json_and_needs_no_kafka(partn
     )
     token = {"Authorization": f"Bearer {response.json()['access_token']}"}
     assert (await partners.client.get("/organisations/uni/credentials", headers=token)).status_code == 200
+
+
+async def made_with(partners: Running, organisation: str, **limits: Any) -> dict[str, str]:
+    path = f"/organisations/{organisation}/credentials"
+    answer = await partners.client.post(path, json=limits, headers=as_("operator", partners))
+    assert answer.status_code == 201, answer.text
+    made: dict[str, str] = answer.json()
+    return made
+
+
+async def token_of(partners: Running, made: dict[str, str]) -> Any:
+    form = {"grant_type": "client_credentials"} | {k: made[k] for k in ("client_id", "client_secret")}
+    return await partners.client.post("/token", data=form)
+
+
+async def test_a_secret_is_known_by_its_beginning_and_checked_by_its_end(partners: Running):
+    secret = (await made_with(partners, "plant"))["client_secret"]
+    random, _, sum_ = secret.removeprefix("praktika_").rpartition("_")
+    assert secret.startswith("praktika_")
+    assert sum_ == f"{zlib.crc32(random.encode()):08x}"
+
+
+async def test_a_credential_that_may_only_send_or_read_does_nothing_else(partners: Running):
+    learners, send = "/learners", {"Content-Type": "application/cloudevents+json"}
+    for scope, may_read, may_send in (("send", 403, 202), ("read", 200, 403)):
+        given = (await token_of(partners, await made_with(partners, "uni", scope=scope))).json()["access_token"]
+        headers = {"Authorization": f"Bearer {given}"}
+        assert (await partners.client.get(learners, headers=headers)).status_code == may_read
+        sent = await partners.client.post("/events", json=enrolled(), headers=headers | send)
+        assert sent.status_code == may_send, sent.text
+
+
+async def test_an_expired_credential_gives_no_token_and_its_use_is_shown(partners: Running):
+    made = await made_with(partners, "works", expires_in_days=1, name="HR system")
+    assert (await token_of(partners, made)).status_code == 200
+    credentials = partners.service.store.home["credentials"]
+    past = {"$set": {"expires_at": "2026-01-01T00:00:00+00:00"}}
+    await credentials.update_one({"_id": made["credential"]}, past)
+    refused = await token_of(partners, made)
+    assert (refused.status_code, "expired" in refused.json()["error_description"]) == (401, True)
+    path = "/organisations/works/credentials"
+    listed = (await partners.client.get(path, headers=as_("operator", partners))).json()["items"]
+    (shown,) = [item for item in listed if item["credential"] == made["credential"]]
+    assert shown["name"] == "HR system"
+    assert shown["last_used_at"].endswith(":00:00+00:00")
+
+
+async def test_the_trail_says_who_did_what_and_keeps_nothing_of_what_was_sent(partners: Running):
+    made = await made_with(partners, "college", name="trail")
+    path = f"/organisations/college/credentials/{made['credential']}"
+    anna = Caller("operator", Publisher.operator, name="anna")
+    headers = {"Authorization": f"Bearer {Signer(partners.settings).token(anna)}"}
+    assert (await partners.client.delete(path, headers=headers)).status_code == 204
+    await partners.client.get("/learners/somebody", headers=as_("plant", partners))
+    await token_of(partners, made)
+
+    async def entries() -> list[dict[str, Any]]:
+        found = [json.loads(record.value or b"") for record in await partners.read("audit")]
+        wanted = {("operator/anna", 204), ("plant", 404), ("college", 401)}
+        return found if wanted <= {(e["actor"], e["outcome"]) for e in found} else []
+
+    found = await until(entries)
+    (deleted,) = [e for e in found if e["actor"] == "operator/anna"]
+    assert deleted["action"] == "DELETE /organisations/{id}/credentials/{credential}"
+    assert deleted["subject"] == f"college/{made['credential']}"
+    assert [e["subject"] for e in found if e["actor"] == "plant" and "learners" in e["action"]] == ["somebody"]
+    assert made["client_secret"] not in json.dumps(found)

@@ -343,6 +343,7 @@ RULED = {
 # Whose id an event's subject is, by the first part of its type: (English, Russian).
 SUBJECTS = {
     "organisation": ("the organisation", "организации"),
+    "credential": ("the credential", "учётных данных"),
     "agreement": ("the agreement", "соглашения"),
     "programme": ("the programme", "программы"),
     "activity": ("the activity", "мероприятия"),
