@@ -123,7 +123,7 @@ def dead_letter_topic(service: str) -> str:
 
 
 async def ensure_topics(settings: Settings) -> list[str]:
-    """Create what is missing of our topics; return the names made. Only `rejected` and `audit` are not kept for ever."""
+    """Create what is missing of our topics; return the names made. `rejected` and `audit` are not kept for ever."""
     names = [*TOPICS, SANDBOX, *map(dead_letter_topic, SERVICES)]
     kept = settings.rejected_kept_days * DAY_MS, settings.rejected_max_bytes
     rejected = _topic(settings, "rejected", PARTITIONS.get("rejected", 3), *kept)

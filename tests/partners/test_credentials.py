@@ -236,14 +236,14 @@ async def test_a_credential_that_may_only_send_or_read_does_nothing_else(partner
 
 
 async def test_an_expired_credential_gives_no_token_and_its_use_is_shown(partners: Running):
-    made = await made_with(partners, "works", expires_in_days=1, name="HR system")
+    made = await made_with(partners, "college", expires_in_days=1, name="HR system")
     assert (await token_of(partners, made)).status_code == 200
     credentials = partners.service.store.home["credentials"]
     past = {"$set": {"expires_at": "2026-01-01T00:00:00+00:00"}}
     await credentials.update_one({"_id": made["credential"]}, past)
     refused = await token_of(partners, made)
     assert (refused.status_code, "expired" in refused.json()["error_description"]) == (401, True)
-    path = "/organisations/works/credentials"
+    path = "/organisations/college/credentials"
     listed = (await partners.client.get(path, headers=as_("operator", partners))).json()["items"]
     (shown,) = [item for item in listed if item["credential"] == made["credential"]]
     assert shown["name"] == "HR system"
