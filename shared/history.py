@@ -26,9 +26,10 @@ from pydantic_core import from_json
 from shared.events import SANDBOX, TOPICS
 from shared.kafka import SERVICES, ConsumerRecord, TopicPartition, dead_letter_topic, topic_name
 from shared.rawlog import Raw, Reader, Span, Spans, Writer, count
+from shared.trail import TOPIC as TRAIL
 
 # What cannot be worked out again. Dead letters could be, but not what was decided about them.
-HELD = (*TOPICS, SANDBOX, "rejected", *map(dead_letter_topic, SERVICES))
+HELD = (*TOPICS, SANDBOX, "rejected", TRAIL, *map(dead_letter_topic, SERVICES))
 FORMAT = 1
 BEGAN, ENDED, RECORD = "praktika.history.began.v1", "praktika.history.ended.v1", "praktika.record.v1"
 AT_ONCE, AT_ONCE_BYTES = 1_000, 4_000_000
