@@ -23,8 +23,8 @@ BATCH = {"Content-Type": "application/cloudevents-batch+json"}
 class Measured:
     """Partners as a process, and an enterprise and an institution that talk to it."""
 
-    def __init__(self, network: Network, pid: int, http: httpx.AsyncClient) -> None:
-        self.network, self._statm, self.http = network, Path(f"/proc/{pid}/statm"), http
+    def __init__(self, network: Network, pid: int, http: httpx.AsyncClient, log: Path) -> None:
+        self.network, self._statm, self.http, self.log = network, Path(f"/proc/{pid}/statm"), http, log
 
     def resident(self) -> int:
         return int(self._statm.read_text().split()[1]) * resource.getpagesize()
@@ -55,7 +55,7 @@ async def partners(kafka: str, mongodb: str, tmp_path_factory: Any) -> AsyncIter
         pid, address = processes["partners"].pid, processes["partners"].address
         assert pid is not None
         async with httpx.AsyncClient(base_url=address, timeout=120, trust_env=False) as http:
-            yield Measured(network, pid, http)
+            yield Measured(network, pid, http, processes["partners"].log)
         await network.close()
 
 
@@ -83,6 +83,20 @@ async def test_two_thousand_reads_by_position_leave_nothing_behind(partners: Mea
         answers = await asyncio.gather(*(partners.http.get(address["event"], headers=headers) for _ in range(50)))
         assert {answer.status_code for answer in answers} == {200}
     assert partners.resident() - before < 30 * MB
+
+
+async def test_streams_that_hang_up_are_quiet(partners: Measured):
+    authorization = (await partners.as_("uni"))["Authorization"]
+    request = f"GET /feed/stream HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n\r\n".encode()
+    lines = len(partners.log.read_text().splitlines())
+    for number in range(5):
+        reader, writer = await asyncio.open_connection("127.0.0.1", partners.http.base_url.port)
+        writer.write(request)
+        await reader.readuntil(b"data:")
+        writer.transport.abort()  # resets the connection while more is being sent
+        await partners.network.send("uni", [programme(f"hung-{number}")])
+    assert (await partners.http.get("/health/live")).status_code == 200
+    assert partners.log.read_text().splitlines()[lines:] == []
 
 
 async def test_nested_lists_take_no_gigabytes(partners: Measured):
