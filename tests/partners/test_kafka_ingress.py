@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,6 +17,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.record.util import calc_crc32c
 
 from services.partners.app import core, router
+from services.partners.ingress import kafka as ingress
 from services.partners.ingress.kafka import ingress_over_kafka
 from shared.events import parse
 from shared.kafka import connection, ensure_ingress, organisation_of, topic_name, topic_of
@@ -306,3 +308,28 @@ async def test_suspended_organisation_is_refused_until_it_is_reinstated(door: Ru
 def test_topic_tells_its_organisation():
     for organisation in ("uni", "a.b-c", "x_41", "a:b~c_d"):
         assert organisation_of(topic_of("ingress", organisation)) == organisation
+
+
+async def test_who_has_nothing_to_read_keeps_its_place_in_the_group(
+    kafka: str, mongodb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A consumer that is not asked for anything for `max_poll_interval_ms` leaves its group for good."""
+    often = partial(ingress.raw_consumer, max_poll_interval_ms=1_000)
+    monkeypatch.setattr(ingress, "raw_consumer", often)
+    given = {"keys_dir": tmp_path, "work": [ingress_over_kafka], "registry_checks": "owners"}
+    async with running(core, router, kafka=kafka, mongodb=mongodb, **given) as stack:
+        await register(stack, "uni", "institution")
+        idle_since = time.monotonic()
+
+        async def idle_for_long() -> bool:  # three times as long, with nothing assigned
+            return time.monotonic() - idle_since > 3
+
+        await until(idle_for_long)
+        await ensure_ingress(stack.settings, "uni")
+        async with AIOKafkaProducer(**connection(stack.settings), acks="all") as producer:
+            event = enrolled()
+            way = Way(stack, producer, "uni")
+            await way.send(event)
+            assert [e.id for e in await way.accepted(event["id"])] == [event["id"]]
+        ready = await stack.client.get("/health/ready")
+        assert (ready.status_code, ingress.MEMBER._value.get()) == (200, 1)

@@ -1,7 +1,9 @@
 """An organisation may send so much; who sends more is asked to wait, and disturbs nobody else."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest_asyncio
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.partners.app import core, router
 from services.partners.ingress import http
+from services.partners.quota import InFlight
 from shared.events import TOPICS
 from shared.ratelimit import Quota
 from tests.partners.conftest import MECHANICS, as_, enrolled, register
@@ -86,3 +89,57 @@ def test_nobody_is_let_in_beyond_burst_and_rate_nor_waits_longer_than_told(
         else:
             assert quota.wait_s("uni", now + wait_s + 0.001) == 0
         assert quota.wait_s("college", now) == 0
+
+
+@pytest_asyncio.fixture
+async def slim(kafka: str, mongodb: str, tmp_path: Path) -> AsyncIterator[Running]:
+    """The service, where three kilobytes may be sent at once, and an event may name two others."""
+    quota = {"quota_bytes_per_s": 100, "quota_burst_bytes": 3_000, "audience_max": 2}
+    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=tmp_path, **quota) as stack:
+        for id in ("uni", "college", "north", "south"):
+            await register(stack, id, "institution")
+        await stack.publish(MECHANICS)
+        yield stack
+
+
+def held(*organisations: str) -> dict[str, Any]:
+    data = {"kind": "workshop", "hours": 2, "participants": 9, "organisations": list(organisations)}
+    return enrolled(type="praktika.activity.held.v1", data=data)
+
+
+async def test_bytes_have_a_quota_and_what_names_others_counts_for_each(slim: Running):
+    async def publish(event: dict[str, Any]) -> Any:
+        return await slim.client.post("/events", json=event, headers=as_("uni", slim) | STRUCTURED)
+
+    many = await publish(held("college", "north", "south"))
+    assert (many.status_code, many.json()["rule"]) == (422, "audience")
+    assert "at most 2 may be named" in many.json()["detail"]
+    sent = 0
+    while (answer := await publish(held("college", "north"))).status_code == 202:
+        sent += 1
+        assert sent < 10, "each is some 300 bytes, three times"
+    assert answer.status_code == 429
+    assert "100 bytes a second" in answer.json()["detail"]
+    assert int(answer.headers["retry-after"]) >= 1
+    assert (await send(slim, "college"))[0] == 202
+
+
+async def test_work_in_flight_waits_in_turn_and_another_goes_on(slim: Running):
+    slim.settings.in_flight_bytes, slim.settings.in_flight_bytes_of_one = 1_000, 600
+    in_flight, done = InFlight(slim.settings), list[str]()
+    first = asyncio.Event()
+
+    async def work(whose: str, until: asyncio.Event | None = None) -> None:
+        async with in_flight.hold(whose, 400):
+            if until:
+                await until.wait()
+            done.append(whose)
+
+    holding = asyncio.create_task(work("uni", first))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(work("uni"))
+    await work("college")
+    assert done == ["college"]
+    first.set()
+    await asyncio.gather(holding, waiting)
+    assert done == ["college", "uni", "uni"]
