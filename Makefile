@@ -1,7 +1,7 @@
 # Every target makes what it needs first: the virtual environment, Kafka, MongoDB.
 
 .DEFAULT_GOAL := help
-.PHONY: help test check format up down status demo audit e2e faults contract lock bench bench-full
+.PHONY: help test check format up down stop status demo audit e2e faults contract lock bench bench-full
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -37,6 +37,9 @@ up: $(INSTALLED) ## start everything and leave it running; SECURE=1: with a Kafk
 
 down: $(INSTALLED) ## stop it; the data stays
 	$(BIN)/python -m deploy.stack down
+
+stop: $(INSTALLED) ## stop the services only; Kafka and MongoDB go on
+	$(BIN)/python -m deploy.stack stop
 
 status: $(INSTALLED) ## show what runs, and where
 	$(BIN)/python -m deploy.stack status

@@ -63,6 +63,9 @@ class Compose:
     def down(self, *, clean: bool) -> None:
         docker_compose("down", *(["--volumes"] if clean else []), env=self._own)
 
+    def stop_services(self) -> None:
+        docker_compose("stop", "partners", "feedback", "certification", "monitoring", "monitoring-worker")
+
     def restart(self, name: str) -> None:
         docker_compose("restart", name)
 

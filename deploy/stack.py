@@ -165,6 +165,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     commands.add_parser("up", help="start what does not run; print the addresses")
     stop = commands.add_parser("down", help="stop everything; the data stays")
     stop.add_argument("--clean", action="store_true", help="delete the data, too")
+    commands.add_parser("stop", help="stop the services; Kafka and MongoDB go on")
     commands.add_parser("status", help="what runs, and where")
     commands.add_parser("env", help="addresses, as lines for a shell's eval")
     for name, text in (("restart", "stop and start one part"), ("logs", "the last lines of one part's log")):
@@ -176,7 +177,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(given: argparse.Namespace) -> int:
-    if given.command in ("up", "down", "restart"):
+    if given.command in ("up", "down", "stop", "restart"):
         with alone():
             change(given)
         return 0
@@ -202,6 +203,8 @@ def change(given: argparse.Namespace) -> None:
         up()
     elif given.command == "down":
         down(clean=given.clean)
+    elif given.command == "stop":
+        Choice.kept().stack().stop_services()
     else:
         Choice.kept().stack().restart(given.name)
 

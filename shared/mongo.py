@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import bson
+from bson import json_util
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorDatabase
 from prometheus_client import Counter as Metric
 from pymongo import ASCENDING, UpdateOne
@@ -484,3 +485,17 @@ async def disk(client: "AsyncIOMotorClient[dict[str, Any]]", name: str) -> tuple
     """
     stats = await client[name].command("dbStats")
     return (stats["fsTotalSize"], stats["fsUsedSize"]) if "fsTotalSize" in stats else None
+
+
+async def dumped(db: Database, collections: Iterable[str]) -> list[str]:
+    """The documents of collections, each as a line of extended JSON that names its collection."""
+    found = [(name, doc) for name in collections async for doc in db[name].find()]
+    return [json_util.dumps({"collection": name, "document": doc}) for name, doc in found]
+
+
+async def restored(db: Database, lines: Iterable[str]) -> int:
+    """Put back what `dumped` gave; what is there under the same id is replaced."""
+    documents = [json_util.loads(line) for line in lines]
+    for kept in documents:
+        await db[kept["collection"]].replace_one({"_id": kept["document"]["_id"]}, kept["document"], upsert=True)
+    return len(documents)

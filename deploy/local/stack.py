@@ -56,6 +56,10 @@ class Local:
             shutil.rmtree(FOLDER, ignore_errors=True)
             shutil.rmtree(KEYS, ignore_errors=True)
 
+    def stop_services(self) -> None:
+        for application in self._applications:
+            application.stop()
+
     def restart(self, name: str) -> None:
         self._named(name).restart()
 

@@ -41,7 +41,7 @@ def find_stack() -> None:
 def application() -> "typer.Typer":
     """The command with all its subcommands."""
     # Not at the top: they read the environment, and take a while.
-    from deploy.praktika import dead_letters, history, rebuild, status, trail  # noqa: PLC0415
+    from deploy.praktika import backup, dead_letters, history, rebuild, status, trail  # noqa: PLC0415
     from services.monitoring import audit  # noqa: PLC0415
     from services.partners.egress import rejections  # noqa: PLC0415
     from services.partners.files import publish, validate  # noqa: PLC0415
@@ -55,6 +55,8 @@ def application() -> "typer.Typer":
     app.command("publish", epilog=console.EXIT_CODES)(publish.command)
     app.command("validate", epilog=console.EXIT_CODES)(validate.command)
     app.add_typer(history.app, name="history")
+    app.command("backup", epilog=console.EXIT_CODES)(backup.backup)
+    app.command("restore", epilog=console.EXIT_CODES)(backup.restore)
     app.command("audit", epilog=console.EXIT_CODES)(audit.command)
     app.command("rebuild", epilog=console.EXIT_CODES)(rebuild.command)
     return app

@@ -40,12 +40,7 @@ def export(
         raise typer.BadParameter(f"{file}: the name must end with .zst or .gz")
 
     async def work(settings: Settings) -> int:
-        async with reader(settings) as topics:
-            spans = await topics.spans(HELD)
-            if not spans:
-                raise Failed(f"there are no topics of {settings.namespace}")
-            with target(file) as into, progress("exporting", count(spans)) as advance:
-                records = await history.export(topics.read(spans, advance), spans, into)
+        records = await export_to(settings, file)
         if json:
             show_json({"file": file, "records": records})
         else:
@@ -53,6 +48,16 @@ def export(
         return console.OK
 
     console.run(work)
+
+
+async def export_to(settings: Settings, file: str) -> int:
+    """Write the log of now to a file; return how many records it has."""
+    async with reader(settings) as topics:
+        spans = await topics.spans(HELD)
+        if not spans:
+            raise Failed(f"there are no topics of {settings.namespace}")
+        with target(file) as into, progress("exporting", count(spans)) as advance:
+            return await history.export(topics.read(spans, advance), spans, into)
 
 
 @contextmanager
@@ -86,14 +91,7 @@ def import_(
     """
 
     async def work(settings: Settings) -> int:
-        try:
-            records = _checked(file)
-            async with reader(settings) as topics, writer(settings) as into:
-                await _demand_silence(topics)
-                with source(file) as lines, progress("importing", records) as advance:
-                    done = await history.import_(lines, topics, into, settings.namespace, advance)
-        except Unfit as error:
-            raise Failed(str(error)) from None
+        done = await import_from(settings, file)
         if json:
             show_json(done._asdict())
         else:
@@ -103,6 +101,18 @@ def import_(
         return console.OK
 
     console.run(work, "repeat the command; it goes on where it was")
+
+
+async def import_from(settings: Settings, file: str) -> history.Imported:
+    """Restore an export; see `import_`."""
+    try:
+        records = _checked(file)
+        async with reader(settings) as topics, writer(settings) as into:
+            await _demand_silence(topics)
+            with source(file) as lines, progress("importing", records) as advance:
+                return await history.import_(lines, topics, into, settings.namespace, advance)
+    except Unfit as error:
+        raise Failed(str(error)) from None
 
 
 def _checked(file: str) -> int | None:

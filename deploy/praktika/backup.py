@@ -1,0 +1,107 @@
+"""praktika backup, praktika restore: all that a network is, in one folder."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared import console, mongo
+from shared.auth import private_dir
+from shared.console import Failed, Json, Misused, say, show_json
+from shared.settings import Settings
+
+from . import history
+
+HISTORY, HOME, PUBLIC, PRIVATE = "history.jsonl.gz", "home.jsonl", "keys", "keys-private"
+KEPT = ("credentials", "webhooks", "webhook_failures")  # of partners: what is not in the log
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="On a disk that nobody else reads: it holds secrets.")]
+
+
+def backup(folder: Folder, json: Json = False) -> None:
+    """Copy the log, credentials, webhooks and keys into a folder, while the network goes on.
+
+    The folder must be new or empty; it can be read by its owner only. With containers: docs/operations.md.
+    """
+
+    async def work(settings: Settings) -> int:
+        if not private_dir(settings).is_dir():
+            raise Failed(f"there are no keys in {private_dir(settings)}; with containers see docs/operations.md")
+        _demand_empty(folder)
+        _copy(settings.keys_dir, folder / PUBLIC)
+        _copy(private_dir(settings), folder / PRIVATE)
+        lines = await _dumped(settings)
+        _write(folder / HOME, lines)
+        records = await history.export_to(settings, str(folder / HISTORY))
+        _tell(json, records, len(lines), f"are in {folder}")
+        return console.OK
+
+    console.run(work, "delete the folder and repeat the command")
+
+
+def restore(folder: Folder, json: Json = False) -> None:
+    """Restore a backup into an empty network that is set up, its services stopped (`make up`, `make stop`).
+
+    Stopped or failed, it is repeated and goes on where it was. The services, started again, rebuild their databases.
+    """
+
+    async def work(settings: Settings) -> int:
+        lines = _demand_backup(folder)
+        done = await history.import_from(settings, str(folder / HISTORY))
+        documents = await _restored(settings, lines)
+        _copy(folder / PUBLIC, settings.keys_dir)
+        _copy(folder / PRIVATE, private_dir(settings))
+        _tell(json, done.written + done.there, documents, f"are restored from {folder}: start the services")
+        return console.OK
+
+    console.run(work, "repeat the command; it goes on where it was")
+
+
+def _tell(json: bool, records: int, documents: int, what: str) -> None:
+    if json:
+        show_json({"records": records, "documents": documents})
+    else:
+        say(f"{records} records, {documents} documents and the keys {what}")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy the files of a folder as they are, none of folders in it."""
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for file in source.iterdir():
+        if file.is_file():
+            shutil.copy2(file, target / file.name)
+
+
+async def _dumped(settings: Settings) -> list[str]:
+    client = mongo.connect(settings)
+    try:
+        return await mongo.dumped(mongo.database(client, settings, "partners"), KEPT)
+    finally:
+        client.close()
+
+
+async def _restored(settings: Settings, lines: list[str]) -> int:
+    client = mongo.connect(settings)
+    try:
+        return await mongo.restored(mongo.database(client, settings, "partners"), lines)
+    finally:
+        client.close()
+
+
+def _write(file: Path, lines: list[str]) -> None:
+    file.touch(mode=0o600)
+    file.write_text("".join(f"{line}\n" for line in lines))
+
+
+def _demand_empty(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise Misused(f"{folder} is not empty")
+    folder.chmod(0o700)
+
+
+def _demand_backup(folder: Path) -> list[str]:
+    """The lines of what partners kept, if the folder has all of a backup."""
+    if missing := [name for name in (HISTORY, HOME, PUBLIC, PRIVATE) if not (folder / name).exists()]:
+        raise Misused(f"{folder} is no backup: {', '.join(missing)} is missing")
+    return (folder / HOME).read_text().splitlines()
