@@ -154,11 +154,12 @@ async def test_an_import_that_was_stopped_goes_on_where_it_was(empty: Log, kafka
     settings = empty.settings
 
     async def under_way() -> None:
-        async def some() -> bool:
-            async with reader(settings) as topics:
+        async with reader(settings) as topics:
+
+            async def some() -> bool:
                 return sum(end for _, end in (await topics.spans(["learner"])).values()) > 0
 
-        await until(some, 180)
+            await until(some, 180)
 
     done = await empty.praktika.interrupted("history", "import", str(file), when=under_way)
     assert (done.code, "goes on where it was" in done.err) == (130, True), done.err
