@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import fastapi
+import jiter
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
@@ -437,8 +438,9 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        limit = self.large if scope["path"].startswith(LARGE_BODIES) else min(self.large, COMMAND_BYTES)
-        seen, whole = 0, False
+        is_command = not scope["path"].startswith(LARGE_BODIES)
+        limit = min(self.large, COMMAND_BYTES) if is_command else self.large
+        seen, whole, body = 0, False, bytearray()
         announced = Headers(scope=scope).get("content-length", "")
         too_large = announced.isdecimal() and (len(announced) > 18 or int(announced) > limit)
         ends_at = asyncio.get_running_loop().time() + guard.BODY_S
@@ -457,9 +459,22 @@ class BodyLimit:
                 seen += len(message.get("body", b""))
             if too_large or seen > limit:
                 raise BodyTooLarge(413, f"the body is larger than {limit} bytes")
+            if is_command:
+                body.extend(message.get("body", b""))
+                if whole:
+                    _refuse_twice(bytes(body))
             return message
 
         await self.app(scope, counted, send)
+
+
+def _refuse_twice(body: bytes) -> None:
+    """Refuse JSON with a member that is given twice: readers differ in which of the two they take."""
+    try:
+        jiter.from_json(body, catch_duplicate_keys=True)
+    except ValueError as error:
+        if "duplicate key" in str(error):
+            raise fastapi.HTTPException(400, str(error)) from None
 
 
 _TEXT = {"type": "string"}

@@ -48,6 +48,10 @@ async def test_a_member_that_is_given_twice_is_refused(partners: Running):
     answer = await send(partners, twice)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "body")
     assert "duplicate key" in answer.json()["errors"][0]["detail"]
+    command = b'{"title": "A", "version": "1", "version": "2", "level": 4}'
+    headers = as_("uni", partners) | {"Content-Type": "application/json"}
+    told = await partners.client.put("/programmes/twice", content=command, headers=headers)
+    assert (told.status_code, "duplicate key" in told.json()["detail"]) == (400, True)
 
 
 async def test_an_organisation_that_differs_only_by_case_is_not_registered(partners: Running):
