@@ -15,6 +15,7 @@ from aiokafka import (
     TopicPartition,
 )
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
@@ -129,7 +130,9 @@ async def ensure_topics(settings: Settings) -> list[str]:
     rejected = _topic(settings, "rejected", PARTITIONS.get("rejected", 3), *kept)
     endless = [_topic(settings, name, PARTITIONS.get(name, 3), -1) for name in names]
     trail = _topic(settings, "audit", PARTITIONS.get("audit", 3), settings.trail_kept_days * DAY_MS)
-    return await _create(settings, [*endless, rejected, trail])
+    created = await _create(settings, [*endless, rejected, trail])
+    await _keep(settings, [topic for topic in (rejected, trail) if topic.name not in created])
+    return created
 
 
 async def ensure_ingress(settings: Settings, organisation: str) -> list[str]:
@@ -168,6 +171,20 @@ async def _create(settings: Settings, topics: list[NewTopic]) -> list[str]:
         elif error is not TopicAlreadyExistsError:
             raise error(f"topic {name} could not be created")
     return created
+
+
+async def _keep(settings: Settings, topics: list[NewTopic]) -> None:
+    """Let topics that are there be kept for as long as the settings say now."""
+    admin = AIOKafkaAdminClient(**connection(settings))
+    await admin.start()
+    try:
+        changed = [ConfigResource(ConfigResourceType.TOPIC, topic.name, topic.topic_configs) for topic in topics]
+        answers: Any = await admin.alter_configs(changed) if changed else []
+    finally:
+        await admin.close()
+    for code, message, *_ in (resource for answer in answers for resource in answer.resources):
+        if code:
+            raise for_code(code)(message)
 
 
 class Producer:
