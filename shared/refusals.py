@@ -15,6 +15,7 @@ from shared.owners import Refused
 
 REJECTED = "rejected"
 ORIGINAL_BYTES = 64 * 1024
+NOT_APPLIED = "accepted, but not applied: "
 UNPROCESSED = "the service could not process the event; the operator has it as a dead letter"
 
 
@@ -63,7 +64,7 @@ def refusal(service: str, record: ConsumerRecord, said: Said, error: Exception) 
         "type": "about:blank",
         "title": status.phrase,
         "status": status.value,
-        "detail": f"accepted, but not applied: {reason}",
+        "detail": NOT_APPLIED + reason,
         "rule": rule,
         "position": position,
     }
