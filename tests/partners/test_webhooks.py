@@ -493,3 +493,56 @@ async def test_one_process_serves_a_webhook_until_its_lease_ends(connected: Runn
         assert [claimed["_id"] for claimed in claims if claimed] == ["a"]
     finally:
         await home.client.drop_database(home.name)
+
+
+async def test_an_address_that_fails_for_long_is_disabled_and_goes_on_when_activated(
+    connected: Running, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(connected.service.settings, "webhook_disabled_after_s", 1)
+    operator = as_("operator", connected)
+    async with receiving(usual=500) as receiver:
+        made = await make(connected, receiver)
+        await publish(connected, "uni", enrolled())
+
+        async def shown() -> dict[str, Any]:
+            found: dict[str, Any] = (await connected.client.get(f"/webhooks/{made['id']}", headers=operator)).json()
+            return found
+
+        async def is_disabled() -> bool:
+            return (await shown())["status"] == "disabled"
+
+        await until(is_disabled)
+        assert ((await shown())["reason"], bool((await shown())["failing_since"])) == ("answered 500", True)
+        receiver.usual = 204
+        answer = await connected.client.post(f"/webhooks/{made['id']}/activation", headers=as_("uni", connected))
+        assert (answer.status_code, answer.json()["status"]) == (200, "active")
+        last = enrolled()
+        await publish(connected, "uni", last)
+        await arrived(receiver, last)
+        listed = (await connected.client.get("/webhooks?organisation=uni", headers=operator)).json()["items"]
+        assert made["id"] in [hook["id"] for hook in listed]
+        assert (await connected.client.delete(f"/webhooks/{made['id']}", headers=operator)).status_code == 204
+
+
+async def test_more_webhooks_than_are_served_at_once_take_turns(connected: Running, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(connected.service.settings, "webhooks_served", 1)  # by each of two
+    monkeypatch.setattr(deliveries, "TURN_S", 0.3)
+    async with receiving() as receiver:
+        made = [await make(connected, receiver) for _ in range(5)]
+        event = enrolled()
+        await publish(connected, "uni", event)
+        await arrived(receiver, event, times=5)
+        for each in made:
+            await remove(connected, each)
+
+
+async def test_the_webhooks_go_with_the_credential_if_that_is_asked_for(connected: Running):
+    operator = as_("operator", connected)
+    async with receiving() as receiver:
+        await make(connected, receiver, "works")
+        credentials = "/organisations/works/credentials"
+        credential = (await connected.client.post(credentials, headers=operator)).json()["credential"]
+        gone = await connected.client.delete(f"{credentials}/{credential}?webhooks=true", headers=operator)
+        assert gone.status_code == 204
+        left = await connected.client.get("/webhooks", headers=as_("works", connected))
+        assert left.json() == {"items": []}

@@ -72,7 +72,9 @@ async def deliver(service: Service) -> None:
 
 
 async def _claim(home: mongo.Database, me: str, serving: Mapping[str, object]) -> dict[str, Any] | None:
-    free = {"status": "active", "lease.until": {"$lt": time.time()}, "_id": {"$nin": list(serving)}}
+    now = time.time()
+    due = {"lease.until": {"$lt": now}, "not_before": {"$not": {"$gt": now}}}
+    free = {"status": "active", **due, "_id": {"$nin": list(serving)}}
     longest_unserved = [("lease.until", 1)]
     return await home[WEBHOOKS].find_one_and_update(free, {"$set": {"lease": _lease(me)}}, sort=longest_unserved)
 

@@ -37,13 +37,13 @@ async def rows_of(body: bytes, settings: Settings) -> list[tuple[int, Record]]:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    lines = written.splitlines()
+    lines = written.split(b"\n")[:-1]
     if process.returncode or not lines or lines[-1] != b"true":
         told = json.loads(lines[-1]) if lines and lines[-1].startswith(b"{") else None
         if told:
             raise Unreadable(told["code"], *told["given"])
         raise Unreadable("heavy", settings.upload_cpu_s, settings.upload_memory_bytes // 2**20)
-    return [_read(json.loads(line)) for line in lines[:-1]]
+    return [_read(json.loads(line.decode(errors="surrogatepass"))) for line in lines[:-1]]
 
 
 def _read(line: list[Any]) -> tuple[int, Record]:
@@ -56,8 +56,8 @@ def _write(rows: Iterator[tuple[int, Record]], most_rows: int) -> Iterator[str]:
     size = 0
     try:
         for count, row in enumerate(rows):
-            line = json.dumps(row)
-            size += len(line)
+            line = json.dumps(row, ensure_ascii=False)
+            size += len(line.encode(errors="surrogatepass"))
             if count > most_rows or size > WRITTEN:
                 yield _why("rows", most_rows) if count > most_rows else _why("bomb", WRITTEN // 2**20)
                 return
@@ -76,7 +76,7 @@ def main(memory: int, cpu_s: int, most_rows: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
     body = io.BytesIO(sys.stdin.buffer.read())
     for line in _write(sheet(body, WRITTEN), most_rows):
-        sys.stdout.write(line + "\n")
+        sys.stdout.buffer.write(line.encode(errors="surrogatepass") + b"\n")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timezone
 from functools import cache
@@ -71,7 +72,7 @@ HEADERS = {
 }
 FILE = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string"}}}}}
 LINES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-ndjson": {"schema": {"type": "object"}}}}}
-READING = asyncio.Semaphore(2)  # files at a time: each may take some hundred MB
+READING = asyncio.Semaphore(4)  # files at a time: each may take some hundred MB
 Name = Annotated[str, Field(max_length=1_000)]
 
 
@@ -116,6 +117,25 @@ async def upload_file(name: str) -> Response:
     return FileResponse(FOLDER / name, media_type=f"{FILES[name]}; charset=utf-8", headers=HEADERS)
 
 
+@asynccontextmanager
+async def reading(service: Service, organisation: str) -> AsyncIterator[None]:
+    """Read a file: of each organisation one at a time, so that nobody's files hold up all others'.
+
+    Raises:
+        Problem: 429, one of the organisation's is being read.
+    """
+    busy: set[str] = service.shared.setdefault("reading", set())
+    if organisation in busy:
+        detail = f"a file of {organisation} is being read; send the next one when it is done"
+        raise Problem(429, detail, headers={"Retry-After": "5"})
+    busy.add(organisation)
+    try:
+        async with READING:
+            yield
+    finally:
+        busy.discard(organisation)
+
+
 class Asked(BaseModel):
     """What is said of a file beside it."""
 
@@ -143,7 +163,7 @@ async def read_columns(
     """The columns of a file (CSV, XLSX, JSON lines), its first row, and what the columns seem to mean."""
     refuse_overdrawn(service, caller)
     body = await read_body(request)
-    async with READING:
+    async with reading(service, caller.organisation):
         rows = await _sheet(body, asked, service.settings)
         found = await asyncio.to_thread(_table, body, rows, asked, service.settings)
         first = await asyncio.to_thread(lambda: next(found.read()))
@@ -182,7 +202,7 @@ async def upload_rows(
     body = None
     try:
         body = await read_body(request)
-        async with READING:
+        async with reading(service, caller.organisation):
             rows = await _sheet(body, meant, service.settings)
             found, taken = await asyncio.to_thread(_taken, body, rows, meant, caller.organisation, service.settings)
     except Problem as problem:
