@@ -82,6 +82,8 @@ def misfits(event: Event[Data]) -> list[tuple[str, str]]:
             return [("data.parties", f"must name you ({caller}): only a party proposes")]
         if len(set(data.parties)) < len(data.parties):
             return [("data.parties", "names an organisation twice")]
+    if isinstance(data, events.CredentialWithdrawn) and event.subject != data.credential:
+        return [("subject", f"must be the credential ({data.credential})")]
     if isinstance(data, events.LearnerErased) and event.sourcekind == events.Publisher.operator and not data.reason:
         return [("data.reason", "must say why: you are no institution of the learner")]
     return []

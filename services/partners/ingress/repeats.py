@@ -74,7 +74,7 @@ def _event(key: Key, short_type: str, slot: str, fact: Fact) -> Event[Data]:
         source=fact["source"],
         kind=Publisher(fact["kind"]),
         id=fact["id"],
-        subject=key.id if model.key == "subject" else slot.rpartition("/")[2],
+        subject=key.id if model.key == "subject" else fact["data"].get("credential", slot.rpartition("/")[2]),
         key=key.id,
         time=datetime.fromisoformat(fact["time"]),
     )
