@@ -1,6 +1,10 @@
-"""What makes Kafka a secured one: certificates, passwords and its settings, made once and kept in a folder.
+"""Secrets of the servers, made once and kept in a folder: MongoDB's login, and what makes Kafka a secured one.
 
-`python -m deploy.security FOLDER` makes what is missing (the set-up of `docker compose --profile secure` does it):
+`python -m deploy.security mongodb FOLDER` makes what is missing of:
+- `server/keyfile`: what only MongoDB may read, by which the members of a replica set know each other;
+- `services/`: what our services log in with, one file a setting (PRAKTIKA_SECRETS_DIR).
+
+`python -m deploy.security kafka FOLDER HOST:PORT` (the set-up of `docker compose --profile secure` does it):
 - `broker/`: what only Kafka may read, with `broker.env`, its settings in the form of its image;
 - `services/`: what our services log in with, one file a setting (PRAKTIKA_SECRETS_DIR);
 - `authority/`: the key that signs Kafka's certificates. Lose it, and organisations need a new `ca.crt`.
@@ -50,6 +54,16 @@ def ensure(folder: Path, external: str) -> dict[str, str]:
     for name, value in given.items():
         _write(services / f"praktika_{name}", value.encode())
     return _settings(password.read_text(), broker / "broker.pem")
+
+
+def ensure_mongodb(folder: Path) -> Path:
+    """Make what is missing; give the keyfile, with which MongoDB asks everybody for a password."""
+    keyfile, password = folder / "server" / "keyfile", folder / "services" / "praktika_mongodb_password"
+    for path, size in ((keyfile, 256), (password, 32)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _write(path, secrets.token_hex(size).encode())  # a keyfile knows the letters of base64 only
+    return keyfile
 
 
 def login(folder: Path) -> tuple[str, str]:
@@ -171,14 +185,23 @@ def _as_environment(settings: dict[str, str]) -> str:
     return "".join(f"export KAFKA_{names[name]}={shlex.quote(value)}\n" for name, value in settings.items())
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Make what a secured Kafka in containers needs, unless it is there.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("external", help="host:port by which organisations reach Kafka")
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make what servers in containers need, unless it is there.")
+    servers = parser.add_subparsers(dest="server", required=True)
+    for name in ("mongodb", "kafka"):
+        servers.add_parser(name).add_argument("folder", type=Path)
+    servers.choices["kafka"].add_argument("external", help="host:port by which organisations reach Kafka")
     given = parser.parse_args()
+    if given.server == "mongodb":
+        ensure_mongodb(given.folder)
+        return
     listeners = {
         "listeners": "INTERNAL://:9092,EXTERNAL://:9094,CONTROLLER://127.0.0.1:9093",
         "advertised.listeners": f"INTERNAL://kafka:9092,EXTERNAL://{given.external}",
     }
     environment = _as_environment(ensure(given.folder, given.external) | listeners)
     _write(given.folder / "broker" / "broker.env", environment.encode())
+
+
+if __name__ == "__main__":
+    main()

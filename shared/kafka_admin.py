@@ -1,10 +1,18 @@
-"""Users of a secured Kafka and what they may do; the only import of confluent-kafka (aiokafka knows neither)."""
+"""Users of a secured Kafka, what they may do and how much of it.
+
+The only import of confluent-kafka: aiokafka knows neither users nor access lists. Neither of the two can set quotas, so
+aiokafka is given that request.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import Array, Boolean, Float64, Int16, Int32, Schema, String
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (
     AclBinding,
@@ -20,7 +28,7 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from shared.kafka import NotPublished, topic_name, topic_of
+from shared.kafka import NotPublished, connection, topic_name, topic_of
 from shared.settings import Settings
 
 KNOWN_WITHIN_S = 10
@@ -128,6 +136,71 @@ class Admin:
     async def _grants(self, some: list[Grant], of: Callable[[Iterable[bool]], bool]) -> bool:
         granted = await self.granted("")
         return of(each in granted for each in some)
+
+
+class _AlterClientQuotasResponse(Response):
+    API_KEY = 49
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "entries",
+            Array(
+                ("error_code", Int16),
+                ("error_message", String("utf-8")),
+                ("entity", Array(("entity_type", String("utf-8")), ("entity_name", String("utf-8")))),
+            ),
+        ),
+    )
+
+
+class _AlterClientQuotasStruct(RequestStruct):
+    API_KEY = 49
+    API_VERSION = 0
+    RESPONSE_TYPE = _AlterClientQuotasResponse
+    SCHEMA = Schema(
+        (
+            "entries",
+            Array(
+                ("entity", Array(("entity_type", String("utf-8")), ("entity_name", String("utf-8")))),
+                ("ops", Array(("key", String("utf-8")), ("value", Float64), ("remove", Boolean))),
+            ),
+        ),
+        ("validate_only", Boolean),
+    )
+
+
+class _AlterClientQuotas(Request[_AlterClientQuotasStruct]):
+    """KIP-546: sets or removes quotas of users."""
+
+    API_KEY = 49
+
+    def __init__(self, users: Iterable[str], bytes_per_s: int | None) -> None:
+        rates = ("producer_byte_rate", "consumer_byte_rate")
+        changes = [(rate, float(bytes_per_s or 0), bytes_per_s is None) for rate in rates]
+        self._entries = [([("user", user)], changes) for user in users]
+
+    def build(self, request_struct_class: type[_AlterClientQuotasStruct]) -> _AlterClientQuotasStruct:
+        return request_struct_class(self._entries, False)
+
+
+async def set_quotas(settings: Settings, users: Iterable[str], bytes_per_s: int | None) -> None:
+    """Let Kafka slow down each of these users beyond so many bytes a second, in and out apart; None: no longer.
+
+    Raises:
+        NotPublished: Kafka does not answer, or does not do it.
+    """
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        await admin.start()
+        answer: Any = await admin._send_request(_AlterClientQuotas(users, bytes_per_s))
+        for code, message, _ in answer.entries:
+            if code:
+                raise for_code(code)(message)
+    except KafkaError as error:
+        raise NotPublished(f"Kafka did not set quotas: {error}"[:300]) from None
+    finally:
+        await admin.close()
 
 
 async def _known(holds: Callable[[], Awaitable[bool]], *, gone: bool = False) -> None:

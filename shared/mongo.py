@@ -30,6 +30,9 @@ log = logs.get(__name__)
 
 RETRIES = Metric("praktika_transaction_retries_total", "Transactions begun again because MongoDB called it transient.")
 
+AUTHENTICATION_FAILED = 18
+# What the services and the operator's commands do, in databases whose names follow from the namespace.
+ROLES = ["readWriteAnyDatabase", "dbAdminAnyDatabase", "clusterMonitor"]
 RETRIED_FOR_S = 10  # longer than what a killed process leaves open holds its conflicts: 3 s, and a look each 1.5 s
 LIVE = "_live"
 POSITIONS = "_positions"
@@ -97,6 +100,8 @@ class Written:
 def connect(settings: Settings, *, strict: bool = True) -> "AsyncIOMotorClient[dict[str, Any]]":
     """A client that speaks nothing but MongoDB's Stable API 1, so that it goes on with the next versions of the server.
 
+    It logs in as the URI says, else with the settings' user if they have a password.
+
     Args:
         strict: False for what that API does not have: to make a replica set, and to ask how full the disk is.
     """
@@ -109,7 +114,15 @@ def connect(settings: Settings, *, strict: bool = True) -> "AsyncIOMotorClient[d
         retryWrites=True,
         w="majority",
         readConcernLevel="majority",
+        **_login(settings),
     )
+
+
+def _login(settings: Settings) -> dict[str, Any]:
+    password = settings.mongodb_password.get_secret_value()
+    if not password or parse_uri(settings.mongodb_uri)["username"]:
+        return {}
+    return {"username": settings.mongodb_user, "password": password, "authSource": "admin"}
 
 
 def database(client: "AsyncIOMotorClient[dict[str, Any]]", settings: Settings, service: str) -> Database:
@@ -126,11 +139,16 @@ async def live(home: Database) -> Database:
 async def ensure_replica_set(settings: Settings) -> bool:
     """Initiate a replica set of one node if the server has none; return whether it did. Wait for the primary.
 
-    The member is named as the URI names the host, because clients follow the member's name.
+    The member is named as the URI names the host, because clients follow the member's name. With a login of ours the
+    server is asked at 127.0.0.1: before there is a user, it obeys who comes from its own machine. Then make that login.
     """
     (host, port), *_ = parse_uri(settings.mongodb_uri)["nodelist"]
+    login = _login(settings)
     client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
-        settings.mongodb_uri, directConnection=True, replicaSet=None, serverSelectionTimeoutMS=30_000
+        f"mongodb://127.0.0.1:{port}" if login else settings.mongodb_uri,
+        directConnection=True,
+        replicaSet=None,
+        serverSelectionTimeoutMS=30_000,
     )
     try:
         hello = await client.admin.command("hello")
@@ -141,7 +159,30 @@ async def ensure_replica_set(settings: Settings) -> bool:
         async with asyncio.timeout(60):
             while not (await client.admin.command("hello")).get("isWritablePrimary"):
                 await asyncio.sleep(0.2)
+        if login:
+            await _ensure_login(settings, client)
         return made
+    finally:
+        client.close()
+
+
+async def _ensure_login(settings: Settings, beside: "AsyncIOMotorClient[dict[str, Any]]") -> None:
+    """Make the user that the settings name, unless it can log in.
+
+    Args:
+        beside: a client on the server's own machine, which may make the first user.
+    """
+    client = connect(settings)
+    try:
+        await client.admin.command("ping")
+    except OperationFailure as error:
+        if error.code != AUTHENTICATION_FAILED:
+            raise
+        login = _login(settings)
+        try:
+            await beside.admin.command("createUser", login["username"], pwd=login["password"], roles=ROLES)
+        except OperationFailure as refused:
+            raise RuntimeError(f"MongoDB has users, and this password is not {login['username']}'s") from refused
     finally:
         client.close()
 

@@ -13,7 +13,7 @@ class Settings(BaseSettings):
     """Settings of one process, read from `PRAKTIKA_*` (and the two servers' usual names).
 
     What the environment does not give is read from files of the same name in small letters (`praktika_kafka_password`)
-    in the folder that PRAKTIKA_SECRETS_DIR names.
+    in the folders that PRAKTIKA_SECRETS_DIR names (by colon).
     """
 
     model_config = SettingsConfigDict(env_prefix="PRAKTIKA_", extra="ignore")
@@ -32,11 +32,19 @@ class Settings(BaseSettings):
         None,
         description="Who signed Kafka's certificates, in PEM; given to organisations, too. None: a public authority.",
     )
+    kafka_quota_bytes_per_s: int = Field(
+        2_000_000, ge=1_000, description="By which Kafka itself slows down each organisation's user, in and out apart."
+    )
     kafka_external: str = Field("", description="Bootstrap servers of a secured Kafka as organisations see them.")
     mongodb_uri: str = Field(
         "mongodb://127.0.0.1:27017/?directConnection=true",
         validation_alias=AliasChoices("MONGODB_URI", "PRAKTIKA_MONGODB_URI"),
     )
+    mongodb_user: str = Field(
+        "praktika",
+        description="With a password: as whom to log in, if the URI says nothing of it; the set-up makes it.",
+    )
+    mongodb_password: SecretStr = SecretStr("")
     namespace: str = Field(
         "praktika",
         pattern=r"^[a-z][a-z0-9]{0,30}$",
@@ -153,5 +161,5 @@ class Settings(BaseSettings):
 
 @lru_cache
 def settings() -> Settings:
-    secrets = os.environ.get("PRAKTIKA_SECRETS_DIR", "")
-    return Settings(_secrets_dir=secrets if Path(secrets).is_dir() else None)
+    folders = os.environ.get("PRAKTIKA_SECRETS_DIR", "").split(os.pathsep)
+    return Settings(_secrets_dir=[folder for folder in folders if folder and Path(folder).is_dir()] or None)

@@ -40,6 +40,15 @@ async def main():
     print(json.dumps([sum(len(numbers) for _, numbers in topics) for topics in assigned]))
 asyncio.run(main())
 """
+# Fails if MongoDB tells anything to somebody who has not logged in.
+READ_WITHOUT_LOGIN = """
+import os, pymongo, pymongo.errors
+try:
+    pymongo.MongoClient(os.environ["MONGODB_URI"]).list_database_names()
+except pymongo.errors.OperationFailure as error:
+    raise SystemExit(error.code != 13)
+raise SystemExit(1)
+"""
 
 
 class Client(httpx.Client):
@@ -76,6 +85,7 @@ def prove() -> None:
     say("building the image and starting the stack")
     succeed("up", "-d", "--build", "--wait")
     prove_private_key_is_hidden()
+    assert docker_compose("exec", "-T", "partners", "python", "-c", READ_WITHOUT_LOGIN).returncode == 0
     operator = Client(**credential(exec_in("partners", "-m", "services.partners.credentials", "operator")))
     say("registering an institution and its programme")
     institution = register(operator)
@@ -98,11 +108,19 @@ def prove() -> None:
     demand(lambda: employment_rate() == (EMPLOYED, EMPLOYED + SEEKING), "employment_rate is 9 of 12")
     succeed("run", "--rm", "-T", "praktika", "audit")
     demand(lambda: docker_compose("run", "--rm", "-T", "praktika", "status").returncode == 0, "the status is well")
+    prove_backup()
 
     say("securing Kafka, on the same data")
     succeed("down")
     succeed("--profile", "secure", "up", "-d", "--wait")
     prove_secured(operator)
+
+
+def prove_backup() -> None:
+    """As docs/operations.md says; how it is restored, tests/operator/test_backup.py proves."""
+    backup = "praktika backup /tmp/praktika >&2 && ls /tmp/praktika"
+    made = docker_compose("run", "--rm", "-T", "setup", "sh", "-c", backup, capture=True).stdout.split()
+    assert made == ["history.jsonl.gz", "home.jsonl", "keys", "keys-private"], made
 
 
 def prove_secured(operator: Client) -> None:
@@ -113,9 +131,10 @@ def prove_secured(operator: Client) -> None:
     demand(lambda: employment_rate() == (EMPLOYED + 1, EMPLOYED + SEEKING), "what came over Kafka is counted")
     succeed("run", "--rm", "-T", "praktika", "audit")
     assert docker_compose("exec", "-T", "partners", "python", "-c", COUNT_PARTITIONS, capture=True).returncode
-    show = "print(open('/kafka/services/praktika_kafka_password').read())"
+    ours = "/kafka/services/praktika_kafka_password", "/mongodb/services/praktika_mongodb_password"
+    show = f"print(*(open(path).read() for path in {ours}))"
     logs = docker_compose("logs", capture=True).stdout
-    for secret in (exec_in("partners", "-c", show).strip(), made["password"]):
+    for secret in (*exec_in("partners", "-c", show).split(), made["password"]):
         assert secret not in logs, "a password is in a log"
 
 

@@ -5,13 +5,20 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from motor.motor_asyncio import AsyncIOMotorClient
+from pydantic import SecretStr
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
 
 from deploy.local.processes import Server, ServerError, free_port, is_free, start_mark, wait_until
+from deploy.local.servers import mongod
+from shared import mongo
+from shared.settings import Settings
 from tests.servers import Servers
 
 SERVE = """
@@ -145,3 +152,36 @@ def test_shared_servers_are_up(kafka: str, mongodb: str):
     host, _, port = kafka.partition(",")[0].rpartition(":")
     socket.create_connection((host, int(port))).close()
     assert mongodb.startswith("mongodb")
+
+
+async def test_data_without_a_login_get_one(tmp_path: Path):
+    """Also what `make up` relies on: the set-up makes the login, and who has not got it reads nothing."""
+    port, keys = free_port(), tmp_path / "keys"
+    open_to_all = mongod(tmp_path, port)
+    open_to_all.start()
+    try:
+        with MongoClient(open_to_all.address) as client:
+            client["praktika_partners"]["learners"].insert_one({"_id": "known"})
+    finally:
+        open_to_all.stop()
+    server = mongod(tmp_path, port, keys)
+    server.start()
+    try:
+        own = Settings(MONGODB_URI=server.address, _secrets_dir=keys / "services")
+        for _ in range(2):
+            await mongo.ensure_replica_set(own)
+            assert await ids(mongo.connect(own)) == ["known"]
+        with pytest.raises(OperationFailure, match="authentication"):
+            await ids(mongo.connect(Settings(MONGODB_URI=server.address)))
+        other = own.model_copy(update={"mongodb_password": SecretStr("another")})
+        with pytest.raises(RuntimeError, match="password is not praktika's"):
+            await mongo.ensure_replica_set(other)
+    finally:
+        server.kill()
+
+
+async def ids(client: "AsyncIOMotorClient[dict[str, Any]]") -> list[str]:
+    try:
+        return [doc["_id"] async for doc in client["praktika_partners"]["learners"].find()]
+    finally:
+        client.close()

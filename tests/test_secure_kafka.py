@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
     KafkaError,
@@ -20,6 +21,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     for_code,
 )
+from aiokafka.protocol.admin import DescribeClientQuotasRequest
 from aiokafka.protocol.fetch import FetchRequest
 from confluent_kafka import ConsumerGroupTopicPartitions as GroupPositions
 from confluent_kafka import KafkaException
@@ -50,8 +52,8 @@ from services.partners.app import core, router
 from services.partners.ingress.kafka import ingress_over_kafka
 from services.partners.kafka_credentials import access_to_kafka, compare
 from shared.events import TOPICS, parse
-from shared.kafka import NotPublished, Record
-from shared.kafka_admin import Admin, grants
+from shared.kafka import NotPublished, Record, connection
+from shared.kafka_admin import Admin, grants, set_quotas
 from shared.settings import Settings
 from tests.partners.conftest import MECHANICS, ORGANISATIONS, as_, enrolled, register
 from tests.stack import Running, running, until
@@ -449,8 +451,35 @@ async def test_what_an_operator_changed_by_hand_is_set_right(partners: Running, 
     mine = grants(partners.settings, "plant", plant["user"])
     await own.revoke(mine)
     await own.grant(grants(partners.settings, "uni", plant["user"]))
+    await set_quotas(partners.settings, [plant["user"]], None)
     await compare(partners.settings, set())
     assert await own.granted(prefix) == wanted
+    await until(lambda: has_quota(partners, plant["user"]))
+
+
+async def test_kafka_itself_slows_down_an_organisation_and_nobody_else(partners: Running):
+    made = await credential(partners, "works")
+    await until(lambda: has_quota(partners, made["user"]))
+    assert await quotas(partners, partners.settings.kafka_user) == {}
+    url = f"/organisations/works/kafka-credentials/{made['credential']}"
+    assert (await partners.client.delete(url, headers=as_("operator", partners))).status_code == 204
+    await until(lambda: has_quota(partners, made["user"], gone=True))
+
+
+async def has_quota(partners: Running, user: str, *, gone: bool = False) -> bool:
+    rates = dict.fromkeys(("producer_byte_rate", "consumer_byte_rate"), 2_000_000.0)
+    return await quotas(partners, user) == ({} if gone else rates)
+
+
+async def quotas(partners: Running, user: str) -> dict[str, float]:
+    """What Kafka tells of the quotas of a user."""
+    admin = AIOKafkaAdminClient(**connection(partners.settings))
+    await admin.start()
+    try:
+        answer: Any = await admin._send_request(DescribeClientQuotasRequest([("user", 0, user)], strict=True))
+    finally:
+        await admin.close()
+    return {name: value for _, values in answer.entries for name, value in values}
 
 
 async def test_only_the_operator_gives_credentials(partners: Running):

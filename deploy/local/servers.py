@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -88,15 +89,27 @@ def kafka(folder: Path, port: int = 0, secured: Secured | None = None) -> Server
     return Server("kafka", address, command, folder, answers, prepare)
 
 
-def mongod(folder: Path, port: int = 0) -> Server:
+def mongod(folder: Path, port: int = 0, secrets: Path | None = None) -> Server:
     """Describe a one-node MongoDB replica set with its data in *folder*; port 0 takes a free one.
 
     The address is a URI. The replica set remembers the port: keep it as long as the data. Without a
     `mongod` on PATH the program is fetched at the first start.
+
+    Args:
+        secrets: where what `deploy.security` makes is kept: then everybody must log in.
     """
     port = port or free_port()
-    address = direct(port)
-    return mongod_program("mongod", folder, port, lambda: mongod_answers(address), {"--wiredTigerCacheSizeGB": "0.5"})
+    address, options = direct(port), {"--wiredTigerCacheSizeGB": "0.5"}
+    if secrets:
+        options["--keyFile"] = str(secrets / "server" / "keyfile")
+    server = mongod_program("mongod", folder, port, lambda: mongod_answers(address), options)
+
+    def prepare() -> None:
+        server.prepare()
+        if secrets:
+            security.ensure_mongodb(secrets).chmod(0o400)
+
+    return replace(server, prepare=prepare)
 
 
 def mongod_program(

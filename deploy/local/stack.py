@@ -14,6 +14,7 @@ from deploy.local.servers import STATE, Secured, kafka, mongod
 FOLDER = STATE / "local"  # logs, pid files and data
 KEYS = STATE / "keys"
 KAFKA_KEYS = KEYS / "kafka"
+MONGODB_KEYS = KEYS / "mongodb"
 WORKER = "monitoring-worker"
 ROLES = {"monitoring": "api", WORKER: "worker"}
 
@@ -34,12 +35,12 @@ class Local:
         ports = dict(ports)
         external = ports.pop("kafka-external", 0)
         keys = Secured(KAFKA_KEYS, external) if secured else None
-        own = kafka(FOLDER, ports.pop("kafka"), keys), mongod(FOLDER, ports.pop("mongod"))
+        own = kafka(FOLDER, ports.pop("kafka"), keys), mongod(FOLDER, ports.pop("mongod"), MONGODB_KEYS)
         self._servers = [] if given else list(own)
         bootstrap, uri = given or (own[0].address, own[1].address)
         self.env = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, "MONGODB_URI": uri, "PRAKTIKA_KEYS_DIR": str(KEYS)}
-        if secured:
-            self.env["PRAKTIKA_SECRETS_DIR"] = str(KAFKA_KEYS / "services")
+        logins = [MONGODB_KEYS] * (not given) + [KAFKA_KEYS] * secured
+        self.env["PRAKTIKA_SECRETS_DIR"] = os.pathsep.join(str(keys / "services") for keys in logins)
         self._applications = [application(name, port, self.env) for name, port in ports.items()]
 
     def up(self) -> None:

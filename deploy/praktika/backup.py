@@ -21,7 +21,7 @@ Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="On a disk that n
 def backup(folder: Folder, json: Json = False) -> None:
     """Copy the log, credentials, webhooks and keys into a folder, while the network goes on.
 
-    The folder must be new or empty; it can be read by its owner only. With containers: docs/operations.md.
+    The folder must be new or empty; it can be read by its owner only. How with containers: docs/operations.md.
     """
 
     async def work(settings: Settings) -> int:

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from shared import logs
 from shared.events import Publisher
 from shared.kafka import ensure_egress, ensure_ingress, topic_name, topic_of
-from shared.kafka_admin import Admin, grants, group_prefix
+from shared.kafka_admin import Admin, grants, group_prefix, set_quotas
 from shared.settings import Settings
 from shared.web import Authenticated, EntityId, Problem, Running, Service, found, require
 
@@ -45,6 +45,7 @@ async def make_kafka_credential(service: Running, caller: Authenticated, id: Ent
     await ensure_egress(settings, [id])
     credential, password = f"{datetime.now(UTC):{MOMENT}}-{secrets.token_hex(2)}", secrets.token_urlsafe(32)
     user = _prefix(settings, id) + credential
+    await set_quotas(settings, [user], settings.kafka_quota_bytes_per_s)
     await admin.set_user(user, password)
     await admin.grant(grants(settings, id, user))
     made = {
@@ -92,6 +93,7 @@ async def withdraw_kafka_credential(
         await admin.delete_user(user)
     finally:  # it may be gone though that is not seen yet, and whoever asks again is told 404
         await admin.revoke(grants(service.settings, id, user))
+        await set_quotas(service.settings, [user], None)
     return Response(status_code=204)
 
 
@@ -141,12 +143,16 @@ async def _suspended(service: Service) -> set[str]:
 
 
 async def compare(settings: Settings, suspended: set[str]) -> None:
-    """Grant and revoke what differs. Users are asked for last: one that is made meanwhile keeps what it was given."""
+    """Grant and revoke what differs, and set quotas.
+
+    Users are asked for last: one that is made meanwhile keeps what it was given.
+    """
     admin, prefix = Admin(settings), _prefix(settings)
     granted = await admin.granted(prefix)
     active = {user: whose for user in await admin.users(prefix) if (whose := _whose(settings, user)) not in suspended}
     wanted = {grant for user, whose in active.items() for grant in grants(settings, whose, user)}
     await admin.revoke(granted - wanted)
     await admin.grant(wanted - granted)
+    await set_quotas(settings, active, settings.kafka_quota_bytes_per_s)
     if granted != wanted:
         log.info("access_to_kafka", granted=len(wanted - granted), revoked=len(granted - wanted))
