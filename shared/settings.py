@@ -99,11 +99,14 @@ class Settings(BaseSettings):
     quota_bytes_per_day: int = Field(
         20_000_000_000, ge=1, description="Of one organisation in 24 hours, per process of partners."
     )
+    in_flight_requests_of_one: int = Field(
+        4, ge=1, description="Requests with events of one organisation that a process of partners works on at once."
+    )
     in_flight_bytes: int = Field(
-        32 * 1024 * 1024, ge=1024, description="Bytes of bodies that a process of partners works on at once."
+        64 * 1024 * 1024, ge=1024, description="Bytes of bodies that a process of partners works on at once."
     )
     in_flight_bytes_of_one: int = Field(
-        16 * 1024 * 1024, ge=1024, description="The same of one organisation; what is more waits."
+        8 * 1024 * 1024, ge=1024, description="The same of one organisation; what is more waits."
     )
     body_max_values: int = Field(
         600_000,

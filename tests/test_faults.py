@@ -34,6 +34,7 @@ SCHEMES_AT = datetime(2024, 5, 1, tzinfo=UTC)
 async def test_nothing_is_lost_or_counted_twice_whatever_breaks(tmp_path: Path):
     services = ("partners", "feedback", "certification", *WORKERS)
     async with running(Stack(tmp_path, services, small_disks=False), SEED, rate=60, pool=300) as run:
+        await run.hostile.start()
         for together in (
             ("kill -9 a monitoring worker", "step-down of MongoDB's primary"),
             ("kill -9 Kafka",),
@@ -48,6 +49,7 @@ async def test_nothing_is_lost_or_counted_twice_whatever_breaks(tmp_path: Path):
         assert all(fault.recovered_s is not None for fault in run.faults.injected)
         assert found.checked["monitoring's counters"] > 1_000
         assert found.checked["poison records"] > 10
+        assert found.checked["events of hostile organisations in the log"] > 100
 
         # What is judged so would have been found out.
         primary = run.stack.mongodb.wait_for_primary()

@@ -48,11 +48,15 @@ class Quotas:
 
 
 class InFlight:
-    """Bounds the bytes that are read and parsed at once, for each organisation and for all; others wait in turn."""
+    """Bounds the requests and bytes that are worked on at once, for each organisation and for all; others wait in turn.
+
+    What is no larger than one event does not wait for what others send.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._most, self._most_of_one = settings.in_flight_bytes, settings.in_flight_bytes_of_one
-        self._held, self._all = Counter[str](), 0
+        self._requests, self._small = settings.in_flight_requests_of_one, settings.event_max_bytes
+        self._open, self._held, self._all = Counter[str](), Counter[str](), 0
         self._freed = asyncio.Condition()
 
     @asynccontextmanager
@@ -65,23 +69,31 @@ class InFlight:
         try:
             async with asyncio.timeout(WORKED_ON_WITHIN_S), self._freed:
                 await self._freed.wait_for(lambda: self._fits(organisation, size))
+                self._open[organisation] += 1
                 self._held[organisation] += size
                 self._all += size
         except TimeoutError:
-            detail = f"of {organisation} {self._most_of_one} bytes are worked on at once, of all {self._most}"
+            own = f"{self._requests} requests and {self._most_of_one} bytes"
+            detail = f"of {organisation} {own} are worked on at once, of all {self._most} bytes"
             raise Problem(503, f"{detail}; nothing was done: send it again", headers={"Retry-After": "5"}) from None
         try:
             yield
         finally:
+            self._open[organisation] -= 1
             self._held[organisation] -= size
             self._all -= size
-            self._held += Counter()  # lets go of who has nothing in flight
+            if not self._open[organisation]:
+                del self._open[organisation], self._held[organisation]
             async with self._freed:
                 self._freed.notify_all()
 
     def _fits(self, organisation: str, size: int) -> bool:
-        own = not self._held[organisation] or self._held[organisation] + size <= self._most_of_one
-        return own and (not self._all or self._all + size <= self._most)
+        if not self._open[organisation]:
+            own = True
+        else:
+            fits = self._held[organisation] + size <= self._most_of_one
+            own = fits and self._open[organisation] < self._requests
+        return own and (size <= self._small or not self._all or self._all + size <= self._most)
 
 
 def quotas_of(service: Service) -> Quotas:

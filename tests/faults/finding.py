@@ -17,10 +17,11 @@ from shared.kafka import PARTITIONS, SERVICES
 
 from .oracle import Count, Derived, Expected
 from .poison import MARK, poison
-from .region import Json, programme_events, said_of
+from .region import HOSTILE_ENTERPRISE, HOSTILE_INSTITUTION, Json, programme_events, said_of
 from .watching import TOPICS, TOPICS_OF
 
 ASKED = "feedback.requested"
+HOSTILE = (HOSTILE_ENTERPRISE, HOSTILE_INSTITUTION)
 Position = tuple[str, int, int]  # topic, partition, offset
 Letter = tuple[bytes, bytes]  # the original bytes and key
 
@@ -70,6 +71,9 @@ class Logged:
         derived: what services concluded: by id, each distinct content.
         poison: what is no event, by position.
         letters: by service and the position that they are about.
+        rejected: what is on `rejected`, of which nothing is of those who are not hostile.
+        hostile: what the hostile organisations said and was accepted.
+        unapplied: how much of it a service then refused.
     """
 
     said: dict[tuple[str, str], set[bytes]] = field(default_factory=lambda: defaultdict(set))
@@ -78,6 +82,8 @@ class Logged:
     poison: dict[Position, ConsumerRecord[bytes, bytes]] = field(default_factory=dict)
     letters: dict[str, dict[Position, set[Letter]]] = field(default_factory=lambda: defaultdict(dict))
     rejected: int = 0
+    hostile: int = 0
+    unapplied: int = 0
     records: int = 0
     repeats: int = 0  # of derived events, byte for byte
     repeated_letters: int = 0
@@ -86,7 +92,7 @@ class Logged:
         topic = record.topic.removeprefix("praktika.")
         self.records += 1
         if topic == "rejected":
-            self.rejected += 1
+            self.rejected += json.loads(record.value or b"")["organisation"] not in HOSTILE
         elif topic.startswith("dead-letter."):
             self._take_letter(topic.removeprefix("dead-letter."), record)
         elif record.key is None or record.key.startswith(MARK):
@@ -104,7 +110,11 @@ class Logged:
 
     def _take_event(self, value: bytes) -> None:
         event = json.loads(value)
-        if event["source"].startswith("/services/"):
+        if event["source"].rpartition("/")[2] in HOSTILE:
+            self.hostile += 1
+        elif event["type"] == "praktika.event.refused.v1" and event["data"]["organisation"] in HOSTILE:
+            self.unapplied += 1
+        elif event["source"].startswith("/services/"):
             self.repeats += value in self.derived[event["id"]]
             self.derived[event["id"]][value] = event
         elif event["source"] == "/organisations/operator" or event["type"] == "praktika.scheme.published.v1":
@@ -123,7 +133,7 @@ def gist(event: Json) -> bytes:
 
 async def read_log(kafka: str) -> Logged:
     """Read every topic from its beginning to its end."""
-    names = [*TOPICS, "rejected", *(f"dead-letter.{service}" for service in SERVICES)]
+    names = [*TOPICS, "refusal", "rejected", *(f"dead-letter.{service}" for service in SERVICES)]
     parts = [TopicPartition(f"praktika.{name}", number) for name in names for number in range(PARTITIONS.get(name, 3))]
     logged = Logged()
     async with AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest") as consumer:
@@ -203,6 +213,8 @@ def compare_said(found: Findings, logged: Logged, seed: int, learners: int) -> N
         found.repeat(f"{key} is in the log and nobody said it")
     found.checked["events in the log"] = len(logged.said)
     found.checked["records in the log"] = logged.records
+    found.checked["events of hostile organisations in the log"] = logged.hostile
+    found.checked["refusals of them by a service"] = logged.unapplied
 
 
 def compare_derived(found: Findings, expected: Expected, logged: Logged) -> None:

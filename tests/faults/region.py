@@ -13,6 +13,8 @@ Json = dict[str, Any]
 INSTITUTIONS = ("north-university", "south-college")
 ENTERPRISES = ("crane-works", "dairy", "rail-yard", "software-house")
 UNREGISTERED = ("reserve-foundry",)  # named in events, in no registry
+HOSTILE_ENTERPRISE, HOSTILE_INSTITUTION = "scrap-dealer", "diploma-mill"  # what they do: hostile.py
+ATTACKED = tuple(f"learner-{number}" for number in range(50))
 COMPETENCIES = ("greencomp:1.1", "greencomp:3.1", "welding:tig", "logistics:7")
 METHODS = ("exam", "workplace_demonstration")
 LEAST_SCORE = 0.6
@@ -88,7 +90,7 @@ def event(by: str, type_: str, subject: str, time: str, data: Json, *, id: str, 
 
 
 def kind_of(organisation: str) -> str:
-    return "institution" if organisation in INSTITUTIONS else "enterprise"
+    return "institution" if organisation in (*INSTITUTIONS, HOSTILE_INSTITUTION) else "enterprise"
 
 
 def request_of(learner: str, internship: str, role: str) -> str:
@@ -101,6 +103,13 @@ def said_of(seed: int, number: int) -> list[Json]:
     story = Story(Random(f"{seed}/{number}"), number)  # noqa: S311
     story.tell()
     return story.events
+
+
+def introductions(seed: int) -> list[Json]:
+    """Who the attacked learners and whose their internships are: whoever says that first on the log owns them."""
+    told = (event for number in range(len(ATTACKED)) for event in said_of(seed, number))
+    introducing = ("praktika.learner.enrolled.v1", "praktika.internship.started.v1")
+    return [event for event in told if event["type"] in introducing]
 
 
 class Story:

@@ -1,18 +1,53 @@
 """One run: the stack, the load, the faults, and what was found afterwards."""
 
 import asyncio
+import json
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from deploy.local.processes import ROOT
 
 from .breaking import Faults, say
 from .finding import Findings, compare, expect, read_log
+from .region import HOSTILE_ENTERPRISE, HOSTILE_INSTITUTION, Json
 from .sending import Load, found_region
 from .stack import Stack
 from .watching import Watch
 
 SETTLE_S = 300
+MEASURED_S, WARM_UP_S = 60, 15
+
+
+class Hostile:
+    """The process of the hostile organisations.
+
+    Attributes:
+        answers: by attack, how often which status was the answer; known once it has ended.
+    """
+
+    def __init__(self, partners: str, credentials: dict[str, Json], seed: int) -> None:
+        self._partners, self._seed = partners, seed
+        self._credentials = {id: credentials[id] for id in (HOSTILE_ENTERPRISE, HOSTILE_INSTITUTION)}
+        self._process: asyncio.subprocess.Process | None = None
+        self.answers: dict[str, dict[str, int]] = {}
+
+    async def start(self) -> None:
+        pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
+        command = [sys.executable, "-m", "tests.faults.hostile", self._partners, str(self._seed)]
+        self._process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, **pipes)
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(self._credentials).encode())
+        self._process.stdin.close()
+
+    async def end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            process.terminate()
+            printed, _ = await process.communicate()
+            self.answers = json.loads(printed)
 
 
 @dataclass
@@ -25,9 +60,26 @@ class Run:
     watch: Watch
     faults: Faults
     sending: "asyncio.Task[None]"
+    hostile: Hostile
+    p99_s: dict[str, float] = field(default_factory=dict)
+
+    async def compare_waiting(self) -> None:
+        """How long the others wait for the ingress, in quiet and while they are attacked. The attack then goes on.
+
+        Measured at half the rate: at the whole one the machine is full without an attack.
+        """
+        say(f"measuring for {MEASURED_S} s in quiet, for {MEASURED_S} s under attack")
+        self.load.rate /= 2
+        await asyncio.sleep(WARM_UP_S)
+        self.p99_s["quiet"] = p99(await self.load.measure(MEASURED_S))
+        await self.hostile.start()
+        self.p99_s["attacked"] = p99(await self.load.measure(MEASURED_S))
+        self.load.rate *= 2
+        say("p99 of the others: " + ", ".join(f"{when} {1_000 * s:.0f} ms" for when, s in self.p99_s.items()))
 
     async def prove(self) -> Findings:
         """End the load, wait until everything is applied, and compare it with the oracle."""
+        await self.hostile.end()
         self.load.end()
         await self.sending
         await self.faults.recover()
@@ -61,6 +113,10 @@ class Run:
         await self.stack.aside(look)
 
 
+def p99(seconds: list[float]) -> float:
+    return seconds[int(len(seconds) * 0.99)]
+
+
 @asynccontextmanager
 async def running(stack: Stack, seed: int, rate: float, pool: int = 2_000) -> AsyncIterator[Run]:
     """Start the stack and the load; end all of it with the block."""
@@ -73,14 +129,18 @@ async def running(stack: Stack, seed: int, rate: float, pool: int = 2_000) -> As
         tasks += [asyncio.create_task(stack.supervise()), asyncio.create_task(watch.run())]
         network = await stack.aside(stack.network)
         try:
-            credentials = await found_region(network)
+            credentials = await found_region(network, seed)
         finally:
             network.credentials = {}  # or they would be withdrawn
             await network.close()
         load = Load(seed, rate, pool, stack["partners"].address, stack.kafka.address, credentials)
         tasks.append(asyncio.create_task(load.run()))
         say(f"the stack is up, its logs are in {stack.folder}; {rate:.0f} events/s")
-        yield Run(seed, stack, load, watch, faults, tasks[-1])
+        hostile = Hostile(stack["partners"].address, credentials, seed)
+        try:
+            yield Run(seed, stack, load, watch, faults, tasks[-1], hostile)
+        finally:
+            await hostile.end()
     finally:
         faults.end()
         for task in tasks:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import deque
+from contextlib import suppress
 from itertools import islice
 from random import Random
 from typing import Any
@@ -14,43 +15,63 @@ from aiokafka.errors import KafkaError
 from deploy.demo.network import BATCH, Network
 
 from .poison import Poison, poison
-from .region import ENTERPRISES, INSTITUTIONS, SCHEMES, Json, programme_events, said_of
+from .region import (
+    ENTERPRISES,
+    HOSTILE_ENTERPRISE,
+    HOSTILE_INSTITUTION,
+    INSTITUTIONS,
+    SCHEMES,
+    Json,
+    introductions,
+    kind_of,
+    programme_events,
+    said_of,
+)
 from .watching import end
 
 DUPLICATES = 0.2  # of all that is sent
 POISON = 0.01
 PACE_S = 0.5
+READ_S = 0.2
 AT_ONCE = 200
 TOKEN_S = 600
 TRANSIENT = {401, 429, 502, 503}
 ERASURE = "praktika.learner.erased.v1"
 
 
-async def found_region(network: Network) -> dict[str, Json]:
-    """Register the organisations, publish programmes and schemes; return the organisations' credentials."""
-    for id in (*INSTITUTIONS, *ENTERPRISES):
-        kind = "institution" if id in INSTITUTIONS else "enterprise"
-        await network.ask(
-            "partners", "PUT", f"/organisations/{id}", {"kind": kind, "name": id, "region": "r"}, wait=True
-        )
+async def found_region(network: Network, seed: int) -> dict[str, Json]:
+    """Register the organisations, publish what is theirs; return the organisations' credentials."""
+    organisations = (*INSTITUTIONS, *ENTERPRISES, HOSTILE_INSTITUTION, HOSTILE_ENTERPRISE)
+    for id in organisations:
+        entry = {"kind": kind_of(id), "name": id, "region": "r"}
+        await network.ask("partners", "PUT", f"/organisations/{id}", entry, wait=True)
     for scheme in SCHEMES:
         body = {"competency": scheme.competency, "level": scheme.level, "methods": ["exam", "workplace_demonstration"]}
         body |= {"least_score": 0.6, "enterprise_required": True}
         await network.ask("certification", "PUT", f"/schemes/{scheme.id}", body, by=scheme.institution, wait=True)
-    for institution in INSTITUTIONS:
-        await network.send(institution, [e for e in programme_events() if e["source"].endswith(f"/{institution}")])
-    for id in ENTERPRISES:
+    first = [*programme_events(), *introductions(seed)]
+    for id in organisations:
         network.credentials[id] = await network.ask("partners", "POST", f"/organisations/{id}/credentials")
+    for kind in ("learner.enrolled", "internship.started", "programme.published"):
+        for id in (*INSTITUTIONS, *ENTERPRISES):
+            own = [e for e in first if e["source"].endswith(f"/{id}") and kind in e["type"]]
+            if own:
+                await network.send(id, own)
     return dict(network.credentials)
 
 
 class Outbox:
-    """One organisation's events on their way to the ingress: each is sent again until it is accepted."""
+    """One organisation's events on their way to the ingress: each is sent again until it is accepted.
+
+    Attributes:
+        seconds: how long each batch took until it was accepted, and each read until it was answered.
+    """
 
     def __init__(self, ingress: str, credential: Json) -> None:
         self.waiting: deque[Json] = deque()
         self.accepted = 0
         self.refused: list[Any] = []
+        self.seconds: list[float] = []
         self._ingress = ingress
         self._form = {"grant_type": "client_credentials"}
         self._form |= {name: credential[name] for name in ("client_id", "client_secret")}
@@ -63,8 +84,10 @@ class Outbox:
             if not batch:
                 await asyncio.sleep(0.05)
                 continue
+            started = time.monotonic()
             while not await self._is_accepted(batch):
                 await asyncio.sleep(0.3)
+            self.seconds.append(time.monotonic() - started)
             for _ in batch:
                 self.waiting.popleft()
 
@@ -81,6 +104,17 @@ class Outbox:
             self.refused.append(answer.text[:1_000])
         self.accepted += len(batch)
         return True
+
+    async def read(self) -> None:
+        """Read what people and systems read all day: the feed, and the programmes."""
+        while True:
+            for path in ("/feed?limit=50", "/programmes?limit=50"):
+                with suppress(httpx.HTTPError, KeyError):
+                    headers = {"Authorization": f"Bearer {await self._fresh_token()}"}
+                    started = time.monotonic()
+                    if (await self._http.get(self._ingress + path, headers=headers)).is_success:
+                        self.seconds.append(time.monotonic() - started)
+            await asyncio.sleep(READ_S)
 
     async def _fresh_token(self) -> str:
         if time.monotonic() - self._token_at > TOKEN_S or not self._token:
@@ -121,6 +155,14 @@ class Load:
     def refused(self) -> list[Any]:
         return [refusal for outbox in self.outboxes.values() for refusal in outbox.refused]
 
+    async def measure(self, seconds: float) -> list[float]:
+        """How long each exchange took that ended in the next *seconds*, shortest first; erasures wait by design."""
+        outboxes = [outbox for name, outbox in self.outboxes.items() if ERASURE not in name]
+        for outbox in outboxes:
+            outbox.seconds.clear()
+        await asyncio.sleep(seconds)
+        return sorted(took for outbox in outboxes for took in outbox.seconds)
+
     def end(self) -> None:
         """Begin no more stories, but tell to the end those that were begun."""
         self._ended.set()
@@ -129,11 +171,12 @@ class Load:
         """Send until `end`, and then until everything is accepted."""
         async with asyncio.TaskGroup() as tasks:
             senders = [tasks.create_task(outbox.run()) for outbox in self.outboxes.values()]
+            readers = [tasks.create_task(self.outboxes[id].read()) for id in INSTITUTIONS]
             poisoner = tasks.create_task(self._poison())
             await self._pace()
             while any(outbox.waiting for outbox in self.outboxes.values()) or self.poisoned < self._poison_due:
                 await asyncio.sleep(0.1)
-            for task in (*senders, poisoner):
+            for task in (*senders, *readers, poisoner):
                 task.cancel()
         for outbox in self.outboxes.values():
             await outbox.close()

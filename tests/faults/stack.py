@@ -97,6 +97,12 @@ class Stack:
             # What the organisations say comes in no order, so what it refers to may come later.
             "PRAKTIKA_REGISTRY_CHECKS": "owners",
             "PRAKTIKA_FREE_IDS": "true",
+            # As is right for a machine that carries all of this: nobody alone may take it.
+            "PRAKTIKA_QUOTA_EVENTS_PER_S": "50",
+            "PRAKTIKA_QUOTA_BURST_EVENTS": "500",
+            "PRAKTIKA_QUOTA_BYTES_PER_S": "100000",
+            "PRAKTIKA_QUOTA_BURST_BYTES": "1000000",
+            "PRAKTIKA_IN_FLIGHT_REQUESTS_OF_ONE": "2",
             # As an installed service has it: started again, it does not compile itself again.
             "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONPYCACHEPREFIX": str(STATE / "bytecode"),
