@@ -23,9 +23,8 @@ from benchmarks.race import Process, started
 from benchmarks.stage import Stage
 from deploy.local.processes import free_port
 from services.partners.app import core as partners
-from services.partners.egress import forwarding
-from shared import mongo
-from shared.events import (
+from services.partners.gateway.egress import forwarding
+from shared.contract.events import (
     Data,
     LearnerEnrolled,
     OrganisationKind,
@@ -34,7 +33,8 @@ from shared.events import (
     Publisher,
     compose,
 )
-from shared.kafka import Producer, Record, ensure_ingress, record_of
+from shared.log.kafka import Producer, Record, ensure_ingress, record_of
+from shared.processing import mongo
 
 NAMESPACE = "bingress"
 SENDER = "institution-1"

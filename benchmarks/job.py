@@ -112,7 +112,7 @@ def _messages(learner: Learner) -> Iterator[tuple[datetime, Message]]:
 
 
 def _message(learner: Learner, id: str, type_: str, subject: str, time: datetime, data: str) -> Message:  # noqa: PLR0913, PLR0917
-    """The bytes of `shared.events.serialise`, put together by hand because millions are made."""
+    """The bytes of `shared.contract.events.serialise`, put together by hand because millions are made."""
     value = (
         f'{{"specversion":"1.0","id":"{id}","source":"/organisations/{learner.institution}",'
         f'"type":"praktika.{type_}.v1","subject":"{subject}","time":"{time.isoformat()}Z",'

@@ -17,8 +17,8 @@ from benchmarks.race import Failed, started
 from benchmarks.stage import Stage, tools
 from deploy.local.processes import ROOT
 from services.partners.app import core as partners
-from shared import mongo
-from shared.kafka import PARTITIONS, partition_of, topic_name
+from shared.log.kafka import PARTITIONS, partition_of, topic_name
+from shared.processing import mongo
 
 NAMESPACE = "blatency"
 ORGANISATION = "institution-1"

@@ -11,8 +11,8 @@ from benchmarks.http_load import Connection, get
 from benchmarks.race import Failed, Process, started
 from benchmarks.stage import Stage
 from deploy.local.processes import free_port
-from shared.auth import Caller, Signer, ensure_keys
-from shared.events import Publisher
+from shared.contract.events import Publisher
+from shared.http.auth import Caller, Signer, ensure_keys
 
 
 @dataclass(frozen=True)

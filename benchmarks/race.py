@@ -23,7 +23,7 @@ from aiokafka.errors import KafkaError
 from benchmarks.job import Count, Counts, wrong
 from benchmarks.stage import BENCH, RUNNING, Position, Stage
 from deploy.local.processes import Server
-from shared.mongo import DatabaseError
+from shared.processing.mongo import DatabaseError
 
 POLL_S = 0.05
 NO_PROGRESS_S = 120

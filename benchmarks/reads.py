@@ -15,7 +15,7 @@ from benchmarks.race import Log
 from benchmarks.stage import Stage
 from services.monitoring import counters
 from services.monitoring.indicators import INDICATORS
-from shared.mongo import COUNTERS, POSITIONS
+from shared.processing.mongo import COUNTERS, POSITIONS
 
 INDICATOR = "employment_rate"
 REQUESTS = 100

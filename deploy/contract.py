@@ -13,11 +13,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from services.partners.contract import asyncapi
-from shared.events import schemas
-from shared.kafka import SERVICES
+from services.partners.gateway.contract import asyncapi
+from shared.contract.events import schemas
+from shared.http.web import create_app
+from shared.log.kafka import SERVICES
 from shared.settings import Settings
-from shared.web import create_app
 
 FOLDER = Path(__file__).parent / "contract"
 Schema = dict[str, Any]

@@ -7,8 +7,11 @@ import argparse
 import asyncio
 import importlib
 
-from shared import auth, kafka, logs, mongo
-from shared.core import Core
+from shared.http import auth
+from shared.log import kafka
+from shared.observability import logs
+from shared.processing import mongo
+from shared.processing.core import Core
 from shared.settings import Settings, settings
 
 log = logs.get(__name__)

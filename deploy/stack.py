@@ -134,7 +134,7 @@ def operator_credential() -> dict[str, str]:
         kept: dict[str, str] = json.loads(OPERATOR.read_text())
         if is_accepted(kept):
             return kept
-    printed = run("partners", "services.partners.credentials", "operator")
+    printed = run("partners", "services.partners.gateway.credentials", "operator")
     made: dict[str, str] = json.loads(printed.splitlines()[-1])
     OPERATOR.unlink(missing_ok=True)
     OPERATOR.touch(mode=0o600)

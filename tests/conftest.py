@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 import pytest_asyncio
 
-from shared.auth import ensure_keys
+from shared.http.auth import ensure_keys
 from shared.settings import settings
 from tests import servers as test_servers
 from tests.network import network, tell

@@ -86,7 +86,7 @@ def prove() -> None:
     succeed("up", "-d", "--build", "--wait")
     prove_private_key_is_hidden()
     assert docker_compose("exec", "-T", "partners", "python", "-c", READ_WITHOUT_LOGIN).returncode == 0
-    operator = Client(**credential(exec_in("partners", "-m", "services.partners.credentials", "operator")))
+    operator = Client(**credential(exec_in("partners", "-m", "services.partners.gateway.credentials", "operator")))
     say("registering an institution and its programme")
     institution = register(operator)
     publish_programme(institution)

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from shared import facts
-from shared.events import Data, Event, Publisher, compose
-from shared.facts import State
-from shared.owners import Refused
+from shared.contract.events import Data, Event, Publisher, compose
+from shared.processing import facts
+from shared.processing.facts import State
+from shared.processing.ownership import Refused
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

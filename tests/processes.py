@@ -54,7 +54,7 @@ class Processes:
 
     def operator(self) -> dict[str, str]:
         """A new credential of the operator."""
-        made: dict[str, str] = json.loads(self.run("services.partners.credentials", "operator").stdout)
+        made: dict[str, str] = json.loads(self.run("services.partners.gateway.credentials", "operator").stdout)
         return made
 
     def network(self) -> Network:

@@ -14,14 +14,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from fastapi import APIRouter, FastAPI
 from httpx import ASGITransport, AsyncClient
 
-from shared import mongo
-from shared.auth import REQUESTS, Caller, Signer, ensure_keys
-from shared.core import Core
-from shared.events import Data, Event, Publisher
-from shared.kafka import PARTITIONS, ConsumerRecord, Record, connection, ensure_topics, topic_name
+from shared.contract.events import Data, Event, Publisher
+from shared.http.auth import REQUESTS, Caller, Signer, ensure_keys
+from shared.http.web import Service, Work, create_app
+from shared.log.kafka import PARTITIONS, ConsumerRecord, Record, connection, ensure_topics, topic_name
+from shared.processing import mongo
+from shared.processing.core import Core
 from shared.settings import Settings
 from shared.settings import settings as settings_of_process
-from shared.web import Service, Work, create_app
 
 
 @dataclass

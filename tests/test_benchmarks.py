@@ -18,9 +18,9 @@ from benchmarks.race import Contestant, Log
 from benchmarks.stage import Stage
 from deploy.local.processes import Server
 from services.monitoring.states import contributions, route
-from shared import facts, mongo
-from shared.events import parse, serialise
-from shared.kafka import PARTITIONS, ensure_topics, partition_of
+from shared.contract.events import parse, serialise
+from shared.log.kafka import PARTITIONS, ensure_topics, partition_of
+from shared.processing import facts, mongo
 from shared.settings import Settings
 
 LEARNERS = 150

@@ -12,11 +12,11 @@ from pymongo import MongoClient
 from services.certification import schemes
 from services.feedback import requests
 from services.monitoring import states
-from shared import facts
-from shared.auth import RequestKey
-from shared.events import Data, Event, parse, timestamp
-from shared.facts import State
-from shared.mongo import Key
+from shared.contract.events import Data, Event, parse, timestamp
+from shared.http.auth import RequestKey
+from shared.processing import facts
+from shared.processing.facts import State
+from shared.processing.mongo import Key
 from tests.faults.breaking import FENCED, KINDS
 from tests.faults.finding import Findings
 from tests.faults.oracle import Expected

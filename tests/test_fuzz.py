@@ -23,8 +23,8 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
 
 from deploy.contract import documents
-from shared.events import TOPICS, ContractError, parse
-from shared.kafka import SERVICES
+from shared.contract.events import TOPICS, ContractError, parse
+from shared.log.kafka import SERVICES
 from tests.network import as_
 from tests.stack import Running
 

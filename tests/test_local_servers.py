@@ -17,7 +17,7 @@ from pymongo.errors import OperationFailure
 
 from deploy.local.processes import Server, ServerError, free_port, is_free, start_mark, wait_until
 from deploy.local.servers import mongod
-from shared import mongo
+from shared.processing import mongo
 from shared.settings import Settings
 from tests.servers import Servers
 

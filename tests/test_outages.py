@@ -11,9 +11,9 @@ import httpx
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from shared.auth import Caller, Signer
-from shared.events import InternshipCompleted, InternshipOutcome, Publisher
-from shared.kafka import SESSION_MS, Producer, record_of
+from shared.contract.events import InternshipCompleted, InternshipOutcome, Publisher
+from shared.http.auth import Caller, Signer
+from shared.log.kafka import SESSION_MS, Producer, record_of
 from shared.settings import Settings
 from tests import servers as test_servers
 from tests.making import event

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi.routing import iter_route_contexts
 from starlette.routing import Route
 
-from shared.auth import Signer, ensure_keys
-from shared.kafka import SERVICES
+from shared.http.auth import Signer, ensure_keys
+from shared.http.web import create_app
+from shared.log.kafka import SERVICES
 from shared.settings import Settings
-from shared.web import create_app
 from tests.network import COHORT, INTERNSHIP, LEARNER, STRUCTURED, as_, said
 from tests.stack import Running
 

@@ -16,7 +16,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.local.processes import ROOT
-from shared import mongo
+from shared.processing import mongo
 from shared.settings import Settings
 from tests.network import STRUCTURED, said
 from tests.processes import Processes
@@ -75,7 +75,7 @@ def visit(processes: Processes) -> Visit:
     """Everything that secrets are used for, and mistakes with them; the keys are changed on the way."""
     told = Visit(processes)
     told.keys()
-    operator = json.loads(told.run("services.partners.credentials", "operator"))
+    operator = json.loads(told.run("services.partners.gateway.credentials", "operator"))
     as_operator = told.token(operator)
     told.ask("PUT", "/organisations/uni", headers=as_operator | WAIT, json=ENTRY)
     made = told.ask("POST", "/organisations/uni/credentials", secret="client_secret", headers=as_operator).json()
@@ -176,7 +176,7 @@ def test_a_credential_is_replaced_without_a_gap_as_the_guide_says(processes: Pro
     guide = re.search(r"<!-- tested: tests/test_secrets.py -->\n```sh\n(.*?)```", GUIDE, re.DOTALL)
     assert guide
     told = Visit(processes)
-    operator = json.loads(told.run("services.partners.credentials", "operator"))
+    operator = json.loads(told.run("services.partners.gateway.credentials", "operator"))
     as_operator = told.token(operator)
     told.ask("PUT", "/organisations/north-college", headers=as_operator | WAIT, json=ENTRY)
     first = told.ask("POST", "/organisations/north-college/credentials", headers=as_operator).json()

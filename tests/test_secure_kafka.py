@@ -49,11 +49,11 @@ from deploy import security
 from deploy.local import servers as local
 from deploy.local.processes import Server, free_port
 from services.partners.app import core, router
-from services.partners.ingress.kafka import ingress_over_kafka
-from services.partners.kafka_credentials import access_to_kafka, compare
-from shared.events import TOPICS, parse
-from shared.kafka import NotPublished, Record, connection
-from shared.kafka_admin import Admin, grants, set_quotas
+from services.partners.gateway.ingress.kafka import ingress_over_kafka
+from services.partners.gateway.kafka_credentials import access_to_kafka, compare
+from shared.contract.events import TOPICS, parse
+from shared.log.admin import Admin, grants, set_quotas
+from shared.log.kafka import NotPublished, Record, connection
 from shared.settings import Settings
 from tests.partners.conftest import MECHANICS, ORGANISATIONS, as_, enrolled, register
 from tests.stack import Running, running, until

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest_asyncio
 
-from shared.events import LearnerEnrolled, ProgrammePublished, derived_id
+from shared.contract.events import LearnerEnrolled, ProgrammePublished, derived_id
 from tests.making import event
 from tests.network import INTERNSHIP, LEARNER, STRUCTURED, as_, said
 from tests.stack import Running, until

@@ -43,9 +43,9 @@ def application() -> "typer.Typer":
     # Not at the top: they read the environment, and take a while.
     from deploy.praktika import backup, dead_letters, history, rebuild, status, trail  # noqa: PLC0415
     from services.monitoring import audit  # noqa: PLC0415
-    from services.partners.egress import rejections  # noqa: PLC0415
-    from services.partners.files import publish, validate  # noqa: PLC0415
-    from shared import console  # noqa: PLC0415
+    from services.partners.gateway.egress import rejections  # noqa: PLC0415
+    from services.partners.gateway.files import publish, validate  # noqa: PLC0415
+    from shared.operator import console  # noqa: PLC0415
 
     app = console.application(HELP + console.EXIT_CODES)
     app.command("status", epilog=console.EXIT_CODES)(status.command)
@@ -65,7 +65,7 @@ def application() -> "typer.Typer":
 def main() -> None:
     find_stack()
     app = application()
-    from shared import logs  # noqa: PLC0415
+    from shared.observability import logs  # noqa: PLC0415
 
     logs.configure("praktika", "CRITICAL")  # what goes wrong, the command says itself
     app(prog_name="praktika")

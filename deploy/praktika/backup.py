@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from shared import console, mongo
-from shared.auth import private_dir
-from shared.console import Failed, Json, Misused, say, show_json
+from shared.http.auth import private_dir
+from shared.operator import console
+from shared.operator.console import Failed, Json, Misused, say, show_json
+from shared.processing import mongo
 from shared.settings import Settings
 
 from . import history

@@ -10,12 +10,24 @@ from typing import Annotated, Any
 
 import typer
 
-from shared import console, dead_letters, mongo
-from shared.console import EXIT_CODES, Failed, Json, Misused, progress, say, show, show_json, show_table, time_of
-from shared.dead_letters import DISCARDED, REPLAYED, DeadLetter, Found, Position
-from shared.kafka import SERVICES
-from shared.rawlog import Raw, Spans, count, reader, writer
-from shared.reading import Log
+from shared.log.kafka import SERVICES
+from shared.log.raw import Raw, Spans, count, reader, writer
+from shared.log.reads import Log
+from shared.operator import console, dead_letters
+from shared.operator.console import (
+    EXIT_CODES,
+    Failed,
+    Json,
+    Misused,
+    progress,
+    say,
+    show,
+    show_json,
+    show_table,
+    time_of,
+)
+from shared.operator.dead_letters import DISCARDED, REPLAYED, DeadLetter, Found, Position
+from shared.processing import mongo
 from shared.settings import Settings
 
 app = console.application("What services could not process: look at it, give it to them once more, or discard it.")

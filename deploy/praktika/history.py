@@ -9,11 +9,11 @@ from typing import IO, Annotated
 
 import typer
 
-from shared import console, history
-from shared.console import EXIT_CODES, Failed, Json, Misused, progress, say, show_json
-from shared.history import HELD, Unfit
-from shared.kafka import SERVICES
-from shared.rawlog import Reader, count, reader, writer
+from shared.log.kafka import SERVICES
+from shared.log.raw import Reader, count, reader, writer
+from shared.operator import console, history
+from shared.operator.console import EXIT_CODES, Failed, Json, Misused, progress, say, show_json
+from shared.operator.history import HELD, Unfit
 from shared.settings import Settings
 
 app = console.application("The whole log as one file of CloudEvents: backup, migration, and proof.")

@@ -7,12 +7,13 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from deploy.praktika.status import core
-from shared import console, mongo, rebuild
-from shared.console import Failed, Json, Misused, progress, say, show, show_json
-from shared.kafka import SERVICES, Record
-from shared.mongo import COUNTERS, Fenced
-from shared.rawlog import Raw, reader, writer
-from shared.rebuild import Compared, Databases, NotRebuilt, Rebuild
+from shared.log.kafka import SERVICES, Record
+from shared.log.raw import Raw, reader, writer
+from shared.operator import console, rebuild
+from shared.operator.console import Failed, Json, Misused, progress, say, show, show_json
+from shared.operator.rebuild import Compared, Databases, NotRebuilt, Rebuild
+from shared.processing import mongo
+from shared.processing.mongo import COUNTERS, Fenced
 from shared.settings import Settings
 
 SHOWN = 20

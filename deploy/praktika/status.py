@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, field
 import httpx
 
 from deploy.praktika import dead_letters
-from shared import console, mongo
-from shared.console import Json, say, show, show_json, show_table, time_of
-from shared.core import Core
-from shared.kafka import SERVICES, KafkaError, NotPublished
-from shared.mongo import Position
-from shared.rawlog import Spans, reader
-from shared.rebuild import databases
+from shared.log.kafka import SERVICES, KafkaError, NotPublished
+from shared.log.raw import Spans, reader
+from shared.operator import console
+from shared.operator.console import Json, say, show, show_json, show_table, time_of
+from shared.operator.rebuild import databases
+from shared.processing import mongo
+from shared.processing.core import Core
+from shared.processing.mongo import Position
 from shared.settings import Settings
 
 ANSWER_S = 5

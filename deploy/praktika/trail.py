@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from shared import console
-from shared.console import Json, moment, progress, say, show_json, show_table
-from shared.rawlog import count, reader
+from shared.http.trail import TOPIC, entry_in
+from shared.log.raw import count, reader
+from shared.operator import console
+from shared.operator.console import Json, moment, progress, say, show_json, show_table
 from shared.settings import Settings
-from shared.trail import TOPIC, entry_in
 
 
 def command(

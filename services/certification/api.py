@@ -8,11 +8,10 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict
 
-from shared import frameworks, mongo
-from shared.auth import Caller
-from shared.events import INSTITUTION, CompetencyRevoked, SchemePublished, Text, derive, derived_id
-from shared.owners import misnamed
-from shared.web import (
+from shared.contract import frameworks
+from shared.contract.events import INSTITUTION, CompetencyRevoked, SchemePublished, Text, derive, derived_id
+from shared.http.auth import Caller
+from shared.http.web import (
     Authenticated,
     EntityId,
     Pages,
@@ -26,6 +25,8 @@ from shared.web import (
     require,
     said,
 )
+from shared.processing import mongo
+from shared.processing.ownership import misnamed
 
 router = APIRouter()
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from shared import facts
-from shared.core import Core
-from shared.mongo import Database, Key
-from shared.web import serve
+from shared.http.web import serve
+from shared.processing import facts
+from shared.processing.core import Core
+from shared.processing.mongo import Database, Key
 
 from .api import router
 from .schemes import Scheme, Schemes, certify, route, view

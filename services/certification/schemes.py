@@ -4,9 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from shared import facts
-from shared.access import CHANGES, access
-from shared.events import (
+from shared.contract.events import (
     AssessmentRecorded,
     CompetencyCertified,
     CompetencyRevoked,
@@ -20,8 +18,10 @@ from shared.events import (
     derive,
     derived_id,
 )
-from shared.facts import Fact, Said, State
-from shared.mongo import Key
+from shared.http.access import CHANGES, access
+from shared.processing import facts
+from shared.processing.facts import Fact, Said, State
+from shared.processing.mongo import Key
 
 ORGANISATION_FACTS = (OrganisationRegistered, *CHANGES)
 LEARNER_FACTS = (

@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
 
-from shared import mongo
-from shared.events import OPERATOR, FeedbackWithdrawn, Publisher, compose, derived_id
-from shared.web import (
+from shared.contract.events import OPERATOR, FeedbackWithdrawn, Publisher, compose, derived_id
+from shared.http.web import (
     Authenticated,
     EntityId,
     Pages,
@@ -20,6 +19,7 @@ from shared.web import (
     listed,
     require,
 )
+from shared.processing import mongo
 
 from .gaps import BY, gaps
 from .requests import today

@@ -4,14 +4,14 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from shared import mongo
-from shared.auth import RequestKey, request_key
-from shared.core import Core
-from shared.events import Data, Event, FeedbackRequested
-from shared.facts import Said, State
-from shared.mongo import Database, Key
+from shared.contract.events import Data, Event, FeedbackRequested
+from shared.http.auth import RequestKey, request_key
+from shared.http.web import serve
+from shared.processing import mongo
+from shared.processing.core import Core
+from shared.processing.facts import Said, State
+from shared.processing.mongo import Database, Key
 from shared.settings import settings
-from shared.web import serve
 
 from .api import router
 from .gaps import BY, Gap, gaps, recommend

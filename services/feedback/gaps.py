@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from shared import facts
-from shared.events import Data, Event, ProgrammeRevisionRecommended, derive, derived_id
-from shared.facts import State
+from shared.contract.events import Data, Event, ProgrammeRevisionRecommended, derive, derived_id
+from shared.processing import facts
+from shared.processing.facts import State
 
 LEAST_RATINGS = 5
 SATISFIED_SHARE = 0.6

@@ -4,10 +4,7 @@ import hmac
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from shared import facts
-from shared.access import CHANGES, access
-from shared.auth import RequestKey
-from shared.events import (
+from shared.contract.events import (
     Data,
     DemandReported,
     Event,
@@ -32,9 +29,12 @@ from shared.events import (
     derived_id,
     organisation_of,
 )
-from shared.facts import Fact, Said, State
-from shared.mongo import Counter, Counts, Key
-from shared.owners import is_asked
+from shared.http.access import CHANGES, access
+from shared.http.auth import RequestKey
+from shared.processing import facts
+from shared.processing.facts import Fact, Said, State
+from shared.processing.mongo import Counter, Counts, Key
+from shared.processing.ownership import is_asked
 
 DUE = timedelta(days=14)  # no setting: what an event says follows from the facts alone
 

@@ -12,9 +12,9 @@ from fastapi import Path as InPath
 from fastapi.responses import FileResponse, JSONResponse, Response
 from prometheus_client import Gauge
 
-from shared.events import Month
-from shared.spreadsheets import is_risky
-from shared.web import Problem, Running, Service
+from shared.contract.events import Month
+from shared.http.spreadsheets import is_risky
+from shared.http.web import Problem, Running, Service
 
 from . import counters
 from .figures import add, of_months, of_window, within

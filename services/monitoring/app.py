@@ -1,7 +1,7 @@
 """Monitoring: turns all events into indicators that can be explained and proved."""
 
-from shared.core import Core
-from shared.web import serve
+from shared.http.web import serve
+from shared.processing.core import Core
 
 from .api import last_audit, router
 from .states import COLLECTIONS, INDEXES, contributions, route, view

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import typer
 
-from shared import console, mongo
-from shared.console import Json, progress, show, show_json
-from shared.mongo import COUNTERS, POSITIONS, Counts, Database, Find, Key
+from shared.operator import console
+from shared.operator.console import Json, progress, show, show_json
+from shared.processing import mongo
+from shared.processing.mongo import COUNTERS, POSITIONS, Counts, Database, Find, Key
 from shared.settings import Settings
 
 from .api import AUDITS

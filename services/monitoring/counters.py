@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 from time import monotonic
 from typing import Any, NamedTuple
 
-from shared import mongo
-from shared.mongo import COUNTERS, TOTAL, Database
+from shared.processing import mongo
+from shared.processing.mongo import COUNTERS, TOTAL, Database
 
 from .figures import add
 from .indicators import Indicator, Scope

@@ -12,9 +12,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
 
-from shared import facts
-from shared.access import access
-from shared.events import (
+from shared.contract.events import (
     DemandReported,
     EmploymentStatus,
     RecognitionGranted,
@@ -22,9 +20,11 @@ from shared.events import (
     is_sustainability,
     organisation_of,
 )
-from shared.facts import Fact, Said, State
-from shared.mongo import Counter, Counts, Key
-from shared.owners import is_asked
+from shared.http.access import access
+from shared.processing import facts
+from shared.processing.facts import Fact, Said, State
+from shared.processing.mongo import Counter, Counts, Key
+from shared.processing.ownership import is_asked
 
 COLLECTIONS = {
     "organisation": "organisations",

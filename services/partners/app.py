@@ -2,20 +2,21 @@
 
 from fastapi import APIRouter
 
-from shared import events
-from shared.core import Core
-from shared.web import serve
+from shared.contract import events
+from shared.http.web import serve
+from shared.processing.core import Core
 
-from . import api, credentials, kafka_credentials
-from .contract import page
-from .egress import feed, refused, webhooks
-from .egress.deliveries import deliver
-from .egress.forwarding import forward, observe_lag
-from .files import uploads
-from .ingress import http
-from .ingress.kafka import ingress_over_kafka
-from .kafka_credentials import access_to_kafka
-from .registry import COLLECTIONS, SANDBOX, route, view
+from .gateway import credentials, kafka_credentials
+from .gateway.contract import page
+from .gateway.egress import feed, rejections_command, webhooks
+from .gateway.egress.deliveries import deliver
+from .gateway.egress.forwarding import forward, observe_lag
+from .gateway.files import uploads
+from .gateway.ingress import http
+from .gateway.ingress.kafka import ingress_over_kafka
+from .gateway.kafka_credentials import access_to_kafka
+from .network import api
+from .network.registry import COLLECTIONS, SANDBOX, route, view
 
 core = Core(
     name="partners",
@@ -35,7 +36,7 @@ core = Core(
     view=view,
 )
 # One router, and the ingress first: FastAPI looks through them in turn, and most requests are events.
-parts = (http, credentials, kafka_credentials, api, feed, webhooks, refused, page, uploads)
+parts = (http, credentials, kafka_credentials, api, feed, webhooks, rejections_command, page, uploads)
 router = APIRouter(routes=[route for part in parts for route in part.router.routes])
 
 observations = (observe_lag,)

@@ -9,8 +9,7 @@ import pytest
 
 from services.certification import app
 from services.certification.app import core, router
-from shared import mongo
-from shared.events import (
+from shared.contract.events import (
     AssessmentMethod,
     AssessmentRecorded,
     Data,
@@ -24,8 +23,9 @@ from shared.events import (
     SchemePublished,
     derived_id,
 )
-from shared.kafka import PARTITIONS
-from shared.runner import Runner
+from shared.log.kafka import PARTITIONS
+from shared.processing import mongo
+from shared.processing.runner import Runner
 from tests.making import event
 from tests.stack import Running, running, until
 

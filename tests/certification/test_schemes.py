@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.certification.schemes import Scheme, certify, route, view
-from shared import events, facts
-from shared.events import (
+from shared.contract import events
+from shared.contract.events import (
     AssessmentMethod,
     AssessmentRecorded,
     CompetencyRevoked,
@@ -16,7 +16,8 @@ from shared.events import (
     LearnerEnrolled,
     LearnerErased,
 )
-from shared.mongo import Key
+from shared.processing import facts
+from shared.processing.mongo import Key
 from tests.making import NOON, event
 
 KEY = Key("learners", "l1")

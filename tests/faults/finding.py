@@ -12,8 +12,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from pymongo import MongoClient
 
-from shared.events import derived_id
-from shared.kafka import PARTITIONS, SERVICES
+from shared.contract.events import derived_id
+from shared.log.kafka import PARTITIONS, SERVICES
 
 from .oracle import Count, Derived, Expected
 from .poison import MARK, poison

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
-from shared.events import derived_id
+from shared.contract.events import derived_id
 
 from .region import LEAST_SCORE, METHODS, SCHEMES, Json, kind_of, request_of
 

@@ -21,7 +21,7 @@ from deploy.demo.network import Network
 from deploy.local.processes import ROOT, Server, ServerError, free_port, is_free
 from deploy.local.servers import STATE, ReplicaSet, kafka
 from deploy.local.stack import WORKER, application
-from shared.auth import REQUESTS
+from shared.http.auth import REQUESTS
 
 from . import proxy
 from .region import REQUEST_KEY
@@ -167,7 +167,7 @@ class Stack:
     def network(self) -> Network:
         """To speak to the services as the operator."""
         urls = {f"PRAKTIKA_{name.upper()}_URL": server.address for name, server in self.services.items()}
-        printed = self.run("services.partners.credentials", "operator").stdout
+        printed = self.run("services.partners.gateway.credentials", "operator").stdout
         return Network(urls, {"operator": json.loads(printed.splitlines()[-1])})
 
     def slow_down(self, delay_s: float) -> None:

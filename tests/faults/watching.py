@@ -8,8 +8,8 @@ from contextlib import suppress
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from shared import mongo
-from shared.kafka import PARTITIONS
+from shared.log.kafka import PARTITIONS
+from shared.processing import mongo
 from shared.settings import Settings
 
 POLL_S = 0.2

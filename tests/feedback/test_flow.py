@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.feedback.app import Watch, core, router
-from shared.events import (
+from shared.contract.events import (
     DemandReported,
     FeedbackSubmitted,
     InternshipCompleted,
@@ -17,7 +17,7 @@ from shared.events import (
     ProgrammeCompetency,
     ProgrammePublished,
 )
-from shared.mongo import Key
+from shared.processing.mongo import Key
 from tests.making import event
 from tests.stack import Running, running, until
 

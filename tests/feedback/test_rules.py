@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 
 from services.feedback.gaps import Gap, gaps, recommend, window_of
 from services.feedback.requests import answers, ask, contributions, forget, recommendations, view
-from shared import facts
-from shared.auth import RequestKey
-from shared.events import (
+from shared.contract.events import (
     Data,
     Event,
     FeedbackErased,
@@ -25,8 +23,10 @@ from shared.events import (
     ProgrammeRevised,
     ProgrammeRevisionDeclined,
 )
-from shared.facts import State
-from shared.mongo import Key
+from shared.http.auth import RequestKey
+from shared.processing import facts
+from shared.processing.facts import State
+from shared.processing.mongo import Key
 from tests.making import NOON, after, event
 
 COMPLETED = InternshipCompleted(

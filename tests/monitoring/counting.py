@@ -7,8 +7,7 @@ from typing import Any
 from services.monitoring.figures import Figures, figures, sum_of, within
 from services.monitoring.indicators import INDICATORS
 from services.monitoring.states import contributions, route
-from shared import facts
-from shared.events import (
+from shared.contract.events import (
     Data,
     EmploymentRecorded,
     Event,
@@ -17,8 +16,9 @@ from shared.events import (
     InternshipOutcome,
     LearnerGraduated,
 )
-from shared.facts import State
-from shared.mongo import Counts, Key
+from shared.processing import facts
+from shared.processing.facts import State
+from shared.processing.mongo import Counts, Key
 from tests.making import after, event
 
 TODAY = date(2026, 3, 15)

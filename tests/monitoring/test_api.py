@@ -12,8 +12,7 @@ import pytest
 
 from services.monitoring.app import core, router
 from services.monitoring.counters import Recent
-from shared import mongo
-from shared.events import (
+from shared.contract.events import (
     CompetencyCertified,
     Event,
     FeedbackSubmitted,
@@ -23,6 +22,7 @@ from shared.events import (
     RecognitionGranted,
     RecognitionWithdrawn,
 )
+from shared.processing import mongo
 from shared.settings import Settings
 from tests.making import event
 from tests.stack import Running, running, until

@@ -8,8 +8,8 @@ from deploy.demo.count import count
 from services.monitoring.figures import figures
 from services.monitoring.indicators import INDICATORS
 from services.monitoring.states import contributions, route
-from shared import facts
-from shared.events import Publisher, parse
+from shared.contract.events import Publisher, parse
+from shared.processing import facts
 
 Measures = dict[str, int]
 

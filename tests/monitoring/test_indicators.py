@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from services.monitoring.figures import median_days, series, shown
 from services.monitoring.indicators import CATALOGUE, INDICATORS
 from services.monitoring.states import months_later
-from shared.events import (
+from shared.contract.events import (
     ActivityHeld,
     ActivityKind,
     AgreementEnded,

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from services.monitoring.app import core
 from services.monitoring.states import contributions, route, view
-from shared import events as e
-from shared.events import Data, Event
-from shared.facts import State
-from shared.mongo import Key
+from shared.contract import events as e
+from shared.contract.events import Data, Event
+from shared.processing.facts import State
+from shared.processing.mongo import Key
 from tests.making import event
 
 from .counting import fold, total

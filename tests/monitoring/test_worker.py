@@ -15,10 +15,10 @@ import pytest
 
 from services.monitoring.app import core, router
 from services.monitoring.audit import audit
-from shared import mongo
-from shared.events import Data, Event, serialise
-from shared.kafka import Record
-from shared.mongo import COUNTERS
+from shared.contract.events import Data, Event, serialise
+from shared.log.kafka import Record
+from shared.processing import mongo
+from shared.processing.mongo import COUNTERS
 from tests.servers import free_port
 from tests.stack import Running, running, until
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from services.monitoring.app import core, router
-from shared.events import LearnerEnrolled, LearnerGraduated
-from shared.mongo import COUNTERS
+from shared.contract.events import LearnerEnrolled, LearnerGraduated
+from shared.processing.mongo import COUNTERS
 from tests.making import NOON, event
 from tests.operator.conftest import Praktika
 from tests.stack import Running, running

@@ -12,7 +12,7 @@ import httpx
 
 from deploy.demo.network import Network, until
 from deploy.local.processes import ROOT
-from shared import mongo
+from shared.processing import mongo
 from shared.settings import Settings
 from tests.network import said
 from tests.processes import ALL, Processes

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 from fastapi import APIRouter
 
-from shared import dead_letters, mongo
-from shared.core import Core
-from shared.dead_letters import Position
-from shared.events import Data, Event, LearnerEnrolled, serialise
-from shared.kafka import Record, TopicPartition, partition_of
-from shared.mongo import Key
-from shared.rawlog import Raw, Writer, reader, writer
-from shared.reading import Log
+from shared.contract.events import Data, Event, LearnerEnrolled, serialise
+from shared.log.kafka import Record, TopicPartition, partition_of
+from shared.log.raw import Raw, Writer, reader, writer
+from shared.log.reads import Log
+from shared.operator import dead_letters
+from shared.operator.dead_letters import Position
+from shared.processing import mongo
+from shared.processing.core import Core
+from shared.processing.mongo import Key
 from tests.making import event
 from tests.operator.conftest import Praktika
 from tests.stack import Running, running

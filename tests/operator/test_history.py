@@ -15,12 +15,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.monitoring.app import core, router
-from shared import history, mongo, reading
-from shared.events import EmploymentRecorded, LearnerEnrolled, LearnerErased, LearnerGraduated, serialise
-from shared.history import HELD
-from shared.kafka import TopicPartition, ensure_topics
-from shared.mongo import COUNTERS
-from shared.rawlog import Raw, Span, reader, writer
+from shared.contract.events import (
+    EmploymentRecorded,
+    LearnerEnrolled,
+    LearnerErased,
+    LearnerGraduated,
+    serialise,
+)
+from shared.log import reads
+from shared.log.kafka import TopicPartition, ensure_topics
+from shared.log.raw import Raw, Span, reader, writer
+from shared.operator import history
+from shared.operator.history import HELD
+from shared.processing import mongo
+from shared.processing.mongo import COUNTERS
 from shared.settings import Settings
 from tests.making import NOON, event
 from tests.operator.conftest import Praktika
@@ -153,7 +161,7 @@ async def test_an_import_that_was_stopped_goes_on_where_it_was(empty: Log, kafka
     lines = await big_history(file)
     settings = empty.settings
 
-    log = reading.Log(settings)  # asks within a millisecond: the import takes a second
+    log = reads.Log(settings)  # asks within a millisecond: the import takes a second
 
     async def under_way() -> None:
         async def some() -> bool:

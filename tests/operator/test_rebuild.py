@@ -15,11 +15,9 @@ from services.certification import app as certification
 from services.feedback import app as feedback
 from services.monitoring import app as monitoring
 from services.partners import app as partners
-from services.partners.credentials import issue
-from services.partners.egress.webhooks import WEBHOOKS
-from shared import mongo, rebuild
-from shared.core import Core
-from shared.events import (
+from services.partners.gateway.credentials import issue
+from services.partners.gateway.egress.webhooks import WEBHOOKS
+from shared.contract.events import (
     AssessmentMethod,
     AssessmentRecorded,
     Data,
@@ -33,8 +31,11 @@ from shared.events import (
     Publisher,
     SchemePublished,
 )
-from shared.kafka import Record
-from shared.mongo import COUNTERS, POSITIONS
+from shared.log.kafka import Record
+from shared.operator import rebuild
+from shared.processing import mongo
+from shared.processing.core import Core
+from shared.processing.mongo import COUNTERS, POSITIONS
 from tests.making import NOON, event
 from tests.operator.conftest import Praktika
 from tests.stack import Running, running, until

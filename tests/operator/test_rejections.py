@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.partners.app import core, router
-from shared.rawlog import Raw, writer
+from shared.log.raw import Raw, writer
 from tests.operator.conftest import Praktika
 from tests.partners.conftest import ORGANISATIONS, as_, enrolled, register
 from tests.stack import Running, running

@@ -13,16 +13,16 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from deploy.praktika.__main__ import application
-from services.partners.contract.page import sent
-from services.partners.files import validate
-from services.partners.files.validate import SENDERS, Found, Stream, found_in, troubles
-from services.partners.ingress.admission import check
-from shared import events
-from shared.auth import Caller
-from shared.events import DATA
+from services.partners.gateway.contract.page import sent
+from services.partners.gateway.files import validate
+from services.partners.gateway.files.validate import SENDERS, Found, Stream, found_in, troubles
+from services.partners.gateway.ingress.validation import check
+from shared.contract import events
+from shared.contract.events import DATA
+from shared.http.auth import Caller
+from shared.http.web import Problem
 from shared.settings import Settings
 from shared.settings import settings as read_settings
-from shared.web import Problem
 from tests.operator.conftest import Done
 
 EVENTS = [sent(type_) for type_, data in DATA.items() if data.by != events.SERVICE]

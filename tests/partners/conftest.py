@@ -14,8 +14,8 @@ from httpx import ASGITransport
 
 from deploy.local.processes import free_port
 from services.partners.app import core, router, work
-from services.partners.egress import forwarding
-from shared.events import (
+from services.partners.gateway.egress import forwarding
+from shared.contract.events import (
     AgreementProposed,
     AgreementSigned,
     JointPartner,
@@ -23,7 +23,7 @@ from shared.events import (
     OrganisationKind,
     ProgrammePublished,
 )
-from shared.kafka import ensure_ingress
+from shared.log.kafka import ensure_ingress
 from shared.settings import Settings
 from tests.making import event
 from tests.stack import Running, running, until

@@ -7,8 +7,7 @@ import httpx
 import pytest
 
 from services.partners.app import core, router
-from shared import web
-from shared.events import (
+from shared.contract.events import (
     InternshipCompleted,
     InternshipStarted,
     LearnerEnrolled,
@@ -16,6 +15,7 @@ from shared.events import (
     OpportunityPosted,
     ProgrammeRevisionRecommended,
 )
+from shared.http import web
 from tests.making import event
 from tests.partners.conftest import ORGANISATIONS, as_
 from tests.stack import Running, running

@@ -10,9 +10,9 @@ from typing import Any
 import jwt
 import pytest
 
-from shared import web
-from shared.auth import Caller, Signer, ensure_keys
-from shared.events import TOPICS, Publisher
+from shared.contract.events import TOPICS, Publisher
+from shared.http import web
+from shared.http.auth import Caller, Signer, ensure_keys
 from tests.partners.conftest import as_, enrolled
 from tests.stack import Running
 
@@ -166,7 +166,7 @@ def forged(stack: Running, tmp_path: Path) -> str:
 
 def expired(stack: Running, monkeypatch: pytest.MonkeyPatch) -> str:
     with monkeypatch.context() as patch:
-        patch.setattr("shared.auth.time.time", lambda: time.monotonic() + 1_000_000)
+        patch.setattr("shared.http.auth.time.time", lambda: time.monotonic() + 1_000_000)
         return Signer(stack.settings).token(Caller("uni", Publisher.institution))
 
 

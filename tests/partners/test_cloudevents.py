@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from services.partners.ingress.admission import check
-from services.partners.ingress.http_binding import Mode, decoded, inflated, mode_of, plain
-from shared.auth import Caller
-from shared.events import Event, Publisher, parse, serialise
+from services.partners.gateway.ingress.http_binding import Mode, decoded, inflated, mode_of, plain
+from services.partners.gateway.ingress.validation import check
+from shared.contract.events import Event, Publisher, parse, serialise
+from shared.http.auth import Caller
+from shared.http.web import Problem
 from shared.settings import Settings
-from shared.web import Problem
 from tests.partners import conformance
 from tests.partners.conftest import as_, enrolled
 from tests.stack import Running

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.partners.contract.examples import EXAMPLES
-from services.partners.egress.concerns import RULES, Known, concerned
-from services.partners.registry import OPERATOR, route, view
-from shared import events, facts
-from shared.events import DATA, Data, Event, organisation_of
+from services.partners.gateway.contract.examples import EXAMPLES
+from services.partners.gateway.egress.audience import RULES, Known, concerned
+from services.partners.network.registry import OPERATOR, route, view
+from shared.contract import events
+from shared.contract.events import DATA, Data, Event, organisation_of
+from shared.processing import facts
 from tests.making import after, event
 
 INSTITUTIONS, ENTERPRISES = ("uni", "college"), ("plant", "works")

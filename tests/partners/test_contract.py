@@ -8,13 +8,13 @@ from typing import Any, get_args
 import pytest
 from jsonschema import Draft202012Validator
 
-from services.partners.contract.examples import EXAMPLES
-from services.partners.contract.page import Language, page, preferred, sent
-from services.partners.contract.words import FIELDS, PHRASES, RULES, TYPES, UI, VALUES
-from services.partners.ingress.admission import check
-from shared import events
-from shared.auth import Caller
-from shared.events import DATA, organisation_of, parse
+from services.partners.gateway.contract.examples import EXAMPLES
+from services.partners.gateway.contract.messages import FIELDS, PHRASES, RULES, TYPES, UI, VALUES
+from services.partners.gateway.contract.page import Language, page, preferred, sent
+from services.partners.gateway.ingress.validation import check
+from shared.contract import events
+from shared.contract.events import DATA, organisation_of, parse
+from shared.http.auth import Caller
 from shared.settings import Settings
 from tests.stack import Running
 

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from services.partners.attempts import Attempts
-from shared.auth import Caller, Signer, Verifier
-from shared.events import Publisher
+from services.partners.gateway.login_limits import Attempts
+from shared.contract.events import Publisher
+from shared.http.auth import Caller, Signer, Verifier
 from tests.partners.conftest import as_, enrolled
 from tests.stack import Running, until
 
@@ -194,7 +194,7 @@ async def test_operators_credential_is_one_line_of_json_and_needs_no_kafka(partn
         "PRAKTIKA_NAMESPACE": settings.namespace,
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
     }
-    command = [sys.executable, "-m", "services.partners.credentials", "operator"]
+    command = [sys.executable, "-m", "services.partners.gateway.credentials", "operator"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: ASYNC221
     made = json.loads(done.stdout)
     assert done.stdout.count("\n") == 1

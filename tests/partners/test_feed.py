@@ -18,14 +18,14 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from deploy.local.processes import ROOT, free_port
 from services.partners.app import core, router
-from services.partners.egress import forwarding
-from services.partners.egress.feed import Readers
-from services.partners.egress.forwarding import forward
-from shared.auth import Caller, Signer
-from shared.events import OrganisationKind, OrganisationRegistered, Publisher
-from shared.kafka import NotPublished, Record, topic_name, topic_of
-from shared.mongo import Database, DatabaseError
-from shared.web import Problem
+from services.partners.gateway.egress import forwarding
+from services.partners.gateway.egress.feed import Readers
+from services.partners.gateway.egress.forwarding import forward
+from shared.contract.events import OrganisationKind, OrganisationRegistered, Publisher
+from shared.http.auth import Caller, Signer
+from shared.http.web import Problem
+from shared.log.kafka import NotPublished, Record, topic_name, topic_of
+from shared.processing.mongo import Database, DatabaseError
 from tests.making import event
 from tests.partners.conftest import ORGANISATIONS, as_, enrolled, fed, feed, interned, publish, register, settled
 from tests.stack import Running, running, until

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.events import parse
+from shared.contract.events import parse
 from tests.partners.conftest import as_, enrolled
 from tests.stack import Running
 

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer
 
 from services.partners.app import core, router
-from services.partners.contract.examples import EXAMPLES
-from services.partners.ingress.kafka import ingress_over_kafka
-from shared.events import SANDBOX, TOPICS, EventRefused, parse
-from shared.kafka import connection, topic_name, topic_of
-from shared.refusals import NOT_APPLIED
+from services.partners.gateway.contract.examples import EXAMPLES
+from services.partners.gateway.ingress.kafka import ingress_over_kafka
+from shared.contract.events import SANDBOX, TOPICS, EventRefused, parse
+from shared.log.kafka import connection, topic_name, topic_of
+from shared.processing.refusals import NOT_APPLIED
 from tests.partners.conftest import ingress_topics, register
 from tests.stack import Running, running, until
 

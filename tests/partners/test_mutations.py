@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from services.partners.contract.examples import EXAMPLES
-from shared.events import DATA, TOPICS, EventRefused, parse
-from shared.refusals import NOT_APPLIED
+from services.partners.gateway.contract.examples import EXAMPLES
+from shared.contract.events import DATA, TOPICS, EventRefused, parse
+from shared.processing.refusals import NOT_APPLIED
 from tests.partners.conftest import ORGANISATIONS, as_, enrolled
 from tests.stack import Running
 

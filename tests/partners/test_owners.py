@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.events import (
+from shared.contract.events import (
     ActivityHeld,
     AgreementProposed,
     AgreementSigned,

@@ -18,12 +18,12 @@ from pydantic import SecretStr
 from deploy.demo import graduates
 from deploy.local.processes import ROOT
 from services.partners.app import core, router
-from services.partners.files import publish
-from services.partners.files.mapping import Mistakes
-from services.partners.files.publish import Away, Ingress, Journal
-from services.partners.files.tables import Row, Table, table
-from shared import events
-from shared.console import Failed
+from services.partners.gateway.files import publish
+from services.partners.gateway.files.mapping import Mistakes
+from services.partners.gateway.files.publish import Away, Ingress, Journal
+from services.partners.gateway.files.tables import Row, Table, table
+from shared.contract import events
+from shared.operator.console import Failed
 from shared.settings import Settings
 from tests.operator.conftest import Done, Praktika
 from tests.partners.conftest import on_a_socket, practise, register, secret_of

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.partners.app import core, router
-from services.partners.ingress import http
-from services.partners.quota import InFlight
-from shared.events import TOPICS
-from shared.ratelimit import Quota
+from services.partners.gateway.ingress import http
+from services.partners.gateway.quotas import InFlight
+from shared.contract.events import TOPICS
+from shared.http.ratelimit import Quota
 from tests.partners.conftest import MECHANICS, as_, enrolled, register
 from tests.stack import Running, running, until
 

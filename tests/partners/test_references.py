@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 
 from services.partners.app import core, router
-from services.partners.references import RULES, gap_of
-from shared import events, web
-from shared.events import (
+from services.partners.network.references import RULES, gap_of
+from shared.contract import events
+from shared.contract.events import (
     DATA,
     AgreementEnded,
     AgreementProposed,
@@ -28,6 +28,7 @@ from shared.events import (
     ProgrammePublished,
     Publisher,
 )
+from shared.http import web
 from tests.making import NOON, event
 from tests.partners.conftest import MECHANICS, ORGANISATIONS, as_, enrolled
 from tests.stack import Running, running

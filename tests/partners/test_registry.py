@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.partners.registry import entity, is_said, misfits, view
-from shared import events, facts
-from shared.events import (
+from services.partners.network.registry import entity, is_said, misfits, view
+from shared.contract import events
+from shared.contract.events import (
     ActivityHeld,
     AgreementEnded,
     AgreementProposed,
@@ -36,8 +36,9 @@ from shared.events import (
     SupportClosed,
     SupportRequested,
 )
-from shared.facts import State
-from shared.mongo import Key
+from shared.processing import facts
+from shared.processing.facts import State
+from shared.processing.mongo import Key
 from tests.making import NOON, after, event
 
 UNI, PLANT, OPERATOR = "institution:uni", "enterprise:plant", "operator:operator"

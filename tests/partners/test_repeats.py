@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.partners.ingress.repeats import Recent, digest, kept
-from services.partners.registry import entity, misfits
-from shared import facts
-from shared.events import DATA, MODELS, ContractError, Data, Event, parse, serialise
+from services.partners.gateway.ingress.deduplication import Recent, digest, kept
+from services.partners.network.registry import entity, misfits
+from shared.contract.events import DATA, MODELS, ContractError, Data, Event, parse, serialise
+from shared.processing import facts
 from tests.making import after
 from tests.partners.conftest import as_, enrolled
 from tests.shared.test_reading import SCHEMAS, strategy

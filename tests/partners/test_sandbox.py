@@ -10,11 +10,11 @@ import pytest_asyncio
 
 from services.monitoring.app import core as monitoring
 from services.partners.app import core, router
-from services.partners.credentials import issue
-from shared import facts
-from shared.events import SANDBOX, TOPICS, LearnerEnrolled, OrganisationRegistered, Publisher
-from shared.kafka import record_of
-from shared.mongo import Key
+from services.partners.gateway.credentials import issue
+from shared.contract.events import SANDBOX, TOPICS, LearnerEnrolled, OrganisationRegistered, Publisher
+from shared.log.kafka import record_of
+from shared.processing import facts
+from shared.processing.mongo import Key
 from tests.making import event
 from tests.partners.conftest import MECHANICS, as_, enrolled, register
 from tests.stack import Running, running, until

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from services.partners.contract.page import sent
-from services.partners.contract.words import MISTAKES
-from services.partners.files.mapping import (
+from services.partners.gateway.contract.messages import MISTAKES
+from services.partners.gateway.contract.page import sent
+from services.partners.gateway.files.mapping import (
     Mistakes,
     Plan,
     event_of,
@@ -26,7 +26,7 @@ from services.partners.files.mapping import (
     plan,
     suggested,
 )
-from services.partners.files.tables import (
+from services.partners.gateway.files.tables import (
     BOM,
     MOST_ROWS,
     REFUSED,
@@ -38,11 +38,11 @@ from services.partners.files.tables import (
     report_row,
     table,
 )
-from services.partners.files.validate import checked
-from shared import events
-from shared.events import DATA
+from services.partners.gateway.files.validate import checked
+from shared.contract import events
+from shared.contract.events import DATA
+from shared.http.web import Problem
 from shared.settings import Settings
-from shared.web import Problem
 
 COMPLETED = "praktika.internship.completed.v1"
 EMPLOYED = "praktika.employment.recorded.v1"

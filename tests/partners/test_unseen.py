@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.events import parse
-from shared.text import hidden
+from shared.contract.events import parse
+from shared.contract.text import hidden
 from tests.partners.conftest import as_, enrolled
 from tests.stack import Running
 

@@ -19,8 +19,8 @@ from openpyxl import Workbook
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from services.partners.app import core, router
-from services.partners.files.uploads import FOLDER
-from shared.events import DATA
+from services.partners.gateway.files.uploads import FOLDER
+from shared.contract.events import DATA
 from tests.partners.conftest import on_a_socket, practise, register, secret_of
 from tests.stack import Running, running
 

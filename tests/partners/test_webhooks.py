@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from deploy.local.processes import ROOT
-from services.partners.egress import addresses, deliveries
-from services.partners.egress.addresses import NotAllowed, call, caller, is_public, parsed
-from services.partners.egress.webhooks import FAILURES, WEBHOOKS, signature
+from services.partners.gateway.egress import addresses, deliveries
+from services.partners.gateway.egress.addresses import NotAllowed, call, caller, is_public, parsed
+from services.partners.gateway.egress.webhooks import FAILURES, WEBHOOKS, signature
 from tests.partners.conftest import as_, enrolled, publish
 from tests.partners.receiver import Receiver, receiving
 from tests.stack import Running, until

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from shared import runner, web
-from shared.core import Core
-from shared.events import Data, Event
-from shared.mongo import Database, Key
-from shared.web import serve
+from shared.contract.events import Data, Event
+from shared.http import web
+from shared.http.web import serve
+from shared.processing import runner
+from shared.processing.core import Core
+from shared.processing.mongo import Database, Key
 
 how, folder = sys.argv[1], Path(sys.argv[2])
 

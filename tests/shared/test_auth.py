@@ -11,12 +11,12 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from httpx import ASGITransport, AsyncClient
 
-from shared import auth
-from shared.auth import Caller, Signer, Unauthorised, Verifier, ensure_keys, private_dir, rotate_keys
-from shared.core import Core
-from shared.events import Publisher
+from shared.contract.events import Publisher
+from shared.http import auth
+from shared.http.auth import Caller, Signer, Unauthorised, Verifier, ensure_keys, private_dir, rotate_keys
+from shared.http.web import Authenticated, create_app
+from shared.processing.core import Core
 from shared.settings import Settings
-from shared.web import Authenticated, create_app
 
 PLANT = Caller("plant", Publisher.enterprise)
 
@@ -176,7 +176,7 @@ def test_the_new_public_key_is_out_before_anything_is_signed_with_it(
         assert Signer(settings)._kid == before
         assert len(json.loads((settings.keys_dir / "token.jwks").read_text())["keys"]) == 2
 
-    monkeypatch.setattr("shared.auth.time.sleep", meanwhile)
+    monkeypatch.setattr("shared.http.auth.time.sleep", meanwhile)
     assert rotate_keys(settings) == Signer(settings)._kid != before
 
 

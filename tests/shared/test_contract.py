@@ -13,9 +13,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from deploy import contract
 from deploy.contract import breaking_changes, committed, committed_schemas, documents
-from services.partners.contract.examples import EXAMPLES
-from shared import events
-from shared.events import ContractError, Data, parse, schemas, serialise
+from services.partners.gateway.contract.examples import EXAMPLES
+from shared.contract import events
+from shared.contract.events import ContractError, Data, parse, schemas, serialise
 
 EMPLOYED = "praktika.employment.recorded.v1"
 EVENT: dict[str, Any] = {

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from shared import mongo
-from shared.mongo import Database, Finder
+from shared.processing import mongo
+from shared.processing.mongo import Database, Finder
 from shared.settings import Settings
 
 

@@ -9,10 +9,10 @@ import uvicorn
 from fastapi import APIRouter, Request
 
 from deploy.local.processes import free_port
-from shared import guard
-from shared.core import Core
+from shared.http import hardening
+from shared.http.web import create_app
+from shared.processing.core import Core
 from shared.settings import Settings
-from shared.web import create_app
 
 router = APIRouter()
 
@@ -40,16 +40,16 @@ async def port(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[int]:
     config = uvicorn.Config(
         create_app(Core("partners", (), {}, lambda _: None), router, settings),
         port=free_port(),
-        http=guard.Impatient,
+        http=hardening.Impatient,
         ws="none",
         server_header=False,
         log_config=None,
         timeout_keep_alive=1,
-        h11_max_incomplete_event_size=guard.HEAD_BYTES,
+        h11_max_incomplete_event_size=hardening.HEAD_BYTES,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(guard, "HEAD_S", 0.5)
-        patch.setattr(guard, "BODY_S", 0.5)
+        patch.setattr(hardening, "HEAD_S", 0.5)
+        patch.setattr(hardening, "BODY_S", 0.5)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
         while not server.started:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from shared import events as e
-from shared import facts
-from shared.events import Data, Event
-from shared.facts import State, TooManyFacts
-from shared.kafka import SERVICES
-from shared.owners import Refused
+from shared.contract import events as e
+from shared.contract.events import Data, Event
+from shared.log.kafka import SERVICES
+from shared.processing import facts
+from shared.processing.facts import State, TooManyFacts
+from shared.processing.ownership import Refused
 from tests.making import NOON, after, event
 
 UNI, COLLEGE, OPERATOR = "institution:uni", "institution:college", "operator:operator"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared import facts
-from shared.events import DATA, MODELS, ContractError, parse, parse_plain, schemas, serialise
+from shared.contract.events import DATA, MODELS, ContractError, parse, parse_plain, schemas, serialise
+from shared.processing import facts
 
 SCHEMAS = schemas()
 

@@ -11,10 +11,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter
 
-from shared import facts, mongo
-from shared.batches import BREATH
-from shared.core import Core
-from shared.events import (
+from shared.contract.events import (
     CompetencyRevoked,
     Data,
     Event,
@@ -24,11 +21,14 @@ from shared.events import (
     derived_id,
     serialise,
 )
-from shared.facts import State
-from shared.kafka import Record, partition_of
-from shared.mongo import Counts, Fenced, Key, Store, Written
-from shared.runner import Runner
-from shared.web import Service
+from shared.http.web import Service
+from shared.log.kafka import Record, partition_of
+from shared.processing import facts, mongo
+from shared.processing.batches import BREATH
+from shared.processing.core import Core
+from shared.processing.facts import State
+from shared.processing.mongo import Counts, Fenced, Key, Store, Written
+from shared.processing.runner import Runner
 from tests.making import NOON, event
 from tests.stack import Running, running, until
 
@@ -323,7 +323,7 @@ async def _is_ready(runner: Runner) -> bool:
 
 
 async def test_a_spare_worker_without_partitions_is_ready_and_stays_so(stack: Running, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("shared.runner.STUCK_S", 0.3)
+    monkeypatch.setattr("shared.processing.runner.STUCK_S", 0.3)
     workers = [another_worker(stack) for _ in range(12)]
     for worker in workers:
         worker.start()

@@ -10,8 +10,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.events import TOPICS
-from shared.kafka import connection, ensure_topics, topic_name, topic_of
+from shared.contract.events import TOPICS
+from shared.log.kafka import connection, ensure_topics, topic_name, topic_of
 from shared.settings import Settings
 from tests.stack import delete_topics, until
 

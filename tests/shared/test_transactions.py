@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 from pymongo.synchronous.client_session import ClientSession
 
-from shared import mongo
-from shared.facts import empty
-from shared.mongo import Key, Store, Written
+from shared.processing import mongo
+from shared.processing.facts import empty
+from shared.processing.mongo import Key, Store, Written
 from shared.settings import Settings
 
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from deploy.local.processes import Server, free_port
-from shared.events import LearnerEnrolled
-from shared.kafka import Producer, record_of
+from shared.contract.events import LearnerEnrolled
+from shared.log.kafka import Producer, record_of
 from shared.settings import Settings
 from tests.making import event
 from tests.processes import Processes

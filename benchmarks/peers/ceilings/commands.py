@@ -15,10 +15,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from benchmarks.peers import tune
 from benchmarks.peers.same_module import BATCH, TOPIC, batches, locate
-from shared import mongo
-from shared.facts import State
-from shared.kafka import PARTITIONS
-from shared.mongo import Key, Store, Written
+from shared.log.kafka import PARTITIONS
+from shared.processing import mongo
+from shared.processing.facts import State
+from shared.processing.mongo import Key, Store, Written
 from shared.settings import Settings
 
 

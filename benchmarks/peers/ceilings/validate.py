@@ -8,7 +8,7 @@ import signal
 from aiokafka import AIOKafkaConsumer
 
 from benchmarks.peers import tune
-from shared.batches import said_in
+from shared.processing.batches import said_in
 
 
 async def main() -> None:

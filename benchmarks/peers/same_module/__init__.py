@@ -1,4 +1,4 @@
-"""Praktika's write module (`shared/batches.py`) under other frameworks: what the framework costs, and nothing else.
+"""Praktika's write module (`shared/processing/batches.py`) under other frameworks: what the framework itself costs.
 
 The module keeps its place in MongoDB, in the transaction of each batch; the frameworks commit their offsets after
 it.
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from services.monitoring.app import core
-from shared import mongo
-from shared.batches import Batches
-from shared.kafka import PARTITIONS, Producer
+from shared.log.kafka import PARTITIONS, Producer
+from shared.processing import mongo
+from shared.processing.batches import Batches
 from shared.settings import Settings
 
 TOPIC = os.environ.get("BENCH_TOPIC", "")

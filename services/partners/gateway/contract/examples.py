@@ -1,0 +1,267 @@
+"""One example event of every type, as it is on the log: a region with a college, a plant and one learner."""
+
+from datetime import date, datetime
+
+from shared.contract import events
+from shared.contract.events import Data, Event, Publisher
+
+COLLEGE = ("north-college", Publisher.institution)
+PLANT = ("river-plant", Publisher.enterprise)
+OPERATOR = ("operator", Publisher.operator)
+LEARNER, WELDING = "learner-17", "national:welding-3"
+TIME = datetime.fromisoformat("2026-06-15T09:00:00+07:00")
+
+
+def _by(who: tuple[str, Publisher], subject: str, data: Data) -> Event[Data]:
+    named = LEARNER if data.key == "learner" else getattr(data, data.key, None)
+    return events.compose(
+        data,
+        source=f"/organisations/{who[0]}",
+        kind=who[1],
+        id=f"{subject}-{data.short_type.rpartition('.')[2]}".replace("_", "-"),
+        subject=subject,
+        key=named or subject,
+        time=TIME,
+    )
+
+
+def _concluded(service: str, subject: str, data: Data) -> Event[Data]:
+    key = LEARNER if data.key == "learner" else getattr(data, data.key, None) or subject
+    return events.derive(service, data, id=events.derived_id(subject), subject=subject, key=key, time=TIME)
+
+
+_ALL = (
+    _by(
+        OPERATOR,
+        "north-college",
+        events.OrganisationRegistered(
+            kind=events.OrganisationKind.institution, name="North College", region="north", sector="P85"
+        ),
+    ),
+    _by(OPERATOR, "river-plant", events.OrganisationSuspended(reason="Its credential was lost.")),
+    _by(OPERATOR, "river-plant", events.OrganisationReinstated()),
+    _by(OPERATOR, "credential-2", events.CredentialWithdrawn(organisation="river-plant", credential="credential-2")),
+    _by(
+        COLLEGE,
+        "agreement-2026-4",
+        events.AgreementProposed(
+            parties=["north-college", "river-plant"],
+            scope="Practice of welders at the plant",
+            programmes=["welding"],
+            valid_from=date(2026, 9, 1),
+            valid_until=date(2027, 8, 31),
+        ),
+    ),
+    _by(PLANT, "agreement-2026-4", events.AgreementSigned()),
+    _by(PLANT, "agreement-2026-4", events.AgreementRefused(reason="There are no places before January.")),
+    _by(PLANT, "agreement-2026-4", events.AgreementEnded(reason="The workshop is closed for rebuilding.")),
+    _by(
+        COLLEGE,
+        "welding",
+        events.ProgrammePublished(
+            title="Welding technology",
+            version="2026",
+            level=4,
+            competencies=[
+                events.ProgrammeCompetency(competency=WELDING, level=4),
+                events.ProgrammeCompetency(competency="greencomp:3.1", level=3),
+            ],
+            hours_theory=900,
+            hours_workplace=640,
+            joint_partners=[
+                events.JointPartner(organisation="river-plant", kind=events.OrganisationKind.enterprise),
+            ],
+        ),
+    ),
+    _concluded(
+        "feedback",
+        "welding",
+        events.ProgrammeRevisionRecommended(
+            recommendation="welding-2026Q2",
+            competency=WELDING,
+            window="2026Q2",
+            ratings=24,
+            satisfied=11,
+            threshold=0.6,
+        ),
+    ),
+    _by(
+        OPERATOR,
+        "welding",
+        events.ProgrammeRevisionWithdrawn(recommendation="welding-2026Q2", reason="The ratings were forged."),
+    ),
+    _by(COLLEGE, "welding", events.ProgrammeRevised(recommendation="welding-2026Q2", version="2026-2")),
+    _by(
+        COLLEGE,
+        "welding",
+        events.ProgrammeRevisionDeclined(recommendation="welding-2026Q2", reason="The new workshop opens in autumn."),
+    ),
+    _by(
+        PLANT,
+        "open-day-2026-6",
+        events.ActivityHeld(
+            kind=events.ActivityKind.master_class,
+            organisations=["north-college"],
+            hours=3.5,
+            participants=28,
+            competencies=[WELDING],
+        ),
+    ),
+    _by(COLLEGE, LEARNER, events.LearnerEnrolled(programme="welding", cohort="2026-06")),
+    _by(COLLEGE, LEARNER, events.LearnerGraduated(programme="welding", graduated_on=date(2026, 6, 14))),
+    _by(COLLEGE, LEARNER, events.LearnerShared(institution="south-university")),
+    _by(COLLEGE, LEARNER, events.LearnerErased()),
+    _by(
+        PLANT,
+        "internship-31",
+        events.InternshipStarted(enterprise="river-plant", programme="welding", agreement="agreement-2026-4"),
+    ),
+    _by(
+        PLANT,
+        "internship-31",
+        events.InternshipCompleted(
+            enterprise="river-plant",
+            programme="welding",
+            hours=160,
+            competencies=[WELDING, "greencomp:3.1"],
+            outcome=events.InternshipOutcome.passed,
+        ),
+    ),
+    _by(
+        PLANT,
+        "internship-31",
+        events.InternshipCancelled(
+            enterprise="river-plant", programme="welding", reason="The production line stood still."
+        ),
+    ),
+    _by(
+        PLANT,
+        "job-8",
+        events.EmploymentRecorded(
+            status=events.EmploymentStatus.employed,
+            since=date(2026, 6, 15),
+            contract=events.Contract.permanent,
+            full_time=True,
+            related_to_field=True,
+            enterprise="river-plant",
+        ),
+    ),
+    _by(COLLEGE, "case-5", events.SupportRequested(need=events.SupportNeed.job)),
+    _by(COLLEGE, "case-5", events.SupportClosed(outcome=events.SupportOutcome.hired)),
+    _by(
+        PLANT,
+        "assessment-12",
+        events.AssessmentRecorded(
+            competency=WELDING, method=events.AssessmentMethod.workplace_demonstration, score=0.85
+        ),
+    ),
+    _concluded(
+        "certification",
+        "certificate-9",
+        events.CompetencyCertified(
+            competency=WELDING,
+            level=4,
+            scheme="welders-2026",
+            institution="north-college",
+            evidence=["river-plant/assessment-12", "north-college/exam-3"],
+            address="/certificates/certificate-9",
+        ),
+    ),
+    _concluded("certification", "certificate-9", events.CompetencyRevoked(reason="An assessment was corrected.")),
+    _by(
+        PLANT,
+        "places-2026-autumn",
+        events.OpportunityPosted(
+            kind=events.OpportunityKind.internship,
+            title="Internship in the welding shop",
+            places=6,
+            competencies=[WELDING],
+            closes_on=date(2026, 9, 15),
+        ),
+    ),
+    _by(PLANT, "places-2026-autumn", events.OpportunityClosed(filled=5)),
+    _concluded(
+        "feedback",
+        "request-77",
+        events.FeedbackRequested(
+            role=events.FeedbackRole.enterprise,
+            respondent="river-plant",
+            learner=LEARNER,
+            institution="north-college",
+            internship="internship-31",
+            enterprise="river-plant",
+            programme="welding",
+            competencies=[WELDING],
+            due=date(2026, 7, 15),
+        ),
+    ),
+    _by(
+        PLANT,
+        "answer-40",
+        events.FeedbackSubmitted(
+            request="request-77",
+            role=events.FeedbackRole.enterprise,
+            programme="welding",
+            internship="internship-31",
+            enterprise="river-plant",
+            overall=4,
+            relevance=5,
+            competencies={WELDING: 4, "greencomp:3.1": 3},
+        ),
+    ),
+    _by(
+        OPERATOR,
+        "request-77",
+        events.FeedbackWithdrawn(organisation="river-plant", submission="answer-40", reason="It was sent by mistake."),
+    ),
+    _concluded("feedback", "request-77", events.FeedbackErased()),
+    _by(
+        PLANT,
+        "demand-2027",
+        events.DemandReported(
+            competency=WELDING, places=40, horizon=date(2027, 12, 31), research="Staffing plan of the plant for 2027"
+        ),
+    ),
+    _by(PLANT, "recognition-2", events.RecognitionGranted(competency=WELDING, since=date(2026, 6, 1))),
+    _by(
+        PLANT,
+        "recognition-2",
+        events.RecognitionWithdrawn(competency=WELDING, reason="The standard has been replaced."),
+    ),
+    _concluded(
+        "certification",
+        "welders-2026",
+        events.SchemePublished(
+            competency=WELDING,
+            level=4,
+            methods=[events.AssessmentMethod.exam, events.AssessmentMethod.workplace_demonstration],
+            least_score=0.6,
+            enterprise_required=True,
+        ),
+    ),
+    _concluded(
+        "monitoring",
+        "employment-rate-welding",
+        events.IndicatorAlerted(
+            indicator="employment_rate",
+            scope="programme",
+            scope_id="welding",
+            value=0.52,
+            threshold=0.6,
+            window="2026-06",
+            n=25,
+        ),
+    ),
+    _concluded(
+        "partners",
+        "refusal-3",
+        events.EventRefused(
+            organisation="river-plant",
+            event="internship-31-completed",
+            type="praktika.internship.completed.v1",
+            rule="owner",
+            reason="this internship belongs to other organisations",
+        ),
+    ),
+)
+EXAMPLES: dict[str, Event[Data]] = {event.type: event for event in _ALL}

@@ -1,0 +1,169 @@
+"""Whom an event concerns: the organisations that are sent it, besides the one that published it.
+
+Nobody is sent of a learner what `registry.part` would not let it read: the learner's institutions get all, others what
+names them. Of requests and answers they are sent what the feedback service shows: no enterprise sees how it was rated.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.partners.network.registry import View
+from shared.contract import events
+from shared.contract.events import Data, Event, FeedbackRole, Says
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the registry shows of the entities that the events are about, by id."""
+
+    learners: Mapping[str, View] = field(default_factory=dict)
+    agreements: Mapping[str, View] = field(default_factory=dict)
+    programmes: Mapping[str, View] = field(default_factory=dict)
+    activities: Mapping[str, View] = field(default_factory=dict)
+
+
+def concerned(event: Event[Data], known: Known) -> set[str]:
+    """Organisations by id, registered or not; what is said in the sandbox is for nobody but who said it."""
+    publisher = {events.organisation_of(event.source)} if event.source.startswith("/organisations/") else set[str]()
+    rules = () if event.sandbox or _is_foreign(event, known) else RULES[event.says]
+    return publisher.union(*(rule(event, known) for rule in rules))
+
+
+def _is_foreign(event: Event[Data], known: Known) -> bool:
+    """Is the event about what belongs to others, so that it was not applied? Then it concerns nobody."""
+    publisher = events.organisation_of(event.source)
+    if event.sourcekind in (events.Publisher.service, events.Publisher.operator):
+        return False
+    if event.data.topic == "programme":
+        return known.programmes.get(event.subject, {}).get("institution") not in (None, publisher)
+    if event.data.topic == "activity":
+        return known.activities.get(event.subject, {}).get("organiser") not in (None, publisher)
+    if event.data.topic == "learner":
+        readers = known.learners.get(event.partitionkey, {}).get("readers")
+        return readers is not None and publisher not in readers
+    return False
+
+
+def learner_of(event: Event[Data]) -> str | None:
+    """Whose event it is, if it is about a learner."""
+    return event.partitionkey if event.data.topic == "learner" else getattr(event.data, "learner", None)
+
+
+def programme_of(event: Event[Data]) -> str | None:
+    """The programme whose institution and partners an event may concern."""
+    if event.data.topic == "programme":
+        return event.subject
+    if isinstance(event.data, events.IndicatorAlerted):
+        return event.data.scope_id if event.data.scope == "programme" else None
+    return getattr(event.data, "programme", None)
+
+
+Rule = Callable[[Event[Any], Known], Iterable[str]]
+
+
+def _subject(event: Event[Any], _: Known) -> Iterable[str]:
+    return (event.subject,)
+
+
+def _enterprise(event: Event[Any], _: Known) -> Iterable[str]:
+    return (event.data.enterprise,) if event.data.enterprise else ()
+
+
+def _institutions(event: Event[Any], known: Known) -> Iterable[str]:
+    """Those that enrolled the learner."""
+    shown = known.learners.get(learner_of(event) or "", {})
+    return tuple(shown.get("institutions", ()))
+
+
+def _named_parties(event: Event[Any], _: Known) -> Iterable[str]:
+    return tuple(event.data.parties)
+
+
+def _parties(event: Event[Any], known: Known) -> Iterable[str]:
+    return tuple(known.agreements.get(event.subject, {}).get("parties") or ())
+
+
+def _named_partners(event: Event[Any], _: Known) -> Iterable[str]:
+    return tuple(partner.organisation for partner in event.data.joint_partners)
+
+
+def _institution(event: Event[Any], known: Known) -> Iterable[str]:
+    """The programme's."""
+    shown = known.programmes.get(programme_of(event) or "", {})
+    return (shown["institution"],) if shown.get("institution") else ()
+
+
+def _partners(event: Event[Any], known: Known) -> Iterable[str]:
+    """The programme's institution and joint partners."""
+    shown = known.programmes.get(programme_of(event) or "", {})
+    return (*_institution(event, known), *(partner["organisation"] for partner in shown.get("joint_partners") or ()))
+
+
+def _participants(event: Event[Any], _: Known) -> Iterable[str]:
+    return tuple(event.data.organisations)
+
+
+def _certifiers(event: Event[Any], _: Known) -> Iterable[str]:
+    """Who issued the scheme, and whose assessments met it."""
+    return (event.data.institution, *(evidence.partition("/")[0] for evidence in event.data.evidence))
+
+
+def _respondent(event: Event[Any], _: Known) -> Iterable[str]:
+    """The enterprise that is asked; a learner is asked through the institutions."""
+    return (event.data.respondent,) if event.data.role is FeedbackRole.enterprise else ()
+
+
+def _consented(event: Event[Any], _: Known) -> Iterable[str]:
+    return (event.data.institution,)
+
+
+def _publisher(event: Event[Any], _: Known) -> Iterable[str]:
+    return (event.data.organisation,)
+
+
+def _scope(event: Event[Any], _: Known) -> Iterable[str]:
+    return (event.data.scope_id,) if event.data.scope in ("institution", "enterprise") else ()
+
+
+RULES: dict[Says, tuple[Rule, ...]] = {
+    events.OrganisationRegistered: (_subject,),
+    events.OrganisationSuspended: (_subject,),
+    events.OrganisationReinstated: (_subject,),
+    events.CredentialWithdrawn: (_publisher,),
+    events.AgreementProposed: (_named_parties, _parties),
+    events.AgreementSigned: (_parties,),
+    events.AgreementRefused: (_parties,),
+    events.AgreementEnded: (_parties,),
+    events.ProgrammePublished: (_named_partners, _partners),
+    events.ProgrammeRevisionRecommended: (_partners,),
+    events.ProgrammeRevisionWithdrawn: (_partners,),
+    events.ProgrammeRevised: (_partners,),
+    events.ProgrammeRevisionDeclined: (_partners,),
+    events.ActivityHeld: (_participants,),
+    events.LearnerEnrolled: (_institutions,),
+    events.LearnerGraduated: (_institutions,),
+    events.LearnerShared: (_consented, _institutions),
+    events.LearnerErased: (_institutions,),  # and whom the learner concerned before: see `forwarding.py`
+    events.InternshipStarted: (_enterprise, _institutions),
+    events.InternshipCompleted: (_enterprise, _institutions),
+    events.InternshipCancelled: (_enterprise, _institutions),
+    events.EmploymentRecorded: (_enterprise, _institutions),
+    events.SupportRequested: (_institutions,),
+    events.SupportClosed: (_institutions,),
+    events.AssessmentRecorded: (_institutions,),
+    events.CompetencyCertified: (_certifiers, _institutions),
+    events.CompetencyRevoked: (_institutions,),
+    events.OpportunityPosted: (),
+    events.OpportunityClosed: (),
+    events.FeedbackRequested: (_respondent, _institution, _institutions),
+    events.FeedbackSubmitted: (_institution,),
+    events.FeedbackWithdrawn: (_publisher,),
+    events.FeedbackErased: (),  # who was sent the request is sent the learner's erasure
+    events.DemandReported: (),
+    events.RecognitionGranted: (),
+    events.RecognitionWithdrawn: (),
+    events.SchemePublished: (),
+    events.IndicatorAlerted: (_scope, _partners),
+    events.EventRefused: (_publisher,),
+}

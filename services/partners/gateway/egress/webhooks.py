@@ -1,0 +1,240 @@
+"""Webhooks: addresses at which an organisation is sent its feed, kept with their secrets in the service's home.
+
+`deliveries.py` does the sending.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import uuid4
+
+import httpx
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.http.auth import Caller
+from shared.http.web import Authenticated, EntityId, Pages, Problem, Running, Service
+from shared.processing import mongo
+from shared.settings import Settings
+
+from .addresses import NotAllowed, call, caller, parsed
+from .feed import Feed, Reader, begun
+from .hooks import FAILURES, WEBHOOKS, forget
+
+MOST = 5  # of an organisation
+OVERLAP_S = 86_400  # so long is signed with the former secret, too
+RATE = 600  # deliveries a minute that we ask to be allowed
+
+router = APIRouter(prefix="/webhooks", tags=["webhooks"])
+Whose = Annotated[str | None, Query(max_length=100, description="For the operator: of this organisation alone.")]
+
+
+class Webhook(BaseModel):
+    """A webhook to be made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(max_length=2000, description="https, and in the public internet.")
+    after: int | None = Field(
+        None, ge=0, le=2**62, description="Cursor to begin after; left out: what comes from now on."
+    )
+
+
+def new_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def signature(secret: str, id: str, sent_at: int, body: bytes) -> str:
+    """One signature by Standard Webhooks 1.0."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    made = hmac.new(key, f"{id}.{sent_at}.".encode() + body, hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(made).decode()}"
+
+
+def headers(hook: dict[str, Any], settings: Settings, id: str, body: bytes, now: float) -> dict[str, str]:
+    """The headers of a delivery, signed with each secret that is valid."""
+    valid = [entry["secret"] for entry in hook["secrets"] if entry["until"] is None or entry["until"] > now]
+    return {
+        "Content-Type": "application/cloudevents+json; charset=utf-8",
+        "WebHook-Request-Origin": settings.webhook_origin,
+        "webhook-id": id,
+        "webhook-timestamp": str(int(now)),
+        "webhook-signature": " ".join(signature(secret, id, int(now), body) for secret in valid),
+    }
+
+
+def shown(hook: dict[str, Any]) -> dict[str, Any]:
+    """A webhook as its organisation sees it: no secret."""
+    fields = ("organisation", "url", "status", "rate", "created_at", "delivered_at", "failed_at", "reason")
+    since = {"failing_since": _moment(hook.get("failing_since"))}
+    return {"id": hook["_id"], **{name: hook.get(name) for name in fields}, **since, "cursor": str(hook["cursor"])}
+
+
+async def agreed_rate(url: httpx.URL, settings: Settings) -> int | None:
+    """Ask an address whether it wants to be called (HTTP 1.1 Web Hooks for Event Delivery 1.0.2, section 4).
+
+    Returns:
+        How many deliveries a minute it allows; None: any number.
+    Raises:
+        NotAllowed: it does not, or does not answer.
+    """
+    asked = {"WebHook-Request-Origin": settings.webhook_origin, "WebHook-Request-Rate": str(RATE)}
+    try:
+        async with caller() as client:
+            answer = await call(client, "OPTIONS", url, headers=asked, content=b"", inside=settings.webhooks_inside)
+    except (httpx.HTTPError, TimeoutError) as error:
+        raise NotAllowed(f"does not answer OPTIONS: {type(error).__name__}") from None
+    origin, rate = (answer.headers.get(f"webhook-allowed-{name}", "") for name in ("origin", "rate"))
+    if origin not in ("*", settings.webhook_origin):
+        raise NotAllowed(
+            f"must answer OPTIONS with WebHook-Allowed-Origin: {settings.webhook_origin} (or *); "
+            f"it answered {answer.status} without"
+        )
+    if rate == "*":
+        return None
+    if not (rate.isascii() and rate.isdigit() and len(rate) < 10 and int(rate)):
+        raise NotAllowed("must answer OPTIONS with WebHook-Allowed-Rate: a number of deliveries a minute, or *")
+    return int(rate)
+
+
+@router.post("", status_code=201)
+async def make_webhook(service: Running, caller: Reader, body: Webhook) -> JSONResponse:
+    """Send my feed to an address from now on. The address is asked first; the secret is shown this once."""
+    settings, home = service.settings, service.store.home
+    if await home[WEBHOOKS].count_documents({"organisation": caller.organisation}) >= MOST:
+        raise Problem(409, f"{caller.organisation} has {MOST} webhooks already; delete one")
+    span = await Feed(service.log, caller.organisation).span()
+    cursor = span.end if body.after is None else begun(span, body.after)
+    try:
+        url = parsed(body.url, inside=settings.webhooks_inside)
+        rate = await agreed_rate(url, settings)
+    except NotAllowed as error:
+        raise Problem(422, "this address is not called", [("url", str(error))]) from None
+    secret = new_secret()
+    hook = {
+        "_id": str(uuid4()),
+        "organisation": caller.organisation,
+        "url": str(url),
+        "rate": rate,
+        "secrets": [{"secret": secret, "until": None}],
+        "cursor": cursor,
+        "status": "active",
+        "created_at": _now(),
+        "not_before": 0,
+        "lease": {"by": None, "until": 0},
+    }
+    await home[WEBHOOKS].create_index("organisation")
+    await home[WEBHOOKS].insert_one(hook)
+    return _with_secret({**shown(hook), "secret": secret}, 201, {"Location": f"/webhooks/{hook['_id']}"})
+
+
+@router.get("")
+async def list_webhooks(service: Running, caller: Authenticated, organisation: Whose = None) -> dict[str, Any]:
+    """My webhooks (the operator's: all, or those of an `organisation`), oldest first; `cursor` is how far each is."""
+    match = {"organisation": organisation} if organisation else {}
+    found = service.store.home[WEBHOOKS].find(match | _of(caller)).sort("created_at")
+    return {"items": [shown(hook) async for hook in found]}
+
+
+@router.get("/{id}")
+async def read_webhook(service: Running, caller: Authenticated, id: EntityId) -> dict[str, Any]:
+    """One of my webhooks, which may be `active`, or is sent nothing more: `gone`, its address answered 410;
+    `disabled`, it failed for three days, for `reason`.
+    """
+    return shown(await _mine(service, caller, id))
+
+
+@router.post("/{id}/activation")
+async def activate_webhook(service: Running, caller: Reader, id: EntityId) -> dict[str, Any]:
+    """Send again to an address that was disabled or gone, from where it stopped; the address is asked first."""
+    hook, settings = await _mine(service, caller, id), service.settings
+    try:
+        rate = await agreed_rate(parsed(hook["url"], inside=settings.webhooks_inside), settings)
+    except NotAllowed as error:
+        raise Problem(422, "this address is not called", [("url", str(error))]) from None
+    well = {"status": "active", "rate": rate, "failures": 0, "failing_since": None, "not_before": 0}
+    await service.store.home[WEBHOOKS].update_one({"_id": hook["_id"]}, {"$set": well})
+    return shown({**hook, **well})
+
+
+@router.delete("/{id}", status_code=204)
+async def delete_webhook(service: Running, caller: Authenticated, id: EntityId) -> Response:
+    """Send nothing more there, and forget what failed. The operator may delete any."""
+    await forget(service.store.home, {"_id": (await _mine(service, caller, id))["_id"]})
+    return Response(status_code=204)
+
+
+def _of(caller: Caller) -> dict[str, Any]:
+    return {} if caller.is_operator else {"organisation": caller.organisation}
+
+
+@router.post("/{id}/secret", status_code=201)
+async def renew_secret(service: Running, caller: Reader, id: EntityId) -> JSONResponse:
+    """Sign with a new secret, shown this once; for 24 hours with the former one, too."""
+    hook, secret = await _mine(service, caller, id), new_secret()
+    former = {"secret": hook["secrets"][0]["secret"], "until": time.time() + OVERLAP_S}
+    kept = {"$set": {"secrets": [{"secret": secret, "until": None}, former]}}
+    await service.store.home[WEBHOOKS].update_one({"_id": hook["_id"]}, kept)
+    return _with_secret({"secret": secret}, 201, {})
+
+
+@router.get("/{id}/failures")
+async def list_failures(service: Running, caller: Reader, id: EntityId, paging: Pages) -> dict[str, Any]:
+    """What could not be delivered, in the feed's order: why, how often it was tried, and when it is tried next.
+
+    It is tried for three days; what was given up (`next_at` is null) can still be sent again, while the feed has it.
+    """
+    hook = await _mine(service, caller, id)
+    match: dict[str, Any] = {"webhook": hook["_id"]}
+    if paging.after is not None:
+        if not (paging.after.isascii() and paging.after.isdigit() and len(paging.after) < 19):
+            raise Problem(422, "the request does not fit", [("after", "must be `next` of the page before")])
+        match["cursor"] = {"$gt": int(paging.after)}
+    docs, is_more = await mongo.fitting(service.store.home[FAILURES].find(match).sort("cursor"), paging.limit)
+    return {"items": [_failure(doc) for doc in docs], "next": str(docs[-1]["cursor"]) if is_more else None}
+
+
+def _failure(doc: dict[str, Any]) -> dict[str, Any]:
+    fields = ("event", "attempts", "first_at", "last_at", "next_at", "reason")
+    times = {name: _moment(doc[name]) if name.endswith("_at") else doc[name] for name in fields}
+    return {"id": str(doc["cursor"]), **times}
+
+
+@router.post("/{id}/failures/{failure}/redelivery", status_code=202)
+async def redeliver(
+    service: Running, caller: Reader, id: EntityId, failure: Annotated[int, Path(ge=0, le=2**62)]
+) -> JSONResponse:
+    """Try again now, and for three days more."""
+    hook, now = await _mine(service, caller, id), time.time()
+    if hook["status"] != "active":
+        raise Problem(409, f"the webhook is {hook['status']}; activate it, or make another one with `after`")
+    match = {"webhook": hook["_id"], "cursor": failure}
+    changed = await service.store.home[FAILURES].find_one_and_update(match, {"$set": {"next_at": now, "first_at": now}})
+    if changed is None:
+        raise Problem(404, f"{failure} is no failed delivery of {id}")
+    await service.store.home[WEBHOOKS].update_one({"_id": hook["_id"]}, {"$set": {"not_before": 0}})
+    return JSONResponse({"id": str(failure), "next_at": _moment(now)}, 202)
+
+
+async def _mine(service: Service, caller: Caller, id: str) -> dict[str, Any]:
+    hook = await service.store.home[WEBHOOKS].find_one({"_id": id, **_of(caller)})
+    if hook is None:
+        raise Problem(404, f"you have no webhook {id}")
+    return hook
+
+
+def _with_secret(answer: dict[str, Any], status: int, headers: dict[str, str]) -> JSONResponse:
+    return JSONResponse(answer, status, {**headers, "Cache-Control": "no-store"})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

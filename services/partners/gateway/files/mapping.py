@@ -1,0 +1,595 @@
+"""What a row means: columns as fields of an event, cells as their values, and mistakes in the words of the table."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from functools import cache
+from hashlib import sha256
+from html import unescape
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
+
+from services.partners.gateway.contract.messages import FIELDS, RULED, SUBJECTS, VALUES
+from services.partners.gateway.contract.page import Language, Schema, meaning_of, rules_of
+from shared.contract import events
+from shared.contract.events import DATA
+from shared.http.web import Problem
+
+from .tables import EVENT, Row, Why
+
+NOON = time(12)
+MISTAKES_TOLD = 10  # of each kind, about columns: looking for similar names takes long
+REMEMBERED = 100_000  # rows whose keys are compared
+ATTRIBUTES = ("subject", "partitionkey", "time", "id")
+YES, NO = ("true", "yes", "1", "да", "истина"), ("false", "no", "0", "нет", "ложь")
+# Further names of columns.
+NAMES = {"обучающийся": "learner", "студент": "learner", "время": "time", "дата": "time", "date": "time"}
+
+
+class Field(NamedTuple):
+    """How a cell becomes a field's value.
+
+    Attributes:
+        list: the cell holds several, parted by semicolons.
+    """
+
+    schema: Schema
+    required: bool
+    list: bool = False
+
+
+class Mistake(NamedTuple):
+    """What is wrong in a row: in which column (empty: none in particular), for which field, and what to do."""
+
+    column: str
+    field: str
+    detail: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        field = f" ({self.field})" if self.field not in ("", self.column) else ""
+        place = f"{self.column}{field}: " if self.column else f"{self.field}: " if self.field else ""
+        return f"{place}{self.detail}{_in_brackets(self.advice)}"
+
+
+class Mistakes(Exception):
+    """A row is no event, or the columns make none."""
+
+    def __init__(self, mistakes: list[Mistake], status: int = 422) -> None:
+        self.mistakes, self.status = mistakes, status
+        super().__init__("; ".join(map(str, mistakes)))
+
+
+class _Wrong(ValueError):
+    def __init__(self, code: str, *given: object) -> None:
+        self.why = Why(code, given)
+        super().__init__(code)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the columns of a table mean.
+
+    Attributes:
+        columns: field by column.
+        constants: value by field, for all rows.
+        key: columns that tell rows apart; none: subject, learner and time do.
+        offset: of times that name none.
+    """
+
+    type: str
+    columns: Mapping[str, str]
+    constants: Mapping[str, Any]
+    key: Sequence[str]
+    offset: timezone | None
+    language: Language = "en"
+
+    def column_of(self, path: str) -> tuple[str, str]:
+        """The column that a path in an event came from (or nothing) and the field's name."""
+        whole = path.removeprefix("data.").removesuffix(".[key]")
+        plain = re.sub(r"\.\d+(?=\.|$)", "", whole)
+        by_field = {field: column for column, field in self.columns.items()}
+        known = [field for field in (whole, plain, plain.partition(".")[0]) if field in by_field]
+        return (by_field[known[0]], known[0]) if known else ("", plain)
+
+
+# the fields of a type
+
+
+@cache
+def fields_of(type_: str) -> dict[str, Field]:
+    """What a column may be mapped to; `<name>.*` has any names in the place of the star."""
+    learner = DATA[type_].key == "learner"
+    text: Schema = {"type": "string"}
+    fields = {"subject": Field(text, True), "time": Field({"type": "string", "format": "date-time"}, True)}
+    if learner:
+        fields["partitionkey"] = Field(text, True)
+    fields["id"] = Field(text, False)
+    root = events.data_schema(type_)
+    for name, schema in root["properties"].items():
+        fields |= _fields(name, _resolved(schema, root), root, name in root.get("required", ()))
+    return fields
+
+
+def _fields(name: str, schema: Schema, root: Schema, required: bool) -> dict[str, Field]:
+    if values := schema.get("patternProperties"):
+        return {f"{name}.*": Field(_resolved(next(iter(values.values())), root), False)}
+    if schema.get("type") != "array":
+        return {name: Field(schema, required)}
+    item = _resolved(schema["items"], root)
+    if "properties" not in item:
+        return {name: Field(item, required, list=True)}
+    parts = item["properties"].items()
+    return {f"{name}.{part}": Field(_resolved(inner, root), False, list=True) for part, inner in parts}
+
+
+def _resolved(schema: Schema, root: Schema) -> Schema:
+    choices = [choice for choice in schema.get("anyOf", [schema]) if choice != {"type": "null"}]
+    found = {**choices[0], **schema}
+    return {**root["$defs"][found["$ref"].rpartition("/")[2]], **found} if "$ref" in found else found
+
+
+def _known(type_: str, field: str) -> str | None:
+    """The name of a field by any of its names."""
+    field = field.removeprefix("data.")
+    if field == "learner" and DATA[type_].topic == "learner":
+        return "partitionkey" if DATA[type_].key == "learner" else "subject"
+    if field in fields_of(type_):
+        return field
+    parent, dot, key = field.partition(".")
+    return field if dot and key != "*" and f"{parent}.*" in fields_of(type_) else None
+
+
+def _field(type_: str, name: str) -> Field:
+    fields = fields_of(type_)
+    return fields.get(name) or fields[f"{name.partition('.')[0]}.*"]
+
+
+def suggested(columns: Iterable[str], type_: str) -> dict[str, str]:
+    """The columns whose names say what they are, in English or in Russian; of two for one field the first."""
+    names = _names(type_)
+    found: dict[str, str] = {}
+    for column in columns:
+        name = re.sub(r"[\s_-]+", "_", column.strip().casefold())
+        field = names.get(name) or _known(type_, column)
+        if field and field not in found.values():
+            found[column] = field
+    return found
+
+
+@cache
+def _names(type_: str) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for field in fields_of(type_):
+        if not field.endswith(".*"):
+            title = re.split(r"[.,:;]", russian(DATA[type_].__name__, field))[0]
+            names |= {re.sub(r"[\s_-]+", "_", title.casefold()): field, field.casefold(): field}
+    return names | {name: own for name, known in NAMES.items() if (own := _known(type_, known))}
+
+
+def russian(model: str, field: str) -> str:
+    """What a field means, in Russian."""
+    name = {"partitionkey": "learner"}.get(field) or field.removesuffix(".*").rpartition(".")[2]
+    return FIELDS.get(f"{model}.{name}") or FIELDS[name]
+
+
+def publishable(type_: str | None) -> str:
+    """The type, if organisations may publish it.
+
+    Raises:
+        Mistakes: there is none, or it is the services'.
+    """
+    if not type_:
+        raise _misfit("no_type")
+    own = [name for name, data in DATA.items() if data.by != events.SERVICE]
+    if type_ not in own:
+        raise _misfit("type", type_[:100], _is_it(type_, own))
+    return type_
+
+
+def plan(  # noqa: PLR0913
+    columns: Sequence[str],
+    type_: str,
+    mapped: Mapping[str, str],
+    *,
+    constants: Mapping[str, str],
+    key: Sequence[str] = (),
+    offset: timezone | None = None,
+    language: Language = "en",
+) -> Plan:
+    """What the columns mean, as *mapped* (field by column; nothing: not used) and, for the others, as their names say.
+
+    Raises:
+        Mistakes: they make no event.
+    """
+    wrong: list[Mistake] = []
+    for column in [column for column in [*mapped, *key] if column not in columns][:MISTAKES_TOLD]:
+        wrong.append(_mistake(column, "", Why("no_column", (column, _is_it(column, columns, language))), language))
+    said = {column: field for column, field in mapped.items() if column in columns and field}
+    for field in [field for field in (*said.values(), *constants) if _known(type_, field) is None][:MISTAKES_TOLD]:
+        others = list(fields_of(type_))
+        is_it = _is_it(field, others, language) or f": {', '.join(others)}"
+        wrong.append(_mistake("", field, Why("no_field", (field, is_it)), language))
+    chosen = {column: known for column, name in said.items() if (known := _known(type_, name))}
+    fixed = {known: text for name, text in constants.items() if (known := _known(type_, name))}
+    taken = {*chosen.values(), *fixed}
+    for column, field in suggested([c for c in columns if c not in mapped], type_).items():
+        if field not in taken:
+            chosen[column] = field
+    wrong += _twice(chosen, fixed, language) + _missing(type_, {*chosen.values(), *fixed}, language)
+    values: dict[str, Any] = {}
+    for field, text in fixed.items():
+        try:
+            values[field] = _value(text, _field(type_, field), offset)
+        except _Wrong as error:
+            wrong.append(_mistake("", field, error.why, language))
+    if wrong:
+        raise Mistakes(wrong)
+    in_order = {column: chosen[column] for column in columns if column in chosen}
+    return Plan(type_, in_order, values, key, offset, language)
+
+
+def _twice(chosen: Mapping[str, str], fixed: Iterable[str], language: Language) -> list[Mistake]:
+    sources = [*((field, column) for column, field in chosen.items()), *((field, field) for field in fixed)]
+    first: dict[str, str] = {}
+    wrong = []
+    for field, source in sources:
+        if first.setdefault(field, source) != source:
+            wrong.append(_mistake(source, field, Why("field_twice", (field, first[field], source)), language))
+    return wrong
+
+
+def _missing(type_: str, given: set[str], language: Language) -> list[Mistake]:
+    return [
+        _mistake(
+            "", name, Why("field_missing", (shown_name(name), _in_brackets(_meant(type_, name, language)))), language
+        )
+        for name, field in fields_of(type_).items()
+        if field.required and name not in given
+    ]
+
+
+def shown_name(field: str) -> str:
+    return "learner" if field == "partitionkey" else field
+
+
+def meaning(type_: str, field: str, language: Language) -> str:
+    """What a field means, in words; its name where that says it."""
+    if field == "subject":
+        whose = SUBJECTS[DATA[type_].short_type.partition(".")[0]]
+        return f"Идентификатор {whose[1]}" if language == "ru" else f"Id of {whose[0]}"
+    if field == "partitionkey" and language == "en":
+        return "The learner's pseudonym, given by the institution; never a name"
+    schema = _schemas()[type_]["properties"][field] if field in ATTRIBUTES else _field(type_, field).schema
+    if language == "ru":
+        said = russian(DATA[type_].__name__, field)
+    else:
+        said = meaning_of(field, schema, DATA[type_].__name__, language)
+    return re.sub(r" \(RFC 3339.*\)", "", said).rstrip(".") or field.replace("_", " ").replace(".", ": ").rstrip("*: ")
+
+
+def _meant(type_: str, field: str, language: Language) -> str:
+    said = meaning(type_, field, language)
+    return "" if said == field else said
+
+
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
+def _is_it(given: str, known: Iterable[str], language: Language = "en") -> str:
+    similar = difflib.get_close_matches(given[:100], [name[:100] for name in known], n=1)
+    return Why("is_it", (similar[0],)).said(language) if similar else ""
+
+
+def _mistake(column: str, field: str, why: Why, language: Language) -> Mistake:
+    return Mistake(column, shown_name(field), why.said(language))
+
+
+def _misfit(code: str, *given: object) -> Mistakes:
+    return Mistakes([Mistake("", "type", Why(code, given).said())])
+
+
+# a row as an event
+
+
+def events_of(
+    rows: Iterable[Row], planned: Plan | None, organisation: str
+) -> Iterator[tuple[Row, dict[str, Any] | Mistakes]]:
+    """Each row as the event that it is, still to be judged, or what is wrong with it.
+
+    Of two rows that have one key and say different things the second is refused here, where the first is still known.
+    """
+    first: dict[tuple[str, str], tuple[int, bytes]] = {}
+    for row in rows:
+        try:
+            event = event_of(row, planned, organisation)
+        except Mistakes as mistakes:
+            yield row, mistakes
+            continue
+        told = row.number, sha256(to_json(event)).digest()
+        key = str(event.get("source")), event["id"] if isinstance(event.get("id"), str) else f"\n{row.number}"
+        known = first.setdefault(key, told) if len(first) < REMEMBERED else told
+        if known[1] == told[1]:
+            yield row, event
+        else:
+            yield row, Mistakes([_mistake("", "", Why("key_twice", (known[0],)), _language(planned))], 409)
+
+
+def _language(planned: Plan | None) -> Language:
+    return planned.language if planned else "en"
+
+
+def event_of(row: Row, planned: Plan | None, organisation: str) -> dict[str, Any]:
+    """The event that a row is, still to be judged.
+
+    The same row gives the same event: its id follows from the organisation, the type and the row's key.
+    Raises:
+        Mistakes: cells that cannot be read.
+    """
+    if row.unfit:
+        fields = planned.columns if planned else {}
+        raise Mistakes([_mistake(c, fields.get(c, ""), why, _language(planned)) for c, why in row.unfit.items()])
+    if isinstance(given := row.cells.get(EVENT), dict):
+        return given
+    if planned is None:
+        raise _misfit("no_type")
+    values, wrong = dict(planned.constants), []
+    for column, field in planned.columns.items():
+        try:
+            if column in row.cells:
+                values[field] = _value(row.cells[column], _field(planned.type, field), planned.offset)
+        except _Wrong as error:
+            wrong.append(_mistake(column, field, error.why, planned.language))
+    event: dict[str, Any] = {"specversion": "1.0", "source": f"/organisations/{organisation}", "type": planned.type}
+    event |= {name: values.pop(name) for name in ATTRIBUTES if name in values}
+    try:
+        event["data"] = _nested(values, planned.type)
+    except _Wrong as error:
+        wrong.append(_mistake("", "", error.why, planned.language))
+    if "id" not in event:
+        wrong += [_mistake(c, "", Why("key_empty"), planned.language) for c in planned.key if c not in row.cells]
+    if wrong:
+        raise Mistakes(wrong)
+    return {"id": _id(row, planned, organisation, event), **event}
+
+
+def _id(row: Row, planned: Plan, organisation: str, event: Mapping[str, Any]) -> str:
+    if planned.key:
+        key = [str(row.cells[column]) for column in planned.key]
+    else:
+        moment = event.get("time")
+        at = events.timestamp(datetime.fromisoformat(moment)) if moment else ""
+        key = [event.get("subject", ""), event.get("partitionkey", ""), at]
+    return events.derived_id("row", organisation, planned.type, *key)
+
+
+def _nested(values: Mapping[str, Any], type_: str) -> dict[str, Any]:
+    """Values by dotted names as data."""
+    data: dict[str, Any] = {}
+    for name, value in values.items():
+        parent, dot, part = name.partition(".")
+        if not dot:
+            data[name] = value
+        elif _field(type_, name).list:
+            items = data.setdefault(parent, [{} for _ in value])
+            if len(items) != len(value):
+                raise _Wrong("lists", ", ".join(each for each in values if each.startswith(f"{parent}.")))
+            for item, each in zip(items, value, strict=True):
+                item[part] = each
+        else:
+            data.setdefault(parent, {})[part] = value
+    return data
+
+
+# a cell as a value
+
+
+def _value(cell: Any, field: Field, offset: timezone | None) -> Any:
+    if field.list:
+        parts = cell.split(";") if isinstance(cell, str) else cell if isinstance(cell, list) else [cell]
+        return [_scalar(part, field.schema, offset) for part in parts if not isinstance(part, str) or part.strip()]
+    return _scalar(cell, field.schema, offset)
+
+
+def _scalar(cell: Any, schema: Schema, offset: timezone | None) -> Any:
+    if isinstance(cell, list | dict):
+        raise _Wrong("one_value")
+    text = (str(cell).lower() if isinstance(cell, bool) else str(cell)).strip()
+    if "enum" in schema:
+        return _choice(text, schema["enum"])
+    if schema.get("format") == "date-time":
+        return _moment(text, offset).isoformat()
+    kind = "month" if schema.get("pattern") == _MONTH else schema.get("format") or schema.get("type")
+    return _READERS[kind](text) if kind in _READERS else text
+
+
+_MONTH = r"^(19|20|21)\d\d-(0[1-9]|1[0-2])$"
+_ISO_DAY = r"(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)"
+_DAY = rf"(?:{_ISO_DAY}|(?P<d2>\d{{1,2}})\.(?P<m2>\d{{1,2}})\.(?P<y2>\d{{4}}))"
+_CLOCK = r"(?P<h>\d{1,2}):(?P<min>\d\d)(?::(?P<s>\d\d)(?:\.\d{1,9})?)?"
+_OFFSET = r"Z|[+-]\d\d:?\d\d"
+_WHEN = re.compile(rf"{_DAY}(?:[T ]+{_CLOCK}\s*(?P<offset>{_OFFSET})?)?", re.IGNORECASE)
+_RFC3339 = re.compile(rf"{_ISO_DAY}T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+_NUMBER = re.compile(r"[+-]?\d{1,30}(?:[.,]\d{1,30})?(?:[eE][+-]?\d{1,2})?")
+_SPACES = str.maketrans("", "", " \u00a0\u202f")
+
+
+def _choice(text: str, choices: list[str]) -> str:
+    """One of the contract's words, or its Russian one as the contract's page shows it."""
+    wanted = text.casefold()
+    for choice in choices:
+        if wanted in (choice, choice.replace("_", " "), VALUES[choice].casefold()):
+            return choice
+    russian_too = ", ".join(f"{VALUES[choice]} ({choice})" for choice in choices)
+    raise _Wrong("choice", text[:100], ", ".join(choices), russian_too)
+
+
+def _number(text: str, code: str = "number") -> float:
+    plain = text.translate(_SPACES)
+    if not _NUMBER.fullmatch(plain):
+        raise _Wrong(code, text[:100])
+    return float(plain.replace(",", "."))
+
+
+def _integer(text: str) -> int:
+    number = _number(text, "integer")
+    if not number.is_integer() or abs(number) >= 10**15:
+        raise _Wrong("integer", text[:100])
+    return int(number)
+
+
+def _boolean(text: str) -> bool:
+    if text.casefold() in YES:
+        return True
+    if text.casefold() in NO:
+        return False
+    raise _Wrong("boolean", text[:100])
+
+
+def _parsed(text: str, code: str) -> tuple[date, re.Match[str]]:
+    found = _WHEN.fullmatch(text)
+    try:
+        if found:
+            parts = [int(found[name] or found[f"{name}2"]) for name in ("y", "m", "d")]
+            return date(*parts), found
+    except ValueError:
+        pass
+    raise _Wrong(code, text[:100])
+
+
+def _day(text: str) -> date:
+    """A day; a spreadsheet may have made midnight of it."""
+    day, found = _parsed(text, "day")
+    if found["h"] and (int(found["h"]), int(found["min"]), int(found["s"] or 0)) != (0, 0, 0):
+        raise _Wrong("day", text[:100])
+    return day
+
+
+def _month(text: str) -> str:
+    """A month; a spreadsheet may have made its first day of it."""
+    if found := re.fullmatch(r"(\d{4})-(\d\d)|(\d{1,2})\.(\d{4})", text):
+        return f"{found[1] or found[4]}-{int(found[2] or found[3]):02}"
+    return f"{_parsed(text, 'month')[0]:%Y-%m}"
+
+
+def _moment(text: str, offset: timezone | None) -> datetime:
+    """A time; of a day alone its noon."""
+    day, found = _parsed(text, "time")
+    try:
+        if _RFC3339.fullmatch(text.upper()):
+            return datetime.fromisoformat(text.upper())
+        clock = time(int(found["h"]), int(found["min"]), int(found["s"] or 0)) if found["h"] else NOON
+        own = offset_of(found["offset"]) if found["offset"] else offset
+    except ValueError:
+        raise _Wrong("time", text[:100]) from None
+    if own is None:
+        raise _Wrong("offset", text[:100])
+    return datetime.combine(day, clock, own)
+
+
+_READERS: dict[Any, Callable[[str], Any]] = {
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+    "date": lambda text: _day(text).isoformat(),
+    "month": _month,
+}
+
+
+def offset_of(text: str) -> timezone:
+    """The offset from UTC that `+07:00` or `Z` is.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if text.upper() in ("Z", "UTC"):
+        return UTC
+    found = re.fullmatch(r"([+-])(\d{1,2}):?(\d\d)?", text)
+    if not found or int(found[2]) > 14 or int(found[3] or 0) > 59:
+        raise ValueError(Why("no_offset", (text[:100],)).said())
+    size = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
+    return timezone(size if found[1] == "+" else -size)
+
+
+# what the ingress found wrong
+
+
+def explained(problem: Problem, item: Any, planned: Plan | None) -> list[Mistake]:
+    """The ingress' refusal of an event, in the words of the table that it came from."""
+    more = problem.more or {}
+    if planned and "rule" in more:
+        return [_of_registry(problem, more["rule"], str(more.get("reference")), item, planned)]
+    errors = problem.errors or [("", problem.detail)]
+    return [_explained(path, detail, problem.status, item, planned) for path, detail in errors]
+
+
+def _of_registry(problem: Problem, rule: str, reference: str, item: Any, planned: Plan) -> Mistake:
+    """What an event refers to is not as the registry's rule wants it."""
+    path = problem.errors[0][0] if problem.errors else ""
+    holding = (n for n, value in item["data"].items() if reference == value or reference in _listed(value))
+    column, field = planned.column_of(f"data.{next(holding, '')}" if path == "data" else path)
+    detail = RULED.get(rule, "{0}: {1}").format(reference, problem.detail)
+    return Mistake(column, shown_name(field), detail if planned.language == "ru" else problem.detail)
+
+
+def _listed(value: Any) -> list[Any]:
+    items = value if isinstance(value, list) else []
+    return [part for item in items for part in (item.values() if isinstance(item, dict) else [item])]
+
+
+def _explained(path: str, detail: str, status: int, item: Any, planned: Plan | None) -> Mistake:
+    language = _language(planned)
+    column, field = planned.column_of(path) if planned else ("", path)
+    what = advice(item, path)
+    if status == 409 and path == "id":
+        return Mistake(column, "", Why("reused").said(language))
+    if planned is None or path.endswith(".[key]"):
+        return Mistake(column, field, detail, what)
+    if path == "time" and "future" in detail:
+        return Mistake(column, "time", Why("future", (detail,)).said(language))
+    if not _is_there(item, path):
+        why = Why("missing").said(language)
+        return Mistake(column, shown_name(field), why, _meant(planned.type, field, language) if column else what)
+    rule = _rule(planned.type, field) if language == "ru" and status == 422 else ""
+    said = Why("rule", (detail, rule)).said(language) if rule else detail
+    return Mistake(column, shown_name(field), said, what if language == "en" and status == 422 else "")
+
+
+def _is_there(item: Any, path: str) -> bool:
+    if not path or isinstance(item, list) or (isinstance(item, dict) and path in item):
+        return True
+    name, _, rest = path.partition(".")
+    return isinstance(item, dict) and name in item and _is_there(item[name], rest)
+
+
+def _rule(type_: str, field: str) -> str:
+    """What the contract asks of a field, in Russian."""
+    try:
+        found = _field(type_, field)
+    except KeyError:
+        return ""
+    rules = rules_of(found.schema, events.data_schema(type_), "ru") if found.schema.get("pattern", "-") else []
+    return unescape(re.sub(r"<[^>]*>", "", "; ".join(rules)))
+
+
+def advice(item: Any, field: str) -> str:
+    """What the contract says of a field, or the field that may have been meant."""
+    schema = _schemas().get(str(item.get("type"))) if isinstance(item, dict) else None
+    if schema is None or not field:
+        return ""
+    place: Any = schema
+    for name in field.split("."):
+        fields = place.get("properties", {name: None})
+        if name not in fields:
+            similar = difflib.get_close_matches(name, fields, n=1)
+            return f"is it {similar[0]}?" if similar else f"there are {', '.join(fields) or 'no fields'}"
+        others: Any = next(iter(place.get("patternProperties", {}).values()), {})
+        place = _resolved(place.get("items") or fields[name] or others, schema)
+    return str(place.get("description", "")).rstrip(".")
+
+
+_schemas = cache(events.schemas)

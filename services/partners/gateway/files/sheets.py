@@ -1,0 +1,83 @@
+"""Reads the sheet of an XLSX file in a process of its own: a few kilobytes may take minutes and gigabytes to read.
+
+`python -m services.partners.gateway.files.sheets` reads a file from stdin and writes a line of JSON for each row.
+"""
+
+import asyncio
+import io
+import json
+import resource
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from shared.settings import Settings
+
+from .tables import Record, Unreadable, Why, sheet
+
+WRITTEN = 32 * 2**20  # bytes of rows
+
+
+async def rows_of(body: bytes, settings: Settings) -> list[tuple[int, Record]]:
+    """The rows of an XLSX file's first sheet.
+
+    Raises:
+        Unreadable: it is no such file, or reading it takes too long or too much memory.
+    """
+    bounds = (settings.upload_memory_bytes, settings.upload_cpu_s, settings.upload_max_rows)
+    command = [sys.executable, "-m", "services.partners.gateway.files.sheets", *map(str, bounds)]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL)
+    try:
+        async with asyncio.timeout(3 * settings.upload_cpu_s):  # beside others it has not the whole machine
+            written, _ = await process.communicate(body)
+    except TimeoutError:
+        written = b""
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    lines = written.split(b"\n")[:-1]
+    if process.returncode or not lines or lines[-1] != b"true":
+        told = json.loads(lines[-1]) if lines and lines[-1].startswith(b"{") else None
+        if told:
+            raise Unreadable(told["code"], *told["given"])
+        raise Unreadable("heavy", settings.upload_cpu_s, settings.upload_memory_bytes // 2**20)
+    return [_read(json.loads(line.decode(errors="surrogatepass"))) for line in lines[:-1]]
+
+
+def _read(line: list[Any]) -> tuple[int, Record]:
+    number, cells = line
+    return number, [cell if isinstance(cell, str) else Why(cell[0], tuple(cell[1])) for cell in cells]
+
+
+def _write(rows: Iterator[tuple[int, Record]], most_rows: int) -> Iterator[str]:
+    """A line for each row, and then `true`; or at the end why it could not be read on."""
+    size = 0
+    try:
+        for count, row in enumerate(rows):
+            line = json.dumps(row, ensure_ascii=False)
+            size += len(line.encode(errors="surrogatepass"))
+            if count > most_rows or size > WRITTEN:
+                yield _why("rows", most_rows) if count > most_rows else _why("bomb", WRITTEN // 2**20)
+                return
+            yield line
+        yield "true"
+    except Unreadable as error:
+        yield _why(error.why.code, *error.why.given)
+
+
+def _why(code: str, *given: object) -> str:
+    return json.dumps({"code": code, "given": given})
+
+
+def main(memory: int, cpu_s: int, most_rows: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+    body = io.BytesIO(sys.stdin.buffer.read())
+    for line in _write(sheet(body, WRITTEN), most_rows):
+        sys.stdout.buffer.write(line.encode(errors="surrogatepass") + b"\n")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,239 @@
+"""The ingress over HTTP: CloudEvents from organisations' systems, each accepted onto its topic or refused.
+
+Nothing is answered before Kafka has acknowledged it. What a known sender is refused goes to the topic `rejected`.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse
+from prometheus_client import Counter as Metric
+from pydantic_core import to_json
+from starlette.requests import ClientDisconnect
+
+from services.partners.gateway.credentials import refuse_suspended
+from services.partners.gateway.quotas import in_flight_of, quotas_of
+from shared.contract.events import Data, Event
+from shared.http.auth import Caller
+from shared.http.web import (
+    ACCEPTED_BODY,
+    PROBLEM_REF,
+    Address,
+    Authenticated,
+    BodyTooLarge,
+    Problem,
+    Running,
+    Service,
+)
+from shared.log.kafka import record_of
+from shared.settings import Settings
+
+from .deduplication import Recent
+from .http_binding import Mode, decoded, inflated, mode_of, refusal
+from .validation import ACCEPTED, count_refused, judged, rejection
+
+router = APIRouter()
+
+BYTES = Metric("praktika_ingress_bytes_total", "Bytes of all bodies that were read.")
+THROTTLED = Metric("praktika_ingress_throttled_total", "Requests answered with 429; these are not on `rejected`.")
+_ITEM = {
+    "type": "object",
+    "required": ["id", "status"],
+    "properties": {
+        "id": {"type": ["string", "null"]},
+        "status": {"type": "integer"},
+        "event": {"type": "string"},
+        "problem": PROBLEM_REF,
+    },
+}
+_ITEMS = {
+    "type": "object",
+    "required": ["accepted", "refused", "items"],
+    "properties": {
+        "accepted": {"type": "integer"},
+        "refused": {"type": "integer"},
+        "items": {"type": "array", "items": _ITEM},
+    },
+}
+_EVENT = {"type": "object", "description": "A CloudEvent 1.0 of a type in the contract."}
+_DATA = {"type": "object", "description": "The event's data; its attributes are `ce-` headers."}
+
+
+@dataclass
+class Door:
+    """What this process remembers of those who come in."""
+
+    recent: Recent
+
+
+# A coroutine, though it waits for nothing: FastAPI runs plain functions in threads, where this would race.
+async def _door(request: Request) -> Door:
+    state = request.app.state
+    if not hasattr(state, "door"):
+        state.door = Door(Recent())
+    door: Door = state.door
+    return door
+
+
+Entrance = Annotated[Door, Depends(_door)]
+
+
+@router.post(
+    "/events",
+    tags=["events"],
+    status_code=202,
+    responses={
+        202: {
+            "description": "All accepted.",
+            "content": {"application/json": {"schema": {"anyOf": [ACCEPTED_BODY, _ITEMS]}}},
+        },
+        207: {"description": "Of a batch, some.", "content": {"application/json": {"schema": _ITEMS}}},
+        422: {
+            "description": "The event does not fit, or none of a batch does.",
+            "content": {"application/json": {"schema": _ITEMS}, "application/problem+json": {"schema": PROBLEM_REF}},
+        },
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                Mode.structured: {"schema": _EVENT},
+                Mode.batch: {"schema": {"type": "array", "items": _EVENT}},
+                Mode.binary: {"schema": _DATA},
+            },
+        }
+    },
+)
+async def publish_events(request: Request, service: Running, caller: Authenticated, door: Entrance) -> JSONResponse:
+    """Publish one event (structured or binary mode; 202 with its address) or a batch; plain or with `gzip`.
+
+    A batch is answered item by item: 202 if all were accepted, 207 if some, 422 if none. After a 503 send the same
+    again: repetition changes nothing. An id that was used for something else is a 409 with the digests of both. After
+    a 429 wait as `Retry-After` says; it is not among the rejections.
+    """
+    refuse_overdrawn(service, caller)
+    async with in_flight_of(service).hold(caller.organisation, _weight(request, service.settings)):
+        return await _publish(request, service, caller, door)
+
+
+def _weight(request: Request, settings: Settings) -> int:
+    """How many bytes a body takes at most, inflated."""
+    announced = request.headers.get("content-length", "")
+    if "content-encoding" in request.headers or not announced.isdecimal():
+        return settings.batch_max_bytes
+    return min(int(announced), settings.batch_max_bytes)
+
+
+async def _publish(request: Request, service: Service, caller: Caller, door: Door) -> JSONResponse:
+    body = None
+    try:
+        body = await read_body(request)
+        await refuse_suspended(service, caller)
+        mode = mode_of(request.headers)
+        most = service.settings.batch_max_bytes if mode == Mode.batch else service.settings.event_max_bytes
+        body = inflated(request.headers, body, most)
+        items = decoded(mode, request.headers, body, service.settings)
+    except Problem as problem:
+        raise await refused(service, caller, request.headers, body, problem) from None
+    if isinstance(items, list):
+        quotas_of(service).charge(caller.organisation, len(items) - 1, len(body))
+        return await _publish_batch(items, request, service, caller, door.recent)
+    quotas_of(service).charge(caller.organisation, 0, len(body))
+    event, address = await admitted_alone(items, request.headers, body, service, caller, door.recent)
+    return accepted(event, address)
+
+
+async def refused(
+    service: Service, caller: Caller, headers: Mapping[str, str], body: bytes | None, problem: Problem
+) -> Problem:
+    """Note on `rejected` what a request was refused for, and give it back to be raised."""
+    await service.publish_records([rejection(caller, headers, body, problem)])
+    count_refused(problem.status)
+    return problem
+
+
+async def admitted_alone(  # noqa: PLR0913, PLR0917
+    item: Any, headers: Mapping[str, str], body: bytes, service: Service, caller: Caller, recent: Recent
+) -> tuple[Event[Data], Address]:
+    """Publish one event (parsed JSON), which came in *body*.
+
+    Raises:
+        Problem: what is wrong with it; it is on `rejected`, as it was sent.
+    """
+    (event,), digests = await judged([item], service, caller, recent)
+    if isinstance(event, Problem):
+        raise await refused(service, caller, headers, body, event)
+    (address,) = await service.publish(event)
+    recent.note(caller.source, digests)
+    ACCEPTED.labels(address.topic).inc()
+    return event, address
+
+
+def accepted(event: Event[Data], address: Address) -> JSONResponse:
+    answer = {"id": event.id, "type": event.type, "event": str(address)}
+    return JSONResponse(answer, 202, {"Location": str(address)})
+
+
+def refuse_overdrawn(service: Service, caller: Caller) -> None:
+    """Refuse who has sent too much, before anything is read; else charge one event, whatever comes."""
+    quotas = quotas_of(service)
+    if not caller.is_operator:
+        try:
+            quotas.refuse_overdrawn(caller.organisation)
+        except Problem:
+            THROTTLED.inc()
+            raise
+    quotas.charge(caller.organisation, 1, 0)
+
+
+async def _publish_batch(
+    items: list[Any], request: Request, service: Running, caller: Caller, recent: Recent
+) -> JSONResponse:
+    answers: list[dict[str, Any]] = []
+    for item, outcome in zip(items, await admitted(items, request.headers, service, caller, recent), strict=True):
+        if isinstance(outcome, Problem):
+            answers.append({"id": _id(item), "status": outcome.status, "problem": outcome.body()})
+        else:
+            answers.append({"id": item["id"], "status": 202, "event": str(outcome)})
+    number = sum(answer["status"] == 202 for answer in answers)
+    status = 202 if number == len(answers) else 207 if number else 422
+    return JSONResponse({"accepted": number, "refused": len(answers) - number, "items": answers}, status)
+
+
+async def admitted(
+    items: list[Any], headers: Mapping[str, str], service: Service, caller: Caller, recent: Recent
+) -> list[Address | Problem]:
+    """Publish what of a batch may be, and what is refused on `rejected`; where each event is, or what is wrong."""
+    checked, digests = await judged(items, service, caller, recent)
+    records = [
+        rejection(caller, headers, to_json(item), event) if isinstance(event, Problem) else record_of(event)
+        for item, event in zip(items, checked, strict=True)
+    ]
+    addresses = await service.publish_records(records)
+    recent.note(caller.source, digests)
+    for event in checked:
+        if isinstance(event, Problem):
+            count_refused(event.status)
+    for topic, number in Counter(record.topic for record in records if record.topic != "rejected").items():
+        ACCEPTED.labels(topic).inc(number)
+    return [e if isinstance(e, Problem) else address for e, address in zip(checked, addresses, strict=True)]
+
+
+async def read_body(request: Request) -> bytes:
+    try:
+        body = await request.body()
+    except BodyTooLarge as error:
+        raise refusal(error.status_code, error.detail, "body", error.detail) from None
+    except ClientDisconnect:
+        raise refusal(400, "the body ended early", "body", "ended early") from None
+    BYTES.inc(len(body))
+    return body
+
+
+def _id(item: Any) -> str | None:
+    """The id that the sender gave, to be repeated in an answer."""
+    id = item.get("id") if isinstance(item, dict) else None
+    return id[:200] if isinstance(id, str) else None

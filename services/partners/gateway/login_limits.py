@@ -1,0 +1,64 @@
+"""How many wrong secrets the token endpoint takes, in this process.
+
+Secrets cannot be guessed; what is limited is the work that trying makes. Nobody is locked out by others: failures count
+against the address that they come from, and whoever has proved a secret before may come from anywhere at any time.
+"""
+
+import ipaddress
+import math
+from collections import OrderedDict
+from hashlib import sha256
+
+from shared.http.ratelimit import Quota
+
+REMEMBERED = 10_000  # addresses, client ids at addresses, and secrets that were right
+SHARED_BY = 10  # client ids may fail from one address as often as one of them may
+
+
+class Attempts:
+    """What has failed and what was right, lately.
+
+    Args:
+        burst: failures of one client id from one address at once.
+        per_min: the same in the long run.
+    """
+
+    def __init__(self, burst: int, per_min: float) -> None:
+        self._of_client = Quota(per_min / 60, burst, REMEMBERED)
+        self._of_address = Quota(SHARED_BY * per_min / 60, SHARED_BY * burst, REMEMBERED)
+        self._proved: OrderedDict[bytes, None] = OrderedDict()
+
+    def wait_s(self, client: str, secret: str, address: str) -> int:
+        """How long until this may be tried; 0: now."""
+        if _proof(client, secret) in self._proved:
+            return 0
+        client, address = client[:100], network(address)
+        return math.ceil(max(self._of_client.wait_s((client, address)), self._of_address.wait_s(address)))
+
+    def failed(self, client: str, secret: str, address: str) -> None:
+        self._proved.pop(_proof(client, secret), None)
+        client, address = client[:100], network(address)
+        for quota, who in ((self._of_client, (client, address)), (self._of_address, address)):
+            if not quota.wait_s(who):  # many at once run up no debt: the wait stays short
+                quota.charge(who, 1)
+
+    def succeeded(self, client: str, secret: str) -> None:
+        self._proved[_proof(client, secret)] = None
+        self._proved.move_to_end(_proof(client, secret))
+        if len(self._proved) > REMEMBERED:
+            self._proved.popitem(last=False)
+
+
+def _proof(client: str, secret: str) -> bytes:
+    return sha256(f"{client}\n{secret}".encode()).digest()
+
+
+def network(address: str) -> str:
+    """What one customer has of addresses: one of IPv4, a /64 of IPv6."""
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(known, ipaddress.IPv4Address):
+        return address
+    return str(known.ipv4_mapped or ipaddress.ip_network((int(known) >> 64 << 64, 64)))

@@ -1,0 +1,372 @@
+"""The registry's rules: which entity an event belongs to, and what is shown of it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from shared.contract import events
+from shared.contract.events import Data, Event
+from shared.http.access import access
+from shared.processing import facts
+from shared.processing.facts import Fact, Said, State, age, newest
+from shared.processing.mongo import Key
+
+OPERATOR = "operator"  # an identity without an entry in the registry: no event is about it
+COLLECTIONS = {
+    "organisation": "organisations",
+    "agreement": "agreements",
+    "programme": "programmes",
+    "activity": "activities",
+    "learner": "learners",
+    "opportunity": "opportunities",
+    "feedback": "requests",
+}
+TOPICS = {collection: topic for topic, collection in COLLECTIONS.items()}
+
+# Whose an entity is: the field that names the owner, or owners.
+_OWNERS = {
+    "agreements": "parties",
+    "programmes": "institution",
+    "activities": "organiser",
+    "opportunities": "enterprise",
+    "learners": "institutions",
+}
+# What enterprises say of a learner is theirs; this only the learner's institutions say.
+_OF_INSTITUTIONS = (
+    events.LearnerEnrolled,
+    events.LearnerGraduated,
+    events.LearnerShared,
+    events.LearnerErased,
+    events.SupportRequested,
+    events.SupportClosed,
+)
+OWNED_FIELDS = tuple(_OWNERS.values())
+
+View = dict[str, Any]
+
+
+SANDBOX = "sandbox_"  # begins the collections of what sandbox organisations say
+
+
+def route(said: Said) -> Key | None:
+    """The document that an event belongs to."""
+    key = entity(said)
+    return Key(SANDBOX + key.collection, key.id) if key and said.topic == events.SANDBOX else key
+
+
+def entity(event: Event[Data] | Said) -> Key | None:
+    """The entity that an event is about."""
+    collection = COLLECTIONS.get(event.says.topic)
+    if collection is None:
+        return None
+    if collection == "organisations" and event.partitionkey == OPERATOR:
+        return None
+    return Key(collection, event.partitionkey)
+
+
+def view(key: Key, state: State) -> View:
+    """What is shown of an entity and searched by; nothing of its own data before the event that introduces it."""
+    return _VIEWS[key.collection.removeprefix(SANDBOX)](state)
+
+
+def is_said(shown: View, data: Data) -> bool:
+    """Is *data* what an entity already shows?"""
+    return all(shown.get(field) == value for field, value in data.model_dump(mode="json").items())
+
+
+def misfits(event: Event[Data]) -> list[tuple[str, str]]:
+    """What is wrong with an event that its schema cannot say: (field, what)."""
+    data, caller = event.data, events.organisation_of(event.source)
+    if event.data.topic == "organisation" and event.subject == OPERATOR:
+        return [("subject", f"{OPERATOR} is no organisation of the registry")]
+    if isinstance(data, events.AgreementProposed):
+        if caller not in data.parties:
+            return [("data.parties", f"must name you ({caller}): only a party proposes")]
+        if len(set(data.parties)) < len(data.parties):
+            return [("data.parties", "names an organisation twice")]
+    if isinstance(data, events.CredentialWithdrawn) and event.subject != data.credential:
+        return [("subject", f"must be the credential ({data.credential})")]
+    if isinstance(data, events.LearnerErased) and event.sourcekind == events.Publisher.operator and not data.reason:
+        return [("data.reason", "must say why: you are no institution of the learner")]
+    return []
+
+
+def owned(event: Event[Data]) -> Key | None:
+    """The entity of which nobody but its owners may say this; None if there is no such rule."""
+    key = entity(event)
+    if key is None or key.collection not in _OWNERS:
+        return None
+    return None if key.collection == "learners" and not isinstance(event.data, _OF_INSTITUTIONS) else key
+
+
+def foreign(key: Key, known: View, organisation: str) -> str | None:
+    """Why an entity is not *organisation*'s to speak of; of whom it is, unless it is a learner."""
+    owners = known.get(_OWNERS[key.collection]) or []
+    owners = [owners] if isinstance(owners, str) else owners
+    if not owners or organisation in (OPERATOR, *owners):
+        return None
+    if key.collection == "learners":
+        return f"{key.id} belongs to another organisation"
+    return f"{key.id} belongs to {', '.join(owners)}"
+
+
+def settled(id: str, agreement: View) -> str | None:
+    """Why an agreement cannot be proposed anew."""
+    if agreement.get("status") in ("signed", "ended"):
+        return f"{id} is {agreement['status']} and stays as it is; propose another agreement"
+    return None
+
+
+def objection(event: Event[Data], known: View) -> tuple[int, str] | None:
+    """Why what is known of an entity forbids the event: a status code and the reason.
+
+    A repeated or older proposal changes nothing and is let through, so that a sender may send all again.
+    """
+    key = owned(event)
+    if key is None:
+        return None
+    is_shared = isinstance(event.data, events.LearnerEnrolled) and known.get("shared_with")
+    if not is_shared and (why := foreign(key, known, events.organisation_of(event.source))):
+        return 403, why
+    if isinstance(event.data, events.AgreementProposed) and (why := settled(key.id, known)):
+        time, proposed_at = events.timestamp(event.time), known["proposed_at"]
+        if time > proposed_at or (time == proposed_at and not is_said(known, event.data)):
+            return 409, why
+    return None
+
+
+def _fields(model: type[Data], fact: Fact) -> View:
+    """The data of a fact with every field of its model: what is absent is null."""
+    return {field: fact["data"].get(field) for field in model.model_fields}
+
+
+def _is_of(fact: Fact | None, short_type: str, state: State) -> bool:
+    return fact is not None and fact in facts.facts(state, short_type).values()
+
+
+def _organisation(state: State) -> View:
+    """`since` is when the status began; a first registration is known to its month, of which the newest is kept."""
+    registered = facts.last(state, "organisation.registered")
+    change = facts.last(state, "organisation.suspended", "organisation.reinstated")
+    shown = (_fields(events.OrganisationRegistered, registered) if registered else {}) | access(state)
+    if change is not None and _is_of(change, "organisation.suspended", state):
+        return {**shown, "status": "suspended", "since": change["time"], "reason": change["data"]["reason"]}
+    first = min((fact["time"] for fact in facts.facts(state, "organisation.registered").values()), default=None)
+    return {**shown, "status": "registered", "since": change["time"] if change else first}
+
+
+def _agreement(state: State) -> View:
+    """Only parties' words count, and only those not older than the newest proposal: they are about its content."""
+    proposed = facts.last(state, "agreement.proposed")
+    if proposed is None or facts.organisation(proposed) not in proposed["data"]["parties"]:
+        return {}
+    parties, proposer = proposed["data"]["parties"], facts.organisation(proposed)
+    answers: dict[str, View] = {}
+    for party in parties:
+        given = [facts.facts(state, f"agreement.{verb}").get(party) for verb in ("signed", "refused")]
+        counting = newest(
+            proposed if party == proposer else None,
+            *(fact for fact in given if fact and fact["time"] >= proposed["time"]),
+        )
+        if counting is not None:
+            refused = _is_of(counting, "agreement.refused", state)
+            reason = {"reason": counting["data"]["reason"]} if refused else {}
+            answers[party] = {"answer": "refused" if refused else "signed", "at": counting["time"], **reason}
+    shown = {**_fields(events.AgreementProposed, proposed), "proposer": proposer, "proposed_at": proposed["time"]}
+    shown["answers"] = [{"party": party, **answer} for party, answer in sorted(answers.items())]
+    ends = facts.facts(state, "agreement.ended")
+    ended = newest(*(ends[party] for party in parties if party in ends and ends[party]["time"] >= proposed["time"]))
+    if ended is not None:
+        shown["ended"] = {"by": facts.organisation(ended), "at": ended["time"], "reason": ended["data"]["reason"]}
+    return {**shown, "status": _agreement_status(set(parties), answers, ended)}
+
+
+def _agreement_status(parties: set[str], answers: dict[str, View], ended: Fact | None) -> str:
+    if ended is not None:
+        return "ended"
+    if any(answer["answer"] == "refused" for answer in answers.values()):
+        return "refused"
+    return "signed" if parties == answers.keys() else "proposed"
+
+
+def _programme(state: State) -> View:
+    """The newest version; an answer to a recommendation counts if it is the institution's."""
+    published = facts.last(state, "programme.published")
+    if published is None:
+        return {}
+    recommended = facts.standing(state, "programme.revision_recommended", "programme.revision_withdrawn").values()
+    return {
+        **_fields(events.ProgrammePublished, published),
+        "institution": facts.organisation(published),
+        "published_at": published["time"],
+        "recommendations": [_recommendation(fact, published, state) for fact in sorted(recommended, key=age)],
+    }
+
+
+def _recommendation(recommended: Fact, published: Fact, state: State) -> View:
+    slot = f"{facts.organisation(published)}/{recommended['data']['recommendation']}"
+    answer = newest(*_of(state, slot, "programme.revised", "programme.revision_declined"))
+    shown = _fields(events.ProgrammeRevisionRecommended, recommended)
+    shown |= {"recommended_at": recommended["time"], "status": "open"}
+    if answer is not None:
+        status = "revised" if _is_of(answer, "programme.revised", state) else "declined"
+        said = {field: value for field, value in answer["data"].items() if field != "recommendation"}
+        shown |= {"status": status, "answered_at": answer["time"], **said}
+    return shown
+
+
+def _activity(state: State) -> View:
+    held = facts.last(state, "activity.held")
+    if held is None:
+        return {}
+    organiser = facts.organisation(held)
+    organisations = sorted({organiser, *held["data"]["organisations"]})
+    own = {"organiser": organiser, "organisations": organisations, "held_at": held["time"]}
+    return _fields(events.ActivityHeld, held) | own
+
+
+def _opportunity(state: State) -> View:
+    """Open until the enterprise that posted it closes it."""
+    posted = facts.last(state, "opportunity.posted")
+    if posted is None:
+        return {}
+    shown = _fields(events.OpportunityPosted, posted)
+    shown |= {"enterprise": facts.organisation(posted), "posted_at": posted["time"], "status": "open"}
+    closed = facts.last(state, "opportunity.closed")
+    if closed and closed["source"] == posted["source"] and newest(posted, closed) is closed:
+        shown |= {"status": "closed", "closed_at": closed["time"], "filled": closed["data"]["filled"]}
+    return shown
+
+
+def _learner(state: State) -> View:
+    """`institutions`, those that enrolled the learner, read the whole entry; other `readers` their own part of it."""
+    if "erased" in state:
+        return {}
+    institutions = sorted({*map(facts.organisation, facts.facts(state, "learner.enrolled").values())})
+    whole = [OPERATOR, *institutions]
+    jobs = sorted(facts.facts(state, "employment.recorded").items(), key=lambda item: age(item[1]), reverse=True)
+    shown = {
+        "programmes": [_studies(id, state) for id in _ids(state, "learner.enrolled", "learner.graduated")],
+        "internships": [i for id in _ids(state, *_INTERNSHIP) for i in _internships(id, state, whole)],
+        "employment": [_job(slot, fact, whole) for slot, fact in jobs],
+        "support": [_support(id, state) for id in _ids(state, "support.requested", "support.closed")],
+    }
+    readers = {reader for item in (*shown["internships"], *shown["employment"]) for reader in item["readers"]}
+    shared_with = sorted({fact["data"]["institution"] for fact in facts.facts(state, "learner.shared").values()})
+    asked = sorted(map(facts.organisation, facts.facts(state, "learner.erased").values()))
+    own = {"institutions": institutions, "shared_with": shared_with, "erasure_asked_by": asked}
+    return {**shown, **own, "readers": sorted({*whole, *readers})}
+
+
+def _request(state: State) -> View:
+    """Who is asked: what an answer is judged by."""
+    asked = facts.last(state, "feedback.requested")
+    return {field: asked["data"].get(field) for field in _ASKED} if asked else {}
+
+
+_ASKED = ("role", "respondent", "institution", "programme")
+
+
+_WHOLE = ("id", "programmes", "support", "institutions", "shared_with", "erasure_asked_by")
+
+
+def part(learner: View, reader: str) -> View:
+    """What *reader* may see of a learner's entry: an institution of the learner all, others what concerns them."""
+    whole = reader == OPERATOR or reader in learner["institutions"]
+    shown = {field: learner.get(field, []) for field in _WHOLE}
+    own = {
+        field: [unread(i) for i in learner[field] if reader in i["readers"]] for field in ("internships", "employment")
+    }
+    return {**(shown if whole else {"id": learner["id"]}), **own}
+
+
+def unread(item: View) -> View:
+    """An internship or a job without the list of who may read it."""
+    return {field: value for field, value in item.items() if field != "readers"}
+
+
+def _concerned(fact: Fact) -> set[str]:
+    """Who said it and the enterprise that it names."""
+    return {facts.organisation(fact), fact["data"].get("enterprise") or facts.organisation(fact)}
+
+
+def _job(slot: str, fact: Fact, whole: list[str]) -> View:
+    id, readers = slot.rpartition("/")[2], sorted({*whole, *_concerned(fact)})
+    shown = _fields(events.EmploymentRecorded, fact)
+    return {"id": id, **shown, "at": fact["time"], "recorded_by": facts.organisation(fact), "readers": readers}
+
+
+_INTERNSHIP = ("internship.started", "internship.completed", "internship.cancelled")
+
+
+def _ids(state: State, *short_types: str) -> Iterable[str]:
+    return sorted({slot for short_type in short_types for slot in facts.facts(state, short_type)})
+
+
+def _of(state: State, slot: str, *short_types: str) -> tuple[Fact | None, ...]:
+    return tuple(facts.facts(state, short_type).get(slot) for short_type in short_types)
+
+
+def _studies(programme: str, state: State) -> View:
+    enrolled, graduated = _of(state, programme, "learner.enrolled", "learner.graduated")
+    return {
+        "id": programme,
+        "status": "graduated" if graduated else "enrolled",
+        "enrolled_at": enrolled["time"] if enrolled else None,
+        "cohort": enrolled["data"].get("cohort") if enrolled else None,
+        "graduated_on": graduated["data"]["graduated_on"] if graduated else None,
+    }
+
+
+def _internships(id: str, state: State, whole: list[str]) -> list[View]:
+    """An internship as it is, and beside it as those see it whom only some of what was said of it concerns."""
+    said = _of(state, id, *_INTERNSHIP)
+    views = [_internship(id, *said)]
+    readers = [list(whole)]
+    for reader in sorted({r for fact in said if fact for r in _concerned(fact)}.difference(whole)):
+        own = _internship(id, *(fact if fact and reader in _concerned(fact) else None for fact in said))
+        if own not in views:
+            views.append(own)
+            readers.append([])
+        readers[views.index(own)].append(reader)
+    return [{**view, "readers": allowed} for view, allowed in zip(views, readers, strict=True)]
+
+
+def _internship(id: str, started: Fact | None, completed: Fact | None, cancelled: Fact | None) -> View:
+    """An internship that was completed or cancelled does not start again; of the two the newer counts."""
+    ended = newest(completed, cancelled)
+    # One of the three there is, or the internship would not be known.
+    counting: Any = ended or started
+    shown = {
+        "id": id,
+        "status": "started" if ended is None else "completed" if ended is completed else "cancelled",
+        "enterprise": counting["data"]["enterprise"],
+        "programme": counting["data"]["programme"],
+        "agreement": started["data"].get("agreement") if started else None,
+        "started_at": started["time"] if started else None,
+        "ended_at": ended["time"] if ended else None,
+    }
+    own = {field: value for field, value in counting["data"].items() if ended and field not in shown}
+    return {**shown, **own}
+
+
+def _support(id: str, state: State) -> View:
+    requested, closed = _of(state, id, "support.requested", "support.closed")
+    return {
+        "id": id,
+        "status": "closed" if closed else "open",
+        "need": requested["data"]["need"] if requested else None,
+        "requested_at": requested["time"] if requested else None,
+        "outcome": closed["data"]["outcome"] if closed else None,
+        "closed_at": closed["time"] if closed else None,
+    }
+
+
+_VIEWS = {
+    "organisations": _organisation,
+    "agreements": _agreement,
+    "programmes": _programme,
+    "activities": _activity,
+    "learners": _learner,
+    "opportunities": _opportunity,
+    "requests": _request,
+}

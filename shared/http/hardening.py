@@ -1,0 +1,113 @@
+"""What every answer says to browsers, and how long a slow client is waited for."""
+
+import asyncio
+import math
+from collections import Counter
+from typing import Any
+
+from prometheus_client import Counter as Metric
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from shared.http.ratelimit import Quota
+
+REFUSED_STRANGERS = Metric("praktika_strangers_refused_total", "Requests without a credential answered with 429.")
+HEAD_S = 20  # for the head of a request: its line and its headers
+BODY_S = 120
+HEAD_BYTES = 16 * 1024
+
+# For whatever does not say otherwise: nothing on it may load, be framed, or be guessed to be something else.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class SafeHeaders:
+    """Adds `HEADERS` to every answer that lacks them; what was asked for with a credential is stored nowhere."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        private = any(name in (b"authorization", b"cookie") for name, _ in scope["headers"])
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                if private:
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self.app(scope, receive, guarded)
+
+
+class Strangers:
+    """Bounds what one address may ask without a credential: so much at once, and so often.
+
+    What supervisors ask is free.
+    """
+
+    def __init__(self, app: ASGIApp, at_once: int, per_s: float, burst: int) -> None:
+        self.app, self._at_once, self._per_s = app, at_once, per_s
+        self._quota = Quota(per_s, burst)
+        self._open = Counter[str]()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        known = scope["type"] != "http" or any(name == b"authorization" for name, _ in scope["headers"])
+        if known or scope["path"].startswith(("/health/", "/metrics")):
+            return await self.app(scope, receive, send)
+        address = scope["client"][0] if scope.get("client") else ""
+        if refused := self._refusal(address):
+            return await refused(scope, receive, send)
+        self._quota.charge(address, 1)
+        self._open[address] += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._open[address] -= 1
+            self._open += Counter()
+
+    def _refusal(self, address: str) -> JSONResponse | None:
+        wait_s = math.ceil(self._quota.wait_s(address))
+        if not wait_s and self._open[address] < self._at_once:
+            return None
+        REFUSED_STRANGERS.inc()
+        bound = f"{self._per_s:g} requests a second and {self._at_once} at once"
+        detail = f"without a credential an address may ask {bound}; ask again in {max(1, wait_s)} s"
+        body = {"type": "about:blank", "title": "Too Many Requests", "status": 429, "detail": detail}
+        headers = {"Retry-After": str(max(1, wait_s))}
+        return JSONResponse(body, 429, headers, media_type="application/problem+json")
+
+
+class Impatient(H11Protocol):
+    """Closes a connection on which the head of a request does not come to its end in time."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait(lost=True)
+        super().connection_lost(exc)
+
+    def _wait(self, *, lost: bool = False) -> None:
+        waiting = not lost and (self.cycle is None or self.cycle.response_complete)
+        if waiting and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(HEAD_S, self.transport.close)
+        elif not waiting and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,68 @@
+"""What every service tells Prometheus about itself; what the runner counts is in `shared/processing/runner.py`.
+
+/metrics only shows what is in memory, so it answers at once even while Kafka and MongoDB are away: what has to be asked
+for (readiness, ends of topics, disk) is asked for every few seconds by `observe` in `shared/http/web.py`.
+"""
+
+import platform
+import time
+
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.settings import Settings
+
+VERSION = "0.1.0"
+
+REQUESTS = Counter("praktika_http_requests_total", "Requests answered.", ["method", "route", "status"])
+REQUEST_S = Histogram(
+    "praktika_http_request_seconds",
+    "From a request's arrival to the end of its answer.",
+    ["method", "route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+READY = Gauge("praktika_ready", "1 if the process can do its work, as /health/ready says; else 0.")
+BUILD = Gauge("praktika_build_info", "Which Praktika this is; always 1.", ["role", "version", "python"])
+KEY_AGE_S = Gauge("praktika_key_age_seconds", "Since when a signing key is in use, where this can be seen.", ["key"])
+DEAD_LETTER_RECORDS = Gauge(
+    "praktika_dead_letter_records", "Records on the service's dead-letter topic, settled or not.", ["topic"]
+)
+SETTING = Gauge("praktika_setting", "Every setting that is a number: bounds, quotas, ages.", ["name"])
+DISK_BYTES = Gauge("praktika_mongodb_disk_bytes", "Size of the disk that MongoDB writes to.", ["database"])
+DISK_USED_BYTES = Gauge("praktika_mongodb_disk_used_bytes", "What of it is used, by whomever.", ["database"])
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def show_build(settings: Settings) -> None:
+    """Say which Praktika this is, and by which bounds it goes."""
+    BUILD.labels(settings.role, VERSION, platform.python_version()).set(1)
+    for name, value in settings:
+        if isinstance(value, int | float):
+            SETTING.labels(name).set(value)
+
+
+class Measured:
+    """Counts and times every request by its route's template: what a caller chooses freely is no label."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        started, status = time.perf_counter(), "500"  # what the server answers if the application does not
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        finally:
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            route = getattr(scope.get("route"), "path", "none")
+            REQUESTS.labels(method, route, status).inc()
+            REQUEST_S.labels(method, route).observe(time.perf_counter() - started)

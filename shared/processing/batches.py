@@ -1,0 +1,372 @@
+"""The way of a batch: decode the records, fold them into states, publish what follows, write all at once.
+
+This is rule 2 and the fast path. One batch is being written while the next is decoded and folded, so what is known
+here (`positions`, the states that are kept) runs ahead of the database by that batch. If writing it fails, all of it
+is forgotten and read anew from the database, which alone says what is applied.
+"""
+
+import asyncio
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from prometheus_client import Counter as Metric
+from prometheus_client import Gauge, Histogram
+
+from shared.contract.events import ContractError, Data, Event
+from shared.log.kafka import ConsumerRecord, Record, dead_letter_topic, partition_of, record_of
+from shared.observability import logs
+from shared.processing import facts
+from shared.processing.core import Core
+from shared.processing.facts import Said, State, TooManyFacts
+from shared.processing.mongo import Counts, Fenced, Key, Position, Store, Written
+from shared.processing.ownership import Refused
+from shared.processing.refusals import refusal
+
+log = logs.get(__name__)
+
+APPLIED = Metric("praktika_events_applied_total", "Events taken into the database.", ["topic"])
+LAST_APPLIED = Gauge("praktika_last_applied_timestamp_seconds", "When events were last written.")
+DEAD = Metric("praktika_dead_letters_total", "Records that could not be processed.", ["topic"])
+REFUSED = Metric("praktika_not_applied_total", "Accepted events that a rule of the log's order refused.", ["rule"])
+COMMIT_S = Histogram("praktika_commit_seconds", "Time of a batch's transaction in MongoDB.")
+FENCED = Metric("praktika_fenced_total", "Writes refused because the partition was no longer ours.")
+SIZE = Histogram(
+    "praktika_batch_events", "Records in a batch.", buckets=(1, 5, 20, 100, 500, 1_000, 2_000, 5_000, 10_000)
+)
+CACHED = Gauge("praktika_cached_states", "States of our partitions that are kept in memory.")
+
+BREATH = 50  # records after which the event loop may turn: the write in flight, heartbeats and health checks go on
+
+Publish = Callable[[Sequence[Record]], Awaitable[object]]
+
+
+class Input(NamedTuple):
+    """A record for a state, or (without record and what it says) that the state is due."""
+
+    label: str
+    record: ConsumerRecord | None = None
+    said: Said | None = None
+
+
+Inputs = dict[Key, list[Input]]
+
+
+@dataclass(slots=True)
+class Kept:
+    """A state that only we write: what it adds to the counters, and whether the database has it."""
+
+    state: State
+    counts: Counts
+    stored: bool
+
+
+class Batches:
+    """Takes batches of records of partitions that are ours into one service's database, in order.
+
+    Args:
+        publish: sends records and returns when the broker has them.
+        namespace: what topic names begin with.
+        partitions: how many partitions a topic (full name) has.
+        keep_bytes: of states to keep in memory, as `State.bytes` measures them.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917
+        self,
+        core: Core,
+        store: Store,
+        publish: Publish,
+        namespace: str,
+        partitions: Callable[[str], int],
+        keep_bytes: int = 8_000_000,
+    ) -> None:
+        self.positions: dict[str, int] = {}  # by label: the next offset to take
+        self.applied: dict[str, int] = {}  # by label: the next offset by the database
+        self.until_ms: dict[str, int] = {}  # by label: everything published before is applied
+        self.applied_at = time.monotonic()  # when something was written, last
+        self._core = core
+        self._store = store
+        self._publish = publish
+        self._labels: dict[tuple[str, int], str] = {}
+        self._namespace = namespace + "."
+        self._partitions = partitions
+        self._kept: OrderedDict[Key, Kept] = OrderedDict()  # the longest unused first
+        self._kept_bytes, self._keep_bytes = 0, keep_bytes
+        self._writing: asyncio.Task[None] | None = None
+        self._written: Written | None = None  # what is being written
+
+    def label(self, topic: str, partition: int) -> str:
+        known = self._labels.get((topic, partition))
+        if known is None:
+            known = self._labels[topic, partition] = f"{topic.removeprefix(self._namespace)}-{partition}"
+        return known
+
+    async def locate(self, labels: Iterable[str]) -> dict[str, Position]:
+        """Read where partitions stand in the database, and go on from there."""
+        stored = await self._store.positions(labels)
+        for label, position in stored.items():
+            self.positions[label] = self.applied[label] = position.following
+            self.until_ms[label] = position.until_ms
+        return stored
+
+    async def take(self, records: Sequence[ConsumerRecord]) -> None:
+        """Take records in, in order of offset per partition; those that are applied already are passed over.
+
+        They are written when the next call, or `flush`, returns.
+        Raises:
+            Fenced, DatabaseError, NotPublished: this batch or the one before is not applied; `forget` and begin anew.
+        """
+        parts = self._fresh(records)  # by the watermark, before anything is decoded
+        if parts:
+            SIZE.observe(sum(map(len, parts.values())))
+            moved = {
+                label: (self.positions[label], part[-1].offset + 1, part[-1].timestamp) for label, part in parts.items()
+            }
+            inputs, letters = await self._decode(parts)
+            await self._apply(inputs, letters, moved)
+
+    async def look_at(self, due: Sequence[tuple[str, Key]]) -> None:
+        """Let the core react to states because of time; the positions stay, but are compared: see `Fenced`."""
+        held = {label: (self.positions[label], self.positions[label], 0) for label, _ in due}
+        await self._apply({key: [Input(label)] for label, key in due}, [], held)
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Wait until what was taken is written; raises as `take` does."""
+        task, self._writing = self._writing, None
+        if task is not None:
+            await task
+        self._written = None
+
+    async def forget(self) -> None:
+        """Let go of what is not written, and of where partitions stand; `locate` and begin anew.
+
+        What is being written may still arrive, whole, if the partition is still ours.
+        """
+        with suppress(Exception):
+            await self.flush()
+        self._written = None
+        self.positions.clear()
+        self._kept.clear()
+        self._kept_bytes = 0
+        CACHED.set(0)
+
+    def _fresh(self, records: Sequence[ConsumerRecord]) -> dict[str, list[ConsumerRecord]]:
+        """Leave out what is applied already or not ours; the rest by label."""
+        parts: dict[str, list[ConsumerRecord]] = {}
+        for (topic, partition), run in groupby(records, attrgetter("topic", "partition")):
+            label = self.label(topic, partition)
+            if label not in self.positions:
+                continue
+            part = parts.get(label, [])
+            following = part[-1].offset + 1 if part else self.positions[label]
+            for record in run:
+                if record.offset >= following:
+                    following = record.offset + 1
+                    part.append(record)
+            if part:
+                parts[label] = part
+        return parts
+
+    async def _decode(self, parts: Mapping[str, Sequence[ConsumerRecord]]) -> tuple[Inputs, list[Record]]:
+        """Validate each record from its bytes; what does not fit becomes a dead letter, the rest goes on."""
+        inputs: Inputs = {}
+        letters: list[Record] = []
+        for label, part in parts.items():
+            topic, partitions = part[0].topic.removeprefix(self._namespace), self._partitions(part[0].topic)
+            for number, record in enumerate(part):
+                if number % BREATH == 0:
+                    await asyncio.sleep(0)
+                try:
+                    said = said_in(record, topic, partitions)
+                    key = self._core.route(said)
+                except Exception as error:
+                    letters.append(self._dead_letter(record, error))
+                    continue
+                if key is not None:
+                    inputs.setdefault(key, []).append(Input(label, record, said))
+        return inputs, letters
+
+    async def _apply(self, by_key: Inputs, letters: list[Record], positions: dict[str, tuple[int, int, int]]) -> None:
+        """Rule 2: fold, publish what follows and wait for the broker, then write all in one transaction."""
+        await self._load(by_key)
+        heard = [item.said for items in by_key.values() for item in items if item.said]
+        context = await self._core.context(self._store.db, by_key.keys(), heard)
+        written = Written(positions=positions)
+        following: list[Record] = []
+        refused: list[Record] = []
+        for number, (key, items) in enumerate(by_key.items()):
+            if number % BREATH == 0:
+                await asyncio.sleep(0)
+            kept = self._kept[key]
+            try:
+                state, events, failed = await self._fold(key, kept.state, items, context)
+                if state is not kept.state:
+                    self._enter(written, key, items[0].label, kept, state)
+            except Exception as error:
+                failed, events = [(item, error) for item in items], []
+            for item, cause in failed:
+                if item.record is not None and item.said is not None:
+                    refused += self._tell(item.record, item.said, cause)
+                    letters += [] if _is_foreign(cause) else [self._dead_letter(item.record, cause)]
+            following += map(record_of, events)
+        if letters or following or refused:
+            await self._publish([*letters, *following, *refused])
+        await self.flush()  # one transaction at a time: the positions are compared in order
+        self.positions.update({label: end for label, (_, end, _) in positions.items()})
+        self._written, self._writing = written, asyncio.create_task(self._write(written, letters))
+
+    async def _write(self, written: Written, letters: Sequence[Record]) -> None:
+        try:
+            with COMMIT_S.time():
+                await self._store.write(written)
+        except Fenced as error:
+            FENCED.inc()
+            log.warning("fenced", reason=str(error))
+            raise
+        for letter in letters:
+            DEAD.labels(letter.key.rsplit("-", 2)[0]).inc()
+        for label, (before, following, time_ms) in written.positions.items():
+            self.applied[label] = following
+            if following > before:
+                APPLIED.labels(self._namespace + label.rpartition("-")[0]).inc(following - before)
+                self.until_ms[label] = time_ms
+                self.applied_at = time.monotonic()
+                LAST_APPLIED.set_to_current_time()
+
+    async def _load(self, keys: Iterable[Key]) -> None:
+        """Have all these states in memory: one find for those that are not, then room for them."""
+        cold = [key for key in keys if key not in self._kept]
+        for key in keys:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+        found = await self._store.load(cold)
+        for key in cold:
+            state = found.get(key)
+            counts = self._core.contributions(key, state) if state else {}
+            self._kept[key] = Kept(state or facts.empty(), counts, stored=state is not None)
+            self._kept_bytes += _size(self._kept[key].state)
+        self._make_room(set(keys))
+        CACHED.set(len(self._kept))
+
+    def _make_room(self, needed: set[Key]) -> None:
+        """Let go of the longest unused, but of none that the database is only now being told of."""
+        pending = self._written.states.keys() if self._written else ()
+        while self._kept_bytes > self._keep_bytes:
+            key = next(iter(self._kept))
+            if key in needed or key in pending:
+                return
+            self._kept_bytes -= _size(self._kept.popitem(last=False)[1].state)
+
+    async def _fold(
+        self, key: Key, state: State, items: Sequence[Input], context: Any
+    ) -> tuple[State, list[Event[Data]], list[tuple[Input, Exception]]]:
+        """Take one entity's events into its state, in order; return it, what follows, and what failed."""
+        events: list[Event[Data]] = []
+        failed: list[tuple[Input, Exception]] = []
+        for number, item in enumerate(items, 1):
+            if number % BREATH == 0:  # of one entity there may be thousands
+                await asyncio.sleep(0)
+            try:
+                after = facts.apply(state, item.said) if item.said else state
+                derived = self._core.react(key, after, context)
+                for event in derived:
+                    after = facts.apply(after, event)
+            except Exception as error:
+                failed.append((item, error))
+                if not isinstance(error, Refused):
+                    log.warning("not_applied", collection=key.collection, error=repr(error)[:200])
+                continue
+            state = after
+            events += derived
+        return state, events, failed
+
+    def _enter(self, written: Written, key: Key, label: str, kept: Kept, state: State) -> None:
+        """Enter a changed state, its view and the difference of what it adds to the counters."""
+        counts, view = self._core.contributions(key, state), self._core.view(key, state)
+        totals = written.counts.setdefault(label, {})
+        for counter, count in counts.items():
+            totals[counter] = totals.get(counter, 0) + count
+        for counter, count in kept.counts.items():
+            totals[counter] = totals.get(counter, 0) - count
+        written.states[key] = (label, state, view)
+        if not kept.stored:
+            written.new.add(key)
+        self._kept_bytes += _size(state) - _size(kept.state)
+        kept.state, kept.counts, kept.stored = state, counts, True
+
+    def _tell(self, record: ConsumerRecord, said: Said, error: Exception) -> list[Record]:
+        """What tells the publisher: by one service if it is a rule, which all go by."""
+        if isinstance(error, Refused):
+            REFUSED.labels(error.rule).inc()
+            if said.topic not in self._core.tells:
+                return []
+        return refusal(self._core.name, record, said, error)
+
+    def _dead_letter(self, record: ConsumerRecord, error: Exception) -> Record:
+        position = f"{record.topic}-{record.partition}-{record.offset}"
+        log.warning("dead_letter", position=position, cause=type(error).__name__)
+        return dead_letter(self._core.name, record, error)
+
+
+def _is_foreign(error: Exception) -> bool:
+    """Was the event refused because it was not for its publisher to say? There is nothing for the operator to mend."""
+    return isinstance(error, Refused) and not isinstance(error, TooManyFacts)
+
+
+def _size(state: State) -> int:
+    return 500 + state["bytes"]
+
+
+def said_in(record: ConsumerRecord, topic: str, partitions: int) -> Said:
+    """What the event in *record* says, if it is one and is where it belongs.
+
+    Raises:
+        ContractError: what is wrong.
+    """
+    if record.value is None:
+        raise ContractError([("", "the record has no value")])
+    said = facts.read(record.value)
+    if said.topic != topic:
+        raise ContractError([("type", f"belongs to the topic {said.topic}")])
+    if record.key != said.partitionkey.encode():
+        raise ContractError([("partitionkey", "is not the record's key")])
+    if record.partition != partition_of(record.key, partitions):
+        # Two partitions would write one entity.
+        raise ContractError(
+            [("partitionkey", "does not belong to this partition: use the default (murmur2) partitioner")]
+        )
+    return said
+
+
+DEAD_LETTER_BYTES = 900_000
+
+
+def dead_letter(service: str, record: ConsumerRecord, error: Exception) -> Record:
+    """What *service* could not process: the original bytes and headers, the cause and the position.
+
+    Very large bytes are cut; the log keeps them at the position.
+    """
+    value = record.value if record.value is not None else b""
+    about = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp_ms": record.timestamp,
+        "bytes": None if record.value is None else len(value),
+        "cause": type(error).__name__,
+        "reason": str(error)[:1000],
+    }
+    original = [(f"original-{name}"[:200], (content or b"")[:1000]) for name, content in record.headers[:50]]
+    headers = [
+        ("praktika-dead-letter", json.dumps(about).encode()),
+        ("original-key", (record.key or b"")[:1000]),
+    ]
+    key = f"{record.topic}-{record.partition}-{record.offset}"
+    return Record(dead_letter_topic(service), key, value[:DEAD_LETTER_BYTES], [*headers, *original])

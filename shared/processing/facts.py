@@ -1,0 +1,328 @@
+"""Rule 3: of each fact about an entity one is kept, as a rule the newest, so repetition and order change nothing.
+
+Whose word counts, and how much one organisation may say of an entity, is decided by the order of the log.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NamedTuple, NotRequired, TypedDict
+
+from shared.contract.events import (
+    DATA,
+    SANDBOX,
+    AgreementEnded,
+    AgreementRefused,
+    AgreementSigned,
+    AssessmentRecorded,
+    CompetencyCertified,
+    CredentialWithdrawn,
+    Data,
+    EmploymentRecorded,
+    Event,
+    FeedbackErased,
+    FeedbackSubmitted,
+    FeedbackWithdrawn,
+    LearnerEnrolled,
+    LearnerErased,
+    LearnerGraduated,
+    LearnerShared,
+    OrganisationRegistered,
+    OrganisationReinstated,
+    OrganisationSuspended,
+    ProgrammePublished,
+    ProgrammeRevised,
+    ProgrammeRevisionDeclined,
+    ProgrammeRevisionRecommended,
+    ProgrammeRevisionWithdrawn,
+    Says,
+    organisation_of,
+    parse,
+    parse_plain,
+    timestamp,
+)
+from shared.processing import ownership
+from shared.processing.ownership import Refused
+
+# Bounds of an entity, so that its document stays far below MongoDB's 16 MiB, view included. Half of its room is for
+# its owners; of the other half nobody fills more than half. No settings: rebuilt, a state must be the same.
+MAX_FACTS = 1_000
+MAX_BYTES = 1_000_000
+MAX_FACTS_OF_OTHERS, MAX_FACTS_OF_ONE, MAX_FACTS_OF_A_TYPE = 500, 250, 500
+MAX_BYTES_OF_OTHERS, MAX_BYTES_OF_ONE = 500_000, 250_000
+CHECKED_FROM_FACTS, CHECKED_FROM_BYTES = 250, 250_000  # no part is full before
+
+
+class Fact(TypedDict):
+    """What one event said. `time` is UTC text of fixed width, so that text order is time order."""
+
+    time: str
+    id: str
+    source: str
+    kind: str
+    data: dict[str, Any]
+
+
+class State(TypedDict):
+    """What is known of an entity: facts by short type and slot, and about how many bytes they are.
+
+    An erased entity keeps the erasure and no fact.
+    """
+
+    facts: dict[str, dict[str, Fact]]
+    bytes: int
+    erased: NotRequired[Fact]
+
+
+class TooManyFacts(Refused):
+    """An entity holds as much as it may; a further fact is not taken in (a document must stay small)."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("room", reason)
+
+
+def empty() -> State:
+    return {"facts": {}, "bytes": 0}
+
+
+class Said(NamedTuple):
+    """An event as a consumer takes it in: what it says, about what, and the fact that is to be kept."""
+
+    says: Says
+    subject: str
+    partitionkey: str
+    fact: Fact
+    topic: str
+
+    @property
+    def source(self) -> str:
+        return self.fact["source"]
+
+    @property
+    def speaker(self) -> str:
+        return organisation_of(self.fact["source"])
+
+
+def said(event: Event[Data]) -> Said:
+    data = event.data.model_dump(mode="json", exclude_none=True)
+    fact: Fact = {
+        "time": timestamp(event.time),
+        "id": event.id,
+        "source": event.source,
+        "kind": event.sourcekind.value,
+        "data": data,
+    }
+    return Said(event.says, event.subject, event.partitionkey, fact, event.topic)
+
+
+def read(raw: bytes) -> Said:
+    """What the event in *raw* says: the same as `said(parse(raw, tolerant=True))`, as a rule without building it.
+
+    Raises:
+        ContractError: what does not fit, by field.
+    """
+    plain = parse_plain(raw)
+    if plain is None:
+        return said(parse(raw, tolerant=True))
+    fact: Fact = {
+        "time": plain["time"],
+        "id": plain["id"],
+        "source": plain["source"],
+        "kind": plain["sourcekind"],
+        "data": plain["data"],
+    }
+    says = DATA[plain["type"]]
+    topic = SANDBOX if plain.get("sandbox") else says.topic
+    return Said(says, plain["subject"], plain["partitionkey"], fact, topic)
+
+
+def organisation(fact: Fact) -> str:
+    """Who said it."""
+    return organisation_of(fact["source"])
+
+
+def newest(*candidates: Fact | None) -> Fact | None:
+    """The newest by time, id, source; of two that claim the same three, the greater content (any fixed choice)."""
+    best = None
+    for fact in candidates:
+        if fact is not None and (best is None or is_newer(fact, best)):
+            best = fact
+    return best
+
+
+def is_newer(one: Fact, other: Fact) -> bool:
+    if one["time"] != other["time"]:  # as a rule, and the rest is slow
+        return one["time"] > other["time"]
+    return age(one) > age(other)
+
+
+def age(fact: Fact) -> tuple[str, str, str, str, str]:
+    """What facts are ordered by; equal for equal facts only."""
+    return fact["time"], fact["id"], fact["source"], fact["kind"], json.dumps(fact["data"], sort_keys=True)
+
+
+def _month(said: Said) -> str:
+    return said.fact["time"][:7]
+
+
+def _speaker(said: Said) -> str:
+    return organisation(said.fact)
+
+
+def _of_speaker(said: Said) -> str:
+    return f"{organisation(said.fact)}/{said.subject}"
+
+
+def _programme(said: Said) -> str:
+    return str(said.fact["data"]["programme"])
+
+
+def _recommendation(said: Said) -> str:
+    return str(said.fact["data"]["recommendation"])
+
+
+def _consent(said: Said) -> str:
+    return f"{organisation(said.fact)}/{said.fact['data']['institution']}"
+
+
+def _annulled(said: Said) -> str:
+    return f"{said.fact['data']['organisation']}/{said.fact['data']['submission']}"
+
+
+def _credential(said: Said) -> str:
+    """Of many withdrawn credentials the last ones are kept: a token lives for a quarter of an hour."""
+    return str(said.fact["data"]["credential"])[-2:]
+
+
+def _answer(said: Said) -> str:
+    return f"{organisation(said.fact)}/{_recommendation(said)}"
+
+
+_SLOTS: dict[Says, Callable[[Said], str]] = {
+    LearnerEnrolled: _programme,
+    LearnerGraduated: _programme,
+    LearnerShared: _consent,
+    LearnerErased: _speaker,
+    OrganisationRegistered: _month,
+    OrganisationSuspended: _month,
+    OrganisationReinstated: _month,
+    CredentialWithdrawn: _credential,
+    ProgrammePublished: _month,
+    ProgrammeRevisionRecommended: _recommendation,
+    ProgrammeRevisionWithdrawn: _recommendation,
+    ProgrammeRevised: _answer,
+    ProgrammeRevisionDeclined: _answer,
+    AssessmentRecorded: _of_speaker,
+    EmploymentRecorded: _of_speaker,
+    FeedbackSubmitted: _of_speaker,
+    FeedbackWithdrawn: _annulled,
+    AgreementSigned: _speaker,
+    AgreementRefused: _speaker,
+    AgreementEnded: _speaker,
+}
+
+
+def slot_of(said: Said) -> str:
+    """What the fact is about within its entity: a sub-entity, a programme, the party that speaks, or a month.
+
+    Where organisations number on their own, the slot names the organisation, so that none replaces another's fact.
+    Of what makes a history (an entry changed, a new version) each month's newest is kept, so that the past stays.
+    """
+    rule = _SLOTS.get(said.says)
+    return rule(said) if rule else said.subject
+
+
+ERASURES = (LearnerErased, FeedbackErased)
+DECIDED_ONCE = (CompetencyCertified, ProgrammeRevisionRecommended)
+
+
+def apply(state: State, event: Event[Data] | Said) -> State:
+    """Take *event* into *state* as the fact (its type, its slot); the same object comes back if nothing changes.
+
+    Raises:
+        Refused: it is not for who says it to say, or the entity has no room for it (`TooManyFacts`).
+    """
+    one = event if isinstance(event, Said) else said(event)
+    fact, short_type = one.fact, one.says.short_type
+    if "erased" in state and one.says not in ERASURES:
+        return state
+    if refusal := ownership.refusal(state["facts"], one):
+        raise Refused(*refusal)
+    if one.says in ERASURES and (
+        one.says is FeedbackErased or "erased" in state or ownership.erases(state["facts"], one)
+    ):
+        erased = newest(state.get("erased"), fact)
+        return state if erased is state.get("erased") else {**empty(), "erased": fact}
+    slot = slot_of(one)
+    slots = state["facts"].get(short_type, {})
+    kept = slots.get(slot)
+    if kept is not None and _stays(kept, one.says, fact):
+        return state
+    size = state["bytes"] + _bytes(fact) - (_bytes(kept) if kept else 0)
+    # What a service concludes is bounded by what it concludes from, and must not be lost.
+    if fact["kind"] != "service":
+        _check_room(state, one, kept, size)
+    return {"facts": {**state["facts"], short_type: {**slots, slot: fact}}, "bytes": size}
+
+
+def _check_room(state: State, one: Said, kept: Fact | None, size: int) -> None:
+    """Refuse what would leave no room for others, first of all for the owners."""
+    number = sum(map(len, state["facts"].values())) + (kept is None)
+    if number > MAX_FACTS:
+        raise TooManyFacts(f"the entity already holds {MAX_FACTS} facts")
+    if size > MAX_BYTES:
+        raise TooManyFacts(f"the entity's facts would be larger than {MAX_BYTES} bytes")
+    if number > CHECKED_FROM_FACTS or size > CHECKED_FROM_BYTES:
+        _check_share(state, one, kept)
+
+
+def _check_share(state: State, one: Said, kept: Fact | None) -> None:
+    own, speaker, short_type = ownership.owners(state["facts"]), one.speaker, one.says.short_type
+    numbers, sizes = Counter[tuple[str, str]](), Counter[str]()
+    for type_, slots in state["facts"].items():
+        for fact in slots.values():
+            if fact is not kept and fact["kind"] != "service":
+                numbers[organisation(fact), type_] += 1
+                sizes[organisation(fact)] += _bytes(fact)
+    numbers[speaker, short_type] += 1
+    sizes[speaker] += _bytes(one.fact)
+    if numbers[speaker, short_type] > MAX_FACTS_OF_A_TYPE:
+        raise TooManyFacts(f"of one type an organisation may say {MAX_FACTS_OF_A_TYPE} facts of an entity")
+    if not own or speaker in own:
+        return
+    of_one = sum(count for (whose, _), count in numbers.items() if whose == speaker)
+    of_others = sum(count for (whose, _), count in numbers.items() if whose not in own)
+    if of_one > MAX_FACTS_OF_ONE or sizes[speaker] > MAX_BYTES_OF_ONE:
+        bound = f"{MAX_FACTS_OF_ONE} facts and {MAX_BYTES_OF_ONE} bytes"
+        raise TooManyFacts(f"of an entity that another owns, an organisation may say {bound}")
+    if (
+        of_others > MAX_FACTS_OF_OTHERS
+        or sum(n for whose, n in sizes.items() if whose not in own) > MAX_BYTES_OF_OTHERS
+    ):
+        raise TooManyFacts(f"the room of {MAX_FACTS_OF_OTHERS} facts for all but the entity's owners is used up")
+
+
+def _stays(kept: Fact, says: Says, fact: Fact) -> bool:
+    """Does the fact that is known win? Of what a service decides once the first, of everything else the newest."""
+    return not (is_newer(kept, fact) if says in DECIDED_ONCE else is_newer(fact, kept))
+
+
+def _bytes(fact: Fact) -> int:
+    """About how large a fact is stored: the same for the same fact, so the sum is a function of the facts."""
+    return 200 + len(fact["id"]) + len(repr(fact["data"]))
+
+
+def facts(state: State, short_type: str) -> dict[str, Fact]:
+    """The facts of one type, by slot."""
+    return state["facts"].get(short_type, {})
+
+
+def standing(state: State, short_type: str, annulled_by: str) -> dict[str, Fact]:
+    """The facts of one type, by slot, but for those that the operator annulled."""
+    annulled = facts(state, annulled_by)
+    return {slot: fact for slot, fact in facts(state, short_type).items() if slot not in annulled}
+
+
+def last(state: State, *short_types: str) -> Fact | None:
+    """The newest fact of these types in any slot."""
+    return newest(*(fact for t in short_types for fact in facts(state, t).values()))
