@@ -51,7 +51,7 @@ def as_(stack: Running, organisation: str, wait_s: int = 20) -> dict[str, str]:
     return {**stack.token(organisation, KINDS[organisation]), "Prefer": f"wait={wait_s}"}
 
 
-def said(by: str, type_: str, subject: str, data: dict[str, Any], **further: Any) -> dict[str, Any]:
+def cloudevent(by: str, type_: str, subject: str, data: dict[str, Any], **further: Any) -> dict[str, Any]:
     """A CloudEvent as an organisation sends it now."""
     event = {"specversion": "1.0", "id": str(uuid4()), "source": f"/organisations/{by}", "subject": subject}
     return {**event, "type": f"praktika.{type_}.v1", "time": datetime.now(UTC).isoformat(), "data": data, **further}
@@ -81,12 +81,14 @@ async def tell(services: dict[str, Running]) -> dict[str, str]:
     about = {"partitionkey": LEARNER}
     address = ""
     for event in (
-        said("uni", "learner.enrolled", LEARNER, {"programme": "welding", "cohort": COHORT}),
-        said("plant", "internship.started", INTERNSHIP, {**placed, "agreement": "a-1"}, **about),
-        said("plant", "internship.completed", INTERNSHIP, completed, **about),
-        said("uni", "assessment.recorded", "exam-1", {"competency": "greencomp:3.1", "method": "exam", "score": 0.9})
+        cloudevent("uni", "learner.enrolled", LEARNER, {"programme": "welding", "cohort": COHORT}),
+        cloudevent("plant", "internship.started", INTERNSHIP, {**placed, "agreement": "a-1"}, **about),
+        cloudevent("plant", "internship.completed", INTERNSHIP, completed, **about),
+        cloudevent(
+            "uni", "assessment.recorded", "exam-1", {"competency": "greencomp:3.1", "method": "exam", "score": 0.9}
+        )
         | about,
-        said("plant", "opportunity.posted", "job-1", {"kind": "vacancy", "title": "Welder", "places": 1}),
+        cloudevent("plant", "opportunity.posted", "job-1", {"kind": "vacancy", "title": "Welder", "places": 1}),
     ):
         headers = as_(partners, event["source"].rpartition("/")[2]) | STRUCTURED
         answer = await partners.client.post("/events", json=event, headers=headers)

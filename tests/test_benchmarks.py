@@ -34,10 +34,10 @@ def counted(messages: Sequence[Message]) -> Counts:
     """What the product's rules count."""
     states: dict[mongo.Key, facts.State] = {}
     for message in messages:
-        said = facts.read(message.value)
-        key = route(said)
+        cloudevent = facts.decode(message.value)
+        key = route(cloudevent)
         assert key is not None
-        states[key] = facts.apply(states.get(key, facts.empty()), said)
+        states[key] = facts.apply(states.get(key, facts.empty()), cloudevent)
     counts: Counts = {}
     for key, state in states.items():
         for (_, id, period, measure), count in contributions(key, state).items():

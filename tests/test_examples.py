@@ -84,7 +84,7 @@ class Trouble:
 
 async def records(network: Stack, enterprise: str, client: dict[str, Any]) -> dict[str, list[bytes]]:
     """What an enterprise has said on the log, by id."""
-    said: dict[str, list[bytes]] = {}
+    cloudevent: dict[str, list[bytes]] = {}
     async with AIOKafkaConsumer(**client, auto_offset_reset="earliest") as consumer:
         parts = [TopicPartition(f"{network.namespace}.learner", number) for number in range(PARTITIONS["learner"])]
         consumer.assign(parts)
@@ -94,8 +94,8 @@ async def records(network: Stack, enterprise: str, client: dict[str, Any]) -> di
                 for record in batch:
                     event = json.loads(record.value)
                     if event["source"] == f"/organisations/{enterprise}":
-                        said.setdefault(event["id"], []).append(record.value)
-    return said
+                        cloudevent.setdefault(event["id"], []).append(record.value)
+    return cloudevent
 
 
 async def prove_counted_once(network: Stack, enterprise: str, client: dict[str, Any]) -> None:
@@ -108,8 +108,8 @@ async def prove_counted_once(network: Stack, enterprise: str, client: dict[str, 
     assert wait_until(applied, 30), network.counted(enterprise)
     hours = network.counted(enterprise, "workplace_hours_per_learner")
     assert (hours["numerator"], hours["denominator"]) == (160.5 * len(LEARNERS), len(LEARNERS))
-    said = await records(network, enterprise, client)
-    assert {id: len(set(contents)) for id, contents in said.items()} == {
+    cloudevent = await records(network, enterprise, client)
+    assert {id: len(set(contents)) for id, contents in cloudevent.items()} == {
         f"{enterprise}-{id}-completed": 1 for id in LEARNERS
     }
 

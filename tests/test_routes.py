@@ -19,7 +19,7 @@ from shared.http.auth import Signer, ensure_keys
 from shared.http.web import create_app
 from shared.log.kafka import SERVICES
 from shared.settings import Settings
-from tests.network import COHORT, INTERNSHIP, LEARNER, STRUCTURED, as_, said
+from tests.network import COHORT, INTERNSHIP, LEARNER, STRUCTURED, as_, cloudevent
 from tests.stack import Running
 
 
@@ -97,7 +97,7 @@ RULES: dict[str, Rule] = {
     "POST /agreements/{id}/end": own("/agreements/a-1/end", body={"reason": "x"}),
     "POST /agreements/{id}/refusal": own("/agreements/a-1/refusal", body={"reason": "x"}),
     "POST /agreements/{id}/signature": own("/agreements/a-1/signature"),
-    "POST /events": own("/events", body=said("uni", "learner.enrolled", "x", {"programme": "p"}), **STRUCTURED),
+    "POST /events": own("/events", body=cloudevent("uni", "learner.enrolled", "x", {"programme": "p"}), **STRUCTURED),
     "POST /organisations/{id}/credentials": OPERATOR,
     "POST /organisations/{id}/reinstatement": OPERATOR,
     "POST /organisations/{id}/suspension": operator({"reason": "x"}),

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from deploy.local.processes import ROOT
 from shared.processing import mongo
 from shared.settings import Settings
-from tests.network import STRUCTURED, said
+from tests.network import STRUCTURED, cloudevent
 from tests.processes import Processes
 
 NAMESPACE = "secrets"
@@ -87,7 +87,7 @@ def visit(processes: Processes) -> Visit:
     told.ask("POST", "/events", headers={"Authorization": f"Bearer {made['client_secret']}"} | STRUCTURED, content="{}")
     told.ask("PUT", "/schemes/s", "certification", headers=as_uni, json={"secret": 1})
     told.ask("PUT", "/programmes/p", headers=as_uni | WAIT, json=PROGRAMME)
-    event = said("uni", "learner.enrolled", "l-1", {"programme": "p"})
+    event = cloudevent("uni", "learner.enrolled", "l-1", {"programme": "p"})
     assert told.ask("POST", "/events", headers=as_uni | STRUCTURED, json=event).status_code == 202
     wrong = told.ask("POST", "/events", headers=as_uni | STRUCTURED, json=event | {"time": "never"})
     assert wrong.status_code == 422

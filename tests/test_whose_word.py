@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from shared.contract.events import LearnerEnrolled, ProgrammePublished, derived_id
 from tests.making import event
-from tests.network import INTERNSHIP, LEARNER, STRUCTURED, as_, said
+from tests.network import INTERNSHIP, LEARNER, STRUCTURED, as_, cloudevent
 from tests.stack import Running, until
 
 Services = dict[str, Running]
@@ -26,7 +26,7 @@ async def told(services: Services, names: dict[str, str]) -> AsyncIterator[Servi
 async def send(services: Services, by: str, *args: Any, **more: Any) -> httpx.Response:
     stack = services["partners"]
     headers = as_(stack, by) | STRUCTURED
-    return await stack.client.post("/events", json=said(by, *args, **more), headers=headers)
+    return await stack.client.post("/events", json=cloudevent(by, *args, **more), headers=headers)
 
 
 async def enrol(services: Services, learner: str, programme: str = "welding") -> None:
@@ -187,7 +187,7 @@ async def test_an_enterprise_does_not_fill_a_learner_and_is_told(told: Services)
     assert started.status_code == 202
     await applied(told)
     partners = told["partners"]
-    jobs = [said("plant", "employment.recorded", f"job-{n}", {"status": "employed"}, **about) for n in range(600)]
+    jobs = [cloudevent("plant", "employment.recorded", f"job-{n}", {"status": "employed"}, **about) for n in range(600)]
     headers = as_(partners, "plant") | {"Content-Type": "application/cloudevents-batch+json"}
     batch = await partners.client.post("/events", json=jobs, headers=headers)
     refused = [item for item in batch.json()["items"] if item["status"] == 422]

@@ -20,10 +20,10 @@ from shared.http.web import (
     Running,
     accept,
     barred,
+    event_by,
     found,
     listed,
     require,
-    said,
 )
 from shared.processing import mongo
 from shared.processing.ownership import misnamed
@@ -75,7 +75,7 @@ async def publish_scheme(
     wanted = {**body.model_dump(mode="json"), "institution": caller.organisation}
     if known is not None and all(known.get(field) == value for field, value in wanted.items()):
         return JSONResponse(await found(service.db, "schemes", id))
-    return await accept(service, said(caller, body, id), prefer, lambda: found(service.db, "schemes", id))
+    return await accept(service, event_by(caller, body, id), prefer, lambda: found(service.db, "schemes", id))
 
 
 @router.get("/schemes", tags=["schemes"])

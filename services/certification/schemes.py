@@ -20,7 +20,7 @@ from shared.contract.events import (
 )
 from shared.http.access import CHANGES, access
 from shared.processing import facts
-from shared.processing.facts import Fact, Said, State
+from shared.processing.facts import DecodedEvent, Fact, State
 from shared.processing.mongo import Key
 
 ORGANISATION_FACTS = (OrganisationRegistered, *CHANGES)
@@ -50,13 +50,13 @@ class Scheme(NamedTuple):
 Schemes = Mapping[str, list[Scheme]]  # by competency
 
 
-def route(said: Said) -> Key | None:
-    if said.says is SchemePublished:
-        return Key("schemes", said.partitionkey)
-    if said.says in ORGANISATION_FACTS:
-        return Key("organisations", said.partitionkey)
-    if said.says in LEARNER_FACTS:
-        return Key("learners", said.partitionkey)
+def route(event: DecodedEvent) -> Key | None:
+    if event.event_class is SchemePublished:
+        return Key("schemes", event.partitionkey)
+    if event.event_class in ORGANISATION_FACTS:
+        return Key("organisations", event.partitionkey)
+    if event.event_class in LEARNER_FACTS:
+        return Key("learners", event.partitionkey)
     return None
 
 

@@ -9,7 +9,7 @@ from shared.http.auth import RequestKey, request_key
 from shared.http.web import serve
 from shared.processing import mongo
 from shared.processing.core import Core
-from shared.processing.facts import Said, State
+from shared.processing.facts import DecodedEvent, State
 from shared.processing.mongo import Database, Key
 from shared.settings import settings
 
@@ -41,13 +41,13 @@ def react(key: Key, state: State, context: Context) -> list[Event[Data]]:
             return []
 
 
-async def read_context(db: Database, keys: Collection[Key], heard: Sequence[Said]) -> Context:
+async def read_context(db: Database, keys: Collection[Key], events: Sequence[DecodedEvent]) -> Context:
     requests = [key.id for key in keys if key.collection == "requests"]
-    learners = {said.fact["data"]["learner"] for said in heard if said.says is FeedbackRequested}
-    if requests and not heard:
+    learners = {event.fact["data"]["learner"] for event in events if event.event_class is FeedbackRequested}
+    if requests and not events:
         learners |= {doc["learner"] async for doc in db["requests"].find({"_id": {"$in": requests}}, {"learner": 1})}
     # Gaps are judged at a tick: in the middle of a backlog the ratings are not all there.
-    programmes = [key.id for key in keys if key.collection == "programmes" and not heard]
+    programmes = [key.id for key in keys if key.collection == "programmes" and not events]
     secret = request_key(settings().keys_dir)
     return Context(await _erased(db, learners), await read_gaps(db, programmes), datetime.now(UTC), secret)
 

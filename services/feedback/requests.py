@@ -8,6 +8,7 @@ from shared.contract.events import (
     Data,
     DemandReported,
     Event,
+    EventClass,
     FeedbackErased,
     FeedbackRequested,
     FeedbackRole,
@@ -24,7 +25,6 @@ from shared.contract.events import (
     ProgrammeRevisionDeclined,
     ProgrammeRevisionRecommended,
     ProgrammeRevisionWithdrawn,
-    Says,
     derive,
     derived_id,
     organisation_of,
@@ -32,14 +32,14 @@ from shared.contract.events import (
 from shared.http.access import CHANGES, access
 from shared.http.auth import RequestKey
 from shared.processing import facts
-from shared.processing.facts import Fact, Said, State
+from shared.processing.facts import DecodedEvent, Fact, State
 from shared.processing.mongo import Counter, Counts, Key
 from shared.processing.ownership import is_asked
 
 DUE = timedelta(days=14)  # no setting: what an event says follows from the facts alone
 
 
-COLLECTIONS: dict[Says, str] = {
+COLLECTIONS: dict[EventClass, str] = {
     LearnerEnrolled: "learners",
     LearnerShared: "learners",
     InternshipStarted: "learners",
@@ -60,12 +60,12 @@ COLLECTIONS: dict[Says, str] = {
 }
 
 
-def route(said: Said) -> Key | None:
-    collection = COLLECTIONS.get(said.says)
+def route(event: DecodedEvent) -> Key | None:
+    collection = COLLECTIONS.get(event.event_class)
     if collection is None:
         return None
-    number = f"/{organisation_of(said.source)}/{said.subject}" if collection == "demands" else ""
-    return Key(collection, said.partitionkey + number)
+    number = f"/{organisation_of(event.source)}/{event.subject}" if collection == "demands" else ""
+    return Key(collection, event.partitionkey + number)
 
 
 def view(key: Key, state: State) -> dict[str, Any]:
@@ -126,18 +126,18 @@ def request_id(learner: str, internship: str, role: str, key: bytes) -> str:
 def _request(  # noqa: PLR0913, PLR0917
     learner: str, internship: str, completed: Fact, role: FeedbackRole, state: State, secret: RequestKey
 ) -> Event[Data]:
-    told, time = completed["data"], datetime.fromisoformat(completed["time"])
+    internship_data, time = completed["data"], datetime.fromisoformat(completed["time"])
     request = _request_id(learner, internship, completed, role, state, secret)
-    enrolled = facts.facts(state, "learner.enrolled").get(told["programme"])
+    enrolled = facts.facts(state, "learner.enrolled").get(internship_data["programme"])
     data = FeedbackRequested(
         role=role,
-        respondent=told["enterprise"] if role is FeedbackRole.enterprise else learner,
+        respondent=internship_data["enterprise"] if role is FeedbackRole.enterprise else learner,
         learner=learner,
         institution=facts.organisation(enrolled) if enrolled else None,
         internship=internship,
-        enterprise=told["enterprise"],
-        programme=told["programme"],
-        competencies=told.get("competencies", []),
+        enterprise=internship_data["enterprise"],
+        programme=internship_data["programme"],
+        competencies=internship_data.get("competencies", []),
         due=(time + DUE).date(),
     )
     id = derived_id("feedback.requested", completed["source"], completed["id"], role)
@@ -182,13 +182,13 @@ def contributions(key: Key, state: State) -> Counts:
     asked = facts.last(state, "feedback.requested")
     for answer in answers(state):
         about = {**answer["data"], **(asked["data"] if asked else {})}
-        period, told = answer["time"][:7], answer["data"]
+        period, data = answer["time"][:7], answer["data"]
         scopes = [(kind, about[kind]) for kind in ("programme", "enterprise") if kind in about]
         for kind, id in scopes:
-            _add(counts, (kind, id, period, f"overall_{told['overall']}"))
-            if "relevance" in told:
-                _add(counts, (kind, id, period, f"relevance_{told['relevance']}"))
-        for competency, rating in told.get("competencies", {}).items():
+            _add(counts, (kind, id, period, f"overall_{data['overall']}"))
+            if "relevance" in data:
+                _add(counts, (kind, id, period, f"relevance_{data['relevance']}"))
+        for competency, rating in data.get("competencies", {}).items():
             _add(counts, ("competency", competency, period, f"rating_{rating}"))
             if "programme" in about:
                 id = f"{about['programme']} {competency}"

@@ -22,7 +22,7 @@ from shared.contract.events import (
 )
 from shared.http.access import access
 from shared.processing import facts
-from shared.processing.facts import Fact, Said, State
+from shared.processing.facts import DecodedEvent, Fact, State
 from shared.processing.mongo import Counter, Counts, Key
 from shared.processing.ownership import is_asked
 
@@ -47,16 +47,16 @@ STATUS_HOLDS_MONTHS = 6
 WEEKS = 260  # the last week of a histogram holds all that is later, too
 
 
-def route(said: Said) -> Key | None:
+def route(event: DecodedEvent) -> Key | None:
     """Which state an event belongs to; None: monitoring has no use for it."""
-    collection = COLLECTIONS.get(said.says.topic)
+    collection = COLLECTIONS.get(event.event_class.topic)
     if collection is None:
         return None
-    id = said.partitionkey
-    if said.says is DemandReported:
-        id = f"{id}/{organisation_of(said.source)}/{said.subject}"
-    elif said.says in RECOGNITIONS:
-        id = f"{id}/{organisation_of(said.source)}"
+    id = event.partitionkey
+    if event.event_class is DemandReported:
+        id = f"{id}/{organisation_of(event.source)}/{event.subject}"
+    elif event.event_class in RECOGNITIONS:
+        id = f"{id}/{organisation_of(event.source)}"
     return Key(collection, id)
 
 
@@ -220,19 +220,19 @@ def _employment(statuses: list[Fact], graduated_on: str) -> list[str]:
     return measures
 
 
-def _status(said: dict[str, Any]) -> list[str]:
+def _status(data: dict[str, Any]) -> list[str]:
     """The measures of a graduate's newest status; what is unknown counts in no denominator."""
-    status = said["status"]
+    status = data["status"]
     measures = [f"status_{status}"]
     if status not in IN_WORK:
         return measures
-    contract = "permanent" if status == "self_employed" else said.get("contract")
+    contract = "permanent" if status == "self_employed" else data.get("contract")
     if contract:
         measures.append("contract_stable" if contract == "permanent" else "contract_other")
-    if "full_time" in said:
-        measures.append("hours_full" if said["full_time"] else "hours_part")
-    if "related_to_field" in said:
-        measures.append("work_related" if said["related_to_field"] else "work_unrelated")
+    if "full_time" in data:
+        measures.append("hours_full" if data["full_time"] else "hours_part")
+    if "related_to_field" in data:
+        measures.append("work_related" if data["related_to_field"] else "work_unrelated")
     return measures
 
 
@@ -271,8 +271,8 @@ def status_at(spans: Iterable[Span], day: str) -> Fact | None:
 
 def days_to_employment(statuses: Iterable[Fact], graduated_on: str) -> int | None:
     """Days from graduation to the first work whose first day is known; 0 if it began before."""
-    told = [fact["data"] for fact in statuses]
-    firsts = [said["since"] for said in told if said["status"] in IN_WORK and "since" in said]
+    reported = [fact["data"] for fact in statuses]
+    firsts = [data["since"] for data in reported if data["status"] in IN_WORK and "since" in data]
     return max(0, (_date(min(firsts)) - _date(graduated_on)).days) if firsts else None
 
 
@@ -288,7 +288,7 @@ def _request(_: str, state: State) -> Added:
             yield from _feedback(asked, _month(asked["due"]), measure)
     for fact in answers:
         for measure in _rating(fact):
-            yield from _feedback({**fact["data"], **asked, **_speaker(fact)}, _month(fact), measure)
+            yield from _feedback({**fact["data"], **asked, **_answerer(fact)}, _month(fact), measure)
 
 
 def _answers(state: State, asked: dict[str, Any]) -> list[Fact]:
@@ -300,7 +300,7 @@ def _answers(state: State, asked: dict[str, Any]) -> list[Fact]:
     return [newest] if newest else []
 
 
-def _speaker(fact: Fact) -> dict[str, Any]:
+def _answerer(fact: Fact) -> dict[str, Any]:
     """The enterprise that speaks for itself, whatever else it names."""
     return {"enterprise": organisation_of(fact["source"])} if fact["data"]["role"] == "enterprise" else {}
 
@@ -313,11 +313,11 @@ def _feedback(about: dict[str, Any], month: str, measure: str) -> Added:
 
 def _rating(answer: Fact) -> Iterable[str]:
     """The measure of an answer; an enterprise speaks for no graduate, and an institution for no enterprise."""
-    said = answer["data"]
-    if said["role"] == "enterprise" and answer["kind"] == "enterprise":
-        yield "employers_satisfied" if said["overall"] >= 4 else "employers_not_satisfied"
-    elif said["role"] in ("graduate", "learner") and answer["kind"] == "institution" and "relevance" in said:
-        yield "training_relevant" if said["relevance"] >= 4 else "training_not_relevant"
+    data = answer["data"]
+    if data["role"] == "enterprise" and answer["kind"] == "enterprise":
+        yield "employers_satisfied" if data["overall"] >= 4 else "employers_not_satisfied"
+    elif data["role"] in ("graduate", "learner") and answer["kind"] == "institution" and "relevance" in data:
+        yield "training_relevant" if data["relevance"] >= 4 else "training_not_relevant"
 
 
 # organisations, agreements, programmes, activities
@@ -364,20 +364,20 @@ def in_force(proposed: Fact, state: State) -> tuple[str, str | None] | None:
     The proposal is its proposer's signature. Only what parties said since the proposal counts: it is about its
     content. A refusal or an end after a signature ends the agreement.
     """
-    said = proposed["data"]
+    data = proposed["data"]
     signed, refused, ended = (
         {party: fact for party, fact in facts.facts(state, f"agreement.{verb}").items() if _is_about(fact, proposed)}
         for verb in ("signed", "refused", "ended")
     )
     signed[organisation_of(proposed["source"])] = proposed
-    parties = set(said["parties"])
+    parties = set(data["parties"])
     if not parties <= signed.keys():
         return None
-    begins = [said["valid_from"], *(signed[party]["time"] for party in parties)]
+    begins = [data["valid_from"], *(signed[party]["time"] for party in parties)]
     ends = [refused[p]["time"] for p in parties & refused.keys() if facts.newest(refused[p], signed[p]) is refused[p]]
     ends += [ended[party]["time"] for party in parties & ended.keys()]
-    if "valid_until" in said:
-        ends.append(_day_after(said["valid_until"]))
+    if "valid_until" in data:
+        ends.append(_day_after(data["valid_until"]))
     return max(map(_month, begins)), min(map(_month, ends), default=None)
 
 
@@ -424,11 +424,11 @@ def _activity(_: str, state: State) -> Added:
     held = facts.last(state, "activity.held")
     if held is None:
         return
-    said = held["data"]
-    if said["kind"] == "teacher_upskilling" and any(map(is_sustainability, said["competencies"])):
+    data = held["data"]
+    if data["kind"] == "teacher_upskilling" and any(map(is_sustainability, data["competencies"])):
         organiser = organisation_of(held["source"])
         yield ("organisation", organiser, _month(held), "upskilling_activities"), 1
-        yield ("organisation", organiser, _month(held), "upskilling_quarter_hours"), _quarters(said["hours"])
+        yield ("organisation", organiser, _month(held), "upskilling_quarter_hours"), _quarters(data["hours"])
 
 
 # demand, recognition
@@ -439,11 +439,11 @@ def _demand(_: str, state: State) -> Added:
     reported = facts.last(state, "demand.reported")
     if reported is None:
         return
-    said, begin = reported["data"], _month(reported)
-    end = max(begin, _month_after(said["horizon"]))
+    data, begin = reported["data"], _month(reported)
+    end = max(begin, _month_after(data["horizon"]))
     for month, sign in ((begin, 1), (end, -1)):
-        yield ("competency", said["competency"], month, "demand_reports"), sign
-        yield ("competency", said["competency"], month, "demand_places"), sign * said["places"]
+        yield ("competency", data["competency"], month, "demand_reports"), sign
+        yield ("competency", data["competency"], month, "demand_places"), sign * data["places"]
 
 
 def _nothing(_: str, __: State) -> Added:

@@ -536,7 +536,7 @@ class EventRefused(Data, topic="refusal", by=SERVICE, key="organisation"):
 
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 D_co = TypeVar("D_co", bound=Data, covariant=True)
-Says = type[Data]
+EventClass = type[Data]
 
 
 class Event(BaseModel, Generic[D_co]):
@@ -570,7 +570,7 @@ class Event(BaseModel, Generic[D_co]):
     data: D_co
 
     @property
-    def says(self) -> Says:
+    def event_class(self) -> EventClass:
         """What kind of thing is said."""
         return type(self.data)
 

@@ -41,7 +41,7 @@ def page(document: dict[str, Any]) -> str:
 def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     needs_token = ' <span class="locked">needs a token</span>' if operation.get("security") else ""
     first, *_ = (operation.get("description") or operation.get("summary") or "").split("\n")
-    told = escape(operation.get("description") or "")
+    description = escape(operation.get("description") or "")
     parameters = "".join(_parameter(parameter) for parameter in operation.get("parameters", ()))
     answers = "".join(
         f"<tr><td><code>{escape(status)}</code><td>{escape(answer.get('description', ''))}"
@@ -50,7 +50,7 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     body = ", ".join(f"<code>{escape(kind)}</code>" for kind in operation.get("requestBody", {}).get("content", {}))
     return (
         f'<details><summary><span class="method">{method}</span> <code>{escape(path)}</code>{needs_token}<br>'
-        f"{escape(first)}</summary><pre>{told}</pre>"
+        f"{escape(first)}</summary><pre>{description}</pre>"
         + (f"<table><tr><th>Parameter<th>In<th>{parameters}</table>" if parameters else "")
         + (f"<p>Body: {body}</p>" if body else "")
         + f"<table><tr><th>Status<th>{answers}</table></details>"
@@ -60,5 +60,5 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
 def _parameter(parameter: dict[str, Any]) -> str:
     name, where = escape(parameter["name"]), escape(parameter["in"])
     needed = " (needed)" if parameter.get("required") else ""
-    told = escape(parameter.get("description") or parameter.get("schema", {}).get("description") or "")
-    return f"<tr><td><code>{name}</code>{needed}<td>{where}<td>{told}"
+    description = escape(parameter.get("description") or parameter.get("schema", {}).get("description") or "")
+    return f"<tr><td><code>{name}</code>{needed}<td>{where}<td>{description}"

@@ -229,11 +229,11 @@ def _refuse_sandbox(caller: Caller) -> None:
         raise Problem(403, f"{caller.organisation} is a sandbox organisation: it says everything through POST /events")
 
 
-def said(caller: Caller, data: Data, subject: str) -> Event[Data]:
+def event_by(caller: Caller, data: Data, subject: str) -> Event[Data]:
     """The event by which *caller* says *data* about an entity now."""
     _refuse_sandbox(caller)
-    told = data.model_dump(mode="json")
-    if wrong := hidden_in(told):
+    content = data.model_dump(mode="json")
+    if wrong := hidden_in(content):
         raise Problem(422, wrong[1], [wrong])
     return events.compose(
         type(data).model_validate_json(composed(data.model_dump_json())),

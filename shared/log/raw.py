@@ -131,7 +131,7 @@ class Reader:
                 continue
             self._consumer.assign([tp])
             self._consumer.seek(tp, first)
-            at, heard = first, time.monotonic()
+            at, last_progress = first, time.monotonic()
             while at < end:
                 records = (await self._consumer.getmany(timeout_ms=500, max_records=1_000)).get(tp, [])
                 for record in records:
@@ -139,8 +139,8 @@ class Reader:
                         yield record
                 following = min(end, await self._consumer.position(tp))
                 if following > at:
-                    heard = time.monotonic()
-                elif time.monotonic() - heard > SILENT_S:
+                    last_progress = time.monotonic()
+                elif time.monotonic() - last_progress > SILENT_S:
                     raise NotPublished(f"Kafka gave nothing of {tp.topic}-{tp.partition} for {SILENT_S} s")
                 advanced(following - at)
                 at = following

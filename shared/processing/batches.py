@@ -24,7 +24,7 @@ from shared.log.kafka import ConsumerRecord, Record, dead_letter_topic, partitio
 from shared.observability import logs
 from shared.processing import facts
 from shared.processing.core import Core
-from shared.processing.facts import Said, State, TooManyFacts
+from shared.processing.facts import DecodedEvent, State, TooManyFacts
 from shared.processing.mongo import Counts, Fenced, Key, Position, Store, Written
 from shared.processing.ownership import Refused
 from shared.processing.refusals import refusal
@@ -52,7 +52,7 @@ class Input(NamedTuple):
 
     label: str
     record: ConsumerRecord | None = None
-    said: Said | None = None
+    event: DecodedEvent | None = None
 
 
 Inputs = dict[Key, list[Input]]
@@ -184,20 +184,20 @@ class Batches:
                 if number % BREATH == 0:
                     await asyncio.sleep(0)
                 try:
-                    said = said_in(record, topic, partitions)
-                    key = self._core.route(said)
+                    event = decode_record(record, topic, partitions)
+                    key = self._core.route(event)
                 except Exception as error:
                     letters.append(self._dead_letter(record, error))
                     continue
                 if key is not None:
-                    inputs.setdefault(key, []).append(Input(label, record, said))
+                    inputs.setdefault(key, []).append(Input(label, record, event))
         return inputs, letters
 
     async def _apply(self, by_key: Inputs, letters: list[Record], positions: dict[str, tuple[int, int, int]]) -> None:
         """Rule 2: fold, publish what follows and wait for the broker, then write all in one transaction."""
         await self._load(by_key)
-        heard = [item.said for items in by_key.values() for item in items if item.said]
-        context = await self._core.context(self._store.db, by_key.keys(), heard)
+        decoded = [item.event for items in by_key.values() for item in items if item.event]
+        context = await self._core.context(self._store.db, by_key.keys(), decoded)
         written = Written(positions=positions)
         following: list[Record] = []
         refused: list[Record] = []
@@ -212,8 +212,8 @@ class Batches:
             except Exception as error:
                 failed, events = [(item, error) for item in items], []
             for item, cause in failed:
-                if item.record is not None and item.said is not None:
-                    refused += self._tell(item.record, item.said, cause)
+                if item.record is not None and item.event is not None:
+                    refused += self._tell(item.record, item.event, cause)
                     letters += [] if _is_foreign(cause) else [self._dead_letter(item.record, cause)]
             following += map(record_of, events)
         if letters or following or refused:
@@ -274,7 +274,7 @@ class Batches:
             if number % BREATH == 0:  # of one entity there may be thousands
                 await asyncio.sleep(0)
             try:
-                after = facts.apply(state, item.said) if item.said else state
+                after = facts.apply(state, item.event) if item.event else state
                 derived = self._core.react(key, after, context)
                 for event in derived:
                     after = facts.apply(after, event)
@@ -301,13 +301,13 @@ class Batches:
         self._kept_bytes += _size(state) - _size(kept.state)
         kept.state, kept.counts, kept.stored = state, counts, True
 
-    def _tell(self, record: ConsumerRecord, said: Said, error: Exception) -> list[Record]:
+    def _tell(self, record: ConsumerRecord, event: DecodedEvent, error: Exception) -> list[Record]:
         """What tells the publisher: by one service if it is a rule, which all go by."""
         if isinstance(error, Refused):
             REFUSED.labels(error.rule).inc()
-            if said.topic not in self._core.tells:
+            if event.topic not in self._core.tells:
                 return []
-        return refusal(self._core.name, record, said, error)
+        return refusal(self._core.name, record, event, error)
 
     def _dead_letter(self, record: ConsumerRecord, error: Exception) -> Record:
         position = f"{record.topic}-{record.partition}-{record.offset}"
@@ -324,7 +324,7 @@ def _size(state: State) -> int:
     return 500 + state["bytes"]
 
 
-def said_in(record: ConsumerRecord, topic: str, partitions: int) -> Said:
+def decode_record(record: ConsumerRecord, topic: str, partitions: int) -> DecodedEvent:
     """What the event in *record* says, if it is one and is where it belongs.
 
     Raises:
@@ -332,17 +332,17 @@ def said_in(record: ConsumerRecord, topic: str, partitions: int) -> Said:
     """
     if record.value is None:
         raise ContractError([("", "the record has no value")])
-    said = facts.read(record.value)
-    if said.topic != topic:
-        raise ContractError([("type", f"belongs to the topic {said.topic}")])
-    if record.key != said.partitionkey.encode():
+    event = facts.decode(record.value)
+    if event.topic != topic:
+        raise ContractError([("type", f"belongs to the topic {event.topic}")])
+    if record.key != event.partitionkey.encode():
         raise ContractError([("partitionkey", "is not the record's key")])
     if record.partition != partition_of(record.key, partitions):
         # Two partitions would write one entity.
         raise ContractError(
             [("partitionkey", "does not belong to this partition: use the default (murmur2) partitioner")]
         )
-    return said
+    return event
 
 
 DEAD_LETTER_BYTES = 900_000

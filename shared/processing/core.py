@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.contract.events import Data, Event
-from shared.processing.facts import Said, State
+from shared.processing.facts import DecodedEvent, State
 from shared.processing.mongo import Counts, Database, Key
 
 
@@ -13,7 +13,7 @@ def _nothing(*_: Any) -> Any:
     return {}
 
 
-async def _no_context(_db: Database, _keys: Collection[Key], _said: Sequence[Said]) -> Any:
+async def _no_context(_db: Database, _keys: Collection[Key], _said: Sequence[DecodedEvent]) -> Any:
     return None
 
 
@@ -45,10 +45,10 @@ class Core:
     name: str
     topics: tuple[str, ...]
     indexes: dict[str, list[tuple[str, ...]]]
-    route: Callable[[Said], Key | None]
+    route: Callable[[DecodedEvent], Key | None]
     tells: tuple[str, ...] = ()
     view: Callable[[Key, State], dict[str, Any]] = _nothing
     react: Callable[[Key, State, Any], list[Event[Data]]] = _nothing
     contributions: Callable[[Key, State], Counts] = _nothing
-    context: Callable[[Database, Collection[Key], Sequence[Said]], Awaitable[Any]] = _no_context
+    context: Callable[[Database, Collection[Key], Sequence[DecodedEvent]], Awaitable[Any]] = _no_context
     due: Callable[[Database, Sequence[str]], Awaitable[list[tuple[str, Key]]]] = _none_due

@@ -20,6 +20,7 @@ from shared.contract.events import (
     Data,
     EmploymentRecorded,
     Event,
+    EventClass,
     FeedbackErased,
     FeedbackSubmitted,
     FeedbackWithdrawn,
@@ -35,7 +36,6 @@ from shared.contract.events import (
     ProgrammeRevisionDeclined,
     ProgrammeRevisionRecommended,
     ProgrammeRevisionWithdrawn,
-    Says,
     organisation_of,
     parse,
     parse_plain,
@@ -85,10 +85,10 @@ def empty() -> State:
     return {"facts": {}, "bytes": 0}
 
 
-class Said(NamedTuple):
+class DecodedEvent(NamedTuple):
     """An event as a consumer takes it in: what it says, about what, and the fact that is to be kept."""
 
-    says: Says
+    event_class: EventClass
     subject: str
     partitionkey: str
     fact: Fact
@@ -99,11 +99,11 @@ class Said(NamedTuple):
         return self.fact["source"]
 
     @property
-    def speaker(self) -> str:
+    def publisher(self) -> str:
         return organisation_of(self.fact["source"])
 
 
-def said(event: Event[Data]) -> Said:
+def from_event(event: Event[Data]) -> DecodedEvent:
     data = event.data.model_dump(mode="json", exclude_none=True)
     fact: Fact = {
         "time": timestamp(event.time),
@@ -112,18 +112,18 @@ def said(event: Event[Data]) -> Said:
         "kind": event.sourcekind.value,
         "data": data,
     }
-    return Said(event.says, event.subject, event.partitionkey, fact, event.topic)
+    return DecodedEvent(event.event_class, event.subject, event.partitionkey, fact, event.topic)
 
 
-def read(raw: bytes) -> Said:
-    """What the event in *raw* says: the same as `said(parse(raw, tolerant=True))`, as a rule without building it.
+def decode(raw: bytes) -> DecodedEvent:
+    """What the event in *raw* says: the same as `from_event(parse(raw, tolerant=True))`, as a rule without building it.
 
     Raises:
         ContractError: what does not fit, by field.
     """
     plain = parse_plain(raw)
     if plain is None:
-        return said(parse(raw, tolerant=True))
+        return from_event(parse(raw, tolerant=True))
     fact: Fact = {
         "time": plain["time"],
         "id": plain["id"],
@@ -131,9 +131,9 @@ def read(raw: bytes) -> Said:
         "kind": plain["sourcekind"],
         "data": plain["data"],
     }
-    says = DATA[plain["type"]]
-    topic = SANDBOX if plain.get("sandbox") else says.topic
-    return Said(says, plain["subject"], plain["partitionkey"], fact, topic)
+    event_class = DATA[plain["type"]]
+    topic = SANDBOX if plain.get("sandbox") else event_class.topic
+    return DecodedEvent(event_class, plain["subject"], plain["partitionkey"], fact, topic)
 
 
 def organisation(fact: Fact) -> str:
@@ -161,48 +161,48 @@ def age(fact: Fact) -> tuple[str, str, str, str, str]:
     return fact["time"], fact["id"], fact["source"], fact["kind"], json.dumps(fact["data"], sort_keys=True)
 
 
-def _month(said: Said) -> str:
-    return said.fact["time"][:7]
+def _month(event: DecodedEvent) -> str:
+    return event.fact["time"][:7]
 
 
-def _speaker(said: Said) -> str:
-    return organisation(said.fact)
+def _publisher(event: DecodedEvent) -> str:
+    return organisation(event.fact)
 
 
-def _of_speaker(said: Said) -> str:
-    return f"{organisation(said.fact)}/{said.subject}"
+def _of_publisher(event: DecodedEvent) -> str:
+    return f"{organisation(event.fact)}/{event.subject}"
 
 
-def _programme(said: Said) -> str:
-    return str(said.fact["data"]["programme"])
+def _programme(event: DecodedEvent) -> str:
+    return str(event.fact["data"]["programme"])
 
 
-def _recommendation(said: Said) -> str:
-    return str(said.fact["data"]["recommendation"])
+def _recommendation(event: DecodedEvent) -> str:
+    return str(event.fact["data"]["recommendation"])
 
 
-def _consent(said: Said) -> str:
-    return f"{organisation(said.fact)}/{said.fact['data']['institution']}"
+def _consent(event: DecodedEvent) -> str:
+    return f"{organisation(event.fact)}/{event.fact['data']['institution']}"
 
 
-def _annulled(said: Said) -> str:
-    return f"{said.fact['data']['organisation']}/{said.fact['data']['submission']}"
+def _annulled(event: DecodedEvent) -> str:
+    return f"{event.fact['data']['organisation']}/{event.fact['data']['submission']}"
 
 
-def _credential(said: Said) -> str:
+def _credential(event: DecodedEvent) -> str:
     """Of many withdrawn credentials the last ones are kept: a token lives for a quarter of an hour."""
-    return str(said.fact["data"]["credential"])[-2:]
+    return str(event.fact["data"]["credential"])[-2:]
 
 
-def _answer(said: Said) -> str:
-    return f"{organisation(said.fact)}/{_recommendation(said)}"
+def _answer(event: DecodedEvent) -> str:
+    return f"{organisation(event.fact)}/{_recommendation(event)}"
 
 
-_SLOTS: dict[Says, Callable[[Said], str]] = {
+_SLOTS: dict[EventClass, Callable[[DecodedEvent], str]] = {
     LearnerEnrolled: _programme,
     LearnerGraduated: _programme,
     LearnerShared: _consent,
-    LearnerErased: _speaker,
+    LearnerErased: _publisher,
     OrganisationRegistered: _month,
     OrganisationSuspended: _month,
     OrganisationReinstated: _month,
@@ -212,51 +212,51 @@ _SLOTS: dict[Says, Callable[[Said], str]] = {
     ProgrammeRevisionWithdrawn: _recommendation,
     ProgrammeRevised: _answer,
     ProgrammeRevisionDeclined: _answer,
-    AssessmentRecorded: _of_speaker,
-    EmploymentRecorded: _of_speaker,
-    FeedbackSubmitted: _of_speaker,
+    AssessmentRecorded: _of_publisher,
+    EmploymentRecorded: _of_publisher,
+    FeedbackSubmitted: _of_publisher,
     FeedbackWithdrawn: _annulled,
-    AgreementSigned: _speaker,
-    AgreementRefused: _speaker,
-    AgreementEnded: _speaker,
+    AgreementSigned: _publisher,
+    AgreementRefused: _publisher,
+    AgreementEnded: _publisher,
 }
 
 
-def slot_of(said: Said) -> str:
+def slot_of(event: DecodedEvent) -> str:
     """What the fact is about within its entity: a sub-entity, a programme, the party that speaks, or a month.
 
     Where organisations number on their own, the slot names the organisation, so that none replaces another's fact.
     Of what makes a history (an entry changed, a new version) each month's newest is kept, so that the past stays.
     """
-    rule = _SLOTS.get(said.says)
-    return rule(said) if rule else said.subject
+    rule = _SLOTS.get(event.event_class)
+    return rule(event) if rule else event.subject
 
 
 ERASURES = (LearnerErased, FeedbackErased)
 DECIDED_ONCE = (CompetencyCertified, ProgrammeRevisionRecommended)
 
 
-def apply(state: State, event: Event[Data] | Said) -> State:
+def apply(state: State, event: Event[Data] | DecodedEvent) -> State:
     """Take *event* into *state* as the fact (its type, its slot); the same object comes back if nothing changes.
 
     Raises:
         Refused: it is not for who says it to say, or the entity has no room for it (`TooManyFacts`).
     """
-    one = event if isinstance(event, Said) else said(event)
-    fact, short_type = one.fact, one.says.short_type
-    if "erased" in state and one.says not in ERASURES:
+    one = event if isinstance(event, DecodedEvent) else from_event(event)
+    fact, short_type = one.fact, one.event_class.short_type
+    if "erased" in state and one.event_class not in ERASURES:
         return state
     if refusal := ownership.refusal(state["facts"], one):
         raise Refused(*refusal)
-    if one.says in ERASURES and (
-        one.says is FeedbackErased or "erased" in state or ownership.erases(state["facts"], one)
+    if one.event_class in ERASURES and (
+        one.event_class is FeedbackErased or "erased" in state or ownership.erases(state["facts"], one)
     ):
         erased = newest(state.get("erased"), fact)
         return state if erased is state.get("erased") else {**empty(), "erased": fact}
     slot = slot_of(one)
     slots = state["facts"].get(short_type, {})
     kept = slots.get(slot)
-    if kept is not None and _stays(kept, one.says, fact):
+    if kept is not None and _stays(kept, one.event_class, fact):
         return state
     size = state["bytes"] + _bytes(fact) - (_bytes(kept) if kept else 0)
     # What a service concludes is bounded by what it concludes from, and must not be lost.
@@ -265,7 +265,7 @@ def apply(state: State, event: Event[Data] | Said) -> State:
     return {"facts": {**state["facts"], short_type: {**slots, slot: fact}}, "bytes": size}
 
 
-def _check_room(state: State, one: Said, kept: Fact | None, size: int) -> None:
+def _check_room(state: State, one: DecodedEvent, kept: Fact | None, size: int) -> None:
     """Refuse what would leave no room for others, first of all for the owners."""
     number = sum(map(len, state["facts"].values())) + (kept is None)
     if number > MAX_FACTS:
@@ -276,23 +276,23 @@ def _check_room(state: State, one: Said, kept: Fact | None, size: int) -> None:
         _check_share(state, one, kept)
 
 
-def _check_share(state: State, one: Said, kept: Fact | None) -> None:
-    own, speaker, short_type = ownership.owners(state["facts"]), one.speaker, one.says.short_type
+def _check_share(state: State, one: DecodedEvent, kept: Fact | None) -> None:
+    own, publisher, short_type = ownership.owners(state["facts"]), one.publisher, one.event_class.short_type
     numbers, sizes = Counter[tuple[str, str]](), Counter[str]()
     for type_, slots in state["facts"].items():
         for fact in slots.values():
             if fact is not kept and fact["kind"] != "service":
                 numbers[organisation(fact), type_] += 1
                 sizes[organisation(fact)] += _bytes(fact)
-    numbers[speaker, short_type] += 1
-    sizes[speaker] += _bytes(one.fact)
-    if numbers[speaker, short_type] > MAX_FACTS_OF_A_TYPE:
+    numbers[publisher, short_type] += 1
+    sizes[publisher] += _bytes(one.fact)
+    if numbers[publisher, short_type] > MAX_FACTS_OF_A_TYPE:
         raise TooManyFacts(f"of one type an organisation may say {MAX_FACTS_OF_A_TYPE} facts of an entity")
-    if not own or speaker in own:
+    if not own or publisher in own:
         return
-    of_one = sum(count for (whose, _), count in numbers.items() if whose == speaker)
+    of_one = sum(count for (whose, _), count in numbers.items() if whose == publisher)
     of_others = sum(count for (whose, _), count in numbers.items() if whose not in own)
-    if of_one > MAX_FACTS_OF_ONE or sizes[speaker] > MAX_BYTES_OF_ONE:
+    if of_one > MAX_FACTS_OF_ONE or sizes[publisher] > MAX_BYTES_OF_ONE:
         bound = f"{MAX_FACTS_OF_ONE} facts and {MAX_BYTES_OF_ONE} bytes"
         raise TooManyFacts(f"of an entity that another owns, an organisation may say {bound}")
     if (
@@ -302,9 +302,9 @@ def _check_share(state: State, one: Said, kept: Fact | None) -> None:
         raise TooManyFacts(f"the room of {MAX_FACTS_OF_OTHERS} facts for all but the entity's owners is used up")
 
 
-def _stays(kept: Fact, says: Says, fact: Fact) -> bool:
+def _stays(kept: Fact, event_class: EventClass, fact: Fact) -> bool:
     """Does the fact that is known win? Of what a service decides once the first, of everything else the newest."""
-    return not (is_newer(kept, fact) if says in DECIDED_ONCE else is_newer(fact, kept))
+    return not (is_newer(kept, fact) if event_class in DECIDED_ONCE else is_newer(fact, kept))
 
 
 def _bytes(fact: Fact) -> int:

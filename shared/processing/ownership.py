@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.contract import events
-from shared.contract.events import Publisher, Says, organisation_of
+from shared.contract.events import EventClass, Publisher, organisation_of
 
 if TYPE_CHECKING:
-    from shared.processing.facts import Fact, Said
+    from shared.processing.facts import DecodedEvent, Fact
 
-Told = Mapping[str, Mapping[str, "Fact"]]  # facts by short type and slot
+HeldFacts = Mapping[str, Mapping[str, "Fact"]]  # facts by short type and slot
 INTERNSHIP = ("internship.started", "internship.completed", "internship.cancelled")
 
 
@@ -36,30 +36,30 @@ class Refusal(NamedTuple):
     reason: str
 
 
-Rule = Callable[[Told, "Said"], str | None]
+Rule = Callable[[HeldFacts, "DecodedEvent"], str | None]
 
 
-def refusal(told: Told, said: "Said") -> Refusal | None:
+def refusal(held: HeldFacts, event: "DecodedEvent") -> Refusal | None:
     """What the facts of an entity have against a further event about it; None if nothing."""
-    rule = _RULES.get(said.says)
-    reason = rule(told, said) if rule and said.fact["kind"] != Publisher.operator else None
-    return Refusal("asked" if said.says is events.FeedbackSubmitted else "owner", reason) if reason else None
+    rule = _RULES.get(event.event_class)
+    reason = rule(held, event) if rule and event.fact["kind"] != Publisher.operator else None
+    return Refusal("asked" if event.event_class is events.FeedbackSubmitted else "owner", reason) if reason else None
 
 
-def owners(told: Told) -> set[str]:
+def owners(held: HeldFacts) -> set[str]:
     """Who introduced an entity and speaks of all of it: what is kept free of an entity's room is theirs."""
-    return _speakers(fact for type_ in _INTRODUCING for fact in told.get(type_, {}).values())
+    return _publishers(fact for type_ in _INTRODUCING for fact in held.get(type_, {}).values())
 
 
-def erases(told: Told, said: "Said") -> bool:
+def erases(held: HeldFacts, event: "DecodedEvent") -> bool:
     """Is a learner forgotten now? Every institution of the learner must have said so, or the operator."""
-    asked = {said.speaker} | _speakers(told.get("learner.erased", {}).values())
-    return said.fact["kind"] == Publisher.operator or institutions(told) <= asked
+    asked = {event.publisher} | _publishers(held.get("learner.erased", {}).values())
+    return event.fact["kind"] == Publisher.operator or institutions(held) <= asked
 
 
-def institutions(told: Told) -> set[str]:
+def institutions(held: HeldFacts) -> set[str]:
     """Those that enrolled a learner."""
-    return _speakers(told.get("learner.enrolled", {}).values())
+    return _publishers(held.get("learner.enrolled", {}).values())
 
 
 def is_asked(submitted: "Fact", request: Mapping[str, Any]) -> bool:
@@ -70,8 +70,8 @@ def is_asked(submitted: "Fact", request: Mapping[str, Any]) -> bool:
     if submitted["data"]["role"] != request["role"]:
         return False
     if request["role"] == events.FeedbackRole.enterprise:
-        return bool(_speaker(submitted) == request["respondent"])
-    return submitted["kind"] == Publisher.institution and request.get("institution") in (None, _speaker(submitted))
+        return bool(_publisher(submitted) == request["respondent"])
+    return submitted["kind"] == Publisher.institution and request.get("institution") in (None, _publisher(submitted))
 
 
 def misnamed(id: str, organisation: str) -> str | None:
@@ -79,83 +79,83 @@ def misnamed(id: str, organisation: str) -> str | None:
     return None if id.startswith(f"{organisation}:") else f"must begin with your own id: {organisation}:{id}"
 
 
-def _speaker(fact: "Fact") -> str:
+def _publisher(fact: "Fact") -> str:
     return organisation_of(fact["source"])
 
 
-def _speakers(found: Iterable["Fact"]) -> set[str]:
-    return {_speaker(fact) for fact in found}
+def _publishers(found: Iterable["Fact"]) -> set[str]:
+    return {_publisher(fact) for fact in found}
 
 
 def _of_who_introduced(type_: str) -> Rule:
     what = type_.partition(".")[0]
 
-    def rule(told: Told, said: "Said") -> str | None:
-        own = _speakers(told.get(type_, {}).values())
-        return f"this {what} belongs to another organisation" if own and said.speaker not in own else None
+    def rule(held: HeldFacts, event: "DecodedEvent") -> str | None:
+        own = _publishers(held.get(type_, {}).values())
+        return f"this {what} belongs to another organisation" if own and event.publisher not in own else None
 
     return rule
 
 
-def _of_parties(told: Told, said: "Said") -> str | None:
-    proposals = told.get("agreement.proposed", {}).values()
-    if not proposals or any(said.speaker in fact["data"]["parties"] for fact in proposals):
+def _of_parties(held: HeldFacts, event: "DecodedEvent") -> str | None:
+    proposals = held.get("agreement.proposed", {}).values()
+    if not proposals or any(event.publisher in fact["data"]["parties"] for fact in proposals):
         return None
     return "this agreement belongs to other organisations"
 
 
-def _enrols(told: Told, said: "Said") -> str | None:
-    enrolled = told.get("learner.enrolled", {})
-    known = enrolled.get(said.fact["data"]["programme"])
-    if known is not None and _speaker(known) != said.speaker:
+def _enrols(held: HeldFacts, event: "DecodedEvent") -> str | None:
+    enrolled = held.get("learner.enrolled", {})
+    known = enrolled.get(event.fact["data"]["programme"])
+    if known is not None and _publisher(known) != event.publisher:
         return "another institution has enrolled the learner in this programme"
-    consents = {fact["data"]["institution"] for fact in told.get("learner.shared", {}).values()}
-    if enrolled and said.speaker not in _speakers(enrolled.values()) | consents:
+    consents = {fact["data"]["institution"] for fact in held.get("learner.shared", {}).values()}
+    if enrolled and event.publisher not in _publishers(enrolled.values()) | consents:
         return "the learner belongs to another organisation, which has not shared the learner with you"
     return None
 
 
-def _graduates(told: Told, said: "Said") -> str | None:
-    known = told.get("learner.enrolled", {}).get(said.fact["data"]["programme"])
-    if known is not None and _speaker(known) != said.speaker:
+def _graduates(held: HeldFacts, event: "DecodedEvent") -> str | None:
+    known = held.get("learner.enrolled", {}).get(event.fact["data"]["programme"])
+    if known is not None and _publisher(known) != event.publisher:
         return "another institution has enrolled the learner in this programme"
-    return _of_institutions(told, said)
+    return _of_institutions(held, event)
 
 
-def _of_institutions(told: Told, said: "Said") -> str | None:
-    own = institutions(told)
-    return "the learner belongs to another organisation" if own and said.speaker not in own else None
+def _of_institutions(held: HeldFacts, event: "DecodedEvent") -> str | None:
+    own = institutions(held)
+    return "the learner belongs to another organisation" if own and event.publisher not in own else None
 
 
-def _shares(told: Told, said: "Said") -> str | None:
-    return None if said.speaker in institutions(told) else "you have not enrolled the learner"
+def _shares(held: HeldFacts, event: "DecodedEvent") -> str | None:
+    return None if event.publisher in institutions(held) else "you have not enrolled the learner"
 
 
-def _supports(told: Told, said: "Said") -> str | None:
-    opened = told.get("support.requested", {}).get(said.subject)
-    if opened is not None and _speaker(opened) != said.speaker:
+def _supports(held: HeldFacts, event: "DecodedEvent") -> str | None:
+    opened = held.get("support.requested", {}).get(event.subject)
+    if opened is not None and _publisher(opened) != event.publisher:
         return "this support case belongs to another organisation"
-    return _of_institutions(told, said)
+    return _of_institutions(held, event)
 
 
-def _places(told: Told, said: "Said") -> str | None:
+def _places(held: HeldFacts, event: "DecodedEvent") -> str | None:
     """An internship is of its enterprise, of who introduced it and of who enrolled the learner in its programme."""
-    if said.fact["kind"] == Publisher.institution and (foreign := _of_institutions(told, said)):
+    if event.fact["kind"] == Publisher.institution and (foreign := _of_institutions(held, event)):
         return foreign
-    known = [fact for type_ in INTERNSHIP if (fact := told.get(type_, {}).get(said.subject))]
-    if not known or said.speaker in _speakers(known):
+    known = [fact for type_ in INTERNSHIP if (fact := held.get(type_, {}).get(event.subject))]
+    if not known or event.publisher in _publishers(known):
         return None
-    enrolled = told.get("learner.enrolled", {})
+    enrolled = held.get("learner.enrolled", {})
     own = {fact["data"]["enterprise"] for fact in known}
     for fact in known:
         by = enrolled.get(fact["data"]["programme"])
-        own |= {_speaker(by)} if by else _speakers(enrolled.values())
-    return None if said.speaker in own else "this internship belongs to other organisations"
+        own |= {_publisher(by)} if by else _publishers(enrolled.values())
+    return None if event.publisher in own else "this internship belongs to other organisations"
 
 
-def _answers(told: Told, said: "Said") -> str | None:
-    for request in told.get("feedback.requested", {}).values():
-        if not is_asked(said.fact, request["data"]):
+def _answers(held: HeldFacts, event: "DecodedEvent") -> str | None:
+    for request in held.get("feedback.requested", {}).values():
+        if not is_asked(event.fact, request["data"]):
             return "this request does not ask you, or not in this role"
     return None
 
@@ -168,7 +168,7 @@ _INTRODUCING = (
     "opportunity.posted",
     "scheme.published",
 )
-_RULES: dict[Says, Rule] = {
+_RULES: dict[EventClass, Rule] = {
     events.AgreementProposed: _of_parties,
     events.AgreementSigned: _of_parties,
     events.AgreementRefused: _of_parties,

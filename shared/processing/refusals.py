@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from shared.contract.events import EventRefused, derive, derived_id
 from shared.log.kafka import ConsumerRecord, Record, record_of
-from shared.processing.facts import Said
+from shared.processing.facts import DecodedEvent
 from shared.processing.ownership import Refused
 
 REJECTED = "rejected"
@@ -41,20 +41,20 @@ def rejected(  # noqa: PLR0913
     return Record(REJECTED, organisation, to_json(about))
 
 
-def refusal(service: str, record: ConsumerRecord, said: Said, error: Exception) -> list[Record]:
+def refusal(service: str, record: ConsumerRecord, decoded: DecodedEvent, error: Exception) -> list[Record]:
     """What tells the publisher that *service* did not apply the event in *record*; nothing if it is no organisation's.
 
     The same event gives the same event again, so that a repetition can be told.
     """
-    if not said.source.startswith("/organisations/"):
+    if not decoded.source.startswith("/organisations/"):
         return []
     rule, reason = (error.rule, str(error)) if isinstance(error, Refused) else ("unprocessed", UNPROCESSED)
-    position, organisation = f"{record.topic.partition('.')[2]}-{record.partition}-{record.offset}", said.speaker
+    position, organisation = f"{record.topic.partition('.')[2]}-{record.partition}-{record.offset}", decoded.publisher
     time = datetime.fromtimestamp(record.timestamp / 1000, UTC)
     data = EventRefused(
         organisation=organisation,
-        event=said.fact["id"],
-        type=f"praktika.{said.says.short_type}.v1",
+        event=decoded.fact["id"],
+        type=f"praktika.{decoded.event_class.short_type}.v1",
         rule=rule,
         reason=reason,
     )
@@ -68,7 +68,7 @@ def refusal(service: str, record: ConsumerRecord, said: Said, error: Exception) 
         "rule": rule,
         "position": position,
     }
-    told = rejected(
+    rejection = rejected(
         organisation,
         received_at=time.isoformat(),
         problem=problem,
@@ -76,4 +76,4 @@ def refusal(service: str, record: ConsumerRecord, said: Said, error: Exception) 
         attributes={},
         original=record.value,
     )
-    return [told, record_of(derive(service, data, id=id, subject=id, key=organisation, time=time))]
+    return [rejection, record_of(derive(service, data, id=id, subject=id, key=organisation, time=time))]

@@ -14,7 +14,7 @@ from deploy.demo.network import Network, until
 from deploy.local.processes import ROOT
 from shared.processing import mongo
 from shared.settings import Settings
-from tests.network import said
+from tests.network import cloudevent
 from tests.processes import ALL, Processes
 from tests.stack import delete_topics
 
@@ -36,10 +36,10 @@ async def tell(network: Network) -> None:
     await network.ask("partners", "POST", "/agreements/a/signature", by="plant", wait=True)
     for number in range(6):
         learner = f"l-{number}"
-        await network.send("uni", [said("uni", "learner.enrolled", learner, {"programme": "welding"})])
+        await network.send("uni", [cloudevent("uni", "learner.enrolled", learner, {"programme": "welding"})])
         completed = {"enterprise": "plant", "programme": "welding", "hours": 10 + number, "outcome": "passed"}
         about = {"partitionkey": learner}
-        await network.send("plant", [said("plant", "internship.completed", f"i-{number}", completed, **about)])
+        await network.send("plant", [cloudevent("plant", "internship.completed", f"i-{number}", completed, **about)])
 
 
 async def numbers(network: Network) -> dict[str, Any]:

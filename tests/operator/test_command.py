@@ -74,10 +74,10 @@ def test_a_stack_of_containers_does_the_work_itself(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(os, "execvp", lambda _, arguments: became.extend(arguments))
     monkeypatch.setattr(sys, "argv", ["praktika", "history", "export", "history.jsonl.zst"])
     find_stack()
-    said = " ".join(became)
-    assert said.startswith(f"docker compose --project-directory {ROOT} run --rm ")
-    assert f"--volume {tmp_path}:/here --workdir /here --user {os.getuid()}:{os.getgid()}" in said
-    assert said.endswith(" praktika history export history.jsonl.zst")
+    cloudevent = " ".join(became)
+    assert cloudevent.startswith(f"docker compose --project-directory {ROOT} run --rm ")
+    assert f"--volume {tmp_path}:/here --workdir /here --user {os.getuid()}:{os.getgid()}" in cloudevent
+    assert cloudevent.endswith(" praktika history export history.jsonl.zst")
 
 
 def test_the_link_in_the_virtual_environment_runs_it_from_any_folder(tmp_path: Path):

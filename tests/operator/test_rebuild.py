@@ -289,10 +289,10 @@ async def test_what_was_never_published_is_named_and_published_on_request(kafka:
 
 
 async def test_what_present_rules_cannot_process_is_named(stack: Running, monkeypatch: pytest.MonkeyPatch):
-    def refuse(said: Any) -> Any:
-        if said.partitionkey == "l5":
+    def refuse(cloudevent: Any) -> Any:
+        if cloudevent.partitionkey == "l5":
             raise RuntimeError("a new rule")
-        return monitoring.core.route(said)
+        return monitoring.core.route(cloudevent)
 
     monkeypatch.setattr(command, "core", lambda _: replace(monitoring.core, route=refuse))
     done = await Praktika(stack.settings)("rebuild", "monitoring", "--json")

@@ -142,16 +142,16 @@ jobs = st.builds(
 def test_of_a_learner_an_organisation_is_sent_exactly_what_the_registry_lets_it_read(
     enrolled: set[str], data: Data, by: str
 ):
-    said, publisher = event(data, "entity-1", LEARNER, by=by), by.partition(":")[2]
+    cloudevent, publisher = event(data, "entity-1", LEARNER, by=by), by.partition(":")[2]
     told: list[Event[Data]] = []
     first, *others = [f"institution:{institution}" for institution in sorted(enrolled)] or [""]
     told += [event(events.LearnerEnrolled(programme="of-first"), LEARNER, by=first)] if first else []
     for other in others:
         told.append(event(events.LearnerShared(institution=other.partition(":")[2]), LEARNER, by=first))
         told.append(event(events.LearnerEnrolled(programme="of-other"), LEARNER, by=other))
-    known = shown([*told, said])
+    known = shown([*told, cloudevent])
     readers = {*known["readers"]} - {OPERATOR}
-    assert concerned(said, Known(learners={LEARNER: known})) == (readers if publisher in readers else {publisher})
+    assert concerned(cloudevent, Known(learners={LEARNER: known})) == (readers if publisher in readers else {publisher})
 
 
 def shown(told: list[Event[Data]]) -> dict[str, Any]:

@@ -182,12 +182,12 @@ async def test_what_is_said_in_the_sandbox_reaches_nobody_but_who_said_it(connec
     await connected.client.put("/organisations/trial", json=entry, headers=as_("operator", connected))
     trial = Signer(connected.settings).token(Caller("trial", Publisher.enterprise, sandbox=True))
     headers = {"Authorization": f"Bearer {trial}", "Content-Type": "application/cloudevents+json"}
-    said = interned(learner["subject"], "trial")
-    assert (await connected.client.post("/events", json=said, headers=headers)).status_code == 202
+    cloudevent = interned(learner["subject"], "trial")
+    assert (await connected.client.post("/events", json=cloudevent, headers=headers)).status_code == 202
     await settled(connected)
     own = (await connected.client.get("/feed", headers=headers)).json()["items"]
-    assert {event["subject"] for event in own} == {"trial", said["subject"]}
-    assert said["id"] not in ids(await feed(connected, "uni"))
+    assert {event["subject"] for event in own} == {"trial", cloudevent["subject"]}
+    assert cloudevent["id"] not in ids(await feed(connected, "uni"))
 
 
 async def test_what_is_no_event_or_on_another_topic_is_passed_over(connected: Running):

@@ -99,10 +99,12 @@ def mutilated(random: random.Random) -> Sent:
             key = random.choice((None, b"", b"\xff", b"k" * 1000, random.randbytes(8)))
         elif headers:
             at = random.randrange(len(headers))
-            name, said = headers[at]
-            changed = random.choice((None, b"", random.randbytes(5), random.choice(MEDIA), (said or b"") + b"\xff"))
+            name, cloudevent = headers[at]
+            changed = random.choice(
+                (None, b"", random.randbytes(5), random.choice(MEDIA), (cloudevent or b"") + b"\xff")
+            )
             headers[at : at + 1] = random.choice(
-                ([], [(name, changed)], [(name, said), (name, said)], [(random.choice(NAMES), said)])
+                ([], [(name, changed)], [(name, cloudevent), (name, cloudevent)], [(random.choice(NAMES), cloudevent)])
             )
     return Sent(value, headers, key, organisation)
 

@@ -62,7 +62,7 @@ FOREIGN = {
 INTRODUCING = ("programme.published", "opportunity.posted", "activity.held", "agreement.proposed", "learner.enrolled")
 
 
-def said(type_: str, by: str, subject: str, data: Any, **changes: Any) -> dict[str, Any]:
+def cloudevent(type_: str, by: str, subject: str, data: Any, **changes: Any) -> dict[str, Any]:
     about = {"subject": subject, "data": data} | ({"partitionkey": "l"} if type_.startswith("support") else {})
     return enrolled(type=f"praktika.{type_}.v1", source=f"/organisations/{by}", **(about | changes))
 
@@ -79,14 +79,14 @@ async def test_what_is_anothers_is_refused_alone_and_in_a_batch(partners: Runnin
     by, subject, data = FOREIGN[type_]
     topic = "learner" if type_.startswith("support") else type_.partition(".")[0]
     on_log = await partners.count(topic)
-    alone = await send(partners, by, said(type_, by, subject, data))
+    alone = await send(partners, by, cloudevent(type_, by, subject, data))
     field = "partitionkey" if type_.startswith("support") else "subject"
     assert (alone.status_code, [e["field"] for e in alone.json()["errors"]]) == (403, [field])
     assert "belongs to" in alone.json()["detail"]
     assert topic != "learner" or "uni" not in alone.json()["detail"]
     unknown = {"partitionkey": f"own-{type_}"} if type_.startswith("support") else {}
-    mine = said(type_, by, f"own-{type_}", data, **unknown)
-    batch = await send(partners, by, [said(type_, by, subject, data), mine])
+    mine = cloudevent(type_, by, f"own-{type_}", data, **unknown)
+    batch = await send(partners, by, [cloudevent(type_, by, subject, data), mine])
     introduced = type_ in INTRODUCING
     assert [item["status"] for item in batch.json()["items"]] == [403, 202 if introduced else 422]
     assert await partners.count(topic) == on_log + introduced
@@ -98,18 +98,18 @@ async def test_what_is_ones_own_is_accepted(partners: Running, type_: str):
     await partners.applied()
     _, subject, data = FOREIGN[type_]
     owner = "plant" if type_.startswith("opportunity") else "uni"
-    assert (await send(partners, owner, said(type_, owner, subject, data))).status_code == 202
+    assert (await send(partners, owner, cloudevent(type_, owner, subject, data))).status_code == 202
 
 
 async def test_signed_agreement_stays_as_it_is_and_its_history_may_be_sent_again(partners: Running):
-    first = said("agreement.proposed", "uni", "signed", TERMS, time=NOON.isoformat())
-    second = said("agreement.proposed", "plant", "signed", TERMS, time=(NOON + timedelta(minutes=1)).isoformat())
+    first = cloudevent("agreement.proposed", "uni", "signed", TERMS, time=NOON.isoformat())
+    second = cloudevent("agreement.proposed", "plant", "signed", TERMS, time=(NOON + timedelta(minutes=1)).isoformat())
     await send(partners, "uni", first)
     await send(partners, "plant", second)
     await partners.publish(event(AgreementSigned(), "signed", time=NOON + timedelta(minutes=2)))
     await partners.applied()
     for by, other in (("uni", "all"), ("plant", "internships")):
-        again = await send(partners, by, said("agreement.proposed", by, "signed", TERMS | {"scope": other}))
+        again = await send(partners, by, cloudevent("agreement.proposed", by, "signed", TERMS | {"scope": other}))
         assert (again.status_code, again.json()["errors"][0]["field"]) == (409, "subject")
     assert (await send(partners, "uni", first)).status_code == 202
     assert (await send(partners, "plant", second)).status_code == 202
@@ -120,9 +120,9 @@ async def test_signed_agreement_stays_as_it_is_and_its_history_may_be_sent_again
 async def test_learner_enrolled_a_moment_ago_is_erased_by_no_other_institution(partners: Running):
     learner = enrolled()
     await send(partners, "uni", learner)
-    erasure = said("learner.erased", "college", learner["subject"], {})
+    erasure = cloudevent("learner.erased", "college", learner["subject"], {})
     assert (await send(partners, "college", [erasure])).json()["items"][0]["status"] == 403
-    assert (await send(partners, "uni", said("learner.erased", "uni", learner["subject"], {}))).status_code == 202
+    assert (await send(partners, "uni", cloudevent("learner.erased", "uni", learner["subject"], {}))).status_code == 202
 
 
 # reading

@@ -71,8 +71,8 @@ WORKSHOP = {"kind": "workshop", "hours": 2, "participants": 20}
 EMPLOYED = {"status": "employed"}
 
 # by whom, type, subject, learner (or None), data, day of March 2026
-Said = tuple[str, str, str, str | None, dict[str, Any], int]
-ACCEPTED: dict[str, Said] = {
+DecodedEvent = tuple[str, str, str, str | None, dict[str, Any], int]
+ACCEPTED: dict[str, DecodedEvent] = {
     "a learner of one's programme": ("uni", "learner.enrolled", "n-1", None, {"programme": "drawing"}, 2),
     "a learner of a joint programme": ("college", "learner.enrolled", "n-2", None, {"programme": "mechanics"}, 2),
     "an internship under an agreement": ("plant", "internship.started", "i-2", "l-2", INTERNSHIP, 2),
@@ -100,7 +100,7 @@ ACCEPTED: dict[str, Said] = {
     ),
     "the end of one's offer": ("plant", "opportunity.closed", "o-1", None, {"filled": 2}, 2),
 }
-REFUSED: dict[str, tuple[Said, int, str, str, str]] = {
+REFUSED: dict[str, tuple[DecodedEvent, int, str, str, str]] = {
     "unknown programme": (
         ("uni", "learner.enrolled", "n-3", None, {"programme": "nothing"}, 2),
         422,
@@ -253,8 +253,8 @@ async def world(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFacto
         yield stack
 
 
-def message(said: Said) -> dict[str, Any]:
-    by, type_, subject, learner, data, day = said
+def message(cloudevent: DecodedEvent) -> dict[str, Any]:
+    by, type_, subject, learner, data, day = cloudevent
     return enrolled(
         source=f"/organisations/{by}",
         type=f"praktika.{type_}.v1",
@@ -272,15 +272,15 @@ async def send(stack: Running, by: str, content: Any) -> httpx.Response:
 
 @pytest.mark.parametrize("case", ACCEPTED)
 async def test_what_refers_to_what_is_there_is_accepted(world: Running, case: str):
-    said = ACCEPTED[case]
-    answer = await send(world, said[0], message(said))
+    cloudevent = ACCEPTED[case]
+    answer = await send(world, cloudevent[0], message(cloudevent))
     assert answer.status_code == 202, answer.text
 
 
 @pytest.mark.parametrize("case", REFUSED)
 async def test_a_refusal_says_which_rule_and_which_reference(world: Running, case: str):
-    said, status, rule, reference, field = REFUSED[case]
-    answer = await send(world, said[0], message(said))
+    cloudevent, status, rule, reference, field = REFUSED[case]
+    answer = await send(world, cloudevent[0], message(cloudevent))
     problem = answer.json()
     assert answer.status_code == status, answer.text
     assert [error["field"] for error in problem["errors"]] == [field]

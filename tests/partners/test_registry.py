@@ -118,8 +118,8 @@ EVENTS = st.builds(at, st.integers(0, 3), st.sampled_from(ABOUT_IT), st.sampled_
 @given(st.data())
 def test_what_its_owner_says_shows_the_same_in_any_order_and_repetition(data: st.DataObject):
     speaker = data.draw(st.sampled_from([UNI, PLANT]))
-    said = st.builds(at, st.integers(0, 3), st.sampled_from(ABOUT_IT), st.just(speaker))
-    events = data.draw(st.lists(said, max_size=12))
+    cloudevent = st.builds(at, st.integers(0, 3), st.sampled_from(ABOUT_IT), st.just(speaker))
+    events = data.draw(st.lists(cloudevent, max_size=12))
     shuffled = (
         data.draw(st.permutations(events + data.draw(st.lists(st.sampled_from(events), max_size=6)))) if events else []
     )
@@ -178,7 +178,9 @@ def test_agreement_is_signed_when_every_party_has_signed():
 
 
 def test_strangers_words_do_not_count():
-    strangers = [at(1, said, "enterprise:works") for said in (AgreementSigned(), AgreementEnded(reason="x"))]
+    strangers = [
+        at(1, cloudevent, "enterprise:works") for cloudevent in (AgreementSigned(), AgreementEnded(reason="x"))
+    ]
     agreement = shown(at(0, proposed()), *strangers, at(2, AgreementSigned(), PLANT))
     assert agreement["status"] == "signed"
     assert len(agreement["answers"]) == 2

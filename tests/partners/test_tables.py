@@ -129,8 +129,8 @@ def test_a_formula_counts_for_what_it_gave_and_is_told_if_it_gave_nothing_yet():
     content = sheet(["a", "b", "c"], ["=1+1", "x", "#N/A"])
     (row,) = rows(content)
     assert row.cells == {"b": "x"}
-    assert "never worked out" in row.unfit["a"].said()
-    assert "#N/A" in row.unfit["c"].said()
+    assert "never worked out" in row.unfit["a"].text()
+    assert "#N/A" in row.unfit["c"].text()
     (row,) = rows(replaced(content, b"<v></v>", b"<v>2</v>"))
     assert row.cells["a"] == "2"
 

@@ -37,8 +37,8 @@ async def test_a_character_that_cannot_be_seen_is_refused_by_its_name(partners: 
 async def test_letters_are_composed(partners: Running):
     event = activity(unicodedata.normalize("NFD", "Обучение: café й"))
     assert (await send(partners, event)).status_code == 202
-    (said,) = [e for r in await partners.read("programme") if (e := parse(r.value)).id == event["id"]]
-    assert said.data.model_dump()["title"] == "Обучение: café й"
+    (cloudevent,) = [e for r in await partners.read("programme") if (e := parse(r.value)).id == event["id"]]
+    assert cloudevent.data.model_dump()["title"] == "Обучение: café й"
 
 
 async def test_a_member_that_is_given_twice_is_refused(partners: Running):

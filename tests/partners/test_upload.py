@@ -262,13 +262,13 @@ async def address(partners: Running) -> AsyncIterator[str]:
 async def opened(browser: Browser, address: str, **context: Any) -> tuple[Page, list[str]]:
     """The page, and what it says on the console (besides which answers were refusals)."""
     page = await (await browser.new_context(timezone_id="Asia/Tomsk", **context)).new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    cloudevent: list[str] = []
+    page.on("console", lambda message: cloudevent.append(message.text))
+    page.on("pageerror", lambda error: cloudevent.append(str(error)))
     await page.goto(f"{address}/upload")
     await expect(page.locator("h1")).not_to_be_empty()
-    assert not said
-    return page, said
+    assert not cloudevent
+    return page, cloudevent
 
 
 async def log_in(page: Page, secret: str) -> None:
@@ -306,7 +306,7 @@ async def test_a_clerk_uploads_a_file_mends_it_and_uploads_the_rest(
 ):
     locale, width = looks
     run, file = f"{locale}-{width}", tmp_path / "practice.csv"
-    page, said = await opened(browser, address, locale=locale, viewport={"width": width, "height": 800})
+    page, cloudevent = await opened(browser, address, locale=locale, viewport={"width": width, "height": 800})
     await log_in(page, await secret_of("plant", partners))
     assert await page.locator("#client-secret").input_value() == ""
     assert await page.evaluate("localStorage.length + sessionStorage.length") == 0
@@ -348,7 +348,7 @@ async def test_a_clerk_uploads_a_file_mends_it_and_uploads_the_rest(
     await expect(page.locator("#summary")).to_have_text(MENDED[locale])
     await expect(page.locator("#refused")).to_be_hidden()
     assert {f"m-{run}-2", f"m-{run}-3"} <= (await learners(partners)).keys()
-    assert [text for text in said if not text.startswith("Failed to load resource")] == []
+    assert [text for text in cloudevent if not text.startswith("Failed to load resource")] == []
     await page.context.close()
 
 

@@ -192,6 +192,6 @@ def test_every_service_that_knows_learners_knows_whose_they_are():
         keys = {
             key
             for data in (e.LearnerEnrolled(programme="p"), e.LearnerShared(institution="x"), e.LearnerErased())
-            if (key := route(facts.said(event(data, "l1")))) is not None
+            if (key := route(facts.from_event(event(data, "l1")))) is not None
         }
         assert [(key.collection, key.id) for key in keys] == [("learners", "l1")], service

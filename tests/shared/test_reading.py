@@ -68,17 +68,17 @@ def test_reading_says_what_parsing_says(type_: str, data: st.DataObject):
 
 
 def assert_same(raw: bytes) -> None:
-    built, read = outcome(lambda: facts.said(parse(raw, tolerant=True))), outcome(lambda: facts.read(raw))
+    built, read = outcome(lambda: facts.from_event(parse(raw, tolerant=True))), outcome(lambda: facts.decode(raw))
     assert read == built
-    if isinstance(built, facts.Said):
+    if isinstance(built, facts.DecodedEvent):
         event = serialise(parse(raw, tolerant=True))
         assert parse_plain(event) is not None
-        assert facts.read(event) == built
+        assert facts.decode(event) == built
     else:
         assert parse_plain(raw) is None
 
 
-def outcome(reading: Callable[[], facts.Said]) -> facts.Said | list[tuple[str, str]]:
+def outcome(reading: Callable[[], facts.DecodedEvent]) -> facts.DecodedEvent | list[tuple[str, str]]:
     """What is said, or the errors."""
     try:
         return reading()
@@ -93,4 +93,4 @@ def test_a_time_that_is_none_is_refused(time: str):
     raw = b'{"specversion":"1.0","id":"1","source":"/organisations/u","type":"praktika.learner.erased.v1","subject":"l"'
     raw += f',"time":"{time}","partitionkey":"l","sourcekind":"institution","data":{{}}}}'.encode()
     with pytest.raises(ContractError):
-        facts.read(raw)
+        facts.decode(raw)

@@ -8,7 +8,7 @@ import signal
 from aiokafka import AIOKafkaConsumer
 
 from benchmarks.peers import tune
-from shared.processing.batches import said_in
+from shared.processing.batches import decode_record
 
 
 async def main() -> None:
@@ -28,7 +28,7 @@ async def main() -> None:
             found = await consumer.getmany(timeout_ms=10, max_records=int(os.environ["BENCH_BATCH"]))
             for part in found.values():
                 for record in part:
-                    said_in(record, "learner", 12)
+                    decode_record(record, "learner", 12)
             if found:
                 await consumer.commit()
 

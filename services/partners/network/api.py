@@ -37,10 +37,10 @@ from shared.http.web import (
     Running,
     Service,
     accept,
+    event_by,
     found,
     listed,
     require,
-    said,
 )
 from shared.processing import mongo
 from shared.processing.mongo import Key
@@ -178,7 +178,7 @@ async def _say(  # noqa: PLR0913, PLR0917
     collection, id = about
     if done is not None:
         return JSONResponse(done)
-    event = said(caller, data, id)
+    event = event_by(caller, data, id)
     if wrong := misfits(event):
         raise Problem(422, wrong[0][1], [(field.removeprefix("data."), detail) for field, detail in wrong])
     return await accept(service, event, prefer, read(service, collection, id))

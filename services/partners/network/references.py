@@ -105,12 +105,14 @@ _EXAMPLE_AGREEMENT: View = {
 
 def competencies(data: Data) -> list[tuple[str, str]]:
     """What is wrong with the competencies that *data* names: (field, what)."""
-    said: Any = data
-    found: list[tuple[str, str]] = [("data.competency", said.competency)] if "competency" in _FIELDS[type(data)] else []
+    any_data: Any = data
+    found: list[tuple[str, str]] = (
+        [("data.competency", any_data.competency)] if "competency" in _FIELDS[type(data)] else []
+    )
     if "competencies" in _FIELDS[type(data)]:
         found += [
             (f"data.competencies.{n}", item if isinstance(item, str) else item.competency)
-            for n, item in enumerate(said.competencies)
+            for n, item in enumerate(any_data.competencies)
         ]
     unknown = [(name, c) for name, c in found if not frameworks.is_known(c)]
     return [(name, f"{c} is not in the framework {c.partition(':')[0]}") for name, c in unknown]
@@ -184,7 +186,7 @@ def _refusal(event: Event[Data], known: Known) -> Objection | None:
     """What the services would refuse by the order of the log, as far as it is known here."""
     key = entity(event)
     held = known.entities.get(key, {}).get("facts") if key else None
-    refusal = ownership.refusal(held, facts.said(event)) if held else None
+    refusal = ownership.refusal(held, facts.from_event(event)) if held else None
     return Objection(403, refusal.rule, key.id, "subject", refusal.reason, (key,)) if key and refusal else None
 
 

@@ -7,7 +7,7 @@ from shared.contract import events
 from shared.contract.events import Data, Event
 from shared.http.access import access
 from shared.processing import facts
-from shared.processing.facts import Fact, Said, State, age, newest
+from shared.processing.facts import DecodedEvent, Fact, State, age, newest
 from shared.processing.mongo import Key
 
 OPERATOR = "operator"  # an identity without an entry in the registry: no event is about it
@@ -47,15 +47,15 @@ View = dict[str, Any]
 SANDBOX = "sandbox_"  # begins the collections of what sandbox organisations say
 
 
-def route(said: Said) -> Key | None:
+def route(event: DecodedEvent) -> Key | None:
     """The document that an event belongs to."""
-    key = entity(said)
-    return Key(SANDBOX + key.collection, key.id) if key and said.topic == events.SANDBOX else key
+    key = entity(event)
+    return Key(SANDBOX + key.collection, key.id) if key and event.topic == events.SANDBOX else key
 
 
-def entity(event: Event[Data] | Said) -> Key | None:
+def entity(event: Event[Data] | DecodedEvent) -> Key | None:
     """The entity that an event is about."""
-    collection = COLLECTIONS.get(event.says.topic)
+    collection = COLLECTIONS.get(event.event_class.topic)
     if collection is None:
         return None
     if collection == "organisations" and event.partitionkey == OPERATOR:
@@ -209,8 +209,8 @@ def _recommendation(recommended: Fact, published: Fact, state: State) -> View:
     shown |= {"recommended_at": recommended["time"], "status": "open"}
     if answer is not None:
         status = "revised" if _is_of(answer, "programme.revised", state) else "declined"
-        said = {field: value for field, value in answer["data"].items() if field != "recommendation"}
-        shown |= {"status": status, "answered_at": answer["time"], **said}
+        answer_fields = {field: value for field, value in answer["data"].items() if field != "recommendation"}
+        shown |= {"status": status, "answered_at": answer["time"], **answer_fields}
     return shown
 
 
@@ -319,11 +319,11 @@ def _studies(programme: str, state: State) -> View:
 
 def _internships(id: str, state: State, whole: list[str]) -> list[View]:
     """An internship as it is, and beside it as those see it whom only some of what was said of it concerns."""
-    said = _of(state, id, *_INTERNSHIP)
-    views = [_internship(id, *said)]
+    reported = _of(state, id, *_INTERNSHIP)
+    views = [_internship(id, *reported)]
     readers = [list(whole)]
-    for reader in sorted({r for fact in said if fact for r in _concerned(fact)}.difference(whole)):
-        own = _internship(id, *(fact if fact and reader in _concerned(fact) else None for fact in said))
+    for reader in sorted({r for fact in reported if fact for r in _concerned(fact)}.difference(whole)):
+        own = _internship(id, *(fact if fact and reader in _concerned(fact) else None for fact in reported))
         if own not in views:
             views.append(own)
             readers.append([])

@@ -10,7 +10,7 @@ from typing import Any
 
 from services.partners.network.registry import View
 from shared.contract import events
-from shared.contract.events import Data, Event, FeedbackRole, Says
+from shared.contract.events import Data, Event, EventClass, FeedbackRole
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Known:
 def concerned(event: Event[Data], known: Known) -> set[str]:
     """Organisations by id, registered or not; what is said in the sandbox is for nobody but who said it."""
     publisher = {events.organisation_of(event.source)} if event.source.startswith("/organisations/") else set[str]()
-    rules = () if event.sandbox or _is_foreign(event, known) else RULES[event.says]
+    rules = () if event.sandbox or _is_foreign(event, known) else RULES[event.event_class]
     return publisher.union(*(rule(event, known) for rule in rules))
 
 
@@ -126,7 +126,7 @@ def _scope(event: Event[Any], _: Known) -> Iterable[str]:
     return (event.data.scope_id,) if event.data.scope in ("institution", "enterprise") else ()
 
 
-RULES: dict[Says, tuple[Rule, ...]] = {
+RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.OrganisationRegistered: (_subject,),
     events.OrganisationSuspended: (_subject,),
     events.OrganisationReinstated: (_subject,),

@@ -39,7 +39,7 @@ from .audience import Known, concerned, learner_of, programme_of
 from .rejections import rejection_in, resubmission_in
 
 EGRESS = "egress"  # by partition: the next offset
-TOLD = "told"  # by learner: the organisations that events about the learner concerned
+AUDIENCES = "told"  # by learner: the organisations that events about the learner concerned
 REJECTIONS = "rejections"
 READS = (*TOPICS, SANDBOX, REJECTED)
 AT_ONCE = 1_000
@@ -114,10 +114,10 @@ async def _take(records: Sequence[ConsumerRecord], service: Service, with_topic:
     if not records:
         return
     rejected = topic_name(service.settings.namespace, REJECTED)
-    heard = await _heard([record for record in records if record.topic != rejected])
+    decoded = await _decode([record for record in records if record.topic != rejected])
     await _list([record for record in records if record.topic == rejected], service.store.home)
-    await _until_known([record for record, _ in heard], service)
-    await _send(heard, service, with_topic)
+    await _until_known([record for record, _ in decoded], service)
+    await _send(decoded, service, with_topic)
     ends: dict[str, int] = {}
     for record in records:
         at = label(record.topic, record.partition)
@@ -126,14 +126,14 @@ async def _take(records: Sequence[ConsumerRecord], service: Service, with_topic:
     READ.inc(len(records))
 
 
-async def _heard(records: Sequence[ConsumerRecord]) -> list[tuple[ConsumerRecord, Event[Data]]]:
-    heard = []
+async def _decode(records: Sequence[ConsumerRecord]) -> list[tuple[ConsumerRecord, Event[Data]]]:
+    decoded = []
     for number, record in enumerate(records):
         if number % BREATH == 0:
             await asyncio.sleep(0)  # who sends an event meanwhile is not kept waiting
         if event := _event_in(record):
-            heard.append((record, event))
-    return heard
+            decoded.append((record, event))
+    return decoded
 
 
 def _event_in(record: ConsumerRecord) -> Event[Data] | None:
@@ -174,16 +174,18 @@ async def _until_known(records: Iterable[ConsumerRecord], service: Service) -> N
             await asyncio.sleep(0.02)
 
 
-Heard = Sequence[tuple[ConsumerRecord, Event[Data]]]
+Decoded = Sequence[tuple[ConsumerRecord, Event[Data]]]
 
 
-async def _send(heard: Heard, service: Service, with_topic: set[str]) -> None:
-    home, said = service.store.home, [event for _, event in heard]
-    known, erased = await _known(said, service)
-    told = _Told({doc["_id"]: doc async for doc in home[TOLD].find({"_id": {"$in": _learners(said)}})}, erased)
-    whom = [told.note(event, concerned(event, known)) for event in said]
+async def _send(decoded: Decoded, service: Service, with_topic: set[str]) -> None:
+    home, events = service.store.home, [event for _, event in decoded]
+    known, erased = await _known(events, service)
+    audiences = _Audiences(
+        {doc["_id"]: doc async for doc in home[AUDIENCES].find({"_id": {"$in": _learners(events)}})}, erased
+    )
+    whom = [audiences.note(event, concerned(event, known)) for event in events]
     registered = await service.by_id("organisations", set().union(*whom), {"name": 1})
-    await _update(home, TOLD, told.added())
+    await _update(home, AUDIENCES, audiences.added())
     made = {organisation for organisation, entry in registered.items() if "name" in entry and _fits(organisation)}
     if made - with_topic:
         await ensure_egress(service.settings, sorted(made - with_topic))
@@ -191,12 +193,12 @@ async def _send(heard: Heard, service: Service, with_topic: set[str]) -> None:
     oldest_ms = time.time() * 1000 - EGRESS_KEPT_MS
     sent = [
         Record(topic_of("egress", organisation), event.partitionkey, record.value or b"", _headers(record))
-        for (record, event), organisations in zip(heard, whom, strict=True)
+        for (record, event), organisations in zip(decoded, whom, strict=True)
         for organisation in sorted(organisations & made)
         if record.timestamp > oldest_ms and (isinstance(event.data, LearnerErased) or not _is_of(erased, event))
     ]
     await service.producer.publish(sent, timeout_s=60)
-    await _update(home, TOLD, told.erased())
+    await _update(home, AUDIENCES, audiences.erased())
     SENT.inc(len(sent))
 
 
@@ -216,30 +218,30 @@ def _headers(record: ConsumerRecord) -> list[tuple[str, bytes]]:
     return [(name, content or b"") for name, content in record.headers]
 
 
-def _learners(said: Iterable[Event[Data]]) -> list[str]:
-    return sorted({event.partitionkey for event in said if event.topic == "learner"})
+def _learners(events: Iterable[Event[Data]]) -> list[str]:
+    return sorted({event.partitionkey for event in events if event.topic == "learner"})
 
 
-async def _known(said: Iterable[Event[Data]], service: Service) -> tuple[Known, set[str]]:
+async def _known(events: Iterable[Event[Data]], service: Service) -> tuple[Known, set[str]]:
     """What the registry shows of what these events are about, and which of their learners are erased."""
-    said = [event for event in said if not event.sandbox]
+    events = [event for event in events if not event.sandbox]
     learners = await service.by_id(
-        "learners", set(filter(None, map(learner_of, said))), {"institutions": 1, "readers": 1, "state.erased": 1}
+        "learners", set(filter(None, map(learner_of, events))), {"institutions": 1, "readers": 1, "state.erased": 1}
     )
     agreements = await service.by_id(
-        "agreements", {event.subject for event in said if event.data.topic == "agreement"}, {"parties": 1}
+        "agreements", {event.subject for event in events if event.data.topic == "agreement"}, {"parties": 1}
     )
     programmes = await service.by_id(
-        "programmes", set(filter(None, map(programme_of, said))), {"institution": 1, "joint_partners": 1}
+        "programmes", set(filter(None, map(programme_of, events))), {"institution": 1, "joint_partners": 1}
     )
     activities = await service.by_id(
-        "activities", {event.subject for event in said if event.data.topic == "activity"}, {"organiser": 1}
+        "activities", {event.subject for event in events if event.data.topic == "activity"}, {"organiser": 1}
     )
     erased = {id for id, doc in learners.items() if "erased" in doc.get("state", {})}
     return Known(learners, agreements, programmes, activities), erased
 
 
-class _Told:
+class _Audiences:
     """Whom each learner concerned, by what was said so far: all of these are sent the erasure, and then forgotten."""
 
     def __init__(self, docs: Mapping[str, Mapping[str, Any]], forgotten: set[str]) -> None:

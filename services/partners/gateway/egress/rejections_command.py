@@ -94,9 +94,9 @@ async def resubmit(
 
 
 def _resubmission(caller: Caller, position: str, id: str, address: str) -> Record:
-    said = {"resubmitted": position, "id": id, "event": address}
-    told = {"organisation": caller.organisation, "received_at": datetime.now(UTC).isoformat(), **said}
-    return Record(REJECTED, caller.organisation, to_json(told))
+    resubmitted = {"resubmitted": position, "id": id, "event": address}
+    note = {"organisation": caller.organisation, "received_at": datetime.now(UTC).isoformat(), **resubmitted}
+    return Record(REJECTED, caller.organisation, to_json(note))
 
 
 def _as_sent(record: dict[str, Any]) -> tuple[Headers, bytes]:

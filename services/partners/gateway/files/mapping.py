@@ -208,12 +208,12 @@ def plan(  # noqa: PLR0913
     wrong: list[Mistake] = []
     for column in [column for column in [*mapped, *key] if column not in columns][:MISTAKES_TOLD]:
         wrong.append(_mistake(column, "", Why("no_column", (column, _is_it(column, columns, language))), language))
-    said = {column: field for column, field in mapped.items() if column in columns and field}
-    for field in [field for field in (*said.values(), *constants) if _known(type_, field) is None][:MISTAKES_TOLD]:
+    named = {column: field for column, field in mapped.items() if column in columns and field}
+    for field in [field for field in (*named.values(), *constants) if _known(type_, field) is None][:MISTAKES_TOLD]:
         others = list(fields_of(type_))
         is_it = _is_it(field, others, language) or f": {', '.join(others)}"
         wrong.append(_mistake("", field, Why("no_field", (field, is_it)), language))
-    chosen = {column: known for column, name in said.items() if (known := _known(type_, name))}
+    chosen = {column: known for column, name in named.items() if (known := _known(type_, name))}
     fixed = {known: text for name, text in constants.items() if (known := _known(type_, name))}
     taken = {*chosen.values(), *fixed}
     for column, field in suggested([c for c in columns if c not in mapped], type_).items():
@@ -265,15 +265,17 @@ def meaning(type_: str, field: str, language: Language) -> str:
         return "The learner's pseudonym, given by the institution; never a name"
     schema = _schemas()[type_]["properties"][field] if field in ATTRIBUTES else _field(type_, field).schema
     if language == "ru":
-        said = russian(DATA[type_].__name__, field)
+        wording = russian(DATA[type_].__name__, field)
     else:
-        said = meaning_of(field, schema, DATA[type_].__name__, language)
-    return re.sub(r" \(RFC 3339.*\)", "", said).rstrip(".") or field.replace("_", " ").replace(".", ": ").rstrip("*: ")
+        wording = meaning_of(field, schema, DATA[type_].__name__, language)
+    return re.sub(r" \(RFC 3339.*\)", "", wording).rstrip(".") or field.replace("_", " ").replace(".", ": ").rstrip(
+        "*: "
+    )
 
 
 def _meant(type_: str, field: str, language: Language) -> str:
-    said = meaning(type_, field, language)
-    return "" if said == field else said
+    wording = meaning(type_, field, language)
+    return "" if wording == field else wording
 
 
 def _in_brackets(text: str) -> str:
@@ -282,15 +284,15 @@ def _in_brackets(text: str) -> str:
 
 def _is_it(given: str, known: Iterable[str], language: Language = "en") -> str:
     similar = difflib.get_close_matches(given[:100], [name[:100] for name in known], n=1)
-    return Why("is_it", (similar[0],)).said(language) if similar else ""
+    return Why("is_it", (similar[0],)).text(language) if similar else ""
 
 
 def _mistake(column: str, field: str, why: Why, language: Language) -> Mistake:
-    return Mistake(column, shown_name(field), why.said(language))
+    return Mistake(column, shown_name(field), why.text(language))
 
 
 def _misfit(code: str, *given: object) -> Mistakes:
-    return Mistakes([Mistake("", "type", Why(code, given).said())])
+    return Mistakes([Mistake("", "type", Why(code, given).text())])
 
 
 # a row as an event
@@ -310,10 +312,10 @@ def events_of(
         except Mistakes as mistakes:
             yield row, mistakes
             continue
-        told = row.number, sha256(to_json(event)).digest()
+        reference = row.number, sha256(to_json(event)).digest()
         key = str(event.get("source")), event["id"] if isinstance(event.get("id"), str) else f"\n{row.number}"
-        known = first.setdefault(key, told) if len(first) < REMEMBERED else told
-        if known[1] == told[1]:
+        known = first.setdefault(key, reference) if len(first) < REMEMBERED else reference
+        if known[1] == reference[1]:
             yield row, event
         else:
             yield row, Mistakes([_mistake("", "", Why("key_twice", (known[0],)), _language(planned))], 409)
@@ -510,7 +512,7 @@ def offset_of(text: str) -> timezone:
         return UTC
     found = re.fullmatch(r"([+-])(\d{1,2}):?(\d\d)?", text)
     if not found or int(found[2]) > 14 or int(found[3] or 0) > 59:
-        raise ValueError(Why("no_offset", (text[:100],)).said())
+        raise ValueError(Why("no_offset", (text[:100],)).text())
     size = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
     return timezone(size if found[1] == "+" else -size)
 
@@ -546,17 +548,17 @@ def _explained(path: str, detail: str, status: int, item: Any, planned: Plan | N
     column, field = planned.column_of(path) if planned else ("", path)
     what = advice(item, path)
     if status == 409 and path == "id":
-        return Mistake(column, "", Why("reused").said(language))
+        return Mistake(column, "", Why("reused").text(language))
     if planned is None or path.endswith(".[key]"):
         return Mistake(column, field, detail, what)
     if path == "time" and "future" in detail:
-        return Mistake(column, "time", Why("future", (detail,)).said(language))
+        return Mistake(column, "time", Why("future", (detail,)).text(language))
     if not _is_there(item, path):
-        why = Why("missing").said(language)
+        why = Why("missing").text(language)
         return Mistake(column, shown_name(field), why, _meant(planned.type, field, language) if column else what)
     rule = _rule(planned.type, field) if language == "ru" and status == 422 else ""
-    said = Why("rule", (detail, rule)).said(language) if rule else detail
-    return Mistake(column, shown_name(field), said, what if language == "en" and status == 422 else "")
+    wording = Why("rule", (detail, rule)).text(language) if rule else detail
+    return Mistake(column, shown_name(field), wording, what if language == "en" and status == 422 else "")
 
 
 def _is_there(item: Any, path: str) -> bool:

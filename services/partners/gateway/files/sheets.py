@@ -39,9 +39,9 @@ async def rows_of(body: bytes, settings: Settings) -> list[tuple[int, Record]]:
             await process.wait()
     lines = written.split(b"\n")[:-1]
     if process.returncode or not lines or lines[-1] != b"true":
-        told = json.loads(lines[-1]) if lines and lines[-1].startswith(b"{") else None
-        if told:
-            raise Unreadable(told["code"], *told["given"])
+        reason = json.loads(lines[-1]) if lines and lines[-1].startswith(b"{") else None
+        if reason:
+            raise Unreadable(reason["code"], *reason["given"])
         raise Unreadable("heavy", settings.upload_cpu_s, settings.upload_memory_bytes // 2**20)
     return [_read(json.loads(line.decode(errors="surrogatepass"))) for line in lines[:-1]]
 

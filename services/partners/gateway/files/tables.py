@@ -46,7 +46,7 @@ class Why(NamedTuple):
     code: str
     given: tuple[object, ...] = ()
 
-    def said(self, language: str = "en") -> str:
+    def text(self, language: str = "en") -> str:
         return MISTAKES[self.code][language == "ru"].format(*self.given)
 
 
@@ -55,7 +55,7 @@ class Unreadable(Exception):
 
     def __init__(self, code: str, *given: object) -> None:
         self.why = Why(code, given)
-        super().__init__(self.why.said())
+        super().__init__(self.why.text())
 
 
 class Row(NamedTuple):

@@ -224,7 +224,7 @@ async def _sheet(body: bytes, asked: Asked, settings: Settings) -> Rows:
     try:
         return await rows_of(body, settings) if body.startswith(XLSX) else None
     except Unreadable as error:
-        raise Problem(422, error.why.said(asked.language), [("body", error.why.said(asked.language))]) from None
+        raise Problem(422, error.why.text(asked.language), [("body", error.why.text(asked.language))]) from None
 
 
 def _table(body: bytes, rows: Rows, asked: Asked, settings: Settings) -> Table:
@@ -233,7 +233,7 @@ def _table(body: bytes, rows: Rows, asked: Asked, settings: Settings) -> Table:
             return table_of_sheet(rows, settings.upload_max_rows)
         return table(io.BytesIO(body), asked.encoding, settings.upload_max_rows)
     except Unreadable as error:
-        raise Problem(422, error.why.said(asked.language), [("body", error.why.said(asked.language))]) from None
+        raise Problem(422, error.why.text(asked.language), [("body", error.why.text(asked.language))]) from None
 
 
 Taken = list[tuple[Row, dict[str, Any] | Mistakes]]
@@ -277,7 +277,7 @@ def _offset(meant: Meant) -> timezone | None:
     try:
         return offset_of(meant.timezone) if meant.timezone else None
     except ValueError:
-        why = Why("no_offset", (meant.timezone,)).said(meant.language)
+        why = Why("no_offset", (meant.timezone,)).text(meant.language)
         raise Problem(422, why, [("timezone", why)]) from None
 
 

@@ -22,7 +22,7 @@ def digest(event: Event[Data]) -> str:
     Not of what belongs to the sending (trace, address of the schema, the sender's kind): that may differ when the
     same is sent again.
     """
-    told = {
+    content = {
         "id": event.id,
         "source": event.source,
         "type": event.type,
@@ -31,7 +31,7 @@ def digest(event: Event[Data]) -> str:
         "time": events.timestamp(event.time),
         "data": event.data.model_dump(mode="json", exclude_none=True),
     }
-    return sha256(_CANONICAL.encode(told).encode()).hexdigest()
+    return sha256(_CANONICAL.encode(content).encode()).hexdigest()
 
 
 class Recent:

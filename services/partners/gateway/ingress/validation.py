@@ -69,7 +69,7 @@ _JUDGED_BY = {
     for collection, fields in READ.items()
 }
 MOST_AGREEMENTS = 10_000
-Told = dict[str, set[str]]  # by event id: the digests of what was accepted under it
+Digests = dict[str, set[str]]  # by event id: the digests of what was accepted under it
 
 
 async def judged(
@@ -88,13 +88,15 @@ async def judged(
         except Problem as problem:
             checked.append(problem)
     published = [event for event in checked if not isinstance(event, Problem)]
-    objections, told = await _objections(service, caller, published)
+    objections, accepted_before = await _objections(service, caller, published)
     digests: dict[str, str] = {}
     for number, event in enumerate(checked):
         if isinstance(event, Problem):
             continue
         sent, accepted = digest(event), digests.get(event.id) or recent.of(caller.source, event.id)
-        wrong = objections.get(id(event)) or _reused(sent, {accepted} if accepted else told.get(event.id, set()))
+        wrong = objections.get(id(event)) or _reused(
+            sent, {accepted} if accepted else accepted_before.get(event.id, set())
+        )
         if wrong:
             checked[number] = wrong
         else:
@@ -112,7 +114,7 @@ def _charge_named(service: Service, caller: Caller, items: list[Any], checked: l
 
 async def _objections(
     service: Service, caller: Caller, published: list[Event[Data]]
-) -> tuple[dict[int, Problem], Told]:
+) -> tuple[dict[int, Problem], Digests]:
     """What the registry has against events, by `id(event)`; and by event id the digests of what it was told.
 
     What it knows may lag behind, so before anything is refused it takes in all that is on the log. Of an erasure,
@@ -122,18 +124,18 @@ async def _objections(
     if erased:
         topic = events.SANDBOX if caller.sandbox else "learner"
         await service.current(topic, erased[0] if len(erased) == 1 else None)
-    known, told = await _known(service, caller, published)
+    known, digests = await _known(service, caller, published)
     references_too = service.settings.registry_checks == "references"
     found, caught_up = in_turn(published, known, references_too=references_too), set[Key]()
     # Once what it lagged behind with is there, it may object to something else that it lags behind with.
     while new := {key for objection in found.values() for key in objection.looked_at} - caught_up:
         await _catch_up(service, caller, new)
         caught_up |= new
-        known, told = await _known(service, caller, published)
+        known, digests = await _known(service, caller, published)
         found = in_turn(published, known, references_too=references_too)
     fitting = [event for event in published if id(event) not in found]
     found |= await _without_room(service, caller, fitting, known)
-    return {of: _problem(objection) for of, objection in found.items()}, told
+    return {of: _problem(objection) for of, objection in found.items()}, digests
 
 
 async def _without_room(
@@ -215,7 +217,7 @@ def _take_in(event: Event[Data], entities: dict[Key, View]) -> None:
         entities[key] = {**view(key, state), **state, "erased": "erased" in state}
 
 
-async def _known(service: Service, caller: Caller, published: list[Event[Data]]) -> tuple[Known, Told]:
+async def _known(service: Service, caller: Caller, published: list[Event[Data]]) -> tuple[Known, Digests]:
     wanted: dict[str, set[str]] = {}
     for event in published:
         for key in references(event):
@@ -234,14 +236,14 @@ async def _known(service: Service, caller: Caller, published: list[Event[Data]])
     sandbox = caller.organisation if caller.sandbox else None
     known = Known(agreements=agreements, ties=ties, sandbox=sandbox)
     known.free_ids, known.audience_max = service.settings.free_ids, service.settings.audience_max
-    told = Told()
+    digests = Digests()
     for collection, docs in zip(wanted, found, strict=True):
         for id_, doc in docs.items():
             key = Key(collection, id_)
             known.entities[key] = doc
             for event in kept(key, doc["facts"], caller.source, ids):
-                told.setdefault(event.id, set()).add(digest(event))
-    return known, told
+                digests.setdefault(event.id, set()).add(digest(event))
+    return known, digests
 
 
 async def _agreements(service: Service, caller: Caller, of: set[str]) -> dict[str, View]:
