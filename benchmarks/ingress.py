@@ -85,7 +85,7 @@ async def _idle(at: Stage, worker: Service) -> None:
     topic, db = "learner", at.client[f"{NAMESPACE}_partners"]
     while True:
         worker.process.check()
-        applied = {label: position.following for label, position in (await mongo.positions(db)).items()}
+        applied = {label: position.next_offset for label, position in (await mongo.positions(db)).items()}
         stands = [applied, await forwarding.positions(db)]
         ends = await at.ends(f"{NAMESPACE}.{topic}")
         if all(sum(n for label, n in stand.items() if label.startswith(f"{topic}-")) == ends for stand in stands):

@@ -109,7 +109,7 @@ class Stage:
 
         async def ask() -> int:
             positions = await mongo.positions(self.client[database])
-            return sum(place.following for label, place in positions.items() if label.startswith("learner-"))
+            return sum(place.next_offset for label, place in positions.items() if label.startswith("learner-"))
 
         return ask
 

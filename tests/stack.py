@@ -65,7 +65,7 @@ class Running:
 
         async def reached() -> bool:
             positions = await mongo.positions(self.service.db)
-            return all(label in positions and positions[label].following >= end for label, end in wanted.items())
+            return all(label in positions and positions[label].next_offset >= end for label, end in wanted.items())
 
         await until(reached, timeout_s)
 

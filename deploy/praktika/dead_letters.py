@@ -297,7 +297,7 @@ async def _passed(settings: Settings, there: set[tuple[str, Position]], wait_s: 
                 stands = await mongo.positions(await mongo.live(mongo.database(client, settings, service)))
                 for named, to in there:
                     at = stands.get(f"{to.topic}-{to.partition}")
-                    if named == service and at and at.following > to.offset:
+                    if named == service and at and at.next_offset > to.offset:
                         passed.add((named, to))
             await asyncio.sleep(0.1)
         return passed

@@ -137,11 +137,11 @@ def _note(status: Status, stands: Mapping[str, Position], ends: Spans) -> None:
         topic = tp.topic.partition(".")[2]
         if topic in topics:
             at = stands.get(f"{topic}-{tp.partition}")
-            behind = end - (at.following if at else 0)
+            behind = end - (at.next_offset if at else 0)
             if behind < 0:
                 status.troubles.append(f"has applied more of {topic}-{tp.partition} than there is: was it made anew?")
             status.lag[topic] += max(0, behind)  # type: ignore[index]
-    until = min((at.until_ms for at in stands.values()), default=0)
+    until = min((at.complete_until_ms for at in stands.values()), default=0)
     status.applied_until = time_of(until) if until else None
 
 

@@ -101,7 +101,7 @@ async def list_certificates(
     if competency is not None:
         match["certificates.competency"] = competency
     page = await mongo.page_within(service.db, "learners", "certificates", match, paging.after, paging.limit)
-    return {"items": page.items, "next": page.following}
+    return {"items": page.items, "next": page.next_after}
 
 
 @router.get(

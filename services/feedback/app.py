@@ -79,7 +79,7 @@ class Watch:
 
     async def due(self, db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
         positions = await mongo.positions(db)
-        seen = (db.name, sorted(labels), sorted((label, p.following) for label, p in positions.items()))
+        seen = (db.name, sorted(labels), sorted((label, p.next_offset) for label, p in positions.items()))
         if seen == self._quiet_at:
             return []
         found = await self._requests_of_erased(db, labels) + await self._programmes_with_gaps(db, labels)

@@ -75,7 +75,7 @@ _REGISTRIES: dict[str, tuple[frozenset[tuple[str, int]], Registry]] = {}  # by d
 async def registry(db: Database) -> Registry:
     """The registry, read anew only when something was said of an organisation or a programme."""
     positions = await mongo.positions(db)
-    at = frozenset((label, p.following) for label, p in positions.items() if label.startswith(_OF_REGISTRY))
+    at = frozenset((label, p.next_offset) for label, p in positions.items() if label.startswith(_OF_REGISTRY))
     known = _REGISTRIES.get(db.name)
     if known is None or known[0] != at:
         known = _REGISTRIES[db.name] = at, await _read_registry(db)
@@ -146,9 +146,13 @@ class Applied(NamedTuple):
 async def applied(db: Database) -> Applied:
     """To be asked before the counters are read: they can only be newer."""
     positions = await mongo.positions(db)
-    until_ms = min((position.until_ms for position in positions.values()), default=0)
-    until = datetime.fromtimestamp(until_ms / 1000, UTC).isoformat(timespec="milliseconds") if until_ms else None
-    return Applied(frozenset((label, position.following) for label, position in positions.items()), until)
+    complete_until_ms = min((position.complete_until_ms for position in positions.values()), default=0)
+    until = (
+        datetime.fromtimestamp(complete_until_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        if complete_until_ms
+        else None
+    )
+    return Applied(frozenset((label, position.next_offset) for label, position in positions.items()), until)
 
 
 Answer = list[dict[str, Any]]

@@ -123,7 +123,7 @@ class Service:
 
     async def applied(self, address: "Address") -> bool:
         position = (await mongo.positions(self.db)).get(f"{address.topic}-{address.partition}")
-        return position is not None and position.following > address.offset
+        return position is not None and position.next_offset > address.offset
 
     async def current(self, topic: str, key: str | None = None) -> None:
         """Wait until the service has taken in what is on a topic (or on the partition of *key*) now.
@@ -146,7 +146,7 @@ class Service:
     async def reached(self, wanted: Mapping[str, int]) -> bool:
         """Has the service taken in each partition, by label, up to these offsets?"""
         positions = await mongo.positions(self.db) if wanted else {}
-        return all(label in positions and positions[label].following >= end for label, end in wanted.items())
+        return all(label in positions and positions[label].next_offset >= end for label, end in wanted.items())
 
 
 @dataclass(frozen=True)
@@ -293,8 +293,8 @@ def public(doc: dict[str, Any]) -> dict[str, Any]:
 async def listed(db: mongo.Database, collection: str, match: dict[str, Any], paging: Paging) -> dict[str, Any]:
     """A page of a collection; `next` is the `after` of the following page."""
     wanted = {field: value for field, value in match.items() if value is not None}
-    items, following = await mongo.page(db, collection, wanted, paging.after, paging.limit)
-    return {"items": [public(doc) for doc in items], "next": following}
+    items, next_after = await mongo.page(db, collection, wanted, paging.after, paging.limit)
+    return {"items": [public(doc) for doc in items], "next": next_after}
 
 
 async def found(db: mongo.Database, collection: str, id: str) -> dict[str, Any]:

@@ -53,9 +53,9 @@ def _snappy(payload: Any) -> bytes:
     if payload.startswith(XERIAL):
         at = XERIAL_HEADER
         while at < len(payload):
-            following = at + 4 + int.from_bytes(payload[at : at + 4])
-            blocks.append(payload[at + 4 : following])
-            at = following
+            next_offset = at + 4 + int.from_bytes(payload[at : at + 4])
+            blocks.append(payload[at + 4 : next_offset])
+            at = next_offset
     else:
         blocks.append(payload)
     most = INFLATED_BYTES.get()
@@ -80,15 +80,15 @@ class _Batch:
         return next(self._batch)
 
     def __iter__(self) -> Iterator[Any]:
-        following, most = self._batch.base_offset, VALUE_BYTES.get()
+        next_offset, most = self._batch.base_offset, VALUE_BYTES.get()
         try:
             for record in self._batch:
                 yield record if len(record.value or b"") <= most else _cut(record, most)
-                following = record.offset + 1
+                next_offset = record.offset + 1
         except Exception as error:
             cause = error if isinstance(error, Unreadable) else Unreadable(f"a record cannot be read: {error}"[:300])
             empty = {"key": None, "value": None, "headers": (), "timestamp": 0, "timestamp_type": 0}
-            yield SimpleNamespace(offset=following, checksum=cause, **empty)
+            yield SimpleNamespace(offset=next_offset, checksum=cause, **empty)
 
 
 def _cut(record: Any, most: int) -> Any:

@@ -137,13 +137,13 @@ class Reader:
                 for record in records:
                     if record.offset < end:
                         yield record
-                following = min(end, await self._consumer.position(tp))
-                if following > at:
+                next_offset = min(end, await self._consumer.position(tp))
+                if next_offset > at:
                     last_progress = time.monotonic()
                 elif time.monotonic() - last_progress > SILENT_S:
                     raise NotPublished(f"Kafka gave nothing of {tp.topic}-{tp.partition} for {SILENT_S} s")
-                advanced(following - at)
-                at = following
+                advanced(next_offset - at)
+                at = next_offset
 
 
 def count(spans: Mapping[TopicPartition, Span]) -> int:

@@ -229,12 +229,12 @@ async def import_(
         Unfit: the file is damaged, or the log holds something else.
     """
     total = Imported(0, 0, 0)
-    following = lines(file)
-    began = began_of(next(following, b""))
+    remaining = lines(file)
+    began = began_of(next(remaining, b""))
     spans = await reader.spans(HELD)
     _demand_same_partitions(began, spans)
     by_partition = itertools.groupby(
-        map(entry_of, following), lambda entry: (entry.record.topic, entry.record.partition)
+        map(entry_of, remaining), lambda entry: (entry.record.topic, entry.record.partition)
     )
     for (topic, partition), entries in by_partition:
         tp = TopicPartition(topic_name(namespace, topic), partition or 0)

@@ -132,13 +132,13 @@ class Rebuild:
             await mongo.ensure_indexes(self._dbs.other, self._core.indexes)
             await self._dbs.other[BUILDING].insert_one({"_id": "rules", "digest": digest})
         self._spans = await self._reader.spans(self._core.topics)
-        await self._batches.locate(map(self._label, self._spans))
+        await self._batches.load_positions(map(self._label, self._spans))
         self._known = await self._dead_letters()
         return bool(begun)
 
     async def aclose(self) -> None:
         """Let what is being written come to its end: it would hold up who goes on."""
-        await self._batches.forget()
+        await self._batches.reset()
 
     @property
     def labels(self) -> list[str]:
@@ -147,7 +147,7 @@ class Rebuild:
     async def ahead(self) -> int:
         """How many records the database in use is ahead of the rebuilt one."""
         stands = await mongo.positions(self._dbs.live)
-        return sum(max(0, at.following - self._batches.positions.get(label, 0)) for label, at in stands.items())
+        return sum(max(0, at.next_offset - self._batches.positions.get(label, 0)) for label, at in stands.items())
 
     async def catch_up(self, advanced: Advanced = lambda _: None, to: dict[str, Position] | None = None) -> None:
         """Replay up to where the database in use stands (of some partitions: *to*).
@@ -161,12 +161,12 @@ class Rebuild:
             to = await mongo.positions(self._dbs.live)
             self._spans = await self._reader.spans(self._core.topics)
             for tp, (_, end) in self._spans.items():
-                if (at := to.get(self._label(tp))) and at.following > end:
-                    raise NotRebuilt(f"{self._label(tp)} ends at {end}, but {at.following} records of it are applied")
+                if (at := to.get(self._label(tp))) and at.next_offset > end:
+                    raise NotRebuilt(f"{self._label(tp)} ends at {end}, but {at.next_offset} records of it are applied")
         parts: Spans = {}
         for tp in self._spans:
             if at := to.get(self._label(tp)):
-                parts[tp] = Span(self._batches.positions.get(self._label(tp), 0), at.following)
+                parts[tp] = Span(self._batches.positions.get(self._label(tp), 0), at.next_offset)
         chunk: list[ConsumerRecord] = []
         async for record in self._reader.read(parts, advanced):
             chunk.append(record)
@@ -177,7 +177,7 @@ class Rebuild:
         await self._batches.flush()
 
     async def _take(self, records: list[ConsumerRecord]) -> None:
-        await self._batches.take(records)
+        await self._batches.process(records)
         seen = [id for record in records if (id := self._concluded_id(record.value))]
         if seen:
             await self._dbs.other[CONCLUDED].delete_many({"_id": {"$in": seen}})
@@ -192,7 +192,7 @@ class Rebuild:
             return None
 
     def _label(self, tp: TopicPartition) -> str:
-        return self._batches.label(tp.topic, tp.partition)
+        return self._batches.partition_label(tp.topic, tp.partition)
 
     def _partitions(self, topic: str) -> int:
         return sum(tp.topic == topic for tp in self._spans)

@@ -25,7 +25,7 @@ from shared.observability import logs
 from shared.processing import facts
 from shared.processing.core import Core
 from shared.processing.facts import DecodedEvent, State, TooManyFacts
-from shared.processing.mongo import Counts, Fenced, Key, Position, Store, Written
+from shared.processing.mongo import Counts, Fenced, Key, Position, Store, WriteSet
 from shared.processing.ownership import Refused
 from shared.processing.refusals import refusal
 
@@ -47,7 +47,7 @@ BREATH = 50  # records after which the event loop may turn: the write in flight,
 Publish = Callable[[Sequence[Record]], Awaitable[object]]
 
 
-class Input(NamedTuple):
+class WorkItem(NamedTuple):
     """A record for a state, or (without record and what it says) that the state is due."""
 
     label: str
@@ -55,11 +55,11 @@ class Input(NamedTuple):
     event: DecodedEvent | None = None
 
 
-Inputs = dict[Key, list[Input]]
+WorkItems = dict[Key, list[WorkItem]]
 
 
 @dataclass(slots=True)
-class Kept:
+class CachedState:
     """A state that only we write: what it adds to the counters, and whether the database has it."""
 
     state: State
@@ -84,11 +84,11 @@ class Batches:
         publish: Publish,
         namespace: str,
         partitions: Callable[[str], int],
-        keep_bytes: int = 8_000_000,
+        cache_bytes: int = 8_000_000,
     ) -> None:
         self.positions: dict[str, int] = {}  # by label: the next offset to take
         self.applied: dict[str, int] = {}  # by label: the next offset by the database
-        self.until_ms: dict[str, int] = {}  # by label: everything published before is applied
+        self.complete_until_ms: dict[str, int] = {}  # by label: everything published before is applied
         self.applied_at = time.monotonic()  # when something was written, last
         self._core = core
         self._store = store
@@ -96,31 +96,31 @@ class Batches:
         self._labels: dict[tuple[str, int], str] = {}
         self._namespace = namespace + "."
         self._partitions = partitions
-        self._kept: OrderedDict[Key, Kept] = OrderedDict()  # the longest unused first
-        self._kept_bytes, self._keep_bytes = 0, keep_bytes
+        self._cached: OrderedDict[Key, CachedState] = OrderedDict()  # the longest unused first
+        self._cached_bytes, self._cache_bytes = 0, cache_bytes
         self._writing: asyncio.Task[None] | None = None
-        self._written: Written | None = None  # what is being written
+        self._write_set: WriteSet | None = None  # what is being written
 
-    def label(self, topic: str, partition: int) -> str:
+    def partition_label(self, topic: str, partition: int) -> str:
         known = self._labels.get((topic, partition))
         if known is None:
             known = self._labels[topic, partition] = f"{topic.removeprefix(self._namespace)}-{partition}"
         return known
 
-    async def locate(self, labels: Iterable[str]) -> dict[str, Position]:
+    async def load_positions(self, labels: Iterable[str]) -> dict[str, Position]:
         """Read where partitions stand in the database, and go on from there."""
         stored = await self._store.positions(labels)
         for label, position in stored.items():
-            self.positions[label] = self.applied[label] = position.following
-            self.until_ms[label] = position.until_ms
+            self.positions[label] = self.applied[label] = position.next_offset
+            self.complete_until_ms[label] = position.complete_until_ms
         return stored
 
-    async def take(self, records: Sequence[ConsumerRecord]) -> None:
+    async def process(self, records: Sequence[ConsumerRecord]) -> None:
         """Take records in, in order of offset per partition; those that are applied already are passed over.
 
         They are written when the next call, or `flush`, returns.
         Raises:
-            Fenced, DatabaseError, NotPublished: this batch or the one before is not applied; `forget` and begin anew.
+            Fenced, DatabaseError, NotPublished: this batch or the one before is not applied; `reset` and begin anew.
         """
         parts = self._fresh(records)  # by the watermark, before anything is decoded
         if parts:
@@ -128,56 +128,56 @@ class Batches:
             moved = {
                 label: (self.positions[label], part[-1].offset + 1, part[-1].timestamp) for label, part in parts.items()
             }
-            inputs, letters = await self._decode(parts)
-            await self._apply(inputs, letters, moved)
+            inputs, dead_letters = await self._decode(parts)
+            await self._apply(inputs, dead_letters, moved)
 
-    async def look_at(self, due: Sequence[tuple[str, Key]]) -> None:
+    async def revisit(self, due: Sequence[tuple[str, Key]]) -> None:
         """Let the core react to states because of time; the positions stay, but are compared: see `Fenced`."""
         held = {label: (self.positions[label], self.positions[label], 0) for label, _ in due}
-        await self._apply({key: [Input(label)] for label, key in due}, [], held)
+        await self._apply({key: [WorkItem(label)] for label, key in due}, [], held)
         await self.flush()
 
     async def flush(self) -> None:
-        """Wait until what was taken is written; raises as `take` does."""
+        """Wait until what was taken is written; raises as `process` does."""
         task, self._writing = self._writing, None
         if task is not None:
             await task
-        self._written = None
+        self._write_set = None
 
-    async def forget(self) -> None:
-        """Let go of what is not written, and of where partitions stand; `locate` and begin anew.
+    async def reset(self) -> None:
+        """Let go of what is not written, and of where partitions stand; `load_positions` and begin anew.
 
         What is being written may still arrive, whole, if the partition is still ours.
         """
         with suppress(Exception):
             await self.flush()
-        self._written = None
+        self._write_set = None
         self.positions.clear()
-        self._kept.clear()
-        self._kept_bytes = 0
+        self._cached.clear()
+        self._cached_bytes = 0
         CACHED.set(0)
 
     def _fresh(self, records: Sequence[ConsumerRecord]) -> dict[str, list[ConsumerRecord]]:
         """Leave out what is applied already or not ours; the rest by label."""
         parts: dict[str, list[ConsumerRecord]] = {}
         for (topic, partition), run in groupby(records, attrgetter("topic", "partition")):
-            label = self.label(topic, partition)
+            label = self.partition_label(topic, partition)
             if label not in self.positions:
                 continue
             part = parts.get(label, [])
-            following = part[-1].offset + 1 if part else self.positions[label]
+            next_offset = part[-1].offset + 1 if part else self.positions[label]
             for record in run:
-                if record.offset >= following:
-                    following = record.offset + 1
+                if record.offset >= next_offset:
+                    next_offset = record.offset + 1
                     part.append(record)
             if part:
                 parts[label] = part
         return parts
 
-    async def _decode(self, parts: Mapping[str, Sequence[ConsumerRecord]]) -> tuple[Inputs, list[Record]]:
+    async def _decode(self, parts: Mapping[str, Sequence[ConsumerRecord]]) -> tuple[WorkItems, list[Record]]:
         """Validate each record from its bytes; what does not fit becomes a dead letter, the rest goes on."""
-        inputs: Inputs = {}
-        letters: list[Record] = []
+        inputs: WorkItems = {}
+        dead_letters: list[Record] = []
         for label, part in parts.items():
             topic, partitions = part[0].topic.removeprefix(self._namespace), self._partitions(part[0].topic)
             for number, record in enumerate(part):
@@ -187,89 +187,91 @@ class Batches:
                     event = decode_record(record, topic, partitions)
                     key = self._core.route(event)
                 except Exception as error:
-                    letters.append(self._dead_letter(record, error))
+                    dead_letters.append(self._dead_letter(record, error))
                     continue
                 if key is not None:
-                    inputs.setdefault(key, []).append(Input(label, record, event))
-        return inputs, letters
+                    inputs.setdefault(key, []).append(WorkItem(label, record, event))
+        return inputs, dead_letters
 
-    async def _apply(self, by_key: Inputs, letters: list[Record], positions: dict[str, tuple[int, int, int]]) -> None:
+    async def _apply(
+        self, by_key: WorkItems, dead_letters: list[Record], positions: dict[str, tuple[int, int, int]]
+    ) -> None:
         """Rule 2: fold, publish what follows and wait for the broker, then write all in one transaction."""
         await self._load(by_key)
         decoded = [item.event for items in by_key.values() for item in items if item.event]
         context = await self._core.context(self._store.db, by_key.keys(), decoded)
-        written = Written(positions=positions)
-        following: list[Record] = []
+        write_set = WriteSet(positions=positions)
+        derived_records: list[Record] = []
         refused: list[Record] = []
         for number, (key, items) in enumerate(by_key.items()):
             if number % BREATH == 0:
                 await asyncio.sleep(0)
-            kept = self._kept[key]
+            cached = self._cached[key]
             try:
-                state, events, failed = await self._fold(key, kept.state, items, context)
-                if state is not kept.state:
-                    self._enter(written, key, items[0].label, kept, state)
+                state, events, failed = await self._fold(key, cached.state, items, context)
+                if state is not cached.state:
+                    self._record_change(write_set, key, items[0].label, cached, state)
             except Exception as error:
                 failed, events = [(item, error) for item in items], []
             for item, cause in failed:
                 if item.record is not None and item.event is not None:
-                    refused += self._tell(item.record, item.event, cause)
-                    letters += [] if _is_foreign(cause) else [self._dead_letter(item.record, cause)]
-            following += map(record_of, events)
-        if letters or following or refused:
-            await self._publish([*letters, *following, *refused])
+                    refused += self._refusal_records(item.record, item.event, cause)
+                    dead_letters += [] if _is_refused_by_rule(cause) else [self._dead_letter(item.record, cause)]
+            derived_records += map(record_of, events)
+        if dead_letters or derived_records or refused:
+            await self._publish([*dead_letters, *derived_records, *refused])
         await self.flush()  # one transaction at a time: the positions are compared in order
         self.positions.update({label: end for label, (_, end, _) in positions.items()})
-        self._written, self._writing = written, asyncio.create_task(self._write(written, letters))
+        self._write_set, self._writing = write_set, asyncio.create_task(self._write(write_set, dead_letters))
 
-    async def _write(self, written: Written, letters: Sequence[Record]) -> None:
+    async def _write(self, write_set: WriteSet, dead_letters: Sequence[Record]) -> None:
         try:
             with COMMIT_S.time():
-                await self._store.write(written)
+                await self._store.write(write_set)
         except Fenced as error:
             FENCED.inc()
             log.warning("fenced", reason=str(error))
             raise
-        for letter in letters:
+        for letter in dead_letters:
             DEAD.labels(letter.key.rsplit("-", 2)[0]).inc()
-        for label, (before, following, time_ms) in written.positions.items():
-            self.applied[label] = following
-            if following > before:
-                APPLIED.labels(self._namespace + label.rpartition("-")[0]).inc(following - before)
-                self.until_ms[label] = time_ms
+        for label, (before, next_offset, time_ms) in write_set.positions.items():
+            self.applied[label] = next_offset
+            if next_offset > before:
+                APPLIED.labels(self._namespace + label.rpartition("-")[0]).inc(next_offset - before)
+                self.complete_until_ms[label] = time_ms
                 self.applied_at = time.monotonic()
                 LAST_APPLIED.set_to_current_time()
 
     async def _load(self, keys: Iterable[Key]) -> None:
         """Have all these states in memory: one find for those that are not, then room for them."""
-        cold = [key for key in keys if key not in self._kept]
+        cold = [key for key in keys if key not in self._cached]
         for key in keys:
-            if key in self._kept:
-                self._kept.move_to_end(key)
+            if key in self._cached:
+                self._cached.move_to_end(key)
         found = await self._store.load(cold)
         for key in cold:
             state = found.get(key)
             counts = self._core.contributions(key, state) if state else {}
-            self._kept[key] = Kept(state or facts.empty(), counts, stored=state is not None)
-            self._kept_bytes += _size(self._kept[key].state)
+            self._cached[key] = CachedState(state or facts.empty(), counts, stored=state is not None)
+            self._cached_bytes += _size(self._cached[key].state)
         self._make_room(set(keys))
-        CACHED.set(len(self._kept))
+        CACHED.set(len(self._cached))
 
     def _make_room(self, needed: set[Key]) -> None:
         """Let go of the longest unused, but of none that the database is only now being told of."""
-        pending = self._written.states.keys() if self._written else ()
-        while self._kept_bytes > self._keep_bytes:
-            key = next(iter(self._kept))
+        pending = self._write_set.states.keys() if self._write_set else ()
+        while self._cached_bytes > self._cache_bytes:
+            key = next(iter(self._cached))
             if key in needed or key in pending:
                 return
-            self._kept_bytes -= _size(self._kept.popitem(last=False)[1].state)
+            self._cached_bytes -= _size(self._cached.popitem(last=False)[1].state)
 
     async def _fold(
-        self, key: Key, state: State, items: Sequence[Input], context: Any
-    ) -> tuple[State, list[Event[Data]], list[tuple[Input, Exception]]]:
+        self, key: Key, state: State, items: Sequence[WorkItem], context: Any
+    ) -> tuple[State, list[Event[Data]], list[tuple[WorkItem, Exception]]]:
         """Take one entity's events into its state, in order; return it, what follows, and what failed."""
         events: list[Event[Data]] = []
-        failed: list[tuple[Input, Exception]] = []
+        failed: list[tuple[WorkItem, Exception]] = []
         for number, item in enumerate(items, 1):
             if number % BREATH == 0:  # of one entity there may be thousands
                 await asyncio.sleep(0)
@@ -287,21 +289,21 @@ class Batches:
             events += derived
         return state, events, failed
 
-    def _enter(self, written: Written, key: Key, label: str, kept: Kept, state: State) -> None:
+    def _record_change(self, write_set: WriteSet, key: Key, label: str, cached: CachedState, state: State) -> None:
         """Enter a changed state, its view and the difference of what it adds to the counters."""
         counts, view = self._core.contributions(key, state), self._core.view(key, state)
-        totals = written.counts.setdefault(label, {})
+        totals = write_set.counts.setdefault(label, {})
         for counter, count in counts.items():
             totals[counter] = totals.get(counter, 0) + count
-        for counter, count in kept.counts.items():
+        for counter, count in cached.counts.items():
             totals[counter] = totals.get(counter, 0) - count
-        written.states[key] = (label, state, view)
-        if not kept.stored:
-            written.new.add(key)
-        self._kept_bytes += _size(state) - _size(kept.state)
-        kept.state, kept.counts, kept.stored = state, counts, True
+        write_set.states[key] = (label, state, view)
+        if not cached.stored:
+            write_set.new.add(key)
+        self._cached_bytes += _size(state) - _size(cached.state)
+        cached.state, cached.counts, cached.stored = state, counts, True
 
-    def _tell(self, record: ConsumerRecord, event: DecodedEvent, error: Exception) -> list[Record]:
+    def _refusal_records(self, record: ConsumerRecord, event: DecodedEvent, error: Exception) -> list[Record]:
         """What tells the publisher: by one service if it is a rule, which all go by."""
         if isinstance(error, Refused):
             REFUSED.labels(error.rule).inc()
@@ -315,7 +317,7 @@ class Batches:
         return dead_letter(self._core.name, record, error)
 
 
-def _is_foreign(error: Exception) -> bool:
+def _is_refused_by_rule(error: Exception) -> bool:
     """Was the event refused because it was not for its publisher to say? There is nothing for the operator to mend."""
     return isinstance(error, Refused) and not isinstance(error, TooManyFacts)
 

@@ -72,8 +72,8 @@ class Fenced(Exception):
 class Position(NamedTuple):
     """How far a partition is applied: the next offset, and until when (ms) everything published is applied."""
 
-    following: int
-    until_ms: int
+    next_offset: int
+    complete_until_ms: int
 
     @classmethod
     def of(cls, doc: Mapping[str, Any]) -> "Position":
@@ -81,7 +81,7 @@ class Position(NamedTuple):
 
 
 @dataclass
-class Written:
+class WriteSet:
     """One batch, to be written whole or not at all.
 
     Attributes:
@@ -286,7 +286,7 @@ class Store:
                 states[Key(collection, doc["_id"])] = doc["state"]
         return states
 
-    async def write(self, batch: Written) -> None:
+    async def write(self, batch: WriteSet) -> None:
         """Write *batch* in one transaction.
 
         Raises:
@@ -304,13 +304,13 @@ class Store:
 
         await transact(self.db, work)
 
-    async def mark_complete(self, positions: Mapping[str, int], until_ms: int) -> None:
+    async def mark_complete(self, positions: Mapping[str, int], complete_until_ms: int) -> None:
         """Note that everything published before *until_ms* is applied, for partitions still at these positions."""
         if positions:
             await self.db[POSITIONS].bulk_write(
                 [
-                    UpdateOne({"_id": label, "next": following}, {"$set": {"complete_ms": until_ms}})
-                    for label, following in positions.items()
+                    UpdateOne({"_id": label, "next": next_offset}, {"$set": {"complete_ms": complete_until_ms}})
+                    for label, next_offset in positions.items()
                 ],
                 ordered=False,
             )
@@ -333,13 +333,15 @@ async def _run(db: Database, command: Command, session: AsyncIOMotorClientSessio
 
 def _position_command(positions: Mapping[str, tuple[int, int, int]]) -> Command:
     updates = []
-    for label, (expected, following, time_ms) in positions.items():
-        moved = {"$set": {"next": following, "time_ms": time_ms}} if following != expected else {"$inc": {"ticks": 1}}
+    for label, (expected, next_offset, time_ms) in positions.items():
+        moved = (
+            {"$set": {"next": next_offset, "time_ms": time_ms}} if next_offset != expected else {"$inc": {"ticks": 1}}
+        )
         updates.append({"q": {"_id": label, "next": expected}, "u": moved})
     return {"update": POSITIONS, "updates": updates}
 
 
-def _state_commands(batch: Written) -> Iterable[Command]:
+def _state_commands(batch: WriteSet) -> Iterable[Command]:
     """Inserts of new entities, and replacements of the others; unordered, which the server does faster."""
     inserts: dict[str, list[tuple[int, Any]]] = {}
     updates: dict[str, list[tuple[int, Any]]] = {}
@@ -459,7 +461,7 @@ class Page(NamedTuple):
     """Some documents in the order of their ids, and the id to go on after (None at the end)."""
 
     items: list[dict[str, Any]]
-    following: str | None
+    next_after: str | None
 
 
 async def page(db: Database, collection: str, match: Mapping[str, Any], after: str | None, limit: int) -> Page:

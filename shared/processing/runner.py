@@ -183,10 +183,10 @@ class Runner(ConsumerRebalanceListener):
         if not unknown:
             return
         ends = await self._client.end_offsets(list(unknown.values()))
-        for label, (offset, _) in (await self._batches.locate(unknown)).items():
+        for label, (offset, _) in (await self._batches.load_positions(unknown)).items():
             tp = unknown[label]
             if offset > ends[tp]:
-                await self._batches.forget()
+                await self._batches.reset()
                 raise RuntimeError(
                     f"{tp.topic}-{tp.partition} ends at {ends[tp]}, but {offset} records of it are applied: the topic "
                     f"was made anew. Restore the log, or drop the database {self._store.db.name} to rebuild it."
@@ -205,7 +205,7 @@ class Runner(ConsumerRebalanceListener):
         return len(self._client.partitions_for_topic(topic))
 
     def _label(self, tp: TopicPartition) -> str:
-        return self._batches.label(tp.topic, tp.partition)
+        return self._batches.partition_label(tp.topic, tp.partition)
 
     async def _handle(self, records: Sequence[ConsumerRecord]) -> None:
         """Take records in; on trouble wait, and go back to where the database stands: Kafka has them still."""
@@ -246,14 +246,14 @@ class Runner(ConsumerRebalanceListener):
 
     async def _rewind(self) -> None:
         """Forget where our partitions stand; they are located anew before the next batch."""
-        await self._batches.forget()
+        await self._batches.reset()
         self._gap.clear()
         self._backlog.clear()
 
     @BATCH_S.time()
     async def _process(self, records: Sequence[ConsumerRecord]) -> None:
         await self._locate()
-        await self._batches.take(self._in_sequence(records))
+        await self._batches.process(self._in_sequence(records))
         self._commit_soon()
 
     def _in_sequence(self, records: Sequence[ConsumerRecord]) -> list[ConsumerRecord]:
@@ -261,7 +261,7 @@ class Runner(ConsumerRebalanceListener):
         parts: dict[TopicPartition, list[ConsumerRecord]] = {}
         for (topic, partition), run in groupby(records, attrgetter("topic", "partition")):
             parts.setdefault(TopicPartition(topic, partition), []).extend(run)
-        following: list[ConsumerRecord] = []
+        in_sequence: list[ConsumerRecord] = []
         for tp, part in parts.items():
             position, first = self._batches.positions.get(self._label(tp)), part[0].offset
             if position is not None and first > position and self._gap.get(tp) != first:
@@ -269,8 +269,8 @@ class Runner(ConsumerRebalanceListener):
                 self._gap[tp] = first
                 self._client.seek(tp, position)
             else:
-                following += part
-        return following
+                in_sequence += part
+        return in_sequence
 
     def _commit_soon(self) -> None:
         if self._committing is None or self._committing.done():
@@ -278,7 +278,7 @@ class Runner(ConsumerRebalanceListener):
 
     async def _commit(self) -> None:
         """Let the offsets go. The database has them already, so a failure only makes the group's view late."""
-        applied = {label: following for label, following in self._batches.applied.items() if following}
+        applied = {label: next_offset for label, next_offset in self._batches.applied.items() if next_offset}
         if applied == self._committed:
             return
         offsets = {tp: applied.get(self._label(tp), 0) for tp in self._client.assignment()}
@@ -307,7 +307,7 @@ class Runner(ConsumerRebalanceListener):
                 if not self._is_behind:
                     due = await self.core.due(self._store.db, list(self._batches.positions))
                     if due:
-                        await self._batches.look_at(due)
+                        await self._batches.revisit(due)
             except Exception:
                 await self._rewind()
                 self._most = max(1, self._most // 2)
@@ -326,13 +326,13 @@ class Runner(ConsumerRebalanceListener):
         if not standing:
             return
         ends = await self._ends(list(standing))
-        lags = {tp: max(0, ends[tp] - following) for tp, following in standing.items()}
-        until_ms = self._batches.until_ms
+        lags = {tp: max(0, ends[tp] - next_offset) for tp, next_offset in standing.items()}
+        complete_until_ms = self._batches.complete_until_ms
         for tp, lag in lags.items():
             LAG.labels(tp.topic, tp.partition).set(lag)
-            if not lag and self._label(tp) in until_ms:
-                until_ms[self._label(tp)] = now_ms
-        behind = [until_ms.get(self._label(tp), now_ms) for tp, lag in lags.items() if lag]
+            if not lag and self._label(tp) in complete_until_ms:
+                complete_until_ms[self._label(tp)] = now_ms
+        behind = [complete_until_ms.get(self._label(tp), now_ms) for tp, lag in lags.items() if lag]
         OLDEST_S.set((now_ms - min(behind)) / 1000 if behind else 0)
         self._waiting = sum(lags.values())
         if not self._waiting:

@@ -96,7 +96,7 @@ class Watch:
             for service in TOPICS_OF:
                 with suppress(mongo.DatabaseError):
                     db = mongo.database(self._client, self._settings, service)
-                    self._stands[service] = {label: at.following for label, at in (await mongo.positions(db)).items()}
+                    self._stands[service] = {label: at.next_offset for label, at in (await mongo.positions(db)).items()}
             await asyncio.sleep(POLL_S)
 
     def behind(self, ends: Ends) -> dict[str, int]:

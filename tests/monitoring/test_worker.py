@@ -128,7 +128,7 @@ def worker(stack: Running) -> Iterator[subprocess.Popen[bytes]]:
 
 
 async def position(stack: Running) -> int:
-    return sum(found.following for found in (await mongo.positions(stack.service.db)).values())
+    return sum(found.next_offset for found in (await mongo.positions(stack.service.db)).values())
 
 
 async def test_a_worker_killed_in_the_middle_of_the_load_loses_and_doubles_nothing(

@@ -210,7 +210,7 @@ async def test_a_rebuild_that_was_stopped_goes_on_where_it_was(stack: Running, m
     assert (done.code, "--abandon" in done.err) == (130, True)
     assert [one._batches._writing for one in making] == [None], "a transaction is left open, and keeps out who goes on"
     beside = stack.service.db.client[stack.service.db.name + "_beside"]
-    there = sum(at.following for at in (await mongo.positions(beside)).values())
+    there = sum(at.next_offset for at in (await mongo.positions(beside)).values())
     assert 0 < there < await stack.count(*stack.service.core.topics)
     monkeypatch.setattr(rebuild.Rebuild, "_take", take)
     again = await praktika("rebuild", "monitoring")

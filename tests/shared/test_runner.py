@@ -27,7 +27,7 @@ from shared.processing import facts, mongo
 from shared.processing.batches import BREATH
 from shared.processing.core import Core
 from shared.processing.facts import State
-from shared.processing.mongo import Counts, Fenced, Key, Store, Written
+from shared.processing.mongo import Counts, Fenced, Key, Store, WriteSet
 from shared.processing.runner import Runner
 from tests.making import NOON, event
 from tests.stack import Running, running, until
@@ -177,7 +177,7 @@ async def test_lag_and_readiness_tell_the_truth_while_nothing_can_be_written(
 ):
     write, broken = Store.write, [True]
 
-    async def failing(self: Store, batch: Written) -> None:
+    async def failing(self: Store, batch: WriteSet) -> None:
         if broken:
             raise mongo.DatabaseError("learner l7 did not fit")
         await write(self, batch)
@@ -263,7 +263,7 @@ async def test_a_crash_between_publishing_and_writing_repeats_the_same_event(
 ):
     write, crashes = Store.write, iter([True])
 
-    async def crashing(self: Store, batch: Written) -> None:
+    async def crashing(self: Store, batch: WriteSet) -> None:
         if batch.states and next(crashes, False):
             raise mongo.DatabaseError("the process is gone here")
         await write(self, batch)
@@ -281,10 +281,12 @@ async def test_an_owner_whose_position_moved_is_fenced_and_writes_nothing(stack:
     await stack.applied()
     store = Store(stack.service.db)
     state = facts.apply(facts.empty(), enrolled("zombie"))
-    label, following = next(
-        (label, p.following) for label, p in (await mongo.positions(store.db)).items() if p.following
+    label, next_offset = next(
+        (label, p.next_offset) for label, p in (await mongo.positions(store.db)).items() if p.next_offset
     )
-    stale = Written({Key("learners", "zombie"): (label, state, {})}, {}, {label: (following - 1, following + 9, 0)})
+    stale = WriteSet(
+        {Key("learners", "zombie"): (label, state, {})}, {}, {label: (next_offset - 1, next_offset + 9, 0)}
+    )
     with pytest.raises(Fenced):
         await store.write(stale)
     assert await store.db["learners"].find_one({"_id": "zombie"}) is None

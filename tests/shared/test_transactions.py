@@ -12,7 +12,7 @@ from pymongo.synchronous.client_session import ClientSession
 
 from shared.processing import mongo
 from shared.processing.facts import empty
-from shared.processing.mongo import Key, Store, Written
+from shared.processing.mongo import Key, Store, WriteSet
 from shared.settings import Settings
 
 
@@ -36,8 +36,8 @@ async def test_who_is_cancelled_while_the_driver_begins_writes_nothing(
                 pass
         apply(self, *arguments)
 
-    def batch(label: str) -> Written:
-        return Written(positions={label: (0, 3, 1)}, states={Key("learners", label): (label, empty(), {})})
+    def batch(label: str) -> WriteSet:
+        return WriteSet(positions={label: (0, 3, 1)}, states={Key("learners", label): (label, empty(), {})})
 
     monkeypatch.setattr(ClientSession, "_apply_to", slowly)
     try:
@@ -52,7 +52,7 @@ async def test_who_is_cancelled_while_the_driver_begins_writes_nothing(
                 await writing
         begun.set()
         await asyncio.sleep(0.3)  # for a thread that was left to itself
-        assert {at.following for at in (await mongo.positions(store.db)).values()} == {0}
+        assert {at.next_offset for at in (await mongo.positions(store.db)).values()} == {0}
         await store.write(batch(labels[0]))
         assert await store.db["learners"].count_documents({}) == 1
     finally:

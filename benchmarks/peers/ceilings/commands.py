@@ -18,13 +18,13 @@ from benchmarks.peers.same_module import BATCH, TOPIC, batches, locate
 from shared.log.kafka import PARTITIONS
 from shared.processing import mongo
 from shared.processing.facts import State
-from shared.processing.mongo import Key, Store, Written
+from shared.processing.mongo import Key, Store, WriteSet
 from shared.settings import Settings
 
 
 class Prepared(NamedTuple):
     loaded: list[Key]
-    written: Written
+    written: WriteSet
 
 
 class Remembering(Store):
@@ -40,7 +40,7 @@ class Remembering(Store):
         self._loaded = list(keys)
         return {key: self._states[key] for key in self._loaded if key in self._states}
 
-    async def write(self, batch: Written) -> None:
+    async def write(self, batch: WriteSet) -> None:
         self._states.update({key: state for key, (_, state, _) in batch.states.items()})
         self.prepared.append(Prepared(self._loaded, batch))
 
@@ -59,7 +59,7 @@ async def prepare(store: Remembering) -> None:
         while any([await consumer.position(place) < end for place, end in ends.items()]):
             found = await consumer.getmany(timeout_ms=100, max_records=BATCH)
             if found:
-                await module.take([record for part in found.values() for record in part])
+                await module.process([record for part in found.values() for record in part])
                 await module.flush()
 
 

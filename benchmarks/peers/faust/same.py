@@ -35,7 +35,7 @@ async def count(stream: faust.Stream[bytes]) -> None:
             for m in (event.message for event in events)
         ]
         records.sort(key=lambda record: (record.partition, record.offset))
-        await module.take(records)
+        await module.process(records)
         await module.flush()
 
 

@@ -43,7 +43,7 @@ def batches() -> Batches:
 
 async def locate(module: Batches) -> None:
     """Begin where the database stands, with all partitions: each contestant runs alone."""
-    await module.locate(module.label(TOPIC, partition) for partition in range(PARTITIONS["learner"]))
+    await module.load_positions(module.partition_label(TOPIC, partition) for partition in range(PARTITIONS["learner"]))
 
 
 class Blocking:
@@ -58,5 +58,5 @@ class Blocking:
         self._loop.run_until_complete(self._write(records))
 
     async def _write(self, records: Sequence[Raw]) -> None:
-        await self._module.take(records)  # type: ignore[arg-type]
+        await self._module.process(records)  # type: ignore[arg-type]
         await self._module.flush()

@@ -27,13 +27,13 @@ async def main() -> None:
         fetch_max_wait_ms=100,
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
-    places = {module.label(TOPIC, p): TopicPartition(TOPIC, p) for p in range(PARTITIONS["learner"])}
+    places = {module.partition_label(TOPIC, p): TopicPartition(TOPIC, p) for p in range(PARTITIONS["learner"])}
     async with consumer:
         while True:
             found = await consumer.getmany(timeout_ms=10, max_records=BATCH)
             records = [record for part in found.values() for record in part]
             if records:
-                await module.take(records)
+                await module.process(records)
             else:
                 await module.flush()
             assigned = consumer.assignment()

@@ -427,4 +427,4 @@ async def list_internships(  # noqa: PLR0913, PLR0917
     wanted = {"enterprise": enterprise, "programme": programme, "status": status, "readers": _reader(caller)}
     match = {"readers": _reader(caller)} | {f"internships.{field}": value for field, value in wanted.items() if value}
     page = await mongo.page_within(service.db, "learners", "internships", match, paging.after, paging.limit)
-    return {"items": [unread(item) for item in page.items], "next": page.following}
+    return {"items": [unread(item) for item in page.items], "next": page.next_after}

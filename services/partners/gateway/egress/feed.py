@@ -57,7 +57,7 @@ class Feed:
         return await self._log.records(self._topic, 0, cursor, most, PAGE_BYTES)
 
 
-def following(records: list[ConsumerRecord], before: int) -> int:
+def next_cursor(records: list[ConsumerRecord], before: int) -> int:
     """The cursor after *records*."""
     return records[-1].offset + 1 if records else before
 
@@ -146,7 +146,7 @@ async def read_feed(  # noqa: PLR0913, PLR0917
         records = await feed.read(start, limit) if start < span.end else []
         while not records and (left := until - time.monotonic()) > 0 and not _is_ending(request):
             records = await feed.read(start, limit, min(left, LOOK_S))
-    page = {"items": [_event_in(record) for record in records], "next": str(following(records, start))}
+    page = {"items": [_event_in(record) for record in records], "next": str(next_cursor(records, start))}
     return Response(to_json(page, inf_nan_mode="null"), media_type="application/json")
 
 
@@ -214,14 +214,14 @@ async def is_suspended(service: Service, organisation: str) -> bool:
 
 async def _streamed(feed: Feed, cursor: int, goes_on: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
     yield b"retry: 3000\n\n"
-    said_at = time.monotonic()
+    sent_at = time.monotonic()
     with suppress(NotPublished, DatabaseError):  # ends the stream; who connects anew is told
         while await goes_on():
             if records := await feed.read(cursor, 100, LOOK_S):
-                said_at, cursor = time.monotonic(), following(records, cursor)
+                sent_at, cursor = time.monotonic(), next_cursor(records, cursor)
                 yield b"".join(map(_message, records))  # at once: of who has hung up is heard between two pieces
-            if time.monotonic() - said_at > ALIVE_EVERY_S:
-                said_at = time.monotonic()
+            if time.monotonic() - sent_at > ALIVE_EVERY_S:
+                sent_at = time.monotonic()
                 yield b": nothing new\n\n"
 
 

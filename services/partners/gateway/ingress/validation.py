@@ -189,16 +189,16 @@ def in_turn(published: list[Event[Data]], known: Known, *, references_too: bool)
     """What speaks against events that come together, by `id(event)`: one may refer to what another introduces."""
 
     def judged_again(some: list[Event[Data]]) -> dict[int, Objection]:
-        return {id(e): found for e in some if (found := judge(e, following, references_too=references_too))}
+        return {id(e): found for e in some if (found := judge(e, updated, references_too=references_too))}
 
-    following = replace(known, entities=dict(known.entities))
+    updated = replace(known, entities=dict(known.entities))
     found, taken = judged_again(published), set[int]()
     while found:
         objected = [event for event in published if id(event) in found]
         wanted = {key for event in objected for key in references(event)}
         new = [e for e in published if id(e) not in found and id(e) not in taken and entity(e) in wanted]
         for event in new:
-            _take_in(event, following.entities)
+            _take_in(event, updated.entities)
         taken |= set(map(id, new))
         if not new:
             break
