@@ -24,7 +24,7 @@ async def read_schemes(db: Database, *_: object) -> Schemes:
     return schemes
 
 
-class Sweep:
+class DueCertificates:
     """Finds learners who meet a scheme that was published after their assessments.
 
     A scheme is looked at once per database, partition and process, and again after a restart: finding nothing is all
@@ -65,7 +65,7 @@ core = Core(
     view=view,
     react=certify,
     context=read_schemes,
-    due=Sweep().due,
+    due=DueCertificates().due,
 )
 
 if __name__ == "__main__":

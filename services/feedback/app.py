@@ -68,7 +68,7 @@ async def read_gaps(db: Database, programmes: Collection[str]) -> list[Gap]:
     return gaps(await mongo.sums(db, {"kind": "programme_competency", "$or": ranges}, BY))
 
 
-class Watch:
+class RegistryChanges:
     """Finds what other partitions have brought about: erased learners' requests, and gaps in programmes.
 
     It looks again only after something was consumed, and remembers that there was nothing to do; a restart forgets.
@@ -122,7 +122,7 @@ core = Core(
     react=react,
     contributions=contributions,
     context=read_context,
-    due=Watch().due,
+    due=RegistryChanges().due,
 )
 
 if __name__ == "__main__":

@@ -139,11 +139,11 @@ async def _values(
     return [{**item, "applied_until": until} for item in items]
 
 
-def _recent(request: Request) -> counters.Recent:
+def _recent(request: Request) -> counters.RecentSums:
     state = request.app.state
     if not hasattr(state, "recent"):
-        state.recent = counters.Recent()
-    recent: counters.Recent = state.recent
+        state.recent = counters.RecentSums()
+    recent: counters.RecentSums = state.recent
     return recent
 
 

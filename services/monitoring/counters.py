@@ -159,14 +159,14 @@ Answer = list[dict[str, Any]]
 
 
 @dataclass
-class _Kept:
+class _CachedSums:
     lock: Lock = field(default_factory=Lock)
     answer: Answer | None = None
     applied: Applied = field(default_factory=lambda: Applied(frozenset(), None))
     read_at: float = 0
 
 
-class Recent:
+class RecentSums:
     """Answers of this process, worked out once for all who ask the same while no partition has moved.
 
     Monitoring writes nothing without moving a position.
@@ -174,7 +174,7 @@ class Recent:
 
     def __init__(self, most: int = 100) -> None:
         self._most = most
-        self._kept: dict[Hashable, _Kept] = {}
+        self._kept: dict[Hashable, _CachedSums] = {}
 
     async def answer(
         self, db: Database, question: Hashable, within_s: float, work: Callable[[], Awaitable[Answer]]
@@ -184,7 +184,7 @@ class Recent:
         Args:
             within_s: so long an answer will do though events have been applied since.
         """
-        kept = self._kept.setdefault((db.name, question), _Kept())
+        kept = self._kept.setdefault((db.name, question), _CachedSums())
         if len(self._kept) > self._most:
             del self._kept[next(iter(self._kept))]
         async with kept.lock:

@@ -26,7 +26,7 @@ HEADERS = {
 }
 
 
-class SafeHeaders:
+class SecurityHeaders:
     """Adds `HEADERS` to every answer that lacks them; what was asked for with a credential is stored nowhere."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -49,7 +49,7 @@ class SafeHeaders:
         await self.app(scope, receive, guarded)
 
 
-class Strangers:
+class AnonymousLimits:
     """Bounds what one address may ask without a credential: so much at once, and so often.
 
     What supervisors ask is free.
@@ -87,7 +87,7 @@ class Strangers:
         return JSONResponse(body, 429, headers, media_type="application/problem+json")
 
 
-class Impatient(H11Protocol):
+class SlowClientTimeout(H11Protocol):
     """Closes a connection on which the head of a request does not come to its end in time."""
 
     _timer: asyncio.TimerHandle | None = None

@@ -80,7 +80,7 @@ class Trail:
                 self._waiting[entry] += times
 
 
-class Noting:
+class AuditMiddleware:
     """Notes requests on the trail, by what the application found out about them."""
 
     def __init__(self, app: ASGIApp, trail: Callable[[], Trail | None]) -> None:

@@ -100,7 +100,7 @@ class Service:
     runner: Runner | None
     troubles: dict[str, str] = field(default_factory=dict)  # of work beside the consumer, by its name
     shared: dict[str, Any] = field(default_factory=dict)  # what all requests of a process have in common
-    _finders: dict[tuple[str, ...], mongo.Finder] = field(default_factory=dict)
+    _finders: dict[tuple[str, ...], mongo.BatchedLookup] = field(default_factory=dict)
 
     @property
     def db(self) -> mongo.Database:
@@ -111,7 +111,7 @@ class Service:
         self, collection: str, ids: Collection[str], fields: Mapping[str, Any]
     ) -> dict[str, dict[str, Any]]:
         """Documents with these *fields*, not to be changed: who asks at the same time gets the same ones."""
-        finder = self._finders.setdefault((collection, *fields), mongo.Finder(collection, fields))
+        finder = self._finders.setdefault((collection, *fields), mongo.BatchedLookup(collection, fields))
         return await finder.find(self.db, ids)
 
     async def publish(self, *published: Event[Data]) -> list["Address"]:
@@ -679,14 +679,14 @@ def create_app(  # noqa: PLR0913
     )
     app.add_middleware(BodyLimit, large=settings.batch_max_bytes)
     app.add_middleware(
-        hardening.Strangers,
+        hardening.AnonymousLimits,
         at_once=settings.strangers_at_once,
         per_s=settings.strangers_per_s,
         burst=settings.strangers_burst,
     )
-    app.add_middleware(hardening.SafeHeaders)
-    app.add_middleware(trail.Noting, trail=lambda: getattr(app.state, "trail", None))
-    app.add_middleware(metrics.Measured)  # added last: the outermost, so that it sees every answer
+    app.add_middleware(hardening.SecurityHeaders)
+    app.add_middleware(trail.AuditMiddleware, trail=lambda: getattr(app.state, "trail", None))
+    app.add_middleware(metrics.RequestMetrics)  # added last: the outermost, so that it sees every answer
     _handle_errors(app)
     app.include_router(common)
     if settings.role != "worker":
@@ -717,7 +717,7 @@ def serve(core: Core, router: APIRouter, observations: Sequence[Observation] = (
         ws="none",
         log_config=None,
         server_header=False,
-        http=hardening.Impatient,
+        http=hardening.SlowClientTimeout,
         h11_max_incomplete_event_size=hardening.HEAD_BYTES,
         forwarded_allow_ips=settings.proxies,
         timeout_graceful_shutdown=20,

@@ -42,7 +42,7 @@ def show_build(settings: Settings) -> None:
             SETTING.labels(name).set(value)
 
 
-class Measured:
+class RequestMetrics:
     """Counts and times every request by its route's template: what a caller chooses freely is no label."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -417,7 +417,7 @@ async def sums(
     return totals
 
 
-class Finder:
+class BatchedLookup:
     """Finds documents by id for many who ask at once: who asks while a find is under way waits for the next one.
 
     So a crowd costs as much as two, and no answer is older than its question. Documents are shared: do not change them.

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.partners.gateway.login_limits import Attempts
+from services.partners.gateway.login_limits import LoginLimits
 from shared.contract.events import Publisher
 from shared.http.auth import Caller, Signer, Verifier
 from tests.partners.conftest import as_, enrolled
@@ -90,7 +90,7 @@ async def ask(stack: Running, client: str, secret: str, address: str) -> httpx.R
 @pytest.fixture
 def slow_refill(partners: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts that do not come back while a test goes on."""
-    attempts = Attempts(partners.settings.token_failures, per_min=0.6)
+    attempts = LoginLimits(partners.settings.token_failures, per_min=0.6)
     monkeypatch.setattr(partners.app.state, "attempts", attempts, raising=False)
 
 
@@ -127,7 +127,7 @@ async def test_a_withdrawn_credential_that_was_right_before_is_refused_and_count
 
 
 def test_many_client_ids_from_one_address_are_limited_in_bounded_memory():
-    attempts = Attempts(burst=2, per_min=0.001)
+    attempts = LoginLimits(burst=2, per_min=0.001)
     for number in range(50_000):
         attempts.failed(f"client-{number}", "x", f"10.0.{number % 60_000 // 250}.{number % 250}")
     assert max(len(attempts._of_client._left), len(attempts._of_address._left)) <= 10_000

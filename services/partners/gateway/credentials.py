@@ -33,7 +33,7 @@ from shared.processing import mongo
 from shared.settings import Settings, settings
 
 from .egress.hooks import forget as forget_webhooks
-from .login_limits import Attempts
+from .login_limits import LoginLimits
 
 CREDENTIALS = "credentials"
 PREFIX = "praktika_"
@@ -172,11 +172,11 @@ NO_TOKEN = {
 
 
 # A coroutine, though it waits for nothing: FastAPI runs plain functions in threads, where this would race.
-async def _attempts(request: Request, service: Running) -> Attempts:
+async def _attempts(request: Request, service: Running) -> LoginLimits:
     state, settings = request.app.state, service.settings
     if not hasattr(state, "attempts"):
-        state.attempts = Attempts(settings.token_failures, settings.token_failures_per_min)
-    attempts: Attempts = state.attempts
+        state.attempts = LoginLimits(settings.token_failures, settings.token_failures_per_min)
+    attempts: LoginLimits = state.attempts
     return attempts
 
 
@@ -195,7 +195,7 @@ async def _attempts(request: Request, service: Running) -> Attempts:
 async def token(
     request: Request,
     service: Running,
-    attempts: Annotated[Attempts, Depends(_attempts)],
+    attempts: Annotated[LoginLimits, Depends(_attempts)],
     authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> JSONResponse:
     """Exchange a credential for a token (OAuth 2.0 client credentials, RFC 6749, section 4.4).
@@ -216,7 +216,7 @@ async def token(
     return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
-async def _prove(service: Service, attempts: Attempts, organisation: str, secret: str, address: str) -> Caller:
+async def _prove(service: Service, attempts: LoginLimits, organisation: str, secret: str, address: str) -> Caller:
     if wait_s := attempts.wait_s(organisation, secret, address):
         raise Refused("too_many_attempts", f"too many wrong secrets from there; try again in {wait_s} s", wait_s)
     try:

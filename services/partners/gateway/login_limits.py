@@ -15,7 +15,7 @@ REMEMBERED = 10_000  # addresses, client ids at addresses, and secrets that were
 SHARED_BY = 10  # client ids may fail from one address as often as one of them may
 
 
-class Attempts:
+class LoginLimits:
     """What has failed and what was right, lately.
 
     Args:

@@ -23,7 +23,7 @@ class Known:
     activities: Mapping[str, View] = field(default_factory=dict)
 
 
-def concerned(event: Event[Data], known: Known) -> set[str]:
+def audience_of(event: Event[Data], known: Known) -> set[str]:
     """Organisations by id, registered or not; what is said in the sandbox is for nobody but who said it."""
     publisher = {events.organisation_of(event.source)} if event.source.startswith("/organisations/") else set[str]()
     rules = () if event.sandbox or _is_foreign(event, known) else RULES[event.event_class]

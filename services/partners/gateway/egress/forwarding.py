@@ -35,7 +35,7 @@ from shared.processing import mongo
 from shared.processing.batches import BREATH
 from shared.processing.refusals import REJECTED
 
-from .audience import Known, concerned, learner_of, programme_of
+from .audience import Known, audience_of, learner_of, programme_of
 from .rejections import rejection_in, resubmission_in
 
 EGRESS = "egress"  # by partition: the next offset
@@ -183,7 +183,7 @@ async def _send(decoded: Decoded, service: Service, with_topic: set[str]) -> Non
     audiences = _Audiences(
         {doc["_id"]: doc async for doc in home[AUDIENCES].find({"_id": {"$in": _learners(events)}})}, erased
     )
-    whom = [audiences.note(event, concerned(event, known)) for event in events]
+    whom = [audiences.note(event, audience_of(event, known)) for event in events]
     registered = await service.by_id("organisations", set().union(*whom), {"name": 1})
     await _update(home, AUDIENCES, audiences.added())
     made = {organisation for organisation, entry in registered.items() if "name" in entry and _fits(organisation)}

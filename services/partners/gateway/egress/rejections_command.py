@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 
 from services.partners.gateway.credentials import Active
 from services.partners.gateway.ingress.http import (
-    Entrance,
+    IngressMemory,
     accepted,
     admitted_alone,
     read_body,
@@ -68,7 +68,7 @@ async def read_rejection(service: Running, caller: Authenticated, position: Posi
     openapi_extra={"requestBody": {"required": False, "content": {Mode.structured: {"schema": {"type": "object"}}}}},
 )
 async def resubmit(
-    request: Request, service: Running, caller: Active, door: Entrance, position: Position
+    request: Request, service: Running, caller: Active, door: IngressMemory, position: Position
 ) -> JSONResponse:
     """Send it again: the mended event, in any form in which one event is sent; without a body what was refused.
 

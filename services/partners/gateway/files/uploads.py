@@ -19,9 +19,9 @@ from pydantic_core import to_json
 from services.partners.gateway.contract.messages import TYPES
 from services.partners.gateway.contract.page import Language
 from services.partners.gateway.credentials import Active
-from services.partners.gateway.ingress.http import Door, Entrance, admitted, read_body, refuse_overdrawn
+from services.partners.gateway.ingress.http import IngressMemory, Memory, admitted, read_body, refuse_overdrawn
 from services.partners.gateway.ingress.http_binding import Mode
-from services.partners.gateway.ingress.validation import count_refused, judged, rejection
+from services.partners.gateway.ingress.validation import count_refused, rejection, validated
 from services.partners.gateway.quotas import quotas_of
 from shared.contract import events
 from shared.contract.events import DATA
@@ -190,7 +190,7 @@ async def upload_rows(
     request: Request,
     service: Running,
     caller: Active,
-    door: Entrance,
+    memory: IngressMemory,
     meant: Annotated[Meant, Query()],
 ) -> StreamingResponse:
     """Publish the rows of a file as events; the same row is the same event, so repeating is harmless.
@@ -212,7 +212,7 @@ async def upload_rows(
             count_refused(problem.status)
         raise
     quotas_of(service).charge(caller.organisation, found.rows - 1, len(body))
-    upload = _Upload(found, taken[0], service, caller, door, meant.dry_run)
+    upload = _Upload(found, taken[0], service, caller, memory, meant.dry_run)
     return StreamingResponse(upload.answers(taken[1]), media_type="application/x-ndjson")
 
 
@@ -289,7 +289,7 @@ class _Upload:
     plan: Plan | None
     service: Service
     caller: Caller
-    door: Door
+    memory: Memory
     dry_run: bool
 
     async def answers(self, taken: Taken) -> AsyncIterator[bytes]:
@@ -322,8 +322,8 @@ class _Upload:
 
     async def _judged(self, sent: list[dict[str, Any]]) -> list[Any]:
         if self.dry_run:
-            return (await judged(sent, self.service, self.caller, self.door.recent))[0]
-        return await admitted(sent, {"content-type": Mode.structured}, self.service, self.caller, self.door.recent)
+            return (await validated(sent, self.service, self.caller, self.memory.recent))[0]
+        return await admitted(sent, {"content-type": Mode.structured}, self.service, self.caller, self.memory.recent)
 
     async def _record(self, unread: list[tuple[Row, Mistakes]]) -> None:
         """Tell `rejected` of the rows that are no events."""

@@ -34,7 +34,7 @@ def digest(event: Event[Data]) -> str:
     return sha256(_CANONICAL.encode(content).encode()).hexdigest()
 
 
-class Recent:
+class RecentEvents:
     """The digests of what this process accepted last, by source and id."""
 
     def __init__(self, most: int = REMEMBERED) -> None:

@@ -31,9 +31,9 @@ from shared.http.web import (
 from shared.log.kafka import record_of
 from shared.settings import Settings
 
-from .deduplication import Recent
+from .deduplication import RecentEvents
 from .http_binding import Mode, decoded, inflated, mode_of, refusal
-from .validation import ACCEPTED, count_refused, judged, rejection
+from .validation import ACCEPTED, count_refused, rejection, validated
 
 router = APIRouter()
 
@@ -63,22 +63,22 @@ _DATA = {"type": "object", "description": "The event's data; its attributes are 
 
 
 @dataclass
-class Door:
+class Memory:
     """What this process remembers of those who come in."""
 
-    recent: Recent
+    recent: RecentEvents
 
 
 # A coroutine, though it waits for nothing: FastAPI runs plain functions in threads, where this would race.
-async def _door(request: Request) -> Door:
+async def _memory(request: Request) -> Memory:
     state = request.app.state
-    if not hasattr(state, "door"):
-        state.door = Door(Recent())
-    door: Door = state.door
-    return door
+    if not hasattr(state, "memory"):
+        state.memory = Memory(RecentEvents())
+    memory: Memory = state.memory
+    return memory
 
 
-Entrance = Annotated[Door, Depends(_door)]
+IngressMemory = Annotated[Memory, Depends(_memory)]
 
 
 @router.post(
@@ -107,7 +107,9 @@ Entrance = Annotated[Door, Depends(_door)]
         }
     },
 )
-async def publish_events(request: Request, service: Running, caller: Authenticated, door: Entrance) -> JSONResponse:
+async def publish_events(
+    request: Request, service: Running, caller: Authenticated, memory: IngressMemory
+) -> JSONResponse:
     """Publish one event (structured or binary mode; 202 with its address) or a batch; plain or with `gzip`.
 
     A batch is answered item by item: 202 if all were accepted, 207 if some, 422 if none. After a 503 send the same
@@ -116,7 +118,7 @@ async def publish_events(request: Request, service: Running, caller: Authenticat
     """
     refuse_overdrawn(service, caller)
     async with in_flight_of(service).hold(caller.organisation, _weight(request, service.settings)):
-        return await _publish(request, service, caller, door)
+        return await _publish(request, service, caller, memory)
 
 
 def _weight(request: Request, settings: Settings) -> int:
@@ -127,7 +129,7 @@ def _weight(request: Request, settings: Settings) -> int:
     return min(int(announced), settings.batch_max_bytes)
 
 
-async def _publish(request: Request, service: Service, caller: Caller, door: Door) -> JSONResponse:
+async def _publish(request: Request, service: Service, caller: Caller, memory: Memory) -> JSONResponse:
     body = None
     try:
         body = await read_body(request)
@@ -140,9 +142,9 @@ async def _publish(request: Request, service: Service, caller: Caller, door: Doo
         raise await refused(service, caller, request.headers, body, problem) from None
     if isinstance(items, list):
         quotas_of(service).charge(caller.organisation, len(items) - 1, len(body))
-        return await _publish_batch(items, request, service, caller, door.recent)
+        return await _publish_batch(items, request, service, caller, memory.recent)
     quotas_of(service).charge(caller.organisation, 0, len(body))
-    event, address = await admitted_alone(items, request.headers, body, service, caller, door.recent)
+    event, address = await admitted_alone(items, request.headers, body, service, caller, memory.recent)
     return accepted(event, address)
 
 
@@ -156,14 +158,14 @@ async def refused(
 
 
 async def admitted_alone(  # noqa: PLR0913, PLR0917
-    item: Any, headers: Mapping[str, str], body: bytes, service: Service, caller: Caller, recent: Recent
+    item: Any, headers: Mapping[str, str], body: bytes, service: Service, caller: Caller, recent: RecentEvents
 ) -> tuple[Event[Data], Address]:
     """Publish one event (parsed JSON), which came in *body*.
 
     Raises:
         Problem: what is wrong with it; it is on `rejected`, as it was sent.
     """
-    (event,), digests = await judged([item], service, caller, recent)
+    (event,), digests = await validated([item], service, caller, recent)
     if isinstance(event, Problem):
         raise await refused(service, caller, headers, body, event)
     (address,) = await service.publish(event)
@@ -190,7 +192,7 @@ def refuse_overdrawn(service: Service, caller: Caller) -> None:
 
 
 async def _publish_batch(
-    items: list[Any], request: Request, service: Running, caller: Caller, recent: Recent
+    items: list[Any], request: Request, service: Running, caller: Caller, recent: RecentEvents
 ) -> JSONResponse:
     answers: list[dict[str, Any]] = []
     for item, outcome in zip(items, await admitted(items, request.headers, service, caller, recent), strict=True):
@@ -204,10 +206,10 @@ async def _publish_batch(
 
 
 async def admitted(
-    items: list[Any], headers: Mapping[str, str], service: Service, caller: Caller, recent: Recent
+    items: list[Any], headers: Mapping[str, str], service: Service, caller: Caller, recent: RecentEvents
 ) -> list[Address | Problem]:
     """Publish what of a batch may be, and what is refused on `rejected`; where each event is, or what is wrong."""
-    checked, digests = await judged(items, service, caller, recent)
+    checked, digests = await validated(items, service, caller, recent)
     records = [
         rejection(caller, headers, to_json(item), event) if isinstance(event, Problem) else record_of(event)
         for item, event in zip(items, checked, strict=True)

@@ -39,11 +39,11 @@ from shared.observability import logs
 from shared.processing.mongo import DatabaseError
 from shared.processing.runner import reason
 
-from .deduplication import Recent
+from .deduplication import RecentEvents
 from .http import BYTES
 from .http_binding import refusal
 from .kafka_binding import PREFIX, decoded_record
-from .validation import ACCEPTED, count_refused, judged, rejection
+from .validation import ACCEPTED, count_refused, rejection, validated
 
 MOST_RECORDS = 500  # judged at once
 FOUND_WITHIN_MS = 5_000  # a new organisation's topic
@@ -68,17 +68,17 @@ async def ingress_over_kafka(service: Service) -> None:
     consumer.subscribe(pattern=rf"^{re.escape(topic_name(settings.namespace, 'ingress.'))}.")
     try:
         await consumer.start()
-        await Door(service, consumer).keep()
+        await KafkaIngress(service, consumer).keep()
     finally:
         await consumer.stop()
 
 
-class Door:
+class KafkaIngress:
     """What this process lets in, and what it remembers of those who come."""
 
     def __init__(self, service: Service, consumer: AIOKafkaConsumer) -> None:
         self._service, self._consumer = service, consumer
-        self._recent = Recent()
+        self._recent = RecentEvents()
         self._quotas = quotas_of(service)
         self._member_at = time.monotonic()
         self._taken: dict[TopicPartition, int] = {}  # the next offset
@@ -210,9 +210,9 @@ class Door:
         return found.get(organisation, {})
 
     async def _verdicts(self, items: list[Any], caller: Caller) -> tuple[Judged, dict[str, str]]:
-        """As `judged`, but what it stumbles over (a defect of ours) is refused and stops nobody else."""
+        """As `validated`, but what it stumbles over (a defect of ours) is refused and stops nobody else."""
         try:
-            return await judged(items, self._service, caller, self._recent)
+            return await validated(items, self._service, caller, self._recent)
         except (*TRANSIENT, Problem):
             raise
         except Exception:

@@ -41,7 +41,7 @@ from shared.processing.mongo import Key
 from shared.processing.ownership import Refused
 from shared.settings import Settings
 
-from .deduplication import Recent, digest, kept
+from .deduplication import RecentEvents, digest, kept
 from .http_binding import plain, refusal
 
 ERRORS_SHOWN = 10
@@ -72,8 +72,8 @@ MOST_AGREEMENTS = 10_000
 Digests = dict[str, set[str]]  # by event id: the digests of what was accepted under it
 
 
-async def judged(
-    items: list[Any], service: Service, caller: Caller, recent: Recent
+async def validated(
+    items: list[Any], service: Service, caller: Caller, recent: RecentEvents
 ) -> tuple[list[Event[Data] | Problem], dict[str, str]]:
     """Each item (parsed JSON) as the event that it is, or what is wrong with it; and the digests of the events by id.
 
@@ -126,13 +126,13 @@ async def _objections(
         await service.current(topic, erased[0] if len(erased) == 1 else None)
     known, digests = await _known(service, caller, published)
     references_too = service.settings.registry_checks == "references"
-    found, caught_up = in_turn(published, known, references_too=references_too), set[Key]()
+    found, caught_up = objections_by_event(published, known, references_too=references_too), set[Key]()
     # Once what it lagged behind with is there, it may object to something else that it lags behind with.
     while new := {key for objection in found.values() for key in objection.looked_at} - caught_up:
         await _catch_up(service, caller, new)
         caught_up |= new
         known, digests = await _known(service, caller, published)
-        found = in_turn(published, known, references_too=references_too)
+        found = objections_by_event(published, known, references_too=references_too)
     fitting = [event for event in published if id(event) not in found]
     found |= await _without_room(service, caller, fitting, known)
     return {of: _problem(objection) for of, objection in found.items()}, digests
@@ -185,7 +185,7 @@ def _is_apart(caller: Caller, key: Key) -> bool:
     return caller.sandbox and key.collection != "organisations"
 
 
-def in_turn(published: list[Event[Data]], known: Known, *, references_too: bool) -> dict[int, Objection]:
+def objections_by_event(published: list[Event[Data]], known: Known, *, references_too: bool) -> dict[int, Objection]:
     """What speaks against events that come together, by `id(event)`: one may refer to what another introduces."""
 
     def judged_again(some: list[Event[Data]]) -> dict[int, Objection]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.partners.gateway.contract.examples import EXAMPLES
-from services.partners.gateway.egress.audience import RULES, Known, concerned
+from services.partners.gateway.egress.audience import RULES, Known, audience_of
 from services.partners.network.registry import OPERATOR, route, view
 from shared.contract import events
 from shared.contract.events import DATA, Data, Event, organisation_of
@@ -25,13 +25,13 @@ def test_every_type_has_its_rules():
 def test_who_publishes_is_concerned():
     for example in EXAMPLES.values():
         if example.source.startswith("/organisations/"):
-            assert organisation_of(example.source) in concerned(example, Known())
+            assert organisation_of(example.source) in audience_of(example, Known())
 
 
 def test_what_is_said_in_the_sandbox_is_for_nobody_else():
     data = events.InternshipStarted(enterprise="plant", programme="mechanics")
     tried = event(data, "i", LEARNER, by="enterprise:works").model_copy(update={"sandbox": True})
-    assert concerned(tried, Known(learners={LEARNER: {"institutions": ["uni"]}})) == {"works"}
+    assert audience_of(tried, Known(learners={LEARNER: {"institutions": ["uni"]}})) == {"works"}
 
 
 def names(value: Any) -> set[str]:
@@ -46,7 +46,7 @@ def names(value: Any) -> set[str]:
 def test_nobody_is_concerned_whom_neither_the_event_nor_its_entity_names():
     for example in EXAMPLES.values():
         named = names(example.model_dump(mode="json")) | {organisation_of(example.source)}
-        assert concerned(example, Known()) <= named
+        assert audience_of(example, Known()) <= named
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_parties_partners_and_institutions_hear_of_what_is_theirs(data: Data, by
         programmes={"entity": {"institution": "uni", "joint_partners": [{"organisation": "works"}]}},
     )
     key = LEARNER if data.topic == "learner" else "entity"
-    assert concerned(event(data, "entity", key, by=by), known) == whom
+    assert audience_of(event(data, "entity", key, by=by), known) == whom
 
 
 def test_an_enterprise_is_not_told_how_it_was_rated_nor_what_a_learner_is_asked():
@@ -123,11 +123,11 @@ def test_an_enterprise_is_not_told_how_it_was_rated_nor_what_a_learner_is_asked(
             programme="mechanics",
             due="2026-05-01",
         )
-        assert concerned(event(asked, "request-1", by="service:feedback"), known) == whom
+        assert audience_of(event(asked, "request-1", by="service:feedback"), known) == whom
     rated = events.FeedbackSubmitted(
         role=events.FeedbackRole.learner, enterprise="plant", programme="mechanics", overall=1
     )
-    assert concerned(event(rated, "answer-1", by="institution:uni"), known) == {"uni", "college"}
+    assert audience_of(event(rated, "answer-1", by="institution:uni"), known) == {"uni", "college"}
 
 
 enterprises, institutions = st.sampled_from(ENTERPRISES), st.sampled_from(INSTITUTIONS)
@@ -151,7 +151,9 @@ def test_of_a_learner_an_organisation_is_sent_exactly_what_the_registry_lets_it_
         told.append(event(events.LearnerEnrolled(programme="of-other"), LEARNER, by=other))
     known = shown([*told, cloudevent])
     readers = {*known["readers"]} - {OPERATOR}
-    assert concerned(cloudevent, Known(learners={LEARNER: known})) == (readers if publisher in readers else {publisher})
+    assert audience_of(cloudevent, Known(learners={LEARNER: known})) == (
+        readers if publisher in readers else {publisher}
+    )
 
 
 def shown(told: list[Event[Data]]) -> dict[str, Any]:

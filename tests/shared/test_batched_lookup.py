@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from shared.processing import mongo
-from shared.processing.mongo import Database, Finder
+from shared.processing.mongo import BatchedLookup, Database
 from shared.settings import Settings
 
 
@@ -21,7 +21,7 @@ async def db(mongodb: str) -> AsyncIterator[Database]:
     client.close()
 
 
-class Counting(Finder):
+class Counting(BatchedLookup):
     """Counts its finds."""
 
     finds = 0
@@ -41,7 +41,7 @@ async def test_a_crowd_is_served_by_one_find_and_each_gets_its_own(db: Database)
 
 async def test_who_asks_while_a_find_is_under_way_gets_what_is_there_when_asking(db: Database):
     await db["things"].insert_one({"_id": "a", "n": 0})
-    finder = Finder("things", {"n": 1})
+    finder = BatchedLookup("things", {"n": 1})
 
     async def changed(n: int) -> None:
         await db["things"].update_one({"_id": "a"}, {"$max": {"n": n}})
@@ -53,7 +53,7 @@ async def test_who_asks_while_a_find_is_under_way_gets_what_is_there_when_asking
 
 async def test_a_find_that_fails_fails_for_those_who_asked_and_not_for_the_next(db: Database):
     await db["things"].insert_one({"_id": "a", "n": 0})
-    finder = Finder("things", {"n": {"$nothing": 1}})
+    finder = BatchedLookup("things", {"n": {"$nothing": 1}})
     for failed in await asyncio.gather(*(finder.find(db, ["a"]) for _ in range(3)), return_exceptions=True):
         assert isinstance(failed, mongo.DatabaseError)
     finder._fields = {"n": 1}
@@ -62,7 +62,7 @@ async def test_a_find_that_fails_fails_for_those_who_asked_and_not_for_the_next(
 
 async def test_who_hangs_up_takes_nothing_from_the_others(db: Database):
     await db["things"].insert_one({"_id": "a", "n": 0})
-    finder = Finder("things", {"n": 1})
+    finder = BatchedLookup("things", {"n": 1})
     one, other = asyncio.create_task(finder.find(db, ["a"])), asyncio.create_task(finder.find(db, ["a"]))
     await asyncio.sleep(0)
     one.cancel()

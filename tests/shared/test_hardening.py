@@ -40,7 +40,7 @@ async def port(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[int]:
     config = uvicorn.Config(
         create_app(Core("partners", (), {}, lambda _: None), router, settings),
         port=free_port(),
-        http=hardening.Impatient,
+        http=hardening.SlowClientTimeout,
         ws="none",
         server_header=False,
         log_config=None,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.partners.gateway.ingress.deduplication import Recent, digest, kept
+from services.partners.gateway.ingress.deduplication import RecentEvents, digest, kept
 from services.partners.network.registry import entity, misfits
 from shared.contract.events import DATA, MODELS, ContractError, Data, Event, parse, serialise
 from shared.processing import facts
@@ -133,7 +133,7 @@ def test_kept_fact_has_the_digest_of_its_event(type_: str, data: st.DataObject):
 
 
 def test_memory_is_bounded_and_forgets_the_oldest():
-    recent = Recent(most=3)
+    recent = RecentEvents(most=3)
     for number in range(5):
         recent.note("/organisations/uni", {f"id-{number}": "digest"})
     recent.note("/organisations/uni", {"id-2": "digest"})
