@@ -33,7 +33,8 @@ from shared.contract.events import (
     Publisher,
     compose,
 )
-from shared.log.kafka import Producer, Record, ensure_ingress, record_of
+from shared.log.producer import Producer, Record, record_of
+from shared.log.topics import ensure_ingress
 from shared.processing import mongo
 
 NAMESPACE = "bingress"

@@ -17,7 +17,7 @@ from benchmarks.race import Failed, started
 from benchmarks.stage import Stage, tools
 from deploy.local.processes import ROOT
 from services.partners.app import core as partners
-from shared.log.kafka import PARTITIONS, partition_of, topic_name
+from shared.log.topics import PARTITIONS, partition_of, topic_name
 from shared.processing import mongo
 
 NAMESPACE = "blatency"

@@ -17,7 +17,7 @@ from benchmarks.job import Message
 
 
 def load(servers: str, topic: str, messages: Iterable[Message]) -> None:
-    """Send everything; the partitioner is Java's, which is the product's (`shared.log.kafka.partition_of`)."""
+    """Send everything; the partitioner is Java's, which is the product's (`shared.log.topics.partition_of`)."""
     producer = Producer(
         {
             "bootstrap.servers": servers,

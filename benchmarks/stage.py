@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 from deploy.local.processes import ROOT, Server, ServerError, free_port
 from deploy.local.servers import STATE, fetching, kafka, mongod
 from services.monitoring.app import core
-from shared.log.kafka import PARTITIONS, ensure_topics, topic_name
+from shared.log.topics import PARTITIONS, ensure_topics, topic_name
 from shared.processing import mongo
 from shared.settings import Settings
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from services.partners.gateway.contract import asyncapi
 from shared.contract.events import schemas
-from shared.http.web import create_app
-from shared.log.kafka import SERVICES
+from shared.http.application import create_app
+from shared.log.topics import SERVICES
 from shared.settings import Settings
 
 FOLDER = Path(__file__).parent / "contract"

@@ -8,7 +8,7 @@ import asyncio
 import importlib
 
 from shared.http import auth
-from shared.log import kafka
+from shared.log import topics
 from shared.observability import logs
 from shared.processing import mongo
 from shared.processing.core import Core
@@ -21,10 +21,10 @@ async def set_up(settings: Settings) -> None:
     """Make what is missing of everything that the services expect to find."""
     log.info("replica_set", made=await mongo.ensure_replica_set(settings))
     log.info("token_keys", made=auth.ensure_keys(settings))
-    log.info("topics", made=await kafka.ensure_topics(settings))
+    log.info("topics", made=await topics.ensure_topics(settings))
     client = mongo.connect(settings)
     try:
-        for name in kafka.SERVICES:
+        for name in topics.SERVICES:
             core: Core = importlib.import_module(f"services.{name}.app").core
             await mongo.ensure_indexes(await mongo.live(mongo.database(client, settings, name)), core.indexes)
     finally:

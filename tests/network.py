@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from shared.log.kafka import SERVICES
+from shared.log.topics import SERVICES
 from tests.stack import Running, running, until
 
 KINDS = {

@@ -15,9 +15,12 @@ from fastapi import APIRouter, FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from shared.contract.events import Data, Event, Publisher
+from shared.http.application import Work, create_app
 from shared.http.auth import REQUESTS, Caller, Signer, ensure_keys
-from shared.http.web import Service, Work, create_app
-from shared.log.kafka import PARTITIONS, ConsumerRecord, Record, connection, ensure_topics, topic_name
+from shared.http.service import Service
+from shared.log.consumer import ConsumerRecord
+from shared.log.producer import Record
+from shared.log.topics import PARTITIONS, connection, ensure_topics, topic_name
 from shared.processing import mongo
 from shared.processing.core import Core
 from shared.settings import Settings

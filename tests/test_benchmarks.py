@@ -19,7 +19,7 @@ from benchmarks.stage import Stage
 from deploy.local.processes import Server
 from services.monitoring.states import contributions, route
 from shared.contract.events import parse, serialise
-from shared.log.kafka import PARTITIONS, ensure_topics, partition_of
+from shared.log.topics import PARTITIONS, ensure_topics, partition_of
 from shared.processing import facts, mongo
 from shared.settings import Settings
 

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.local import servers as local
 from deploy.local.processes import free_port, wait_until
-from shared.log.kafka import PARTITIONS, connection
+from shared.log.topics import PARTITIONS, connection
 from shared.settings import Settings
 from tests.examples import BUILT, LEARNERS, NEEDS, Stack, built, copied, missing, published, run, stack
 from tests.stack import until

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi import checks
 
 from deploy.contract import documents
 from shared.contract.events import TOPICS, ContractError, parse
-from shared.log.kafka import SERVICES
+from shared.log.topics import SERVICES
 from tests.network import as_
 from tests.stack import Running
 

@@ -18,7 +18,7 @@ from deploy.local.processes import ROOT, Server, free_port
 from deploy.local.stack import WORKER
 from deploy.praktika.__main__ import application
 from deploy.stack import PORTS
-from shared.log.kafka import Producer, Record
+from shared.log.producer import Producer, Record
 from shared.observability import metrics
 from shared.settings import Settings
 from tests.processes import ALL, Processes

@@ -13,7 +13,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.contract.events import InternshipCompleted, InternshipOutcome, Publisher
 from shared.http.auth import Caller, Signer
-from shared.log.kafka import SESSION_MS, Producer, record_of
+from shared.log.consumer import SESSION_MS
+from shared.log.producer import Producer, record_of
 from shared.settings import Settings
 from tests import servers as test_servers
 from tests.making import event

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi.routing import iter_route_contexts
 from starlette.routing import Route
 
+from shared.http.application import create_app
 from shared.http.auth import Signer, ensure_keys
-from shared.http.web import create_app
-from shared.log.kafka import SERVICES
+from shared.log.topics import SERVICES
 from shared.settings import Settings
 from tests.network import COHORT, INTERNSHIP, LEARNER, STRUCTURED, as_, cloudevent
 from tests.stack import Running

@@ -53,7 +53,8 @@ from services.partners.gateway.ingress.kafka import ingress_over_kafka
 from services.partners.gateway.kafka_credentials import access_to_kafka, compare
 from shared.contract.events import TOPICS, parse
 from shared.log.admin import Admin, grants, set_quotas
-from shared.log.kafka import NotPublished, Record, connection
+from shared.log.producer import NotPublished, Record
+from shared.log.topics import connection
 from shared.settings import Settings
 from tests.partners.conftest import MECHANICS, ORGANISATIONS, as_, enrolled, register
 from tests.stack import Running, running, until

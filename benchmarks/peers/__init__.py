@@ -5,7 +5,7 @@ import sys
 
 
 def tune() -> None:
-    """Set the interpreter for every Python contestant as for the product, see `shared.http.web.tune`."""
+    """Set the interpreter for every Python contestant as for the product, see `shared.http.application.tune`."""
     gc.freeze()
     gc.set_threshold(500_000, 20, 100)
     sys.setswitchinterval(0.0005)

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from shared.log.kafka import SERVICES
 from shared.log.raw import Raw, Spans, count, reader, writer
 from shared.log.reads import Log
+from shared.log.topics import SERVICES
 from shared.operator import console, dead_letters
 from shared.operator.console import (
     EXIT_CODES,

@@ -9,8 +9,8 @@ from typing import IO, Annotated
 
 import typer
 
-from shared.log.kafka import SERVICES
 from shared.log.raw import Reader, count, reader, writer
+from shared.log.topics import SERVICES
 from shared.operator import console, history
 from shared.operator.console import EXIT_CODES, Failed, Json, Misused, progress, say, show_json
 from shared.operator.history import HELD, Unfit

@@ -7,8 +7,9 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from deploy.praktika.status import core
-from shared.log.kafka import SERVICES, Record
+from shared.log.producer import Record
 from shared.log.raw import Raw, reader, writer
+from shared.log.topics import SERVICES
 from shared.operator import console, rebuild
 from shared.operator.console import Failed, Json, Misused, progress, say, show, show_json
 from shared.operator.rebuild import Compared, Databases, NotRebuilt, Rebuild

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 import httpx
+from aiokafka.errors import KafkaError
 
 from deploy.praktika import dead_letters
-from shared.log.kafka import SERVICES, KafkaError, NotPublished
+from shared.log.producer import NotPublished
 from shared.log.raw import Spans, reader
+from shared.log.topics import SERVICES
 from shared.operator import console
 from shared.operator.console import Json, say, show, show_json, show_table, time_of
 from shared.operator.rebuild import databases

@@ -11,20 +11,10 @@ from pydantic import BaseModel, ConfigDict
 from shared.contract import frameworks
 from shared.contract.events import INSTITUTION, CompetencyRevoked, SchemePublished, Text, derive, derived_id
 from shared.http.auth import Caller
-from shared.http.web import (
-    Authenticated,
-    EntityId,
-    Pages,
-    Prefer,
-    Problem,
-    Running,
-    accept,
-    barred,
-    event_by,
-    found,
-    listed,
-    require,
-)
+from shared.http.commands import Prefer, accept, event_by
+from shared.http.lists import Pages, found, listed
+from shared.http.problems import Problem
+from shared.http.service import Authenticated, EntityId, Running, barred, require
 from shared.processing import mongo
 from shared.processing.ownership import misnamed
 

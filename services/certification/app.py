@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shared.http.web import serve
+from shared.http.application import serve
 from shared.processing import facts
 from shared.processing.core import Core
 from shared.processing.mongo import Database, Key

@@ -7,18 +7,10 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
 
 from shared.contract.events import OPERATOR, FeedbackWithdrawn, Publisher, compose, derived_id
-from shared.http.web import (
-    Authenticated,
-    EntityId,
-    Pages,
-    Prefer,
-    Problem,
-    Running,
-    accept,
-    found,
-    listed,
-    require,
-)
+from shared.http.commands import Prefer, accept
+from shared.http.lists import Pages, found, listed
+from shared.http.problems import Problem
+from shared.http.service import Authenticated, EntityId, Running, require
 from shared.processing import mongo
 
 from .gaps import BY, gaps

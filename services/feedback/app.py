@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from shared.contract.events import Data, Event, FeedbackRequested
+from shared.http.application import serve
 from shared.http.auth import RequestKey, request_key
-from shared.http.web import serve
 from shared.processing import mongo
 from shared.processing.core import Core
 from shared.processing.facts import DecodedEvent, State

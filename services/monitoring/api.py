@@ -13,8 +13,9 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from prometheus_client import Gauge
 
 from shared.contract.events import Month
+from shared.http.problems import Problem
+from shared.http.service import Running, Service
 from shared.http.spreadsheets import is_risky
-from shared.http.web import Problem, Running, Service
 
 from . import counters
 from .figures import add, of_months, of_window, within

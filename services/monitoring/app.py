@@ -1,6 +1,6 @@
 """Monitoring: turns all events into indicators that can be explained and proved."""
 
-from shared.http.web import serve
+from shared.http.application import serve
 from shared.processing.core import Core
 
 from .api import last_audit, router

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from shared.contract import events
-from shared.http.web import serve
+from shared.http.application import serve
 from shared.processing.core import Core
 
 from .gateway import credentials, kafka_credentials

@@ -14,7 +14,7 @@ from prometheus_client import Counter as Metric
 from pydantic_core import from_json, to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.log.kafka import NotPublished, Producer, Record
+from shared.log.producer import NotPublished, Producer, Record
 from shared.observability import logs
 
 TOPIC = "audit"

@@ -28,7 +28,8 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from shared.log.kafka import NotPublished, connection, topic_name, topic_of
+from shared.log.producer import NotPublished
+from shared.log.topics import connection, topic_name, topic_of
 from shared.settings import Settings
 
 KNOWN_WITHIN_S = 10

@@ -7,25 +7,20 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
+    KafkaError,
     MessageSizeTooLargeError,
     NotCoordinatorForGroupError,
 )
 from aiokafka.structs import RecordMetadata
 
-from shared.log.kafka import (
-    AIOKafkaConsumer,
-    ConsumerRecord,
-    KafkaError,
-    NotPublished,
-    TopicPartition,
-    connection,
-    topic_name,
-)
+from shared.log.consumer import ConsumerRecord
+from shared.log.producer import NotPublished
+from shared.log.topics import connection, topic_name
 from shared.settings import Settings
 
 SILENT_S = 30  # a broker that gives nothing for so long, though there is something, does not answer

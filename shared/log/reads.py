@@ -25,7 +25,9 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.record import MemoryRecords
 
-from shared.log.kafka import ConsumerRecord, NotPublished, connection, partition_of, topic_name
+from shared.log.consumer import ConsumerRecord
+from shared.log.producer import NotPublished
+from shared.log.topics import connection, partition_of, topic_name
 from shared.settings import Settings
 
 Answer = TypeVar("Answer")

@@ -1,7 +1,7 @@
 """What every service tells Prometheus about itself; what the runner counts is in `shared/processing/runner.py`.
 
 /metrics only shows what is in memory, so it answers at once even while Kafka and MongoDB are away: what has to be asked
-for (readiness, ends of topics, disk) is asked for every few seconds by `observe` in `shared/http/web.py`.
+for (readiness, ends of topics, disk) is asked for every few seconds by `observe` in `shared/http/health.py`.
 """
 
 import platform

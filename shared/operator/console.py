@@ -10,12 +10,13 @@ from re import fullmatch
 from typing import Annotated, Any
 
 import typer
+from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from shared.log.kafka import KafkaError, NotPublished
+from shared.log.producer import NotPublished
 from shared.processing.mongo import DatabaseError
 from shared.settings import Settings, settings
 

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 
 from aiokafka.errors import MessageSizeTooLargeError
 
-from shared.log.kafka import SERVICES, ConsumerRecord, NotPublished, dead_letter_topic
+from shared.log.consumer import ConsumerRecord
+from shared.log.producer import NotPublished
 from shared.log.raw import Raw, Reader, Spans, Writer
 from shared.log.reads import Log
+from shared.log.topics import SERVICES, dead_letter_topic
 
 HEADER = "praktika-dead-letter"
 REPLAYED, DISCARDED = "replayed", "discarded"

@@ -20,13 +20,15 @@ from typing import IO, Any, NamedTuple
 from uuid import uuid4
 
 import zstandard
+from aiokafka import TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
 from pydantic_core import from_json
 
 from shared.contract.events import SANDBOX, TOPICS
 from shared.http.trail import TOPIC as TRAIL
-from shared.log.kafka import SERVICES, ConsumerRecord, TopicPartition, dead_letter_topic, topic_name
+from shared.log.consumer import ConsumerRecord
 from shared.log.raw import Raw, Reader, Span, Spans, Writer, count
+from shared.log.topics import SERVICES, dead_letter_topic, topic_name
 
 # What cannot be worked out again. Dead letters could be, but not what was decided about them.
 HELD = (*TOPICS, SANDBOX, "rejected", TRAIL, *map(dead_letter_topic, SERVICES))

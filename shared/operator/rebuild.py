@@ -14,12 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aiokafka import TopicPartition
 from pydantic_core import from_json
 
 import shared
 from shared.contract.events import TOPICS, EventRefused
-from shared.log.kafka import ConsumerRecord, Record, TopicPartition, partition_of, topic_name
+from shared.log.consumer import ConsumerRecord
+from shared.log.producer import Record
 from shared.log.raw import Reader, Span, Spans
+from shared.log.topics import partition_of, topic_name
 from shared.operator import dead_letters
 from shared.processing import mongo
 from shared.processing.batches import Batches

@@ -20,7 +20,9 @@ from prometheus_client import Counter as Metric
 from prometheus_client import Gauge, Histogram
 
 from shared.contract.events import ContractError, Data, Event
-from shared.log.kafka import ConsumerRecord, Record, dead_letter_topic, partition_of, record_of
+from shared.log.consumer import ConsumerRecord
+from shared.log.producer import Record, record_of
+from shared.log.topics import dead_letter_topic, partition_of
 from shared.observability import logs
 from shared.processing import facts
 from shared.processing.core import Core

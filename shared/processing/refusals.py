@@ -9,7 +9,8 @@ from typing import Any
 from pydantic_core import to_json
 
 from shared.contract.events import EventRefused, derive, derived_id
-from shared.log.kafka import ConsumerRecord, Record, record_of
+from shared.log.consumer import ConsumerRecord
+from shared.log.producer import Record, record_of
 from shared.processing.facts import DecodedEvent
 from shared.processing.ownership import Refused
 

@@ -11,18 +11,13 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import Gauge, Histogram
 
-from shared.log.kafka import (
-    Consumer,
-    ConsumerRebalanceListener,
-    ConsumerRecord,
-    KafkaError,
-    NotPublished,
-    OffsetAndMetadata,
-    Producer,
-    TopicPartition,
-)
+from shared.log.consumer import Consumer, ConsumerRecord
+from shared.log.producer import NotPublished, Producer
 from shared.observability import logs
 from shared.processing import mongo
 from shared.processing.batches import Batches

@@ -23,7 +23,7 @@ from shared.contract.events import (
     SchemePublished,
     derived_id,
 )
-from shared.log.kafka import PARTITIONS
+from shared.log.topics import PARTITIONS
 from shared.processing import mongo
 from shared.processing.runner import Runner
 from tests.making import event

@@ -16,7 +16,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from deploy.local.processes import Server
-from shared.log.kafka import SESSION_MS
+from shared.log.consumer import SESSION_MS
 
 from .stack import JOINER, MEMBERS, WORKERS, Stack
 from .watching import POLL_S, TOPICS_OF, Clock, Watch

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from pymongo import MongoClient
 
 from shared.contract.events import derived_id
-from shared.log.kafka import PARTITIONS, SERVICES
+from shared.log.topics import PARTITIONS, SERVICES
 
 from .oracle import Count, Derived, Expected
 from .poison import MARK, poison

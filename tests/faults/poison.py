@@ -4,7 +4,7 @@ import json
 from random import Random
 from typing import NamedTuple
 
-from shared.log.kafka import PARTITIONS, partition_of
+from shared.log.topics import PARTITIONS, partition_of
 
 from .region import Json, said_of
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from shared.log.kafka import PARTITIONS
+from shared.log.topics import PARTITIONS
 from shared.processing import mongo
 from shared.settings import Settings
 

@@ -16,7 +16,7 @@ import pytest
 from services.monitoring.app import core, router
 from services.monitoring.audit import audit
 from shared.contract.events import Data, Event, serialise
-from shared.log.kafka import Record
+from shared.log.producer import Record
 from shared.processing import mongo
 from shared.processing.mongo import COUNTERS
 from tests.servers import free_port

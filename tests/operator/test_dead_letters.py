@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from fastapi import APIRouter
 
 from shared.contract.events import Data, Event, LearnerEnrolled, serialise
-from shared.log.kafka import Record, TopicPartition, partition_of
+from shared.log.producer import Record
 from shared.log.raw import Raw, Writer, reader, writer
 from shared.log.reads import Log
+from shared.log.topics import partition_of
 from shared.operator import dead_letters
 from shared.operator.dead_letters import Position
 from shared.processing import mongo

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 import zstandard
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,8 +23,8 @@ from shared.contract.events import (
     serialise,
 )
 from shared.log import reads
-from shared.log.kafka import TopicPartition, ensure_topics
 from shared.log.raw import Raw, Span, reader, writer
+from shared.log.topics import ensure_topics
 from shared.operator import history
 from shared.operator.history import HELD
 from shared.processing import mongo

@@ -31,7 +31,7 @@ from shared.contract.events import (
     Publisher,
     SchemePublished,
 )
-from shared.log.kafka import Record
+from shared.log.producer import Record
 from shared.operator import rebuild
 from shared.processing import mongo
 from shared.processing.core import Core

@@ -13,7 +13,7 @@ import pytest_asyncio
 from deploy.local.processes import ROOT
 from deploy.local.stack import WORKER
 from shared.contract.events import LearnerEnrolled
-from shared.log.kafka import Producer, record_of
+from shared.log.producer import Producer, record_of
 from shared.settings import Settings
 from tests.making import event
 from tests.operator.conftest import Praktika

@@ -20,7 +20,7 @@ from services.partners.gateway.ingress.validation import check
 from shared.contract import events
 from shared.contract.events import DATA
 from shared.http.auth import Caller
-from shared.http.web import Problem
+from shared.http.problems import Problem
 from shared.settings import Settings
 from shared.settings import settings as read_settings
 from tests.operator.conftest import Done

@@ -23,7 +23,7 @@ from shared.contract.events import (
     OrganisationKind,
     ProgrammePublished,
 )
-from shared.log.kafka import ensure_ingress
+from shared.log.topics import ensure_ingress
 from shared.settings import Settings
 from tests.making import event
 from tests.stack import Running, running, until

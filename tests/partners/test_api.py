@@ -15,7 +15,7 @@ from shared.contract.events import (
     OpportunityPosted,
     ProgrammeRevisionRecommended,
 )
-from shared.http import web
+from shared.http import service
 from tests.making import event
 from tests.partners.conftest import ORGANISATIONS, as_
 from tests.stack import Running, running
@@ -93,7 +93,7 @@ async def test_party_registered_a_moment_ago_is_known(partners: Running):
 async def test_command_that_cannot_know_what_was_said_before_asks_to_come_again(
     kafka: str, mongodb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(web, "CURRENT_WITHIN_S", 0.3)
+    monkeypatch.setattr(service, "CURRENT_WITHIN_S", 0.3)
     async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=tmp_path, role="api") as stack:
         headers = stack.token("operator", "operator")
         entry = {"kind": "enterprise", "name": "Quick", "region": "RU-KEM"}

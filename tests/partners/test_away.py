@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from services.partners.app import core, router
 from services.partners.gateway.ingress.kafka import ingress_over_kafka
 from shared.contract.events import parse
-from shared.log.kafka import connection, ensure_ingress, topic_name, topic_of
+from shared.log.topics import connection, ensure_ingress, topic_name, topic_of
 from tests.partners.conftest import MECHANICS, as_, enrolled, register
 from tests.servers import Servers
 from tests.stack import running, until

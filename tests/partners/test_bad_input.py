@@ -11,7 +11,7 @@ import jwt
 import pytest
 
 from shared.contract.events import TOPICS, Publisher
-from shared.http import web
+from shared.http import service
 from shared.http.auth import Caller, Signer, ensure_keys
 from tests.partners.conftest import as_, enrolled
 from tests.stack import Running
@@ -182,10 +182,10 @@ async def test_sender_without_a_valid_token_is_only_counted(
         "garbage": lambda: "\x7f.%00.é".encode().decode("latin-1"),
     }
     given = {"Authorization": f"Bearer {tokens[token]()}".encode("latin-1")} if token else {}
-    counted = web.UNAUTHORISED._value.get()
+    counted = service.UNAUTHORISED._value.get()
     problem, rejected = await refused(partners, sent(), given | {"Content-Type": STRUCTURED.encode()})
     assert (problem["status"], rejected) == (401, [])
-    assert web.UNAUTHORISED._value.get() == counted + 1
+    assert service.UNAUTHORISED._value.get() == counted + 1
 
 
 async def test_suspended_organisation_is_refused_until_it_is_reinstated(partners: Running):

@@ -17,7 +17,7 @@ from services.partners.gateway.ingress.http_binding import Mode, decoded, inflat
 from services.partners.gateway.ingress.validation import check
 from shared.contract.events import Event, Publisher, parse, serialise
 from shared.http.auth import Caller
-from shared.http.web import Problem
+from shared.http.problems import Problem
 from shared.settings import Settings
 from tests.partners import conformance
 from tests.partners.conftest import as_, enrolled

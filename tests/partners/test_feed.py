@@ -23,8 +23,9 @@ from services.partners.gateway.egress.feed import Readers
 from services.partners.gateway.egress.forwarding import forward
 from shared.contract.events import OrganisationKind, OrganisationRegistered, Publisher
 from shared.http.auth import Caller, Signer
-from shared.http.web import Problem
-from shared.log.kafka import NotPublished, Record, topic_name, topic_of
+from shared.http.problems import Problem
+from shared.log.producer import NotPublished, Record
+from shared.log.topics import topic_name, topic_of
 from shared.processing.mongo import Database, DatabaseError
 from tests.making import event
 from tests.partners.conftest import ORGANISATIONS, as_, enrolled, fed, feed, interned, publish, register, settled
@@ -171,7 +172,7 @@ async def test_an_erasure_reaches_all_whom_the_learner_concerned_and_later_words
     await settled(connected)
     assert late["id"] not in ids(await feed(connected, "uni")) + ids(await feed(connected, "works"))
     assert erasure["id"] not in ids(await feed(connected, "college")) + ids(await feed(connected, "works"))
-    told = await connected.service.store.home[forwarding.TOLD].find_one({"_id": learner["subject"]})
+    told = await connected.service.store.home[forwarding.AUDIENCES].find_one({"_id": learner["subject"]})
     assert told == {"_id": learner["subject"], "erased": True}
 
 

@@ -14,7 +14,7 @@ from services.partners.app import core, router
 from services.partners.gateway.contract.examples import EXAMPLES
 from services.partners.gateway.ingress.kafka import ingress_over_kafka
 from shared.contract.events import SANDBOX, TOPICS, EventRefused, parse
-from shared.log.kafka import connection, topic_name, topic_of
+from shared.log.topics import connection, topic_name, topic_of
 from shared.processing.refusals import NOT_APPLIED
 from tests.partners.conftest import ingress_topics, register
 from tests.stack import Running, running, until

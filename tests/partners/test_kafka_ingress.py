@@ -20,7 +20,7 @@ from services.partners.app import core, router
 from services.partners.gateway.ingress import kafka as ingress
 from services.partners.gateway.ingress.kafka import ingress_over_kafka
 from shared.contract.events import parse
-from shared.log.kafka import connection, ensure_ingress, organisation_of, topic_name, topic_of
+from shared.log.topics import connection, ensure_ingress, organisation_of, topic_name, topic_of
 from tests.partners.conftest import MECHANICS, ORGANISATIONS, as_, enrolled, ingress_topics, register
 from tests.stack import Running, running, until
 

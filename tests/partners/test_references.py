@@ -28,7 +28,7 @@ from shared.contract.events import (
     ProgrammePublished,
     Publisher,
 )
-from shared.http import web
+from shared.http import service
 from tests.making import NOON, event
 from tests.partners.conftest import MECHANICS, ORGANISATIONS, as_, enrolled
 from tests.stack import Running, running
@@ -341,12 +341,12 @@ async def test_nobody_is_refused_because_the_registry_lags(world: Running, monke
         begun = message(("uni", "learner.enrolled", "late-1", None, {"programme": "mechanics"}, 2))
         assert (await send(world, "uni", begun)).status_code == 202
         job = message(("uni", "employment.recorded", "late-1-job", "late-1", EMPLOYED, 4))
-        monkeypatch.setattr(web, "CURRENT_WITHIN_S", 0.2)
+        monkeypatch.setattr(service, "CURRENT_WITHIN_S", 0.2)
         rejected = await world.count("rejected")
         answer = await send(world, "uni", job)
         assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (503, True)
         assert await world.count("rejected") == rejected
-        monkeypatch.setattr(web, "CURRENT_WITHIN_S", 20)
+        monkeypatch.setattr(service, "CURRENT_WITHIN_S", 20)
         waiting = asyncio.create_task(send(world, "uni", job))
         known = message(("uni", "employment.recorded", "late-2-job", "l-2", EMPLOYED, 4))
         assert (await send(world, "uni", known)).status_code == 202  # what is known waits for nothing

@@ -12,7 +12,7 @@ from services.monitoring.app import core as monitoring
 from services.partners.app import core, router
 from services.partners.gateway.credentials import issue
 from shared.contract.events import SANDBOX, TOPICS, LearnerEnrolled, OrganisationRegistered, Publisher
-from shared.log.kafka import record_of
+from shared.log.producer import record_of
 from shared.processing import facts
 from shared.processing.mongo import Key
 from tests.making import event

@@ -41,7 +41,7 @@ from services.partners.gateway.files.tables import (
 from services.partners.gateway.files.validate import checked
 from shared.contract import events
 from shared.contract.events import DATA
-from shared.http.web import Problem
+from shared.http.problems import Problem
 from shared.settings import Settings
 
 COMPLETED = "praktika.internship.completed.v1"

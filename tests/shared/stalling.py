@@ -12,8 +12,8 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from shared.contract.events import Data, Event
-from shared.http import web
-from shared.http.web import serve
+from shared.http import application
+from shared.http.application import serve
 from shared.processing import runner
 from shared.processing.core import Core
 from shared.processing.mongo import Database, Key
@@ -31,7 +31,7 @@ async def stall(_: Database, __: Collection[Key], events: Sequence[Event[Data]])
 
 
 if not (folder / "stalled").exists():
-    runner.STALLED_S, web.HANGING_S = 1, 10
+    runner.STALLED_S, application.HANGING_S = 1, 10
 core = Core(
     name="feedback",
     topics=("learner",),

@@ -13,8 +13,9 @@ from httpx import ASGITransport, AsyncClient
 
 from shared.contract.events import Publisher
 from shared.http import auth
+from shared.http.application import create_app
 from shared.http.auth import Caller, Signer, Unauthorised, Verifier, ensure_keys, private_dir, rotate_keys
-from shared.http.web import Authenticated, create_app
+from shared.http.service import Authenticated
 from shared.processing.core import Core
 from shared.settings import Settings
 

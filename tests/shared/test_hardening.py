@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 
 from deploy.local.processes import free_port
 from shared.http import hardening
-from shared.http.web import create_app
+from shared.http.application import create_app
 from shared.processing.core import Core
 from shared.settings import Settings
 

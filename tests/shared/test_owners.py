@@ -9,7 +9,7 @@ import pytest
 
 from shared.contract import events as e
 from shared.contract.events import Data, Event
-from shared.log.kafka import SERVICES
+from shared.log.topics import SERVICES
 from shared.processing import facts
 from shared.processing.facts import State, TooManyFacts
 from shared.processing.ownership import Refused

@@ -21,8 +21,9 @@ from shared.contract.events import (
     derived_id,
     serialise,
 )
-from shared.http.web import Service
-from shared.log.kafka import Record, partition_of
+from shared.http.service import Service
+from shared.log.producer import Record
+from shared.log.topics import partition_of
 from shared.processing import facts, mongo
 from shared.processing.batches import BREATH
 from shared.processing.core import Core

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contract.events import TOPICS
-from shared.log.kafka import connection, ensure_topics, topic_name, topic_of
+from shared.log.topics import connection, ensure_topics, topic_name, topic_of
 from shared.settings import Settings
 from tests.stack import delete_topics, until
 

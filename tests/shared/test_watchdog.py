@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local.processes import Server, free_port
 from shared.contract.events import LearnerEnrolled
-from shared.log.kafka import Producer, record_of
+from shared.log.producer import Producer, record_of
 from shared.settings import Settings
 from tests.making import event
 from tests.processes import Processes

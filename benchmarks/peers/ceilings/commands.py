@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from benchmarks.peers import tune
 from benchmarks.peers.same_module import BATCH, TOPIC, batches, locate
-from shared.log.kafka import PARTITIONS
+from shared.log.topics import PARTITIONS
 from shared.processing import mongo
 from shared.processing.facts import State
 from shared.processing.mongo import Key, Store, WriteSet

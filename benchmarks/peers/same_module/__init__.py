@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from services.monitoring.app import core
-from shared.log.kafka import PARTITIONS, Producer
+from shared.log.producer import Producer
+from shared.log.topics import PARTITIONS
 from shared.processing import mongo
 from shared.processing.batches import Batches
 from shared.settings import Settings

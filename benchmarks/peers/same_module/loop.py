@@ -10,7 +10,7 @@ from aiokafka.structs import TopicPartition
 
 from benchmarks.peers import tune
 from benchmarks.peers.same_module import BATCH, TOPIC, batches, locate
-from shared.log.kafka import PARTITIONS
+from shared.log.topics import PARTITIONS
 
 
 async def main() -> None:

@@ -27,7 +27,9 @@ from services.partners.network.registry import OPERATOR
 from shared.contract import events
 from shared.contract.events import CredentialWithdrawn, Publisher
 from shared.http.auth import Caller, Signer
-from shared.http.web import PROBLEM_REF, Authenticated, EntityId, Problem, Running, Service, found, require
+from shared.http.lists import found
+from shared.http.problems import PROBLEM_REF, Problem
+from shared.http.service import Authenticated, EntityId, Running, Service, require
 from shared.observability import logs
 from shared.processing import mongo
 from shared.settings import Settings, settings

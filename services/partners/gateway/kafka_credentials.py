@@ -13,9 +13,11 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from shared.contract.events import Publisher
-from shared.http.web import Authenticated, EntityId, Problem, Running, Service, found, require
+from shared.http.lists import found
+from shared.http.problems import Problem
+from shared.http.service import Authenticated, EntityId, Running, Service, require
 from shared.log.admin import Admin, grants, group_prefix, set_quotas
-from shared.log.kafka import ensure_egress, ensure_ingress, topic_name, topic_of
+from shared.log.topics import ensure_egress, ensure_ingress, topic_name, topic_of
 from shared.observability import logs
 from shared.settings import Settings
 

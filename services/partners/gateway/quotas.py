@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from shared.http.problems import Problem
 from shared.http.ratelimit import Quota
-from shared.http.web import Problem, Service
+from shared.http.service import Service
 from shared.settings import Settings
 
 DAY_S = 86_400

@@ -27,21 +27,10 @@ from shared.contract.events import (
     Publisher,
 )
 from shared.http.auth import Caller
-from shared.http.web import (
-    Authenticated,
-    EntityId,
-    Pages,
-    Paging,
-    Prefer,
-    Problem,
-    Running,
-    Service,
-    accept,
-    event_by,
-    found,
-    listed,
-    require,
-)
+from shared.http.commands import Prefer, accept, event_by
+from shared.http.lists import Pages, Paging, found, listed
+from shared.http.problems import Problem
+from shared.http.service import Authenticated, EntityId, Running, Service, require
 from shared.processing import mongo
 from shared.processing.mongo import Key
 from shared.processing.ownership import misnamed

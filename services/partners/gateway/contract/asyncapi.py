@@ -5,7 +5,8 @@ from typing import Any
 
 from shared.contract import events
 from shared.contract.events import DATA, TOPICS, Data, Publisher
-from shared.log.kafka import PARTITIONS, STRUCTURED
+from shared.log.producer import STRUCTURED
+from shared.log.topics import PARTITIONS
 from shared.observability import metrics
 
 from .examples import EXAMPLES

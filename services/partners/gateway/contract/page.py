@@ -14,8 +14,9 @@ from pydantic import TypeAdapter
 
 from shared.contract import events
 from shared.contract.events import DATA, TOPICS, Data
-from shared.http.web import Problem, Running
-from shared.log.kafka import PARTITIONS
+from shared.http.problems import Problem
+from shared.http.service import Running
+from shared.log.topics import PARTITIONS
 from shared.settings import Settings
 
 from . import asyncapi

@@ -20,8 +20,9 @@ from prometheus_client import Counter as Metric
 from pydantic_core import from_json
 
 from shared.contract import events
-from shared.http.web import Service
-from shared.log.kafka import ConsumerRecord, NotPublished
+from shared.http.service import Service
+from shared.log.consumer import ConsumerRecord
+from shared.log.producer import NotPublished
 from shared.observability import logs
 from shared.processing import mongo
 

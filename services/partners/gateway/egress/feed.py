@@ -18,9 +18,12 @@ from starlette.types import Receive, Scope, Send
 from services.partners.gateway.credentials import Active
 from shared.contract.events import PARTNERS
 from shared.http.auth import Caller, Unauthorised, expires_at
-from shared.http.web import Problem, Running, Service, barred
-from shared.log.kafka import ConsumerRecord, NotPublished, topic_of
+from shared.http.problems import Problem
+from shared.http.service import Running, Service, barred
+from shared.log.consumer import ConsumerRecord
+from shared.log.producer import NotPublished
 from shared.log.reads import Ends, Log
+from shared.log.topics import topic_of
 from shared.processing.mongo import DatabaseError
 
 LONGEST_WAIT_S = 30

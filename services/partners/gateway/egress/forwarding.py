@@ -11,25 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from prometheus_client import Counter as Metric
 from prometheus_client import Gauge
 from pydantic_core import to_json
 
 from shared.contract import events
 from shared.contract.events import SANDBOX, TOPICS, ContractError, Data, Event, LearnerErased
-from shared.http.web import Service
-from shared.log.kafka import (
-    EGRESS_KEPT_MS,
-    AIOKafkaConsumer,
-    ConsumerRebalanceListener,
-    ConsumerRecord,
-    Record,
-    TopicPartition,
-    ensure_egress,
-    raw_consumer,
-    topic_name,
-    topic_of,
-)
+from shared.http.service import Service
+from shared.log.consumer import ConsumerRecord, raw_consumer
+from shared.log.producer import Record
+from shared.log.topics import EGRESS_KEPT_MS, ensure_egress, topic_name, topic_of
 from shared.observability import logs
 from shared.processing import mongo
 from shared.processing.batches import BREATH

@@ -4,10 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from aiokafka import TopicPartition
 from pydantic_core import from_json
 
-from shared.log.kafka import ConsumerRecord, TopicPartition, partition_of
+from shared.log.consumer import ConsumerRecord
 from shared.log.raw import Spans, count, reader
+from shared.log.topics import partition_of
 from shared.operator import console
 from shared.operator.console import Json, moment, progress, say, show_json, show_table
 from shared.settings import Settings

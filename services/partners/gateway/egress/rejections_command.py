@@ -26,8 +26,10 @@ from services.partners.gateway.ingress.http import (
 )
 from services.partners.gateway.ingress.http_binding import Mode, decoded, inflated, mode_of, refusal
 from shared.http.auth import Caller
-from shared.http.web import Authenticated, Pages, Problem, Running, Service
-from shared.log.kafka import Record
+from shared.http.lists import Pages
+from shared.http.problems import Problem
+from shared.http.service import Authenticated, Running, Service
+from shared.log.producer import Record
 from shared.processing import mongo
 from shared.processing.refusals import REJECTED
 

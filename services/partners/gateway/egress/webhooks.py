@@ -18,7 +18,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.http.auth import Caller
-from shared.http.web import Authenticated, EntityId, Pages, Problem, Running, Service
+from shared.http.lists import Pages
+from shared.http.problems import Problem
+from shared.http.service import Authenticated, EntityId, Running, Service
 from shared.processing import mongo
 from shared.settings import Settings
 

@@ -16,7 +16,7 @@ from services.partners.gateway.contract.messages import FIELDS, RULED, SUBJECTS,
 from services.partners.gateway.contract.page import Language, Schema, meaning_of, rules_of
 from shared.contract import events
 from shared.contract.events import DATA
-from shared.http.web import Problem
+from shared.http.problems import Problem
 
 from .tables import EVENT, Row, Why
 

@@ -18,7 +18,7 @@ import httpx
 import typer
 from pydantic_core import to_json
 
-from shared.http.web import Problem
+from shared.http.problems import Problem
 from shared.operator import console
 from shared.operator.console import Failed, Json, Misused, progress, say, show, show_json
 from shared.settings import Settings

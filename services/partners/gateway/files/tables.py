@@ -21,8 +21,8 @@ from openpyxl import load_workbook
 
 from services.partners.gateway.contract.messages import MISTAKES
 from services.partners.gateway.ingress.http_binding import read_json
+from shared.http.problems import Problem
 from shared.http.spreadsheets import is_risky
-from shared.http.web import Problem
 
 MOST_ROWS = 1_048_576  # of a spreadsheet, as are the others
 MOST_CHARACTERS = 32_767

@@ -26,8 +26,9 @@ from services.partners.gateway.quotas import quotas_of
 from shared.contract import events
 from shared.contract.events import DATA
 from shared.http.auth import Caller
-from shared.http.web import Problem, Running, Service
-from shared.log.kafka import NotPublished
+from shared.http.problems import Problem
+from shared.http.service import Running, Service
+from shared.log.producer import NotPublished
 from shared.processing import mongo
 from shared.settings import Settings
 

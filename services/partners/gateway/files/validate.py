@@ -17,7 +17,7 @@ from services.partners.gateway.ingress.validation import check
 from shared.contract import events
 from shared.contract.events import DATA, Data, Event, Publisher
 from shared.http.auth import Caller
-from shared.http.web import Problem
+from shared.http.problems import Problem
 from shared.operator import console
 from shared.operator.console import Json, Misused, progress, say, show
 from shared.settings import Settings

@@ -18,17 +18,11 @@ from services.partners.gateway.credentials import refuse_suspended
 from services.partners.gateway.quotas import in_flight_of, quotas_of
 from shared.contract.events import Data, Event
 from shared.http.auth import Caller
-from shared.http.web import (
-    ACCEPTED_BODY,
-    PROBLEM_REF,
-    Address,
-    Authenticated,
-    BodyTooLarge,
-    Problem,
-    Running,
-    Service,
-)
-from shared.log.kafka import record_of
+from shared.http.bodies import BodyTooLarge
+from shared.http.commands import ACCEPTED_BODY
+from shared.http.problems import PROBLEM_REF, Problem
+from shared.http.service import Address, Authenticated, Running, Service
+from shared.log.producer import record_of
 from shared.settings import Settings
 
 from .deduplication import RecentEvents

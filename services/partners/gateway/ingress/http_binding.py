@@ -14,7 +14,7 @@ import jiter
 from pydantic_core import from_json
 from starlette.datastructures import Headers
 
-from shared.http.web import Problem
+from shared.http.problems import Problem
 from shared.settings import Settings
 
 

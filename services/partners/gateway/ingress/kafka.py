@@ -13,6 +13,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import Gauge
 
 from services.partners.gateway.credentials import refuse_suspended
@@ -20,21 +23,12 @@ from services.partners.gateway.quotas import quotas_of
 from services.partners.network.registry import View
 from shared.contract.events import Data, Event, Publisher
 from shared.http.auth import Caller
-from shared.http.web import Problem, Service
+from shared.http.problems import Problem
+from shared.http.service import Service
 from shared.log.batch_limits import INFLATED_BYTES, VALUE_BYTES, unreadable
-from shared.log.kafka import (
-    AIOKafkaConsumer,
-    ConsumerRecord,
-    KafkaError,
-    NotPublished,
-    OffsetAndMetadata,
-    Record,
-    TopicPartition,
-    organisation_of,
-    raw_consumer,
-    record_of,
-    topic_name,
-)
+from shared.log.consumer import ConsumerRecord, raw_consumer
+from shared.log.producer import NotPublished, Record, record_of
+from shared.log.topics import organisation_of, topic_name
 from shared.observability import logs
 from shared.processing.mongo import DatabaseError
 from shared.processing.runner import reason

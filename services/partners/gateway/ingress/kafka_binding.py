@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from shared.log.kafka import ConsumerRecord
+from shared.log.consumer import ConsumerRecord
 
 from .http_binding import Mode, media_of, read_json, refusal
 

@@ -34,8 +34,9 @@ from shared.contract import events
 from shared.contract.events import DATA, ContractError, Data, Event, LearnerErased
 from shared.contract.text import composed, hidden_in
 from shared.http.auth import Caller
-from shared.http.web import Problem, Service
-from shared.log.kafka import Record
+from shared.http.problems import Problem
+from shared.http.service import Service
+from shared.log.producer import Record
 from shared.processing import facts, refusals
 from shared.processing.mongo import Key
 from shared.processing.ownership import Refused

@@ -1,0 +1,108 @@
+"""What a request is refused with: problem+json (RFC 9457), and how exceptions become it."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from shared.log.producer import NotPublished
+from shared.observability import logs
+from shared.processing import mongo
+
+log = logs.get(__name__)
+
+
+class Problem(Exception):
+    """An answer by RFC 9457.
+
+    Attributes:
+        errors: (field, what is wrong with it), for the one who must mend it.
+        more: further members of the answer, for programs.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        errors: list[tuple[str, str]] | None = None,
+        headers: dict[str, str] | None = None,
+        more: dict[str, Any] | None = None,
+    ) -> None:
+        self.status, self.detail, self.errors, self.headers, self.more = status, detail, errors or [], headers, more
+        super().__init__(detail)
+
+    def body(self) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            body["errors"] = [{"field": field, "detail": detail} for field, detail in self.errors]
+        return body | (self.more or {})
+
+    def response(self) -> JSONResponse:
+        return JSONResponse(self.body(), self.status, self.headers, media_type="application/problem+json")
+
+
+_TEXT = {"type": "string"}
+PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        **dict.fromkeys(("type", "title", "detail"), _TEXT),
+        "status": {"type": "integer"},
+        "errors": {"type": "array", "items": {"type": "object", "properties": {"field": _TEXT, "detail": _TEXT}}},
+    },
+}
+PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": description,
+        "content": {"application/problem+json": {"schema": PROBLEM_REF}},
+    }
+    for status, description in (("4XX", "What to mend (RFC 9457)."), ("5XX", "What is wrong here (RFC 9457)."))
+}
+
+
+def _field(error: Mapping[str, Any]) -> str:
+    """Where a request is wrong; of what is no JSON the location is only a character."""
+    if error["type"] == "json_invalid":
+        return "body"
+    return ".".join(str(part) for part in error["loc"][1:])[:200]
+
+
+def handle_errors(app: FastAPI) -> None:
+    @app.exception_handler(Problem)
+    async def problem(_: Request, error: Problem) -> JSONResponse:
+        return error.response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        errors = [(_field(e), str(e["msg"])[:500]) for e in error.errors()[:50]]
+        return Problem(422, "the request does not fit", errors).response()
+
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> JSONResponse:
+        return Problem(error.status_code, str(error.detail), headers=dict(error.headers or {})).response()
+
+    @app.exception_handler(ClientDisconnect)
+    async def ended(_: Request, error: ClientDisconnect) -> JSONResponse:
+        return Problem(400, "the body ended early, or took too long").response()
+
+    @app.exception_handler(NotPublished)
+    @app.exception_handler(mongo.DatabaseError)
+    async def unavailable(_: Request, error: Exception) -> JSONResponse:
+        log.warning("unavailable", reason=repr(error)[:300])
+        detail = "Kafka or MongoDB does not answer; what you sent may or may not have been taken: send it again"
+        return Problem(503, detail, headers={"Retry-After": "5"}).response()
+
+    @app.exception_handler(Exception)
+    async def defect(_: Request, error: Exception) -> JSONResponse:
+        return Problem(500, "this is a defect of ours; it has been logged").response()

@@ -1,0 +1,165 @@
+"""What a route works with: the running service, who is calling, and what that caller may do."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Request, Security
+from fastapi.security import HTTPBearer
+from prometheus_client import Counter
+
+from shared.contract.events import Data, Event, Publisher
+from shared.http.auth import Caller, Unauthorised, Verifier
+from shared.http.problems import Problem
+from shared.log.producer import Producer, Record, record_of
+from shared.log.reads import Log
+from shared.processing import mongo
+from shared.processing.core import Core
+from shared.processing.runner import Runner
+from shared.settings import Settings
+
+UNAUTHORISED = Counter("praktika_unauthorised_total", "Requests without a valid token where one is needed.")
+CURRENT_WITHIN_S = 10
+
+
+@dataclass
+class Service:
+    """One running service: its rules and what they run on."""
+
+    core: Core
+    settings: Settings
+    store: mongo.Store
+    producer: Producer
+    log: Log
+    verifier: Verifier
+    runner: Runner | None
+    troubles: dict[str, str] = field(default_factory=dict)  # of work beside the consumer, by its name
+    shared: dict[str, Any] = field(default_factory=dict)  # what all requests of a process have in common
+    _finders: dict[tuple[str, ...], mongo.BatchedLookup] = field(default_factory=dict)
+
+    @property
+    def db(self) -> mongo.Database:
+        """The database in use now."""
+        return self.store.db
+
+    async def by_id(
+        self, collection: str, ids: Collection[str], fields: Mapping[str, Any]
+    ) -> dict[str, dict[str, Any]]:
+        """Documents with these *fields*, not to be changed: who asks at the same time gets the same ones."""
+        finder = self._finders.setdefault((collection, *fields), mongo.BatchedLookup(collection, fields))
+        return await finder.find(self.db, ids)
+
+    async def publish(self, *published: Event[Data]) -> list["Address"]:
+        return await self.publish_records([record_of(event) for event in published])
+
+    async def publish_records(self, records: list[Record]) -> list["Address"]:
+        acknowledged = await self.producer.publish(records, timeout_s=10)
+        return [Address(r.topic, a.partition, a.offset) for r, a in zip(records, acknowledged, strict=True)]
+
+    async def applied(self, address: "Address") -> bool:
+        position = (await mongo.positions(self.db)).get(f"{address.topic}-{address.partition}")
+        return position is not None and position.next_offset > address.offset
+
+    async def current(self, topic: str, key: str | None = None) -> None:
+        """Wait until the service has taken in what is on a topic (or on the partition of *key*) now.
+
+        Whoever judges by the database calls this first: else what was said a moment ago would not count.
+        Raises:
+            Problem: it lags behind by more than can be waited for.
+            NotPublished: Kafka does not answer.
+        """
+        ends = await self.log.ends(topic, key)
+        wanted = {f"{topic}-{partition}": end for partition, end in ends.items() if end}
+        try:
+            async with asyncio.timeout(CURRENT_WITHIN_S):
+                while not await self.reached(wanted):
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            detail = "this service has not taken in yet what was said before; nothing was done: send it again"
+            raise Problem(503, detail, headers={"Retry-After": "5"}) from None
+
+    async def reached(self, wanted: Mapping[str, int]) -> bool:
+        """Has the service taken in each partition, by label, up to these offsets?"""
+        positions = await mongo.positions(self.db) if wanted else {}
+        return all(label in positions and positions[label].next_offset >= end for label, end in wanted.items())
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where an event is in the log."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"/events/{self.topic}/{self.partition}/{self.offset}"
+
+
+# Coroutines, though they wait for nothing: FastAPI runs plain functions in threads, where these would race.
+async def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+# For the OpenAPI document; what a token is worth, the verifier says.
+TOKEN = HTTPBearer(auto_error=False, bearerFormat="JWT", description="From `POST /token` of partners.")
+
+
+async def _caller(request: Request, service: "Running", _: Annotated[object, Security(TOKEN)]) -> Caller:
+    try:
+        caller = service.verifier.caller(request.headers.get("authorization"))
+        request.state.actor = caller.actor
+        why = await barred(service, caller)
+    except Unauthorised as error:
+        UNAUTHORISED.inc()
+        raise Problem(401, str(error), headers={"WWW-Authenticate": 'Bearer realm="praktika"'}) from None
+    if why and request.method in ("GET", "HEAD"):  # what is sent is refused where it can be noted, too
+        raise Problem(403, why, [("source", why)])
+    _refuse_beyond(caller, request)
+    return caller
+
+
+SENDS = ("/events", "/rejections", "/upload")
+
+
+def _refuse_beyond(caller: Caller, request: Request) -> None:
+    """Refuse what a credential's scope does not allow."""
+    is_read = request.method in ("GET", "HEAD")
+    if (caller.scope == "read" and not is_read) or (caller.scope == "send" and not request.url.path.startswith(SENDS)):
+        detail = f"this credential of {caller.organisation} may only {caller.scope}"
+        raise Problem(403, detail, more={"scope": caller.scope})
+
+
+async def barred(service: Service, caller: Caller) -> str | None:
+    """Why the caller may do nothing now, if it is suspended; the token may be older than that.
+
+    Raises:
+        Unauthorised: the credential was withdrawn.
+    """
+    if caller.is_operator:
+        return None
+    found = await service.by_id("organisations", [caller.organisation], {"access": 1})
+    access = found.get(caller.organisation, {}).get("access", {})
+    if caller.credential in access.get("withdrawn", ()):
+        raise Unauthorised("the credential that this token was given for has been withdrawn")
+    return f"{caller.organisation} is suspended: {access['suspended']}" if "suspended" in access else None
+
+
+Running = Annotated[Service, Depends(_service)]
+Authenticated = Annotated[Caller, Depends(_caller)]
+EntityId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,99}$")]
+
+
+def require(caller: Caller, *kinds: Publisher) -> None:
+    """Refuse a caller that is none of *kinds*; the operator is a kind like the others."""
+    refuse_sandbox(caller)
+    if caller.kind not in kinds:
+        raise Problem(403, f"only {', '.join(kinds)} may do this; you are {caller.kind}")
+
+
+def refuse_sandbox(caller: Caller) -> None:
+    """What is commanded would be real. (Events are told apart: `Event.sandbox`.)"""
+    if caller.sandbox:
+        raise Problem(403, f"{caller.organisation} is a sandbox organisation: it says everything through POST /events")
