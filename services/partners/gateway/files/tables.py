@@ -41,7 +41,7 @@ warnings.filterwarnings("ignore", module="openpyxl")  # what it cannot keep (cha
 
 
 class Why(NamedTuple):
-    """What is wrong and what to do: the name of a text in `contract/words.py` and what is filled in."""
+    """What is wrong and what to do: the name of a text in `contract/messages.py` and what is filled in."""
 
     code: str
     given: tuple[object, ...] = ()
