@@ -62,7 +62,10 @@ REFUSED = {
     "subject with a space": (422, "subject", STRUCTURED, sent(subject="a b")),
     "no data": (422, "data", STRUCTURED, sent(data=None)),
     "binary data": (422, "data_base64", STRUCTURED, sent(data_base64="AAAA")),
-    "unknown attribute": (422, "colour", STRUCTURED, sent(colour="red")),
+    "a misspelt attribute": (422, "partitionKey", STRUCTURED, sent(partitionKey="l")),
+    "a misspelt optional attribute": (422, "traceparents", STRUCTURED, sent(traceparents="00-1")),
+    "no extension attribute": (422, "trace_id", STRUCTURED, sent(trace_id="1")),
+    "an extension attribute that is a list": (422, "colours", STRUCTURED, sent(colours=["red"])),
     "no type": (422, "type", STRUCTURED, sent(type=None)),
     "unknown type": (422, "type", STRUCTURED, sent(type="praktika.learner.enroled.v1")),
     "type that is a list": (422, "type", STRUCTURED, sent(type=["praktika.learner.enrolled.v1"])),
@@ -123,7 +126,7 @@ async def test_bad_event_is_refused_by_field_and_kept_in_rejected(partners: Runn
         ("ce-id", "%ED%A0%80", "id"),
         ("ce-subject", "%00", "subject"),
         ("ce-time", "yesterday", "time"),
-        ("ce-colour", "red", "colour"),
+        ("ce-datascheme", "red", "datascheme"),
     ],
 )
 async def test_bad_binary_attribute_is_refused_by_name(partners: Running, header: str, value: str, field: str):

@@ -135,6 +135,36 @@ def test_same_event_is_read_from_every_form():
     assert check(received(headers, json.dumps(data).encode()), UNI, SETTINGS) == expected
 
 
+ADDED = {"knativearrivaltime": "2026-03-02T12:00:00Z", "pubsubname": "p", "topic": "t", "traceid": "00-1", "sampled": 1}
+
+
+def test_what_intermediaries_add_is_dropped():
+    sent = enrolled()
+    assert check(sent | ADDED, UNI, SETTINGS) == check(sent, UNI, SETTINGS)
+    data, attributes = sent["data"], {name: value for name, value in (sent | ADDED).items() if name != "data"}
+    headers = {"content-type": "application/json"} | {f"ce-{name}": str(value) for name, value in attributes.items()}
+    assert check(received(headers, json.dumps(data).encode()), UNI, SETTINGS) == check(sent, UNI, SETTINGS)
+
+
+def test_a_misspelt_attribute_gets_a_hint():
+    with pytest.raises(Problem) as refused:
+        check(enrolled(partitionKey="l"), UNI, SETTINGS)
+    assert refused.value.errors == [("partitionKey", "is not known; is it partitionkey?")]
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_byte_order_mark_is_no_part_of_the_json(mode: Mode):
+    sent, mark = enrolled(), b"\xef\xbb\xbf"
+    headers = {"content-type": mode.value}
+    content: Any = {Mode.structured: sent, Mode.batch: [sent], Mode.binary: sent["data"]}[mode]
+    if mode == Mode.binary:
+        headers |= {f"ce-{name}": str(value) for name, value in sent.items() if name != "data"}
+    read = received(headers, mark + json.dumps(content).encode())
+    assert check(read[0] if mode == Mode.batch else read, UNI, SETTINGS) == check(sent, UNI, SETTINGS)
+    in_base64 = b64encode(mark + json.dumps(sent.pop("data")).encode()).decode()
+    assert check(sent | {"data_base64": in_base64}, UNI, SETTINGS).data.programme == "mechanics"
+
+
 @pytest.mark.parametrize(
     ("value", "read"),
     [
@@ -252,11 +282,11 @@ async def test_gzip_bomb_is_refused_and_kept_as_it_came(partners: Running):
 
 
 def test_event_may_be_as_large_as_the_limit_whatever_is_filled_in():
-    event = enrolled(colour="")
+    event = enrolled(traceparent="")
     room = SETTINGS.event_max_bytes - len(json.dumps(event, separators=(",", ":")))
-    for more, status in ((0, (422, "colour")), (1, (413, "data"))):
+    for more, status in ((0, (422, "traceparent")), (1, (413, "data"))):
         with pytest.raises(Problem) as refused:
-            check(event | {"colour": "x" * (room + more)}, UNI, SETTINGS)
+            check(event | {"traceparent": "x" * (room + more)}, UNI, SETTINGS)
         assert (refused.value.status, refused.value.errors[0][0]) == status
 
 

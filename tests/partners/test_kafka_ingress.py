@@ -118,6 +118,14 @@ async def test_binary_event_is_the_same_event(uni: Way):
     assert (found.subject, found.data.programme) == ("learner-2", "mechanics")
 
 
+async def test_byte_order_mark_and_what_intermediaries_add_get_no_further(uni: Way):
+    event = enrolled(subject="learner-8", partitionkey="learner-8")
+    await uni.send(b"\xef\xbb\xbf" + json.dumps(event | {"knativearrivaltime": "2026-03-02T12:00:00Z"}).encode())
+    await uni.accepted(event["id"])
+    values = [record.value for record in await uni.stack.read("learner")]
+    assert not any(b"knative" in value or value.startswith(b"\xef") for value in values)
+
+
 async def test_key_of_the_record_is_the_partitionkey(uni: Way):
     event = enrolled(subject="learner-7")
     await uni.send(event, key=b"learner-7")

@@ -1,11 +1,13 @@
 """The HTTP binding and the JSON format of CloudEvents 1.0.2: from headers and a body to what an event says of itself.
 
-It knows nothing of the contract: what comes out still has to be one of its events.
+It knows nothing of the contract but the names of attributes: what comes out still has to be one of its events.
 """
 
+import difflib
 import re
 import zlib
 from base64 import b64decode
+from codecs import BOM_UTF8
 from enum import StrEnum
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -14,6 +16,7 @@ import jiter
 from pydantic_core import from_json
 from starlette.datastructures import Headers
 
+from shared.contract.events import Event
 from shared.http.problems import Problem
 from shared.settings import Settings
 
@@ -29,6 +32,7 @@ class Mode(StrEnum):
 _GZIP = ("gzip", "x-gzip")  # RFC 9110, section 8.4.1.3
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""")
 _NAME = re.compile(r"[a-z0-9]+")
+MOST_LETTERS = 40  # of a name: CloudEvents recommends 20, and what others add keeps to it
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 _ENCODED = re.compile(rb"(?:[ -$&-~]|%[0-9A-Fa-f]{2})*")
 
@@ -116,10 +120,28 @@ def plain(item: dict[str, Any]) -> dict[str, Any]:
         event["datacontenttype"] = Mode.binary.value
     if "data_base64" in event and "data" not in event:
         try:
-            event["data"] = from_json(b64decode(event.pop("data_base64"), validate=True), allow_inf_nan=False)
+            data = b64decode(event.pop("data_base64"), validate=True).removeprefix(BOM_UTF8)
+            event["data"] = from_json(data, allow_inf_nan=False)
         except (ValueError, TypeError):
             raise refusal(422, "the data is not JSON", "data_base64", "must be JSON in base64") from None
     return event
+
+
+def without_extensions(event: dict[str, Any]) -> dict[str, Any]:
+    """An event without the extension attributes that intermediaries added: Knative, Dapr and others do.
+
+    They never reach a topic. What looks like an attribute of the contract with a mistake in it is not dropped.
+    Raises:
+        Problem: 422, it is such a mistake, or no extension attribute of CloudEvents (section 3.1).
+    """
+    unknown = event.keys() - Event.model_fields.keys()
+    for name in sorted(unknown):
+        if similar := difflib.get_close_matches(name.lower(), Event.model_fields, n=1, cutoff=0.85):
+            raise refusal(422, "there is no such attribute", name[:100], f"is not known; is it {similar[0]}?")
+        if not _NAME.fullmatch(name) or len(name) > MOST_LETTERS or not isinstance(event[name], str | bool | int):
+            wrong = f"must have {MOST_LETTERS} lower-case letters and digits at most, and be a text, number or boolean"
+            raise refusal(422, "this is no extension attribute of CloudEvents", name[:100], wrong)
+    return {name: value for name, value in event.items() if name not in unknown} if unknown else event
 
 
 def refusal(status: int, detail: str, field: str, wrong: str, headers: dict[str, str] | None = None) -> Problem:
@@ -138,6 +160,7 @@ def read_json(body: bytes, most: int = 100_000) -> Any:
         detail = f"there are more than {most} values in it"
         raise refusal(413, detail, "body", detail)
     try:
+        body = body.removeprefix(BOM_UTF8)  # 1C and .NET write it
         return jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True)
     except ValueError as error:
         raise refusal(400, "this is not JSON", "body", str(error)[:200]) from None

@@ -43,7 +43,7 @@ from shared.processing.ownership import Refused
 from shared.settings import Settings
 
 from .deduplication import RecentEvents, digest, kept
-from .http_binding import plain, refusal
+from .http_binding import plain, refusal, without_extensions
 
 ERRORS_SHOWN = 10
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
@@ -293,7 +293,7 @@ def check(item: Any, caller: Caller, settings: Settings) -> Event[Data]:
         raise refusal(400, "this is no CloudEvent", "specversion", "a CloudEvent is an object with specversion 1.0")
     if not isinstance(item.get("type"), str) or item["type"] not in DATA:
         raise refusal(422, "the type is not in the contract", "type", _unknown_type(str(item.get("type"))[:100]))
-    item = plain(item)
+    item = without_extensions(plain(item))
     raw = to_json(_completed(item, caller))
     if not raw.isascii():
         if unseen := hidden_in(item):
