@@ -41,16 +41,17 @@ def find_stack() -> None:
 def application() -> "typer.Typer":
     """The command with all its subcommands."""
     # Not at the top: they read the environment, and take a while.
-    from deploy.praktika import backup, dead_letters, history, rebuild, status, trail  # noqa: PLC0415
+    from deploy.praktika import backup, dead_letters, history, operator, rebuild, status, trail  # noqa: PLC0415
     from services.monitoring import audit  # noqa: PLC0415
-    from services.partners.gateway.egress import rejections  # noqa: PLC0415
+    from services.partners.gateway.egress import rejections_command  # noqa: PLC0415
     from services.partners.gateway.files import publish, validate  # noqa: PLC0415
     from shared.operator import console  # noqa: PLC0415
 
     app = console.application(HELP + console.EXIT_CODES)
     app.command("status", epilog=console.EXIT_CODES)(status.command)
     app.add_typer(dead_letters.app, name="dead-letters")
-    app.command("rejections", epilog=console.EXIT_CODES)(rejections.command)
+    app.command("rejections", epilog=console.EXIT_CODES)(rejections_command.command)
+    app.command("operator", epilog=console.EXIT_CODES)(operator.command)
     app.command("trail", epilog=console.EXIT_CODES)(trail.command)
     app.command("publish", epilog=console.EXIT_CODES)(publish.command)
     app.command("validate", epilog=console.EXIT_CODES)(validate.command)

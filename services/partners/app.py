@@ -8,7 +8,7 @@ from shared.processing.core import Core
 
 from .gateway import credentials, kafka_credentials
 from .gateway.contract import page
-from .gateway.egress import feed, rejections_command, webhooks
+from .gateway.egress import feed, rejections, webhooks
 from .gateway.egress.deliveries import deliver
 from .gateway.egress.forwarding import forward, observe_lag
 from .gateway.files import uploads
@@ -36,7 +36,7 @@ core = Core(
     view=view,
 )
 # One router, and the ingress first: FastAPI looks through them in turn, and most requests are events.
-parts = (http, credentials, kafka_credentials, api, feed, webhooks, rejections_command, page, uploads)
+parts = (http, credentials, kafka_credentials, api, feed, webhooks, rejections, page, uploads)
 router = APIRouter(routes=[route for part in parts for route in part.router.routes])
 
 observations = (observe_lag,)

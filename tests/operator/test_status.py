@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -52,6 +53,15 @@ async def test_a_network_that_works_ends_with_0(praktika: Praktika):
     for name, service in (await until(well, 60)).items():
         assert (service["ready"], service["workers"], sum(service["lag"].values())) == (True, 1, 0), name
         assert service["dead_letters"] == 0
+
+
+async def test_an_operator_gets_a_credential_of_their_own(praktika: Praktika):
+    made = (await praktika("operator", "--name", "anna", "--json")).json
+    form = {"grant_type": "client_credentials", **{name: made[name] for name in ("client_id", "client_secret")}}
+    async with httpx.AsyncClient(base_url=praktika.env["PRAKTIKA_PARTNERS_URL"], trust_env=False) as http:
+        token = (await http.post("/token", data=form)).json()["access_token"]
+        listed = await http.get("/organisations/operator/credentials", headers={"Authorization": f"Bearer {token}"})
+    assert "anna" in [each["name"] for each in listed.json()["items"]]
 
 
 async def test_a_killed_worker_and_what_it_leaves_undone_are_shown(praktika: Praktika, processes: Processes):

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from services.partners.gateway.egress import rejections_command
-from services.partners.gateway.egress.rejections import rejections
+from services.partners.gateway.egress import rejections
+from services.partners.gateway.egress.rejections_command import rejections as rejections_on_topic
 from shared.contract.events import parse
 from tests.partners.conftest import as_, enrolled
 from tests.stack import Running, until
@@ -20,7 +20,7 @@ BATCH = {"Content-Type": "application/cloudevents-batch+json"}
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The list may take its time here: it is waited for only 3 s."""
-    monkeypatch.setattr(rejections_command, "CURRENT_WITHIN_S", 20)
+    monkeypatch.setattr(rejections, "CURRENT_WITHIN_S", 20)
 
 
 async def refuse(stack: Running, organisation: str, event: Any, status: int = 422, **headers: str) -> dict[str, Any]:
@@ -93,7 +93,7 @@ async def test_the_mended_event_is_accepted_and_the_rejection_says_so(connected:
     (newest,) = await listed(connected, "uni", limit=1)
     assert newest["id"] == rejection["id"]
     assert (newest["resubmitted"]["id"], newest["resubmitted"]["event"]) == (event["id"], answer.headers["Location"])
-    _, unreadable = await rejections(connected.settings, None, None)
+    _, unreadable = await rejections_on_topic(connected.settings, None, None)
     assert unreadable == 0
 
 
@@ -176,5 +176,5 @@ def test_the_headers_that_an_event_came_with_are_made_again():
         "original": base64.b64encode(b"{}").decode(),
         "size": 2,
     }
-    headers, body = rejections_command._as_sent(record)
+    headers, body = rejections._as_sent(record)
     assert (dict(headers), body) == ({"content-type": "application/json", "ce-id": "caf%C3%A9"}, b"{}")

@@ -319,14 +319,14 @@ async def withdraw_credential(
     return Response(status_code=204)
 
 
-async def _issue_to_operator(settings: Settings, name: str) -> None:
+async def issue_to_operator(settings: Settings, name: str) -> dict[str, str]:
+    """Make a further credential of the operator; *name*: of the person who shall have it."""
     client = mongo.connect(settings)
     try:
         home = mongo.database(client, settings, "partners")
-        made = await issue(home, OPERATOR, Publisher.operator, Limits(name=name))
+        return await issue(home, OPERATOR, Publisher.operator, Limits(name=name))
     finally:
         client.close()
-    print(json.dumps(made))  # noqa: T201
 
 
 if __name__ == "__main__":
@@ -336,6 +336,6 @@ if __name__ == "__main__":
     given = parser.parse_args()
     logs.configure("partners", settings().log_level)
     try:
-        asyncio.run(_issue_to_operator(settings(), given.name))
+        print(json.dumps(asyncio.run(issue_to_operator(settings(), given.name))))  # noqa: T201
     except mongo.DatabaseError as error:
         sys.exit(f"MongoDB did not take the credential: {error}"[:150])

@@ -1,103 +1,163 @@
-"""praktika rejections: what the ingress refused, and why."""
+"""What an organisation was refused: listed for it alone, and sent again after mending.
 
-from datetime import datetime
+The list is made by `forwarding.py` from the topic `rejected`, which has what was sent.
+"""
+
+import asyncio
+import base64
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import typer
-from aiokafka import TopicPartition
-from pydantic_core import from_json
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import JSONResponse
+from pydantic_core import from_json, to_json
+from starlette.datastructures import Headers
 
-from shared.log.consumer import ConsumerRecord
-from shared.log.raw import Spans, count, reader
-from shared.log.topics import partition_of
-from shared.operator import console
-from shared.operator.console import Json, moment, progress, say, show_json, show_table
-from shared.settings import Settings
+from services.partners.gateway.credentials import Active
+from services.partners.gateway.ingress.http import (
+    IngressMemory,
+    accepted,
+    admitted_alone,
+    read_body,
+    refuse_overdrawn,
+    refused,
+)
+from services.partners.gateway.ingress.http_binding import Mode, decoded, inflated, mode_of, refusal
+from shared.http.auth import Caller
+from shared.http.lists import Pages
+from shared.http.problems import Problem
+from shared.http.service import Authenticated, Running, Service
+from shared.log.producer import Record
+from shared.processing import mongo
+from shared.processing.refusals import REJECTED
+
+from .forwarding import REJECTIONS, positions
+from .rejections_command import rejection_in
+
+CURRENT_WITHIN_S = 3
+
+router = APIRouter(prefix="/rejections", tags=["events"])
+_POSITION = "rejected-[0-9]{1,4}-[0-9]{1,18}"
+Position = Annotated[str, Path(pattern=f"^{_POSITION}$")]
 
 
-def command(
-    organisation: Annotated[str | None, typer.Option(metavar="ID", help="Only what this organisation sent.")] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="Only from then on: 2026-03-02T12:00 (UTC), or 45m, 36h, 7d ago.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """List what the ingress refused, oldest first, with the reason that the sender was given.
+@router.get("")
+async def list_rejections(service: Running, caller: Authenticated, paging: Pages) -> dict[str, Any]:
+    """What I was refused, the newest first: when, why, and whether it was sent again since. Listed for 90 days."""
+    await _current(service, caller)
+    match: dict[str, Any] = {"organisation": caller.organisation}
+    if paging.after is not None:
+        if not re.fullmatch(_POSITION, paging.after):
+            raise Problem(422, "the request does not fit", [("after", "must be `next` of the page before")])
+        match["offset"] = {"$lt": int(paging.after.rpartition("-")[2])}
+    docs, is_more = await mongo.fitting(service.store.home[REJECTIONS].find(match).sort("offset", -1), paging.limit)
+    return {"items": [_shown(doc) for doc in docs], "next": docs[-1]["_id"] if is_more else None}
 
-    With --json also what was sent (`original`, base64, at most 64 KiB).
+
+@router.get("/{position}")
+async def read_rejection(service: Running, caller: Authenticated, position: Position) -> dict[str, Any]:
+    """One of them with what was sent: `original` in base64 (at most 64 KiB), `text` where it is text."""
+    shown = _shown(await _mine(service, caller, position))
+    original = (await _record(service, position))["original"]
+    return {**shown, "original": original, "text": _text(original)}
+
+
+@router.post(
+    "/{position}/resubmission",
+    status_code=202,
+    openapi_extra={"requestBody": {"required": False, "content": {Mode.structured: {"schema": {"type": "object"}}}}},
+)
+async def resubmit(
+    request: Request, service: Running, caller: Active, door: IngressMemory, position: Position
+) -> JSONResponse:
+    """Send it again: the mended event, in any form in which one event is sent; without a body what was refused.
+
+    It is judged anew. If it is accepted, the rejection says so; if not, that is a further rejection.
     """
-    start = moment(since) if since else None
-
-    async def work(settings: Settings) -> int:
-        found, unreadable = await rejections(settings, organisation, start)
-        if json:
-            show_json({"rejections": found, "unreadable": unreadable})
-        else:
-            _print(found)
-            say(f"{len(found)} rejections" + (f", {unreadable} unreadable records" if unreadable else ""))
-        return console.OK
-
-    console.run(work)
-
-
-async def rejections(
-    settings: Settings, organisation: str | None, start: datetime | None
-) -> tuple[list[dict[str, Any]], int]:
-    """The rejections, and how many records of the topic are none."""
-    found, unreadable = [], 0
-    async with reader(settings) as topics:
-        spans = await topics.spans(["rejected"])
-        if organisation is not None:
-            spans = _of_key(spans, organisation)
-        if start is not None:
-            spans = await topics.since(spans, start)
-        with progress("reading rejections", count(spans)) as advance:
-            async for record in topics.read(spans, advance):
-                rejection = rejection_in(record)
-                if rejection is None:
-                    unreadable += resubmission_in(record) is None
-                elif organisation in (None, rejection["organisation"]):
-                    found.append(rejection)
-    return sorted(found, key=lambda rejection: str(rejection["received_at"])), unreadable
-
-
-def _of_key(spans: Spans, key: str) -> Spans:
-    """The one partition that holds *key*."""
-    partition = partition_of(key.encode(), len(spans)) if spans else 0
-    return {tp: span for tp, span in spans.items() if tp == TopicPartition(tp.topic, partition)}
-
-
-def resubmission_in(record: ConsumerRecord) -> dict[str, Any] | None:
-    """What a record of the topic says, if it says that something refused was sent again and accepted."""
+    refuse_overdrawn(service, caller)
+    await _mine(service, caller, position)
+    headers, body = request.headers, await read_body(request)
+    if not body:
+        headers, body = _as_sent(await _record(service, position))
     try:
-        content = from_json(record.value or b"")
-        return {name: str(content[name]) for name in ("organisation", "received_at", "resubmitted", "id", "event")}
-    except (ValueError, KeyError, TypeError):
+        mode = mode_of(headers)
+        if mode == Mode.batch:
+            raise refusal(415, "one event is sent again at a time", "content-type", f"must not be {Mode.batch}")
+        most = service.settings.event_max_bytes
+        body = inflated(headers, body, most)
+        item = decoded(mode, headers, body, service.settings)
+    except Problem as problem:
+        raise await refused(service, caller, headers, body, problem) from None
+    event, address = await admitted_alone(item, headers, body, service, caller, door.recent)
+    await service.publish_records([_resubmission(caller, position, event.id, str(address))])
+    return accepted(event, address)
+
+
+def _resubmission(caller: Caller, position: str, id: str, address: str) -> Record:
+    resubmitted = {"resubmitted": position, "id": id, "event": address}
+    note = {"organisation": caller.organisation, "received_at": datetime.now(UTC).isoformat(), **resubmitted}
+    return Record(REJECTED, caller.organisation, to_json(note))
+
+
+def _as_sent(record: dict[str, Any]) -> tuple[Headers, bytes]:
+    """The headers and the body by which something refused was sent; an item of a batch as a single event.
+
+    Raises:
+        Problem: the log does not have all of it.
+    """
+    original, size = record["original"], record["size"]
+    body = base64.b64decode(original or "")
+    if original is None or size != len(body):
+        raise Problem(
+            422, "of what was sent not all is kept; send the mended event in the body", [("body", "is needed")]
+        )
+    content_type = str(record["content_type"])
+    if content_type.lower().startswith(Mode.batch):
+        content_type = Mode.structured
+    raw = [("content-type", content_type), *((record["attributes"] or {}).items())]
+    return Headers(raw=[(name.lower().encode("latin-1"), str(value).encode("latin-1")) for name, value in raw]), body
+
+
+def _text(original: str | None) -> str | None:
+    try:
+        return None if original is None else base64.b64decode(original).decode()
+    except UnicodeDecodeError:
         return None
 
 
-def rejection_in(record: ConsumerRecord) -> dict[str, Any] | None:
-    """What a record of the topic says was refused; None if it says something else."""
-    try:
-        content = from_json(record.value or b"")
-        problem = content["problem"]
-        return {
-            "position": f"rejected-{record.partition}-{record.offset}",
-            **{name: content[name] for name in ("organisation", "received_at")},
-            "status": problem["status"],
-            "detail": problem["detail"],
-            "errors": [dict(error) for error in problem.get("errors", [])],
-            **{name: content.get(name) for name in ("content_type", "attributes", "size", "original")},
-        }
-    except (ValueError, KeyError, TypeError):
-        return None
+def _shown(doc: dict[str, Any]) -> dict[str, Any]:
+    return {"id": doc["_id"], **from_json(doc["about"]), "resubmitted": doc.get("resubmitted")}
 
 
-def _print(found: list[dict[str, Any]]) -> None:
-    rows = []
-    for x in found:
-        errors = "; ".join(f"{error.get('field')}: {error.get('detail')}" for error in x["errors"])
-        reason = f"{x['detail']}{f' ({errors})' if errors else ''}"
-        rows.append([str(x["received_at"])[:19], x["organisation"], x["status"], reason])
-    if rows:
-        show_table(["RECEIVED", "ORGANISATION", "STATUS", "REASON"], rows)
+async def _mine(service: Service, caller: Caller, position: str) -> dict[str, Any]:
+    await _current(service, caller)
+    found = await service.store.home[REJECTIONS].find_one({"_id": position, "organisation": caller.organisation})
+    if found is None:
+        raise Problem(404, f"you have no rejection {position}")
+    return found
+
+
+async def _record(service: Service, position: str) -> dict[str, Any]:
+    topic, partition, offset = position.split("-")
+    record = await service.log.record(topic, int(partition), int(offset))
+    found = rejection_in(record) if record else None
+    if found is None:
+        raise Problem(404, f"you have no rejection {position}")
+    return found
+
+
+async def _current(service: Service, caller: Caller) -> None:
+    """Wait, but not for long, until the list has what was refused up to now."""
+    ends = await service.log.ends(REJECTED, caller.organisation)
+    wanted = {f"{REJECTED}-{partition}": end for partition, end in ends.items()}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CURRENT_WITHIN_S):
+            while not await _reached(service, wanted):
+                await asyncio.sleep(0.02)
+
+
+async def _reached(service: Service, wanted: dict[str, int]) -> bool:
+    stands = await positions(service.store.home)
+    return all(stands.get(at, 0) >= end for at, end in wanted.items())
