@@ -1,7 +1,7 @@
 # Every target makes what it needs first: the virtual environment, Kafka, MongoDB.
 
 .DEFAULT_GOAL := help
-.PHONY: help test check format up down stop status demo audit e2e faults contract lock bench bench-full
+.PHONY: help test quick check format up down stop status demo audit e2e faults contract lock bench bench-full
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -21,6 +21,9 @@ $(INSTALLED):
 
 test: $(INSTALLED) ## run all tests on real Kafka and MongoDB
 	$(BIN)/python -m pytest
+
+quick: check ## format, lint, types, import rules, and all tests that need no server; about a minute
+	$(BIN)/python -m pytest --quick
 
 check: $(INSTALLED) ## format, lint, types, import rules; changes nothing
 	$(BIN)/ruff format --check .

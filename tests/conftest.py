@@ -33,6 +33,21 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="only tests that start no Kafka, MongoDB or process")
+
+
+STARTED = {"kafka", "mongodb", "servers", "own_servers", "broker", "processes", "stack", "slow"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, if asked to be quick, what needs a server: by its fixtures, or marked `slow`."""
+    if config.getoption("--quick"):
+        slow = [item for item in items if STARTED & {*item.fixturenames, *item.keywords}]  # type: ignore[attr-defined]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
 LONGEST_S = 300  # a test, with what its fixtures start; the whole of them takes minutes
 
 

@@ -3,10 +3,9 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-if TYPE_CHECKING:
-    import typer
+import typer
 
 ROOT = Path(__file__).resolve().parents[2]
 CHOICE = ROOT / ".praktika/stack.json"  # written by deploy.stack, which the image does not have
@@ -21,7 +20,7 @@ The servers are those of `make up`, or what KAFKA_BOOTSTRAP_SERVERS, MONGODB_URI
 
 def find_stack() -> None:
     """Where no servers are named, use those of the stack that `make up` started, or let a container do the work."""
-    if sys.argv[1:2] in (["validate"], ["publish"]):
+    if sys.argv[1:2] in (["validate"], ["publish"], ["--version"]):
         return  # need no servers of the network's own
     if {"KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI"} & os.environ.keys() or not CHOICE.exists():
         return
@@ -38,7 +37,23 @@ def find_stack() -> None:
         os.execvp(compose[0], [*compose, *sys.argv[1:]])  # noqa: S606
 
 
-def application() -> "typer.Typer":
+def print_version(wanted: bool) -> None:
+    if wanted:
+        from shared.observability import metrics  # noqa: PLC0415
+
+        print(f"praktika {metrics.VERSION}")
+        raise typer.Exit
+
+
+def global_options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=print_version, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """What holds for every subcommand."""
+
+
+def application() -> typer.Typer:
     """The command with all its subcommands."""
     # Not at the top: they read the environment, and take a while.
     from deploy.praktika import backup, dead_letters, history, operator, rebuild, status, trail  # noqa: PLC0415
@@ -48,6 +63,7 @@ def application() -> "typer.Typer":
     from shared.operator import console  # noqa: PLC0415
 
     app = console.application(HELP + console.EXIT_CODES)
+    app.callback()(global_options)
     app.command("status", epilog=console.EXIT_CODES)(status.command)
     app.add_typer(dead_letters.app, name="dead-letters")
     app.command("rejections", epilog=console.EXIT_CODES)(rejections_command.command)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -23,6 +24,7 @@ from shared.settings import Settings, settings
 OK, DIFFERENT, USAGE, NO_ANSWER, STOPPED = 0, 1, 2, 3, 130
 EXIT_CODES = "Ends with 0: fine; 1: something differs or failed; 2: usage; 3: a server does not answer."
 WIDE = 1_000  # where no terminal cuts lines, nothing is cut
+LEAST_LAST = 30  # columns of a terminal that the last column of a table has at least
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, for programs.")]
 out = Console(highlight=False, markup=False, emoji=False)
@@ -105,14 +107,17 @@ def show_json(document: object) -> None:
 
 
 def show_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print *rows* under *headings*; where lines are cut, the last column is."""
+    """Print *rows* under *headings*. On a terminal the last column takes what room is left and wraps; no other does."""
+    cells = [["" if cell is None else cleaned(cell) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, heading in enumerate(headings):
-        last = number == len(headings) - 1
-        table.add_column(heading, no_wrap=True, overflow="ellipsis" if last else "fold")
-    for row in rows:
-        table.add_row(*("" if cell is None else cleaned(cell) for cell in row))
-    options = out.options if out.is_terminal else out.options.update(width=WIDE)
+    widths = [max(cell_len(row[number]) for row in [headings, *cells]) for number in range(len(headings))]
+    for heading, width in zip(headings[:-1], widths, strict=False):
+        table.add_column(heading, no_wrap=True, min_width=width)
+    table.add_column(headings[-1], overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    least = sum(widths[:-1]) + 2 * (len(widths) - 1) + min(LEAST_LAST, widths[-1])
+    options = out.options.update(width=max(out.width, least) if out.is_terminal else WIDE)
     for line in out.render_lines(table, options, pad=False):
         out.print("".join(segment.text for segment in line).rstrip(), soft_wrap=True)
 

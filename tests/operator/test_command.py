@@ -5,10 +5,12 @@ import os
 import re
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import typer
+from rich.console import Console
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
@@ -16,6 +18,8 @@ from deploy import stack
 from deploy.local.processes import ROOT
 from deploy.praktika import __main__ as praktika
 from deploy.praktika.__main__ import application, find_stack
+from shared.observability import metrics
+from shared.operator import console
 
 GUIDE = (ROOT / "docs/operator.md").read_text()
 GIVEN = ["kafka.example:9092", "mongodb://mongo.example/?replicaSet=rs0"]
@@ -124,3 +128,21 @@ def test_the_guide_names_options_that_exist(line: str):
     (command,) = [name for name in COMMANDS if words[: len(name.split())] == name.split()]
     text = CliRunner().invoke(application(), [*command.split(), "--help"], env={"COLUMNS": "200"}).stdout
     assert all(word in text for word in words if word.startswith("--")), line
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_table_wraps_its_last_column_only(monkeypatch: pytest.MonkeyPatch, width: int):
+    shown = StringIO()
+    monkeypatch.setattr(console, "out", Console(file=shown, force_terminal=True, width=width, color_system=None))
+    reason = "the event does not fit the contract (data.hours: must be greater than 0; time: must have an offset) " * 2
+    console.show_table(["RECEIVED", "ORGANISATION", "REASON"], [["2026-03-02T12:00:00", "north-college", reason]])
+    first, *lines = shown.getvalue().splitlines()
+    assert first.split() == ["RECEIVED", "ORGANISATION", "REASON"]
+    assert lines[0].startswith("2026-03-02T12:00:00  north-college  ")
+    assert "".join(line[36:].rstrip() for line in lines).replace(" ", "") == reason.replace(" ", "")
+    assert all(len(line) <= max(width, 36 + console.LEAST_LAST) for line in lines)
+
+
+def test_the_command_tells_its_version():
+    done = CliRunner().invoke(application(), ["--version"])
+    assert (done.exit_code, done.stdout) == (0, f"praktika {metrics.VERSION}\n")
