@@ -20,7 +20,7 @@ The servers are those of `make up`, or what KAFKA_BOOTSTRAP_SERVERS, MONGODB_URI
 
 def find_stack() -> None:
     """Where no servers are named, use those of the stack that `make up` started, or let a container do the work."""
-    if sys.argv[1:2] in (["validate"], ["publish"], ["--version"]):
+    if sys.argv[1:2] in (["validate"], ["publish"], ["pseudonymise"], ["--version"]):
         return  # need no servers of the network's own
     if {"KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI"} & os.environ.keys() or not CHOICE.exists():
         return
@@ -59,7 +59,7 @@ def application() -> typer.Typer:
     from deploy.praktika import backup, dead_letters, history, operator, rebuild, status, trail  # noqa: PLC0415
     from services.monitoring import audit  # noqa: PLC0415
     from services.partners.gateway.egress import rejections_command  # noqa: PLC0415
-    from services.partners.gateway.files import publish, validate  # noqa: PLC0415
+    from services.partners.gateway.files import pseudonymise, publish, validate  # noqa: PLC0415
     from shared.operator import console  # noqa: PLC0415
 
     app = console.application(HELP + console.EXIT_CODES)
@@ -70,6 +70,7 @@ def application() -> typer.Typer:
     app.command("operator", epilog=console.EXIT_CODES)(operator.command)
     app.command("trail", epilog=console.EXIT_CODES)(trail.command)
     app.command("publish", epilog=console.EXIT_CODES)(publish.command)
+    app.command("pseudonymise", epilog=console.EXIT_CODES)(pseudonymise.command)
     app.command("validate", epilog=console.EXIT_CODES)(validate.command)
     app.add_typer(history.app, name="history")
     app.command("backup", epilog=console.EXIT_CODES)(backup.backup)
