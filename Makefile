@@ -22,7 +22,7 @@ $(INSTALLED):
 test: $(INSTALLED) ## run all tests on real Kafka and MongoDB
 	$(BIN)/python -m pytest
 
-quick: check ## format, lint, types, import rules, and all tests that need no server; about a minute
+quick: check ## format, lint, types, import rules, and all tests that need no server; some minutes
 	$(BIN)/python -m pytest --quick
 
 check: $(INSTALLED) ## format, lint, types, import rules; changes nothing

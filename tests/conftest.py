@@ -23,10 +23,13 @@ from tests.stack import Running
 hypothesis.settings.register_profile(
     "ours", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
 )
+hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("ours"), max_examples=10)
 hypothesis.settings.load_profile("ours")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--quick"):
+        hypothesis.settings.load_profile("quick")
     os.environ.setdefault("PRAKTIKA_KEYS_DIR", tempfile.mkdtemp())  # of services inside the test's process
     ensure_keys(settings())
     # A run ended by SIGTERM finalises its fixtures like one ended by Ctrl-C, and leaves no server behind.
