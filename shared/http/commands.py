@@ -14,7 +14,7 @@ from shared.contract import events
 from shared.contract.events import Data, Event
 from shared.contract.text import composed, hidden_in
 from shared.http.auth import Caller
-from shared.http.problems import _TEXT, Problem
+from shared.http.problems import TEXT, Problem
 from shared.http.service import Service, refuse_sandbox
 
 
@@ -64,5 +64,5 @@ Prefer = Annotated[str | None, Header(description="wait=<seconds> answers with t
 ACCEPTED_BODY = {
     "type": "object",
     "required": ["id", "type", "event"],
-    "properties": {**dict.fromkeys(("id", "type"), _TEXT), "event": {**_TEXT, "description": "Its address."}},
+    "properties": {**dict.fromkeys(("id", "type"), TEXT), "event": {**TEXT, "description": "Its address."}},
 }

@@ -11,9 +11,6 @@ from shared.http import apidocs
 from shared.http.health import hindrances
 from shared.http.problems import Problem
 from shared.http.service import Address, Authenticated, Running
-from shared.observability import logs
-
-log = logs.get(__name__)
 
 common = APIRouter()
 

@@ -51,14 +51,14 @@ class Problem(Exception):
         return JSONResponse(self.body(), self.status, self.headers, media_type="application/problem+json")
 
 
-_TEXT = {"type": "string"}
+TEXT = {"type": "string"}
 PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
     "properties": {
-        **dict.fromkeys(("type", "title", "detail"), _TEXT),
+        **dict.fromkeys(("type", "title", "detail"), TEXT),
         "status": {"type": "integer"},
-        "errors": {"type": "array", "items": {"type": "object", "properties": {"field": _TEXT, "detail": _TEXT}}},
+        "errors": {"type": "array", "items": {"type": "object", "properties": {"field": TEXT, "detail": TEXT}}},
     },
 }
 PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}

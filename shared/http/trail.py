@@ -15,14 +15,12 @@ from pydantic_core import from_json, to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.log.producer import NotPublished, Producer, Record
-from shared.observability import logs
 
 TOPIC = "audit"
 EVERY_S = 1.0
 MOST = 10_000  # different entries that wait for Kafka
 LOST = Metric("praktika_trail_lost_total", "Entries of the trail that were lost, because too many waited.")
 ABOUT_LEARNERS = ("/learners", "/internships", "/requests", "/certificates", "/feed", "/rejections")
-log = logs.get(__name__)
 
 
 class Entry(NamedTuple):

@@ -4,10 +4,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import aiokafka
-from aiokafka import (
-    AIOKafkaConsumer,
-    ConsumerRebalanceListener,
-)
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 from faststream.middlewares import AckPolicy

@@ -4,9 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
-from aiokafka import (
-    AIOKafkaProducer,
-)
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 

@@ -76,7 +76,7 @@ class Batches:
         publish: sends records and returns when the broker has them.
         namespace: what topic names begin with.
         partitions: how many partitions a topic (full name) has.
-        keep_bytes: of states to keep in memory, as `State.bytes` measures them.
+        cache_bytes: of states to keep in memory, as `State.bytes` measures them.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917

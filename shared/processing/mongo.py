@@ -305,7 +305,7 @@ class Store:
         await transact(self.db, work)
 
     async def mark_complete(self, positions: Mapping[str, int], complete_until_ms: int) -> None:
-        """Note that everything published before *until_ms* is applied, for partitions still at these positions."""
+        """Note until when (ms) all that was published is applied, for partitions still at these positions."""
         if positions:
             await self.db[POSITIONS].bulk_write(
                 [

@@ -89,12 +89,10 @@ class InFlight:
                 self._freed.notify_all()
 
     def _fits(self, organisation: str, size: int) -> bool:
-        if not self._open[organisation]:
-            own = True
-        else:
-            fits = self._held[organisation] + size <= self._most_of_one
-            own = fits and self._open[organisation] < self._requests
-        return own and (size <= self._small or not self._all or self._all + size <= self._most)
+        opened = self._open[organisation]
+        if opened and (opened == self._requests or self._held[organisation] + size > self._most_of_one):
+            return False
+        return size <= self._small or not self._all or self._all + size <= self._most
 
 
 def quotas_of(service: Service) -> Quotas:
