@@ -1,7 +1,7 @@
 # Every target makes what it needs first: the virtual environment, Kafka, MongoDB.
 
 .DEFAULT_GOAL := help
-.PHONY: help test quick check format up down stop status demo audit e2e faults contract lock bench bench-full
+.PHONY: help test quick check format up down stop status demo audit e2e faults contract messages lock bench bench-full
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -67,6 +67,9 @@ bench-full: $(INSTALLED) ## the same, and growth to 5.8 million learners
 
 contract: $(INSTALLED) ## write AsyncAPI, OpenAPI and JSON Schemas; refuses what breaks a reader
 	$(BIN)/python -m deploy.contract
+
+messages: $(INSTALLED) ## bring the catalogues up to date with the texts of code and templates
+	$(BIN)/python -m deploy.messages
 
 lock: $(INSTALLED) ## pin the newest dependencies that pyproject.toml allows
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv

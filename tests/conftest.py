@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Iterator
 import hypothesis
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
 
 from shared.http.auth import ensure_keys
 from shared.settings import settings
 from tests import servers as test_servers
+from tests.browser import CHROMIUM
 from tests.network import network, tell
 from tests.servers import Servers
 from tests.stack import Running
@@ -124,3 +126,13 @@ async def services(
 async def names(services: dict[str, Running]) -> dict[str, str]:
     """What was told to them: the ids by what they are of, see `tests.network.tell`."""
     return await tell(services)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here")
+    async with async_playwright() as driver:
+        started = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=120_000)
+        yield started
+        await started.close()

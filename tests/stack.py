@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import uvicorn
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from fastapi import APIRouter, FastAPI
 from httpx import ASGITransport, AsyncClient
 
+from deploy.local.processes import free_port
 from shared.contract.events import Data, Event, Publisher
 from shared.http.application import Work, create_app
 from shared.http.auth import REQUESTS, Caller, Signer, ensure_keys
@@ -139,3 +141,24 @@ async def delete_topics(settings: Settings) -> None:
         await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(prefix)])
     finally:
         await admin.close()
+
+
+@asynccontextmanager
+async def on_a_socket(stack: Running) -> AsyncIterator[str]:
+    """The service's address, for programs that are no part of the test's process."""
+    transport = stack.client._transport
+    assert isinstance(transport, ASGITransport)
+    port = free_port()
+    config = uvicorn.Config(transport.app, port=port, lifespan="off", log_config=None, timeout_graceful_shutdown=10)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+
+    async def started() -> bool:
+        return server.started
+
+    try:
+        await until(started)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await serving

@@ -67,7 +67,9 @@ SCHEME = {"competency": "greencomp:3.1", "level": 4, "methods": ["exam"], "least
 
 RULES: dict[str, Rule] = {
     # of all services
+    "GET /": PUBLIC,
     "GET /docs": PUBLIC,
+    "GET /static/{name}": PUBLIC,
     "GET /events/{topic}/{partition}/{offset}": own("{event}", 404),
     "GET /health/live": PUBLIC,
     "GET /health/ready": PUBLIC,
@@ -81,7 +83,6 @@ RULES: dict[str, Rule] = {
     "GET /agreements/{id}": PUBLIC,
     "GET /asyncapi.json": PUBLIC,
     "GET /contract": PUBLIC,
-    "GET /contract/contract.css": PUBLIC,
     "GET /internships": mine(),
     "GET /learners": mine(),
     "GET /learners/{id}": own("/learners/{learner}", 404),
@@ -129,7 +130,7 @@ RULES: dict[str, Rule] = {
     "POST /webhooks/{id}/secret": own("/webhooks/x/secret", 404),
     "GET /upload": PUBLIC,
     "GET /upload/types": PUBLIC,
-    "GET /upload/{name}": PUBLIC,
+    "GET /upload/upload.js": PUBLIC,
     "POST /upload/columns": TOKEN,
     "POST /upload/rows": TOKEN,
     # feedback
@@ -153,8 +154,7 @@ RULES: dict[str, Rule] = {
     "POST /certificates/{id}/revocation": own("/certificates/{certificate}/revocation", body={"reason": "x"}),
     "PUT /schemes/{id}": own("/schemes/futures", body={**SCHEME, "enterprise_required": False}),
     # monitoring
-    "GET /": PUBLIC,
-    "GET /dashboard/{name}": PUBLIC,
+    "GET /dashboard/dashboard.js": PUBLIC,
     "GET /indicators": PUBLIC,
     "GET /indicators/{indicator_id}": PUBLIC,
     "GET /indicators/{indicator_id}/comparison": PUBLIC,

@@ -1,11 +1,10 @@
 """The certification service over HTTP: frameworks, schemes, certificates."""
 
 from datetime import UTC, datetime
-from html import escape
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 
 from shared.contract import frameworks
@@ -15,6 +14,8 @@ from shared.http.commands import Prefer, accept, event_by
 from shared.http.lists import Pages, found, listed
 from shared.http.problems import Problem
 from shared.http.service import Authenticated, EntityId, Running, barred, require
+from shared.pages.languages import Chosen
+from shared.pages.pages import page
 from shared.processing import mongo
 from shared.processing.ownership import misnamed
 
@@ -101,16 +102,12 @@ async def list_certificates(
     responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
 )
 async def read_certificate(
-    service: Running,
-    id: EntityId,
-    accept: Annotated[str, Header()] = "",
-    accept_language: Annotated[str, Header()] = "",
-    lang: Annotated[str | None, Query(pattern="^(ru|en)$")] = None,
+    request: Request, service: Running, id: EntityId, language: Chosen, accept: Annotated[str, Header()] = ""
 ) -> Response:
     """A certificate as everybody may see it: a page for browsers, JSON for programs. It does not name the learner."""
     certificate = await _named(service.db, await _certificate(service.db, id))
     if "text/html" in accept:
-        return _page(certificate, lang or ("ru" if accept_language.lower().startswith("ru") else "en"))
+        return page(request, "services/certification/certificate.html", language, certificate=certificate)
     return JSONResponse(certificate, headers={"Vary": "Accept"})
 
 
@@ -167,78 +164,3 @@ async def _named(db: mongo.Database, certificate: dict[str, Any]) -> dict[str, A
         "institution_name": names.get(certificate["institution"], certificate["institution"]),
         "evidence": [{**e, "assessor_name": names.get(e["assessor"], e["assessor"])} for e in certificate["evidence"]],
     }
-
-
-_WORDS = {
-    "en": {
-        "title": "Certificate",
-        "valid": "Valid",
-        "revoked": "Revoked",
-        "level": "Level (EQF)",
-        "institution": "Issued by",
-        "scheme": "Scheme",
-        "certified_at": "Certified on",
-        "revoked_at": "Revoked on",
-        "reason": "Reason",
-        "evidence": "Assessed by",
-        "other": "По-русски",
-    },
-    "ru": {
-        "title": "Сертификат",
-        "valid": "Действителен",
-        "revoked": "Отозван",
-        "level": "Уровень (ЕРК)",
-        "institution": "Выдан",
-        "scheme": "Схема",
-        "certified_at": "Дата выдачи",
-        "revoked_at": "Дата отзыва",
-        "reason": "Причина",
-        "evidence": "Кто оценивал",
-        "other": "In English",
-    },
-}
-_METHODS = {
-    "exam": {"en": "exam", "ru": "экзамен"},
-    "test": {"en": "test", "ru": "тест"},
-    "portfolio": {"en": "portfolio", "ru": "портфолио"},
-    "workplace_demonstration": {"en": "workplace demonstration", "ru": "демонстрация на рабочем месте"},
-    "simulation": {"en": "simulation", "ru": "симуляция"},
-    "project_defence": {"en": "project defence", "ru": "защита проекта"},
-    "review_360": {"en": "360° review", "ru": "оценка 360°"},
-}
-_STYLE = """
-body{font:1.1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:2rem auto;padding:0 1rem;color:#1b2430;background:#fff}
-h1{font-size:1.6rem;margin:.2rem 0}dt{color:#56606e;font-size:.9rem;margin-top:.8rem}dd{margin:0}
-.valid{color:#0b6b3a}.revoked{color:#a3161f}.status{font-weight:600}a{color:#0b4f9c}
-"""
-
-
-def _page(certificate: dict[str, Any], language: str) -> HTMLResponse:
-    """The certificate as a page. Everything in it came from outside and is escaped."""
-    words, status = _WORDS[language], certificate["status"]
-    other = "en" if language == "ru" else "ru"
-    rows = {
-        "level": certificate["level"],
-        "institution": certificate["institution_name"],
-        "scheme": certificate["scheme"],
-        "certified_at": certificate["certified_at"][:10],
-        "evidence": ", ".join(
-            f"{e['assessor_name']} ({_METHODS[e['method']][language]})" for e in certificate["evidence"]
-        ),
-        "revoked_at": (certificate["revoked_at"] or "")[:10],
-        "reason": certificate["reason"],
-    }
-    details = "".join(f"<dt>{words[name]}</dt><dd>{escape(str(value))}</dd>" for name, value in rows.items() if value)
-    name = escape(certificate["competency_name"][language])
-    return HTMLResponse(
-        f'<!doctype html><html lang="{language}"><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><title>{words["title"]}: {name}</title>'
-        f"<style>{_STYLE}</style><main><p>{words['title']} · {escape(certificate['competency'])}</p><h1>{name}</h1>"
-        f'<p class="status {status}">{words[status]}</p><dl>{details}</dl>'
-        f'<p><a href="?lang={other}" hreflang="{other}">{words["other"]}</a></p></main></html>',
-        headers={
-            "Vary": "Accept, Accept-Language",
-            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
-            "form-action 'none'; frame-ancestors 'none'",
-        },
-    )

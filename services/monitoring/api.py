@@ -9,20 +9,22 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi import Path as InPath
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from prometheus_client import Gauge
 
 from shared.contract.events import Month
 from shared.http.problems import Problem
 from shared.http.service import Running, Service
 from shared.http.spreadsheets import is_risky
+from shared.pages.languages import Chosen
+from shared.pages.pages import page, static
 
 from . import counters
 from .figures import add, of_months, of_window, within
 from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
 
 router = APIRouter(tags=["indicators"], responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}})
-DASHBOARD = Path(__file__).parent / "dashboard"
+SCRIPT = Path(__file__).parent / "dashboard/dashboard.js"
 
 LEFT_OUT = (
     "With `from` or `to`, months with few cases are left out: see months_left_out, and small_groups in /indicators."
@@ -71,7 +73,7 @@ async def catalogue(service: Running, as_csv: AsCsv) -> Response:
     """Every indicator: its meaning, unit, source and the scopes that it is offered for; how small groups are hidden."""
     below = service.settings.suppress_below
     items = [_entry(indicator) | {"suppressed_below": below if indicator.personal else None} for indicator in _all()]
-    return _answer({"items": items, "small_groups": SMALL_GROUPS._asdict()}, items, as_csv)
+    return _answer({"items": items, "small_groups": SMALL_GROUPS.in_all()}, items, as_csv)
 
 
 def _all() -> list[Indicator]:
@@ -81,8 +83,8 @@ def _all() -> list[Indicator]:
 def _entry(indicator: Indicator) -> dict[str, Any]:
     return {
         "indicator": indicator.id,
-        "title": indicator.title._asdict(),
-        "group": indicator.group._asdict(),
+        "title": indicator.title.in_all(),
+        "group": indicator.group.in_all(),
         "unit": indicator.unit,
         "by": indicator.by,
         "scopes": list(indicator.scopes),
@@ -92,8 +94,8 @@ def _entry(indicator: Indicator) -> dict[str, Any]:
 
 def _explained(indicator: Indicator) -> dict[str, Any]:
     return {
-        "window": indicator.window._asdict(),
-        "definition": indicator.formula._asdict(),
+        "window": indicator.window.in_all(),
+        "definition": indicator.formula.in_all(),
         "source": indicator.source,
     }
 
@@ -323,25 +325,18 @@ def _cell(content: Any) -> Any:
 
 # the dashboard
 
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-FILES = {"index.html": "text/html", "dashboard.js": "text/javascript", "dashboard.css": "text/css"}
-
 
 @router.get("/", include_in_schema=False)
-async def dashboard() -> Response:
-    """The dashboard for people."""
-    return await dashboard_file("index.html")
+async def dashboard(request: Request, service: Running, asked: Question, language: Chosen) -> Response:
+    """The dashboard for people; with 404 where there is nothing of that name."""
+    about = await _about(service, asked) if asked.scope_id else None
+    title = about and about.scope()["scope_name"]
+    return page(request, "services/monitoring/dashboard/dashboard.html", language, scripts=True, title=title)
 
 
-@router.get("/dashboard/{name}", include_in_schema=False)
-async def dashboard_file(name: str) -> Response:
-    if name not in FILES:
-        raise Problem(404, f"there is no {name}")
-    headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
-    return FileResponse(DASHBOARD / name, media_type=f"{FILES[name]}; charset=utf-8", headers=headers)
+@router.get("/dashboard/dashboard.js", include_in_schema=False)
+async def dashboard_script() -> Response:
+    return static(SCRIPT)
 
 
 # what the last audit found, for /metrics

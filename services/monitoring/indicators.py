@@ -6,7 +6,9 @@ The measures that an entry names are counted in states.py; figures.py works out 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from shared.pages.languages import Text
 
 from .states import HORIZONS_MONTHS, IN_WORK, STATUSES, months_later
 
@@ -15,22 +17,12 @@ Status = Literal["ok", "suppressed", "not_enough_data"]
 Measures = Mapping[str, int]
 
 
-class Text(NamedTuple):
-    en: str
-    ru: str
-
-
 SMALL_GROUPS = Text(
     "Values of fewer cases than suppressed_below are hidden. So is what would tell them by subtraction: when `from` or "
     "`to` is given, months with fewer cases are left out (months_left_out), with the smallest other months if they "
     "are too few together; a stock is hidden at the ends of months between which too few cases changed. Without `from` "
     "and `to` everything is counted. Not covered: differences between scopes, between indicators, and between answers "
     "of different times.",
-    "Значения, за которыми меньше случаев, чем suppressed_below, скрыты. Скрыто и то, из чего их можно получить "
-    "вычитанием: если задано `from` или `to`, месяцы с меньшим числом случаев не учитываются (months_left_out), а если "
-    "и вместе их слишком мало, то и наименьшие из остальных; остаток на конец месяца скрыт, пока изменений слишком "
-    "мало. Без `from` и `to` учтено всё. Не охвачены: разности между разрезами, между показателями и между ответами "
-    "в разное время.",
 )
 
 # For each scope offered, the kind of counter that is summed: one kind only, so nothing is counted twice.
@@ -42,13 +34,13 @@ AGREEMENTS: dict[Scope, str] = {"network": "agreement", "institution": "organisa
 COMPETENCIES: dict[Scope, str] = {"network": "competency", "competency": "competency"}
 
 
-WORK = Text("Graduates at work", "Трудоустройство выпускников")
-JOBS = Text("Quality of jobs", "Качество рабочих мест")
-INTERNSHIPS = Text("Practice at the workplace", "Практика на предприятии")
-FEEDBACK = Text("Feedback and revision of programmes", "Отзывы и пересмотр программ")
-CERTIFICATES = Text("Competencies and certificates", "Компетенции и сертификаты")
-SUSTAINABILITY = Text("Sustainability", "Устойчивое развитие")
-COOPERATION = Text("Cooperation", "Сотрудничество")
+WORK = Text("Graduates at work")
+JOBS = Text("Quality of jobs")
+INTERNSHIPS = Text("Practice at the workplace")
+FEEDBACK = Text("Feedback and revision of programmes")
+CERTIFICATES = Text("Competencies and certificates")
+SUSTAINABILITY = Text("Sustainability")
+COOPERATION = Text("Cooperation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,19 +92,15 @@ class Indicator:
     def window(self) -> Text:
         """Which months are read, in words."""
         if self.by == "stock":
-            return Text("state at the end of the month", "состояние на конец месяца")
-        by = {
-            "cohort": Text("by month of graduation", "по месяцу выпуска"),
-            "period": Text("by month of the event", "по месяцу события"),
-        }[self.by]
+            return Text("state at the end of the month")
         if self.passed_months is None:
-            return by
+            return Text("by month of graduation") if self.by == "cohort" else Text("by month of the event")
+        if self.by == "period":
+            return Text("by month of the event, months that have passed")
         if self.passed_months == 0:
-            return Text(f"{by.en}, months that have passed", f"{by.ru}, только прошедшие месяцы")
-        return Text(
-            f"{by.en}, cohorts whose {self.passed_months} months have passed",
-            f"{by.ru}, только когорты, у которых прошло {self.passed_months} мес.",
-        )
+            return Text("by month of graduation, months that have passed")
+        passed = {"months": self.passed_months}
+        return Text("by month of graduation, cohorts whose {months} months have passed", passed)
 
     def latest(self, today: date) -> str:
         """The last month that is read."""
@@ -137,13 +125,11 @@ def _employment_after(months: int) -> Indicator:
     return Indicator(
         id=f"employment_rate_{months}m",
         group=WORK,
-        title=Text(f"Employment rate {months} months after graduation", f"Занятость через {months} мес. после выпуска"),
+        title=Text("Employment rate {months} months after graduation", {"months": months}),
         formula=Text(
-            f"graduates employed or self-employed {months} months after graduation / graduates whose status on that "
+            "graduates employed or self-employed {months} months after graduation / graduates whose status on that "
             "day is known (a status holds from its first day until 6 months after it was observed, or until the next)",
-            f"выпускники, работающие (в том числе на себя) через {months} мес. после выпуска / выпускники с известным "
-            "статусом на этот день (статус действует со своего первого дня до 6 мес. после наблюдения или до "
-            "следующего)",
+            {"months": months},
         ),
         unit="share",
         numerator=_each(f"after_{months}m_", IN_WORK),
@@ -159,10 +145,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="employment_rate",
         group=WORK,
-        title=Text("Employment rate", "Доля занятых"),
+        title=Text("Employment rate"),
         formula=Text(
             "graduates employed or self-employed / graduates with a known status (the newest recorded)",
-            "выпускники, работающие по найму или на себя / выпускники с известным статусом (последним записанным)",
         ),
         unit="share",
         numerator=_EMPLOYED,
@@ -175,10 +160,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="unemployment_rate",
         group=WORK,
-        title=Text("Unemployment rate", "Доля безработных"),
+        title=Text("Unemployment rate"),
         formula=Text(
             "graduates seeking work / graduates seeking work, employed or self-employed",
-            "выпускники, ищущие работу / ищущие работу и работающие (в том числе на себя)",
         ),
         unit="share",
         numerator=("status_seeking",),
@@ -190,10 +174,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="insertion_rate",
         group=WORK,
-        title=Text("Insertion rate", "Доля вышедших на работу"),
+        title=Text("Insertion rate"),
         formula=Text(
             "graduates employed or self-employed / graduates employed, self-employed or seeking work",
-            "выпускники, работающие по найму или на себя / работающие и ищущие работу",
         ),
         unit="share",
         numerator=_EMPLOYED,
@@ -205,10 +188,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="placement_rate",
         group=WORK,
-        title=Text("Placement rate", "Доля определившихся"),
+        title=Text("Placement rate"),
         formula=Text(
             "graduates in work, study or another known destination (not seeking work) / all graduates",
-            "выпускники, которые работают, учатся или заняты иначе (не ищут работу) / все выпускники",
         ),
         unit="share",
         numerator=tuple(measure for measure in _KNOWN if measure != "status_seeking"),
@@ -220,10 +202,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="relevant_occupation_rate",
         group=JOBS,
-        title=Text("Working in the field of study", "Работают по специальности"),
+        title=Text("Working in the field of study"),
         formula=Text(
             "graduates in work that matches the field of study / graduates in work of whom this is known",
-            "выпускники, чья работа соответствует специальности / работающие выпускники, о которых это известно",
         ),
         unit="share",
         numerator=("work_related",),
@@ -235,10 +216,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="stable_job_rate",
         group=JOBS,
-        title=Text("Stable job rate", "Доля стабильной занятости"),
+        title=Text("Stable job rate"),
         formula=Text(
             "graduates self-employed or with a permanent contract / self-employed, or employed with a known contract",
-            "выпускники, работающие на себя или по бессрочному договору / работающие на себя или с известным договором",
         ),
         unit="share",
         numerator=("contract_stable",),
@@ -250,10 +230,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="full_time_rate",
         group=JOBS,
-        title=Text("Full-time rate", "Доля полной занятости"),
+        title=Text("Full-time rate"),
         formula=Text(
             "graduates working full time / graduates in work whose working time is known",
-            "выпускники, занятые полный рабочий день / работающие выпускники, о которых это известно",
         ),
         unit="share",
         numerator=("hours_full",),
@@ -265,12 +244,10 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="median_days_to_employment",
         group=WORK,
-        title=Text("Median days to first job", "Медиана дней до первой работы"),
+        title=Text("Median days to first job"),
         formula=Text(
             "median of days from graduation to the first work whose first day is known (earlier work: 0), by weeks, "
             "at most 260",
-            "медиана дней от выпуска до первой работы с известным первым днём (начата раньше: 0), по неделям, "
-            "не более 260",
         ),
         unit="days",
         kind="median",
@@ -281,12 +258,10 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="internship_to_hire_rate",
         group=INTERNSHIPS,
-        title=Text("Hired where they interned", "Наняты там, где проходили практику"),
+        title=Text("Hired where they interned"),
         formula=Text(
             "graduates with a completed internship in the programme who work or worked at an enterprise where they "
             "completed an internship / graduates with a completed internship in the programme",
-            "выпускники с завершённой практикой по программе, которые работают или работали на предприятии, где "
-            "завершили практику / выпускники с завершённой практикой по программе",
         ),
         unit="share",
         numerator=("graduates_hired_where_interned",),
@@ -297,10 +272,8 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="status_response_rate",
         group=WORK,
-        title=Text("Graduates with a known status", "Выпускники с известным статусом"),
-        formula=Text(
-            "graduates with a known status / all graduates", "выпускники с известным статусом / все выпускники"
-        ),
+        title=Text("Graduates with a known status"),
+        formula=Text("graduates with a known status / all graduates"),
         unit="share",
         numerator=_KNOWN,
         denominator=("graduates",),
@@ -310,10 +283,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="employer_satisfaction",
         group=FEEDBACK,
-        title=Text("Employer satisfaction", "Удовлетворённость работодателей"),
+        title=Text("Employer satisfaction"),
         formula=Text(
             "enterprises' answers rating 4 or 5 of 5 overall / enterprises' answers (the newest per request)",
-            "ответы предприятий с общей оценкой 4 или 5 из 5 / ответы предприятий (последний на каждый запрос)",
         ),
         unit="share",
         numerator=("employers_satisfied",),
@@ -325,10 +297,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="training_relevance",
         group=FEEDBACK,
-        title=Text("Relevance of training", "Полезность обучения для работы"),
+        title=Text("Relevance of training"),
         formula=Text(
             "graduates' and learners' answers rating the relevance of training 4 or 5 of 5 / those that rate it",
-            "ответы выпускников и обучающихся, оценивших полезность обучения на 4 или 5 из 5 / все с такой оценкой",
         ),
         unit="share",
         numerator=("training_relevant",),
@@ -340,10 +311,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="feedback_response_rate",
         group=FEEDBACK,
-        title=Text("Feedback response rate", "Доля ответов на запросы отзывов"),
+        title=Text("Feedback response rate"),
         formula=Text(
             "feedback requests answered / feedback requests due in the month",
-            "запросы отзыва с ответом / запросы отзыва со сроком в этом месяце",
         ),
         unit="share",
         numerator=("requests_answered",),
@@ -355,10 +325,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="certified_graduates_rate",
         group=CERTIFICATES,
-        title=Text("Graduates with a certificate", "Выпускники с сертификатом"),
+        title=Text("Graduates with a certificate"),
         formula=Text(
             "graduates with a valid certificate of a competency / all graduates",
-            "выпускники с действующим сертификатом компетенции / все выпускники",
         ),
         unit="share",
         numerator=("graduates_certified",),
@@ -369,10 +338,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="sustainability_graduates_rate",
         group=SUSTAINABILITY,
-        title=Text("Graduates certified in sustainability", "Выпускники с сертификатом по устойчивому развитию"),
+        title=Text("Graduates certified in sustainability"),
         formula=Text(
             "graduates with a valid certificate of a sustainability competency / all graduates",
-            "выпускники с действующим сертификатом компетенции устойчивого развития / все выпускники",
         ),
         unit="share",
         numerator=("graduates_certified_sustainability",),
@@ -384,11 +352,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="recognised_certificates_rate",
         group=CERTIFICATES,
-        title=Text("Certificates recognised by enterprises", "Сертификаты, признанные предприятиями"),
+        title=Text("Certificates recognised by enterprises"),
         formula=Text(
             "valid certificates of competencies that at least one enterprise recognises today / valid certificates",
-            "действующие сертификаты компетенций, которые сегодня признаёт хотя бы одно предприятие / "
-            "действующие сертификаты",
         ),
         unit="share",
         numerator=("certificates_recognised",),
@@ -399,12 +365,10 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="competency_gap",
         group=CERTIFICATES,
-        title=Text("Competency gap", "Нехватка компетенций"),
+        title=Text("Competency gap"),
         formula=Text(
             "places demanded by reports whose horizon has not passed − valid certificates; not enough data without a "
             "report",
-            "потребность в местах по исследованиям с непрошедшим горизонтом − действующие сертификаты; без "
-            "исследований данных недостаточно",
         ),
         unit="places",
         kind="difference",
@@ -418,10 +382,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="internship_completion_rate",
         group=INTERNSHIPS,
-        title=Text("Internships completed", "Завершённые практики"),
+        title=Text("Internships completed"),
         formula=Text(
             "internships completed / internships completed or cancelled",
-            "завершённые практики / завершённые и прерванные практики",
         ),
         unit="share",
         numerator=("internships_completed",),
@@ -433,12 +396,10 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="workplace_hours_per_learner",
         group=INTERNSHIPS,
-        title=Text("Workplace hours per learner", "Часы практики на обучающегося"),
+        title=Text("Workplace hours per learner"),
         formula=Text(
             "hours of completed internships / learners with a completed internship (once per programme or enterprise, "
             "in the month of the first)",
-            "часы завершённых практик / обучающиеся с завершённой практикой (один раз на программу или предприятие, "
-            "в месяце первой)",
         ),
         unit="hours per learner",
         numerator=("intern_quarter_hours",),
@@ -450,10 +411,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="sustainability_programmes_rate",
         group=SUSTAINABILITY,
-        title=Text("Programmes with sustainability", "Программы с устойчивым развитием"),
+        title=Text("Programmes with sustainability"),
         formula=Text(
             "programmes whose newest version has a sustainability competency / programmes",
-            "программы, последняя версия которых содержит компетенцию устойчивого развития / программы",
         ),
         unit="share",
         numerator=("programmes_sustainability",),
@@ -466,10 +426,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="teacher_sustainability_hours",
         group=SUSTAINABILITY,
-        title=Text("Teacher upskilling in sustainability", "Обучение преподавателей устойчивому развитию"),
+        title=Text("Teacher upskilling in sustainability"),
         formula=Text(
             "hours of teacher upskilling activities with a sustainability competency, at their organiser",
-            "часы повышения квалификации преподавателей с компетенцией устойчивого развития, у организатора",
         ),
         unit="hours",
         kind="sum",
@@ -485,10 +444,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="joint_programmes_rate",
         group=COOPERATION,
-        title=Text("Programmes joint with enterprises", "Программы совместно с предприятиями"),
+        title=Text("Programmes joint with enterprises"),
         formula=Text(
             "programmes whose newest version has an enterprise as a partner / programmes",
-            "программы, последняя версия которых имеет партнёра-предприятие / программы",
         ),
         unit="share",
         numerator=("programmes_joint",),
@@ -500,10 +458,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="revision_answer_rate",
         group=FEEDBACK,
-        title=Text("Recommended revisions answered", "Ответы на рекомендации о пересмотре"),
+        title=Text("Recommended revisions answered"),
         formula=Text(
             "recommended programme revisions that were made or declined / revisions recommended in the month",
-            "рекомендации о пересмотре программ, принятые или отклонённые / рекомендации за месяц",
         ),
         unit="share",
         numerator=("revisions_answered",),
@@ -516,10 +473,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="median_days_to_revision",
         group=FEEDBACK,
-        title=Text("Median days to a revision's answer", "Медиана дней до ответа на рекомендацию"),
+        title=Text("Median days to a revision's answer"),
         formula=Text(
             "median of days from a recommended revision to its answer, by weeks, at most 260",
-            "медиана дней от рекомендации о пересмотре до ответа, по неделям, не более 260",
         ),
         unit="days",
         kind="median",
@@ -532,10 +488,8 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="active_partners",
         group=COOPERATION,
-        title=Text("Active partners", "Действующие партнёры"),
-        formula=Text(
-            "organisations registered and not suspended", "зарегистрированные организации, кроме приостановленных"
-        ),
+        title=Text("Active partners"),
+        formula=Text("organisations registered and not suspended"),
         unit="organisations",
         kind="sum",
         numerator=("partners",),
@@ -547,10 +501,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     Indicator(
         id="active_agreements",
         group=COOPERATION,
-        title=Text("Active agreements", "Действующие соглашения"),
+        title=Text("Active agreements"),
         formula=Text(
             "agreements that all parties have signed and that are valid: not refused, ended or expired",
-            "действующие соглашения, подписанные всеми сторонами: не отклонённые, не прекращённые и не истёкшие",
         ),
         unit="agreements",
         kind="sum",

@@ -10,15 +10,17 @@ from typing import Any
 
 import uvicorn
 from aiokafka.errors import KafkaError
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 
 from shared.http import hardening, trail
 from shared.http.auth import Verifier
 from shared.http.bodies import BodyLimit
+from shared.http.caching import Compression, ConditionalGet
 from shared.http.commands import ACCEPTED_BODY
-from shared.http.common import common
+from shared.http.common import common, home
 from shared.http.health import OBSERVED, Observation, observe
+from shared.http.parameters import known_parameters
 from shared.http.problems import PROBLEM, REFUSALS, handle_errors
 from shared.http.service import Service
 from shared.log.producer import NotPublished, Producer
@@ -167,11 +169,14 @@ def create_app(  # noqa: PLR0913
         version=metrics.VERSION,
         lifespan=lifespan,
         responses=REFUSALS,
+        dependencies=[Depends(known_parameters)],
         generate_unique_id_function=_operation_id,
         docs_url=None,  # ours are below, with a policy
         redoc_url=None,
     )
     app.add_middleware(BodyLimit, large=settings.batch_max_bytes)
+    app.add_middleware(ConditionalGet)
+    app.add_middleware(Compression)
     app.add_middleware(
         hardening.AnonymousLimits,
         at_once=settings.strangers_at_once,
@@ -185,6 +190,7 @@ def create_app(  # noqa: PLR0913
     app.include_router(common)
     if settings.role != "worker":
         app.include_router(router)
+        app.include_router(home)
     return app
 
 

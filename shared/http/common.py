@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.contract import events
@@ -11,6 +11,8 @@ from shared.http import apidocs
 from shared.http.health import hindrances
 from shared.http.problems import Problem
 from shared.http.service import Address, Authenticated, Running
+from shared.pages.languages import Chosen
+from shared.pages.pages import STYLE, page, static
 
 common = APIRouter()
 
@@ -56,9 +58,25 @@ async def read_event(
 
 
 @common.get("/docs", include_in_schema=False)
-async def show_docs(request: Request) -> HTMLResponse:
+async def show_docs(request: Request, language: Chosen) -> Response:
     """What this service answers, for people."""
-    policy = (
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return HTMLResponse(apidocs.page(request.app.openapi()), headers={"Content-Security-Policy": policy})
+    document = request.app.openapi()
+    title, sections = document["info"]["title"], apidocs.sections(document)
+    return page(request, "shared/http/apidocs.html", language, title=title, sections=sections)
+
+
+@common.get("/static/{name}", include_in_schema=False)
+async def static_file(name: str) -> Response:
+    """The style sheet of all pages."""
+    if name != STYLE.name:
+        raise Problem(404, f"there is no {name[:100]}")
+    return static(STYLE)
+
+
+home = APIRouter()
+
+
+@home.get("/", include_in_schema=False)
+async def start_page(request: Request, service: Running, language: Chosen) -> Response:
+    """Where to go from here, for people; what a service shows at its root itself comes first."""
+    return page(request, "shared/pages/home.html", language, service=service.core.name)

@@ -6,12 +6,14 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from shared.log.producer import NotPublished
 from shared.observability import logs
+from shared.pages.languages import LANGUAGES, preferred
+from shared.pages.pages import page
 from shared.processing import mongo
 
 log = logs.get(__name__)
@@ -51,6 +53,19 @@ class Problem(Exception):
         return JSONResponse(self.body(), self.status, self.headers, media_type="application/problem+json")
 
 
+def answer(request: Request, problem: Problem) -> Response:
+    """problem+json for programs; a page for a browser that asks for one."""
+    if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
+        return problem.response()
+    asked = request.query_params.get("lang")
+    language = next(
+        (each for each in LANGUAGES if each == asked), preferred(request.headers.get("accept-language", ""))
+    )
+    shown = page(request, "shared/pages/problem.html", language, status=problem.status, problem=problem)
+    shown.headers.update(problem.headers or {})
+    return shown
+
+
 TEXT = {"type": "string"}
 PROBLEM = {
     "type": "object",
@@ -80,29 +95,29 @@ def _field(error: Mapping[str, Any]) -> str:
 
 def handle_errors(app: FastAPI) -> None:
     @app.exception_handler(Problem)
-    async def problem(_: Request, error: Problem) -> JSONResponse:
-        return error.response()
+    async def problem(request: Request, error: Problem) -> Response:
+        return answer(request, error)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         errors = [(_field(e), str(e["msg"])[:500]) for e in error.errors()[:50]]
-        return Problem(422, "the request does not fit", errors).response()
+        return answer(request, Problem(422, "the request does not fit", errors))
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> JSONResponse:
-        return Problem(error.status_code, str(error.detail), headers=dict(error.headers or {})).response()
+    async def refused(request: Request, error: HTTPException) -> Response:
+        return answer(request, Problem(error.status_code, str(error.detail), headers=dict(error.headers or {})))
 
     @app.exception_handler(ClientDisconnect)
-    async def ended(_: Request, error: ClientDisconnect) -> JSONResponse:
-        return Problem(400, "the body ended early, or took too long").response()
+    async def ended(request: Request, error: ClientDisconnect) -> Response:
+        return answer(request, Problem(400, "the body ended early, or took too long"))
 
     @app.exception_handler(NotPublished)
     @app.exception_handler(mongo.DatabaseError)
-    async def unavailable(_: Request, error: Exception) -> JSONResponse:
+    async def unavailable(request: Request, error: Exception) -> Response:
         log.warning("unavailable", reason=repr(error)[:300])
         detail = "Kafka or MongoDB does not answer; what you sent may or may not have been taken: send it again"
-        return Problem(503, detail, headers={"Retry-After": "5"}).response()
+        return answer(request, Problem(503, detail, headers={"Retry-After": "5"}))
 
     @app.exception_handler(Exception)
-    async def defect(_: Request, error: Exception) -> JSONResponse:
-        return Problem(500, "this is a defect of ours; it has been logged").response()
+    async def defect(request: Request, error: Exception) -> Response:
+        return answer(request, Problem(500, "this is a defect of ours; it has been logged"))

@@ -311,9 +311,9 @@ async def test_the_dashboard_needs_nothing_from_elsewhere(stack: Running) -> Non
     page = await stack.client.get("/")
     assert page.status_code == 200
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    for name in ("dashboard.js", "dashboard.css"):
-        assert name in page.text
-        assert (await stack.client.get(f"/dashboard/{name}")).status_code == 200
+    for path in ("dashboard/dashboard.js", "static/praktika.css"):
+        assert path in page.text
+        assert (await stack.client.get(f"/{path}")).status_code == 200
     assert "http" not in page.text.replace("http-equiv", "")
 
 

@@ -590,7 +590,7 @@ def test_ids_are_unique() -> None:
 @pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.id)
 def test_every_entry_is_explained_in_both_languages_and_offered_for_the_network(entry) -> None:  # type: ignore[no-untyped-def]
     texts = (entry.title, entry.formula, entry.group, entry.window)
-    assert all(text.en and text.ru and text.en != text.ru for text in texts)
+    assert all(text.into("en") and text.into("ru") and text.into("en") != text.into("ru") for text in texts)
     assert "network" in entry.scopes
     assert entry.histogram if entry.kind == "median" else entry.numerator
 

@@ -1,18 +1,13 @@
 """The partners service, with an institution, an enterprise and what they send."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-import uvicorn
-from httpx import ASGITransport
 
-from deploy.local.processes import free_port
 from services.partners.app import core, router, work
 from services.partners.gateway.egress import forwarding
 from shared.contract.events import (
@@ -58,27 +53,6 @@ async def connected(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathF
             await register(stack, id, kind)
         await settled(stack)  # so that each feed begins with the registration
         yield stack
-
-
-@asynccontextmanager
-async def on_a_socket(stack: Running) -> AsyncIterator[str]:
-    """The service's address, for programs that are no part of the test's process."""
-    transport = stack.client._transport
-    assert isinstance(transport, ASGITransport)
-    port = free_port()
-    config = uvicorn.Config(transport.app, port=port, lifespan="off", log_config=None, timeout_graceful_shutdown=10)
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-
-    async def started() -> bool:
-        return server.started
-
-    try:
-        await until(started)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        await serving
 
 
 async def practise(stack: Running) -> None:

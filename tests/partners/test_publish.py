@@ -26,8 +26,8 @@ from shared.contract import events
 from shared.operator.console import Failed
 from shared.settings import Settings
 from tests.operator.conftest import Done, Praktika
-from tests.partners.conftest import on_a_socket, practise, register, secret_of
-from tests.stack import Running, running
+from tests.partners.conftest import practise, register, secret_of
+from tests.stack import Running, on_a_socket, running
 
 HEAD = "Стажировка;Обучающийся;Дата;Предприятие;Программа;Часы;Результат\n"
 OPTIONS = ["--type", "praktika.internship.completed.v1", "--map", "Стажировка=subject", "--timezone", "+07:00"]

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from services.partners.gateway.contract.messages import MISTAKES
 from services.partners.gateway.contract.page import sent
 from services.partners.gateway.files.mapping import (
     Mistakes,
@@ -484,12 +483,6 @@ def test_what_the_registry_says_is_told_in_the_column_that_holds_it(language: An
     (mistake,) = explained(problem, event_of(row, meant, "plant"), meant)
     assert (mistake.column, mistake.field) == ("programme", "programme")
     assert mistake.detail.startswith(told)
-
-
-def test_every_text_is_there_in_both_languages():
-    for code, (english, russian) in MISTAKES.items():
-        assert english, code
-        assert russian, code
 
 
 # what goes back

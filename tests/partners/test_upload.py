@@ -4,11 +4,8 @@ import asyncio
 import csv
 import io
 import json
-import os
 import re
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import wraps
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -16,13 +13,15 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import pytest
 import pytest_asyncio
 from openpyxl import Workbook
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from services.partners.app import core, router
-from services.partners.gateway.files.uploads import FOLDER
+from services.partners.gateway.files.upload.words import WORDS
+from services.partners.gateway.files.uploads import SCRIPT
 from shared.contract.events import DATA
-from tests.partners.conftest import on_a_socket, practise, register, secret_of
-from tests.stack import Running, running
+from tests.browser import shot, visited, within
+from tests.partners.conftest import practise, register, secret_of
+from tests.stack import Running, on_a_socket, running
 
 TYPE = "praktika.internship.completed.v1"
 HEAD = "Номер;Обучающийся;Дата;Часы;Результат\n"
@@ -80,7 +79,7 @@ async def test_the_columns_of_a_file_are_shown_with_an_example_and_what_they_see
         ],
         "suggested": {"Обучающийся": "learner", "Дата": "time", "Часы": "hours", "Результат": "outcome"},
     }
-    answer = await columns(partners, "a;a\n1;2\n", type=TYPE, language="ru")
+    answer = await columns(partners, "a;a\n1;2\n", type=TYPE, lang="ru")
     assert (answer.status_code, answer.json()["detail"]) == (
         422,
         "в строке 1 должны быть заголовки, а «a» там дважды: переименуйте один",
@@ -111,7 +110,7 @@ async def test_rows_are_accepted_or_told_what_to_mend(partners: Running):
         "the event does not fit the contract",
     ]
     assert (await upload(partners, HEAD + line(1)))[0] == []
-    (conflict,) = (await upload(partners, HEAD + line(1, hours="4"), language="ru"))[0]
+    (conflict,) = (await upload(partners, HEAD + line(1, hours="4"), lang="ru"))[0]
     assert conflict["status"] == 409
     assert "более позднее время" in conflict["mistakes"][0]["detail"]
 
@@ -148,7 +147,7 @@ async def test_lines_that_are_events_are_taken_as_they_are(partners: Running):
         (HEAD + line(1), {"timezone": "Tomsk"}, 422, "no offset from UTC"),
         (HEAD + line(1), {"encoding": "zip"}, 422, "Input should be"),
         (HEAD + line(1), {"map": ["x=hours"] * 300}, 422, "at most 200"),
-        (HEAD + line(1), {"language": "de"}, 422, "Input should be"),
+        (HEAD + line(1), {"lang": "de"}, 422, "Input should be"),
         (b"", {}, 422, "nothing in the file"),
         (b"PK\x03\x04", {}, 422, "no XLSX file"),
         (b"x" * (8 * 2**20 + 1), {}, 413, "larger than"),
@@ -187,35 +186,28 @@ async def test_a_stranger_a_suspended_organisation_and_who_sends_too_much_get_no
 
 
 async def test_the_page_and_its_parts_are_served_with_a_strict_policy(partners: Running):
-    for path in ("/upload", "/upload/upload.js", "/upload/upload.css"):
+    for path in ("/upload", "/upload/upload.js", "/static/praktika.css"):
         answer = await partners.client.get(path)
         assert answer.status_code == 200
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "unsafe" not in answer.headers["content-security-policy"]
-    assert (await partners.client.get("/upload/index.html")).status_code == 404
-    html = (FOLDER / "index.html").read_text()
-    assert not re.search(r"\son\w+=|\sstyle=|<script(?! src=\"upload/)|https?://", html)
-    assert not re.search(
-        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", (FOLDER / "upload.js").read_text()
-    )
+    assert (await partners.client.get("/upload/upload.html")).status_code == 404
+    html = (await partners.client.get("/upload")).text
+    assert not re.search(r"\son\w+=|\sstyle=|<script(?! (?:src=\"upload/|type=\"application/json\"))|https?://", html)
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", SCRIPT.read_text())
 
 
-async def test_the_page_has_every_word_in_both_languages():
-    script = (FOLDER / "upload.js").read_text()
-    english, russian = (
-        set(re.findall(r"(\w+): \"", part)) for part in re.split(r"\n  ru: \{", script.partition("const SHOWN")[0])
-    )
+def test_the_page_and_its_script_use_the_words_that_there_are():
     used = {
-        *re.findall(r"word\(\"(\w+)\"", script),
-        *re.findall(r"data-(?:text|label)=\"(\w+)\"", (FOLDER / "index.html").read_text()),
+        *re.findall(r"word\(\"(\w+)\"", SCRIPT.read_text()),
+        *re.findall(r"data-(?:text|label)=\"(\w+)\"", SCRIPT.with_suffix(".html").read_text()),
     }
-    assert english == russian
-    assert used <= english
+    assert used <= WORDS.keys()
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 async def test_every_field_of_every_type_is_offered_with_its_meaning(partners: Running, language: str):
-    types = (await partners.client.get("/upload/types", params={"language": language})).json()
+    types = (await partners.client.get("/upload/types", params={"lang": language})).json()
     assert {entry["type"] for entry in types} == {name for name, data in DATA.items() if "service" not in data.by}
     for entry in types:
         assert all(field["title"] for field in entry["fields"])
@@ -223,34 +215,6 @@ async def test_every_field_of_every_type_is_offered_with_its_meaning(partners: R
 
 
 # in a browser
-
-expect.set_options(timeout=20_000)
-Test = Callable[..., Awaitable[None]]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-def within(limit_s: float) -> Callable[[Test], Test]:
-    """What a browser is told has no limit of its own: a test that hangs fails, and shows where."""
-
-    def limited(test: Test) -> Test:
-        @wraps(test)
-        async def run(*args: Any, **kwargs: Any) -> None:
-            async with asyncio.timeout(limit_s):
-                await test(*args, **kwargs)
-
-        return run
-
-    return limited
-
-
-@pytest_asyncio.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here")
-    async with async_playwright() as driver:
-        started = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=120_000)
-        yield started
-        await started.close()
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -260,15 +224,9 @@ async def address(partners: Running) -> AsyncIterator[str]:
 
 
 async def opened(browser: Browser, address: str, **context: Any) -> tuple[Page, list[str]]:
-    """The page, and what it says on the console (besides which answers were refusals)."""
-    page = await (await browser.new_context(timezone_id="Asia/Tomsk", **context)).new_page()
-    cloudevent: list[str] = []
-    page.on("console", lambda message: cloudevent.append(message.text))
-    page.on("pageerror", lambda error: cloudevent.append(str(error)))
-    await page.goto(f"{address}/upload")
-    await expect(page.locator("h1")).not_to_be_empty()
-    assert not cloudevent
-    return page, cloudevent
+    page, said = await visited(browser, f"{address}/upload", timezone_id="Asia/Tomsk", **context)
+    assert not said
+    return page, said
 
 
 async def log_in(page: Page, secret: str) -> None:
@@ -285,12 +243,6 @@ async def choose(page: Page, file: Path, columns: int) -> None:
     await expect(page.locator(".columns tbody tr")).to_have_count(columns)
     await page.get_by_label("Номер", exact=True).first.select_option("subject")
     await expect(page.locator("#constants input")).to_have_count(2)
-
-
-async def shot(page: Page, name: str) -> None:
-    """Kept to be looked at where PRAKTIKA_SHOTS names a folder."""
-    if folder := os.environ.get("PRAKTIKA_SHOTS"):
-        await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -367,7 +319,7 @@ async def test_the_page_says_what_went_wrong_and_changes_its_language(
     file.write_bytes(b"PK\x03\x04")
     await page.locator("#file").set_input_files(file)
     await page.locator("#type").select_option(TYPE)
-    await page.locator("[data-language=ru]").click()
+    await page.locator("nav [hreflang=ru]").click()
     await expect(page.locator("h1")).to_have_text("Загрузить файл событий")
     await expect(page.locator("#type-title")).to_contain_text("Стажировка завершена")
     await page.locator("#look button").click()

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
-from services.partners.gateway.contract.messages import FIELDS, RULED, SUBJECTS, VALUES
-from services.partners.gateway.contract.page import Language, Schema, meaning_of, rules_of
+from services.partners.gateway.contract.messages import SUBJECTS
+from services.partners.gateway.contract.rules import Schema, in_one, meaning_of, meant, resolved, rules_of, without_null
 from shared.contract import events
 from shared.contract.events import DATA
 from shared.http.problems import Problem
+from shared.pages.languages import LANGUAGES, Language, translated
 
 from .tables import EVENT, Row, Why
 
@@ -127,9 +128,7 @@ def _fields(name: str, schema: Schema, root: Schema, required: bool) -> dict[str
 
 
 def _resolved(schema: Schema, root: Schema) -> Schema:
-    choices = [choice for choice in schema.get("anyOf", [schema]) if choice != {"type": "null"}]
-    found = {**choices[0], **schema}
-    return {**root["$defs"][found["$ref"].rpartition("/")[2]], **found} if "$ref" in found else found
+    return resolved(without_null(schema), root)
 
 
 def _known(type_: str, field: str) -> str | None:
@@ -165,15 +164,15 @@ def _names(type_: str) -> dict[str, str]:
     names: dict[str, str] = {}
     for field in fields_of(type_):
         if not field.endswith(".*"):
-            title = re.split(r"[.,:;]", russian(DATA[type_].__name__, field))[0]
+            title = re.split(r"[.,:;]", _meant(DATA[type_].__name__, field, "ru"))[0]
             names |= {re.sub(r"[\s_-]+", "_", title.casefold()): field, field.casefold(): field}
     return names | {name: own for name, known in NAMES.items() if (own := _known(type_, known))}
 
 
-def russian(model: str, field: str) -> str:
-    """What a field means, in Russian."""
+def _meant(model: str, field: str, language: Language) -> str:
+    """What a field means, as the catalogue says it."""
     name = {"partitionkey": "learner"}.get(field) or field.removesuffix(".*").rpartition(".")[2]
-    return FIELDS.get(f"{model}.{name}") or FIELDS[name]
+    return meant(name, model, language)
 
 
 def publishable(type_: str | None) -> str:
@@ -245,7 +244,10 @@ def _twice(chosen: Mapping[str, str], fixed: Iterable[str], language: Language) 
 def _missing(type_: str, given: set[str], language: Language) -> list[Mistake]:
     return [
         _mistake(
-            "", name, Why("field_missing", (shown_name(name), _in_brackets(_meant(type_, name, language)))), language
+            "",
+            name,
+            Why("field_missing", (shown_name(name), _in_brackets(_explanation(type_, name, language)))),
+            language,
         )
         for name, field in fields_of(type_).items()
         if field.required and name not in given
@@ -259,21 +261,21 @@ def shown_name(field: str) -> str:
 def meaning(type_: str, field: str, language: Language) -> str:
     """What a field means, in words; its name where that says it."""
     if field == "subject":
-        whose = SUBJECTS[DATA[type_].short_type.partition(".")[0]]
-        return f"Идентификатор {whose[1]}" if language == "ru" else f"Id of {whose[0]}"
+        return translated(language, SUBJECTS[DATA[type_].short_type.partition(".")[0]])
     if field == "partitionkey" and language == "en":
         return "The learner's pseudonym, given by the institution; never a name"
     schema = _schemas()[type_]["properties"][field] if field in ATTRIBUTES else _field(type_, field).schema
-    if language == "ru":
-        wording = russian(DATA[type_].__name__, field)
-    else:
+    if language == "en":
         wording = meaning_of(field, schema, DATA[type_].__name__, language)
+    else:
+        wording = _meant(DATA[type_].__name__, field, language)
     return re.sub(r" \(RFC 3339.*\)", "", wording).rstrip(".") or field.replace("_", " ").replace(".", ": ").rstrip(
         "*: "
     )
 
 
-def _meant(type_: str, field: str, language: Language) -> str:
+def _explanation(type_: str, field: str, language: Language) -> str:
+    """What a field means, unless its name says that."""
     wording = meaning(type_, field, language)
     return "" if wording == field else wording
 
@@ -424,10 +426,14 @@ def _choice(text: str, choices: list[str]) -> str:
     """One of the contract's words, or its Russian one as the contract's page shows it."""
     wanted = text.casefold()
     for choice in choices:
-        if wanted in (choice, choice.replace("_", " "), VALUES[choice].casefold()):
+        if wanted in (choice, choice.replace("_", " "), *(_said(choice, each).casefold() for each in LANGUAGES)):
             return choice
-    russian_too = ", ".join(f"{VALUES[choice]} ({choice})" for choice in choices)
+    russian_too = ", ".join(f"{_said(choice, 'ru')} ({choice})" for choice in choices)
     raise _Wrong("choice", text[:100], ", ".join(choices), russian_too)
+
+
+def _said(choice: str, language: Language) -> str:
+    return translated(language, choice, "value")
 
 
 def _number(text: str, code: str = "number") -> float:
@@ -534,8 +540,8 @@ def _of_registry(problem: Problem, rule: str, reference: str, item: Any, planned
     path = problem.errors[0][0] if problem.errors else ""
     holding = (n for n, value in item["data"].items() if reference == value or reference in _listed(value))
     column, field = planned.column_of(f"data.{next(holding, '')}" if path == "data" else path)
-    detail = RULED.get(rule, "{0}: {1}").format(reference, problem.detail)
-    return Mistake(column, shown_name(field), detail if planned.language == "ru" else problem.detail)
+    said = translated(planned.language, rule, "registry rule")
+    return Mistake(column, shown_name(field), problem.detail if said == rule else said.format(reference))
 
 
 def _listed(value: Any) -> list[Any]:
@@ -555,7 +561,7 @@ def _explained(path: str, detail: str, status: int, item: Any, planned: Plan | N
         return Mistake(column, "time", Why("future", (detail,)).text(language))
     if not _is_there(item, path):
         why = Why("missing").text(language)
-        return Mistake(column, shown_name(field), why, _meant(planned.type, field, language) if column else what)
+        return Mistake(column, shown_name(field), why, _explanation(planned.type, field, language) if column else what)
     rule = _rule(planned.type, field) if language == "ru" and status == 422 else ""
     wording = Why("rule", (detail, rule)).text(language) if rule else detail
     return Mistake(column, shown_name(field), wording, what if language == "en" and status == 422 else "")
@@ -575,7 +581,7 @@ def _rule(type_: str, field: str) -> str:
     except KeyError:
         return ""
     rules = rules_of(found.schema, events.data_schema(type_), "ru") if found.schema.get("pattern", "-") else []
-    return unescape(re.sub(r"<[^>]*>", "", "; ".join(rules)))
+    return unescape(re.sub(r"<[^>]*>", "", in_one(rules)))
 
 
 def advice(item: Any, field: str) -> str:

@@ -23,6 +23,7 @@ from services.partners.gateway.contract.messages import MISTAKES
 from services.partners.gateway.ingress.http_binding import read_json
 from shared.http.problems import Problem
 from shared.http.spreadsheets import is_risky
+from shared.pages.languages import Language, translated
 
 MOST_ROWS = 1_048_576  # of a spreadsheet, as are the others
 MOST_CHARACTERS = 32_767
@@ -46,8 +47,8 @@ class Why(NamedTuple):
     code: str
     given: tuple[object, ...] = ()
 
-    def text(self, language: str = "en") -> str:
-        return MISTAKES[self.code][language == "ru"].format(*self.given)
+    def text(self, language: Language = "en") -> str:
+        return translated(language, MISTAKES[self.code]).format(*self.given)
 
 
 class Unreadable(Exception):

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from services.partners.gateway.contract.messages import TYPES
-from services.partners.gateway.contract.page import Language
 from services.partners.gateway.credentials import Active
 from services.partners.gateway.ingress.http import IngressMemory, Memory, admitted, read_body, refuse_overdrawn
 from services.partners.gateway.ingress.http_binding import Mode
@@ -29,6 +27,8 @@ from shared.http.auth import Caller
 from shared.http.problems import Problem
 from shared.http.service import Running, Service
 from shared.log.producer import NotPublished
+from shared.pages.languages import Chosen, Language, translated
+from shared.pages.pages import page, static
 from shared.processing import mongo
 from shared.settings import Settings
 
@@ -61,17 +61,12 @@ from .tables import (
     table,
     table_of_sheet,
 )
+from .upload.words import words
 
 router = APIRouter(tags=["upload"])
 BATCH = 500
 EXAMPLE = 100  # characters of a cell
-FOLDER = Path(__file__).parent / "upload"
-FILES = {"upload.js": "text/javascript", "upload.css": "text/css"}
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
-    "Cache-Control": "no-cache",
-}
+SCRIPT = Path(__file__).parent / "upload/upload.js"
 FILE = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string"}}}}}
 LINES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-ndjson": {"schema": {"type": "object"}}}}}
 READING = asyncio.Semaphore(4)  # files at a time: each may take some hundred MB
@@ -79,13 +74,20 @@ Name = Annotated[str, Field(max_length=1_000)]
 
 
 @router.get("/upload", response_class=HTMLResponse)
-async def upload_page() -> Response:
+async def upload_page(request: Request, language: Chosen) -> Response:
     """Where people upload a file and see which rows are accepted, in English or Russian."""
-    return FileResponse(FOLDER / "index.html", media_type="text/html; charset=utf-8", headers=HEADERS)
+    every = words()
+    template = "services/partners/gateway/files/upload/upload.html"
+    return page(request, template, language, scripts=True, words=every[language], all_words=every)
+
+
+@router.get("/upload/upload.js", include_in_schema=False)
+async def upload_script() -> Response:
+    return static(SCRIPT)
 
 
 @router.get("/upload/types", response_class=JSONResponse)
-async def list_upload_types(language: Language = "en") -> list[dict[str, Any]]:
+async def list_upload_types(language: Chosen) -> list[dict[str, Any]]:
     """The types that organisations publish, with the fields that a column may be mapped to."""
     return _types(language)
 
@@ -108,15 +110,7 @@ def _types(language: Language) -> list[dict[str, Any]]:
 
 
 def _title(type_: str, language: Language) -> str:
-    data = DATA[type_]
-    return (TYPES[data.short_type] if language == "ru" else data.__doc__ or "").partition("\n")[0]
-
-
-@router.get("/upload/{name}", include_in_schema=False)
-async def upload_file(name: str) -> Response:
-    if name not in FILES:
-        raise Problem(404, f"there is no {name}")
-    return FileResponse(FOLDER / name, media_type=f"{FILES[name]}; charset=utf-8", headers=HEADERS)
+    return translated(language, DATA[type_].__doc__ or "").partition("\n")[0]
 
 
 @asynccontextmanager
@@ -145,7 +139,7 @@ class Asked(BaseModel):
     encoding: Literal["utf-8", "cp1251", "utf-16", "koi8-r", "cp866"] | None = Field(
         None, description="Of text; else told by it."
     )
-    language: Language = "en"
+    language: Language = Field("en", alias="lang")
 
 
 class Meant(Asked):

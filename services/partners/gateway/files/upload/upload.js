@@ -1,62 +1,9 @@
 "use strict";
 
-const WORDS = {
-  en: {
-    page: "Upload events — Praktika", title: "Upload a file of events", skip: "Skip to the content", language: "Language",
-    lead: "A row of a table (CSV, Excel, JSON lines) becomes an event. The same file may be sent again at any time: what was accepted is not counted twice.",
-    contract: "All events and their rules",
-    login: "1. Log in", client_id: "Organisation (client_id)", client_secret: "Secret (client_secret)", enter: "Log in",
-    memory: "The secret is exchanged for a pass of 15 minutes, which is kept in this page only.", as: "Logged in:", leave: "Log out",
-    expired: "The pass has ended: log in again, then go on where you were.", wrong: "client_id or client_secret is wrong.",
-    file_step: "2. File", type: "What the rows are about", choose: "choose …", file: "File", timezone: "Time zone",
-    timezone_hint: "Offset from UTC of times that name none. A day without a time counts as noon there.",
-    encoding: "Encoding", encoding_auto: "recognise", look: "Show the columns",
-    columns_step: "3. Columns", column: "Column", example: "First row", field: "Field of the event", unused: "— not used —",
-    needed: "* must be given", read_as: "{0}: {1} rows.", encoded: "Read as {0}; if letters look wrong, choose another encoding above.",
-    whole: "Each line is an event already; there is nothing to choose.",
-    missing: "No column says this", missing_hint: "Choose a column above, or give one value for all rows.",
-    key: "What tells rows apart", key_hint: "As a rule subject, learner and time: leave all empty. If your file has numbers of its own, mark their column.",
-    check: "Check", publish: "Publish", progress: "Progress",
-    checking: "Checking", checked: "Checked: nothing has been published yet", publishing: "Publishing", published: "Published",
-    would: "{0} of {1} rows would be accepted, {2} refused.", done: "{0} of {1} rows accepted, {2} refused.",
-    report: "Download the refused rows (CSV)", mend: "Mend these rows and upload them; the others need nothing more.", later: "Mend these rows in your file, or publish the others now and these later.",
-    row: "Row", reason: "What to mend", more: "… and {0} more; all are in the download.", file_name: "refused",
-    away: "The server does not answer. Nothing is lost: try again.", broken: "The answer broke off. Send the file again: what was accepted is not counted twice.",
-    wait: "Too much was sent at once: try again in {0} s.", too_large: "The file is too large: split it, or use the command praktika publish.",
-  },
-  ru: {
-    page: "Загрузка событий — Praktika", title: "Загрузить файл событий", skip: "К содержанию", language: "Язык",
-    lead: "Строка таблицы (CSV, Excel, JSON lines) становится событием. Один и тот же файл можно отправлять сколько угодно раз: принятое не учитывается дважды.",
-    contract: "Все события и правила",
-    login: "1. Вход", client_id: "Организация (client_id)", client_secret: "Секрет (client_secret)", enter: "Войти",
-    memory: "Секрет обменивается на пропуск на 15 минут; он хранится только в этой странице.", as: "Вы вошли:", leave: "Выйти",
-    expired: "Пропуск истёк: войдите снова и продолжайте.", wrong: "Неверный client_id или client_secret.",
-    file_step: "2. Файл", type: "О чём строки", choose: "выберите…", file: "Файл", timezone: "Часовой пояс",
-    timezone_hint: "Смещение от UTC для времени, где оно не указано. День без времени — это полдень по этому поясу.",
-    encoding: "Кодировка", encoding_auto: "определить", look: "Показать столбцы",
-    columns_step: "3. Столбцы", column: "Столбец", example: "Первая строка", field: "Поле события", unused: "— не используется —",
-    needed: "* нужно указать", read_as: "{0}; строк: {1}.", encoded: "Кодировка {0}; если буквы неверны, выберите другую выше.",
-    whole: "Каждая строка — уже событие; выбирать нечего.",
-    missing: "Этого нет ни в одном столбце", missing_hint: "Выберите столбец выше или задайте одно значение на все строки.",
-    key: "Чем различаются строки", key_hint: "Обычно это предмет, обучающийся и время: ничего не отмечайте. Если в файле есть свои номера, отметьте их столбец.",
-    check: "Проверить", publish: "Опубликовать", progress: "Ход работы",
-    checking: "Проверка", checked: "Проверено: ничего ещё не опубликовано", publishing: "Публикация", published: "Опубликовано",
-    would: "Было бы принято строк: {0} из {1}, отклонено: {2}.", done: "Принято строк: {0} из {1}, отклонено: {2}.",
-    report: "Скачать отклонённые строки (CSV)", mend: "Исправьте эти строки и загрузите их; с остальными делать ничего не нужно.", later: "Исправьте эти строки в файле или опубликуйте остальные сейчас, а эти позже.",
-    row: "Строка", reason: "Что исправить", more: "… и ещё {0}; все есть в файле для скачивания.", file_name: "отклонено",
-    away: "Сервер не отвечает. Ничего не потеряно: попробуйте ещё раз.", broken: "Ответ прервался. Отправьте файл снова: принятое не учитывается дважды.",
-    wait: "Отправлено слишком много сразу: повторите через {0} с.", too_large: "Файл слишком большой: разделите его или используйте команду praktika publish.",
-  },
-};
+const WORDS = JSON.parse(document.getElementById("words").textContent);
 const SHOWN = 200;
 const byId = (id) => document.getElementById(id);
-const state = { language: language(), token: null, kind: null, types: [], found: null, file: null, suggested: null };
-
-function language() {
-  let kept = null;
-  try { kept = localStorage.getItem("language"); } catch { /* private mode: the browser's language will do */ }
-  return kept in WORDS ? kept : (navigator.language || "").startsWith("ru") ? "ru" : "en";
-}
+const state = { language: document.documentElement.lang, token: null, kind: null, types: [], found: null, file: null, suggested: null };
 
 const word = (key, ...given) => given.reduce((text, x, i) => text.replace(`{${i}}`, () => x), WORDS[state.language][key]);
 const number = (value) => new Intl.NumberFormat(state.language).format(value);
@@ -69,13 +16,16 @@ function element(name, text = "", attributes = {}) {
   return made;
 }
 
+// The page comes in one language; in another it goes on with all that was chosen on it.
 function translate() {
   document.documentElement.lang = state.language;
-  document.title = word("page");
+  document.title = `${word("page")} — Praktika`;
   document.querySelectorAll("[data-text]").forEach((e) => { e.textContent = word(e.dataset.text); });
   document.querySelectorAll("[data-label]").forEach((e) => e.setAttribute("aria-label", word(e.dataset.label)));
-  document.querySelectorAll("[data-language]").forEach(
-    (e) => e.setAttribute("aria-pressed", String(e.dataset.language === state.language)));
+  document.querySelectorAll("nav [hreflang]").forEach((e) => {
+    if (e.hreflang === state.language) e.setAttribute("aria-current", "true");
+    else e.removeAttribute("aria-current");
+  });
 }
 
 // asking the server; whatever goes wrong becomes one text
@@ -155,7 +105,7 @@ function showLogin() {
 // 2. what
 
 async function showTypes() {
-  const answer = await ask(`upload/types?language=${state.language}`);
+  const answer = await ask(`upload/types?lang=${state.language}`);
   state.types = (await answer.json()).filter((entry) => entry.by.includes(state.kind));
   const select = byId("type");
   const chosen = select.value;
@@ -184,7 +134,7 @@ async function look() {
 
 function asked() {
   const encoding = byId("encoding").value;
-  return [["type", byId("type").value], ["language", state.language], ...(encoding ? [["encoding", encoding]] : [])];
+  return [["type", byId("type").value], ["lang", state.language], ...(encoding ? [["encoding", encoding]] : [])];
 }
 
 // 3. columns
@@ -347,20 +297,24 @@ byId("columns").addEventListener("change", (happened) => {
 });
 // Another file, type, or time zone: the columns are looked at anew.
 byId("look").addEventListener("change", () => { byId("columns-card").hidden = byId("result-card").hidden = true; });
-for (const button of document.querySelectorAll("[data-language]")) {
-  button.addEventListener("click", async () => {
-    const chosen = state.found ? mapping() : null;
-    state.language = button.dataset.language;
-    try { localStorage.setItem("language", state.language); } catch { /* private mode */ }
-    translate();
-    byId("result-card").hidden = true;
-    await work("login-trouble", async () => {
-      if (!state.token) return;
-      await showTypes();
-      if (chosen) showColumns(chosen);
-    });
+async function speak(language) {
+  if (!(language in WORDS)) return;
+  const chosen = state.found ? mapping() : null;
+  state.language = language;
+  translate();
+  byId("result-card").hidden = true;
+  await work("login-trouble", async () => {
+    if (!state.token) return;
+    await showTypes();
+    if (chosen) showColumns(chosen);
   });
 }
+
+document.querySelectorAll("nav [hreflang]").forEach((link) => link.addEventListener("click", (happened) => {
+  happened.preventDefault();
+  history.replaceState(null, "", link.href);
+  speak(link.hreflang);
+}));
 
 function offset() {
   const minutes = -new Date().getTimezoneOffset();
@@ -369,4 +323,3 @@ function offset() {
 }
 
 byId("timezone").value = offset();
-translate();

@@ -1,0 +1,42 @@
+"""Query parameters that a route does not know are refused: what is misspelt would change nothing, and say nothing."""
+
+import difflib
+from collections.abc import Iterator
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from pydantic import BaseModel
+
+from shared.http.problems import Problem
+
+
+async def known_parameters(request: Request) -> None:
+    """Dependency of every route.
+
+    Raises:
+        Problem: 422, a parameter that the route does not know, with the one that may have been meant.
+    """
+    if not request.scope["query_string"]:
+        return
+    known = tuple(_names(request.scope["route"].dependant))
+    errors = [(name[:100], _hint(name, known)) for name in request.query_params if name not in known]
+    if errors:
+        raise Problem(422, "the request does not fit", errors[:10])
+
+
+def _names(dependant: Dependant) -> Iterator[str]:
+    for field in dependant.query_params:
+        kind = field.field_info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from (each.alias or name for name, each in kind.model_fields.items())
+        else:
+            yield field.alias
+    for further in dependant.dependencies:
+        yield from _names(further)
+
+
+def _hint(name: str, known: tuple[str, ...]) -> str:
+    similar = difflib.get_close_matches(name[:100], known, n=1)
+    if similar:
+        return f"there is no such parameter; is it {similar[0]}?"
+    return f"there is no such parameter; there are {', '.join(known)}" if known else "there are no parameters here"

@@ -1,0 +1,81 @@
+"""The languages of pages and messages: English is what the code says, the others come from gettext catalogues."""
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import NullTranslations, Translations
+from fastapi import Depends, Header, Query
+
+Language = Literal["en", "ru"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+NAMES: dict[Language, str] = {"en": "English", "ru": "Русский"}
+FOLDER = Path(__file__).parent / "locale"
+
+
+@cache
+def catalogue(language: Language) -> NullTranslations:
+    """The translations into a language, read from its `.po` file; of English there are none."""
+    if language == "en":
+        return NullTranslations()
+    compiled = io.BytesIO()
+    with (FOLDER / f"{language}.po").open("rb") as file:
+        write_mo(compiled, read_po(file, locale=language))
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+def translated(language: Language, text: str, context: str | None = None) -> str:
+    """*text* in a language; as it is, where the catalogue does not have it."""
+    if not text:
+        return ""
+    translations = catalogue(language)
+    return str(translations.pgettext(context, text) if context else translations.gettext(text))
+
+
+def N_(text: str) -> str:  # noqa: N802  # gettext's own name
+    """Mark a text for the catalogues where it is written; it is translated where it is shown."""
+    return text
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text for people, shown in the language that is asked for.
+
+    Attributes:
+        message: in English, with `{name}` where something is filled in.
+        given: what is filled in, by name.
+    """
+
+    message: str
+    given: Mapping[str, object] = field(default_factory=dict)
+
+    def into(self, language: Language) -> str:
+        return translated(language, self.message).format(**self.given)
+
+    def in_all(self) -> dict[Language, str]:
+        return {language: self.into(language) for language in LANGUAGES}
+
+
+def preferred(accept_language: str) -> Language:
+    """Russian if it is wanted at least as much as English (RFC 9110, section 12.5.4)."""
+    wanted = {"en": 0.0, "ru": 0.0}
+    for tag, quality in re.findall(r"\b(en|ru)\b[^,;]*(?:;\s*q=([\d.]{1,5}))?", accept_language.lower()):
+        wanted[tag] = max(wanted[tag], float(quality) if re.fullmatch(r"\d(\.\d*)?", quality) else 1.0)
+    return "ru" if wanted["ru"] > 0 and wanted["ru"] >= wanted["en"] else "en"
+
+
+def _chosen(
+    lang: Annotated[Language | None, Query(description="Else what Accept-Language prefers.")] = None,
+    accept_language: Annotated[str, Header()] = "",
+) -> Language:
+    return lang or preferred(accept_language)
+
+
+Chosen: Any = Annotated[Language, Depends(_chosen)]

@@ -1,0 +1,100 @@
+"""Pages for people: Jinja templates in one layout, with one style sheet, in the language that is asked for."""
+
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from babel.dates import format_date
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import Response
+
+from shared.pages.languages import NAMES, Language, catalogue
+
+ROOT = Path(__file__).parents[2]  # a template's name is its path in the repository
+STYLE = Path(__file__).parent / "praktika.css"
+MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+SCRIPT_POLICY = f"{POLICY}; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'"
+
+
+@cache
+def environment(language: Language) -> Environment:
+    """Jinja's environment for a language: everything is escaped, and what is not given is an error."""
+    found = Environment(
+        loader=FileSystemLoader(ROOT),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    found.install_gettext_translations(catalogue(language), newstyle=True)  # type: ignore[attr-defined]
+    found.filters["day"] = lambda value: day(value, language)
+    return found
+
+
+def day(value: str | date, language: Language) -> str:
+    """A day in words: 15 June 2026, 15 июня 2026 г."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return format_date(moment, "long", locale={"en": "en_GB", "ru": "ru_RU"}[language])
+
+
+def render(template: str, language: Language, **context: Any) -> str:
+    return environment(language).get_template(template).render(language=language, **context)
+
+
+def page(
+    request: Request,
+    template: str,
+    language: Language,
+    *,
+    status: int = 200,
+    scripts: bool = False,
+    **context: Any,
+) -> HTMLResponse:
+    """The answer to a browser.
+
+    Args:
+        template: by its path in the repository; it extends `shared/pages/layout.html`.
+        scripts: the page has scripts of its own; else none may run.
+    """
+    text = render(template, language, root=root(request), languages=_languages(request, language), **context)
+    headers = {
+        "Content-Security-Policy": SCRIPT_POLICY if scripts else POLICY,
+        "Content-Language": language,
+        "Cache-Control": "no-cache",
+        "Vary": "Accept, Accept-Language",
+    }
+    return HTMLResponse(text, status, headers)
+
+
+def root(request: Request) -> str:
+    """The way from a page to the root of its service, so that a proxy may serve it below any path."""
+    path: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    return "../" * (path.count(b"/") - 1) or "./"
+
+
+def _languages(request: Request, chosen: Language) -> list[dict[str, Any]]:
+    """This page in each language."""
+    others = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
+    return [
+        {"code": code, "name": name, "href": "?" + urlencode([*others, ("lang", code)]), "chosen": code == chosen}
+        for code, name in NAMES.items()
+    ]
+
+
+def static(path: Path) -> Response:
+    """A style sheet or a script. It comes with the program, and stays the same while that runs."""
+    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": POLICY}
+    return Response(_content(path), media_type=MEDIA_TYPES[path.suffix], headers=headers)
+
+
+_content = cache(Path.read_bytes)

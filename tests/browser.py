@@ -1,0 +1,46 @@
+"""Pages in a real browser; the fixture `browser` is in conftest.py."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, Page, expect
+
+expect.set_options(timeout=20_000)
+Test = Callable[..., Awaitable[None]]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def within(limit_s: float) -> Callable[[Test], Test]:
+    """What a browser is told has no limit of its own: a test that hangs fails, and shows where."""
+
+    def limited(test: Test) -> Test:
+        @wraps(test)
+        async def run(*args: Any, **kwargs: Any) -> None:
+            async with asyncio.timeout(limit_s):
+                await test(*args, **kwargs)
+
+        return run
+
+    return limited
+
+
+async def visited(browser: Browser, address: str, **context: Any) -> tuple[Page, list[str]]:
+    """The page at an address, and what it says on the console (besides which answers were refusals)."""
+    page = await (await browser.new_context(**context)).new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    await page.goto(address)
+    await expect(page.locator("h1")).not_to_be_empty()
+    return page, said
+
+
+async def shot(page: Page, name: str) -> None:
+    """Kept to be looked at where PRAKTIKA_SHOTS names a folder."""
+    if folder := os.environ.get("PRAKTIKA_SHOTS"):
+        await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
