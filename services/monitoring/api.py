@@ -1,8 +1,5 @@
 """The public pages: the catalogue, indicators by scope as JSON and CSV, and the dashboard."""
 
-import csv
-import io
-from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,15 +12,18 @@ from prometheus_client import Gauge
 from shared.contract.events import Month
 from shared.http.problems import Problem
 from shared.http.service import Running, Service
-from shared.http.spreadsheets import is_risky
-from shared.pages.languages import Chosen
+from shared.pages.languages import Chosen, Language
 from shared.pages.pages import page, static
 
 from . import counters
 from .figures import add, of_months, of_window, within
 from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
+from .tables import BOM, csv_of, file_name, xlsx_of
 
-router = APIRouter(tags=["indicators"], responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}})
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+Kind = Literal["json", "csv", "xlsx"]
+TABLES: dict[str, Any] = {"text/csv": {"schema": {"type": "string"}}, XLSX: {"schema": {"type": "string"}}}
+router = APIRouter(tags=["indicators"], responses={200: {"content": TABLES}})
 SCRIPT = Path(__file__).parent / "dashboard/dashboard.js"
 
 LEFT_OUT = (
@@ -56,24 +56,45 @@ def _indicator(indicator_id: Annotated[str, InPath(max_length=100)]) -> Indicato
     return INDICATORS[indicator_id]
 
 
-def _wants_csv(
-    format: Annotated[Literal["json", "csv"] | None, Query(description="Instead of the Accept header.")] = None,
-    accept: Annotated[str | None, Header()] = None,
-) -> bool:
-    return format == "csv" if format else "text/csv" in (accept or "")
+@dataclass(frozen=True)
+class Form:
+    """How an answer is wanted.
+
+    Attributes:
+        bom: with a byte order mark, by which Excel knows UTF-8.
+    """
+
+    kind: Kind
+    bom: bool
+    language: Language
+    address: str
+    file_name: str
+
+
+def _form(
+    request: Request,
+    language: Chosen,
+    format: Annotated[Kind | None, Query(description="Instead of the Accept header.")] = None,
+    bom: Annotated[bool, Query(description="Begin CSV with a byte order mark, by which Excel knows UTF-8.")] = False,
+    accept: Annotated[str, Header()] = "",
+) -> Form:
+    accepted: Kind = "csv" if "text/csv" in accept else "xlsx" if XLSX in accept else "json"
+    kind = format or accepted
+    name = file_name(request.url.path, request.query_params.get("scope_id"), kind)
+    return Form(kind, bom, language, str(request.url), name)
 
 
 OfIndicator = Annotated[Indicator, Depends(_indicator)]
-AsCsv = Annotated[bool, Depends(_wants_csv)]
+Wanted = Annotated[Form, Depends(_form)]
 Months = Annotated[bool, Query(description="Give the months one by one.")]
 
 
 @router.get("/indicators")
-async def catalogue(service: Running, as_csv: AsCsv) -> Response:
+async def catalogue(service: Running, form: Wanted) -> Response:
     """Every indicator: its meaning, unit, source and the scopes that it is offered for; how small groups are hidden."""
     below = service.settings.suppress_below
     items = [_entry(indicator) | {"suppressed_below": below if indicator.personal else None} for indicator in _all()]
-    return _answer({"items": items, "small_groups": SMALL_GROUPS.in_all()}, items, as_csv)
+    return _answer(form, {"items": items, "small_groups": SMALL_GROUPS.in_all()}, items)
 
 
 def _all() -> list[Indicator]:
@@ -106,7 +127,7 @@ async def value(  # noqa: PLR0913, PLR0917
     service: Running,
     indicator: OfIndicator,
     asked: Question,
-    as_csv: AsCsv,
+    form: Wanted,
     series: Months = False,
 ) -> Response:
     """The value for a scope, with what it is made of and the time until which events are applied.
@@ -116,18 +137,18 @@ async def value(  # noqa: PLR0913, PLR0917
     else is in the window. Without `from` and `to` everything is counted.
     """
     if series:
-        return await months(service, indicator, asked, as_csv)
+        return await months(service, indicator, asked, form)
     (answer,) = await _values(request, [indicator], asked)
-    return _answer(answer, [answer], as_csv)
+    return _answer(form, answer, [answer])
 
 
 @router.get("/values")
-async def values(request: Request, asked: Question, as_csv: AsCsv, series: Months = False) -> Response:
+async def values(request: Request, asked: Question, form: Wanted, series: Months = False) -> Response:
     """Every indicator that is offered for a scope, at once; in JSON also month by month. At most a second old."""
     offered = [indicator for indicator in _all() if asked.scope in indicator.scopes]
     items = await _values(request, offered, asked, with_series=series, within_s=1)
     rows = [{name: content for name, content in item.items() if name != "points"} for item in items]
-    return _answer({"items": items}, rows, as_csv)
+    return _answer(form, {"items": items}, rows)
 
 
 async def _values(
@@ -143,10 +164,7 @@ async def _values(
 
 
 def _recent(request: Request) -> counters.RecentSums:
-    state = request.app.state
-    if not hasattr(state, "recent"):
-        state.recent = counters.RecentSums()
-    recent: counters.RecentSums = state.recent
+    recent: counters.RecentSums = request.app.state.service.shared.setdefault("recent", counters.RecentSums())
     return recent
 
 
@@ -189,7 +207,7 @@ async def _by_month(service: Service, alike: list[Indicator], kind: str, about: 
 
 
 @router.get("/indicators/{indicator_id}/series")
-async def months(service: Running, indicator: OfIndicator, asked: Question, as_csv: AsCsv) -> Response:
+async def months(service: Running, indicator: OfIndicator, asked: Question, form: Wanted) -> Response:
     """The values month by month: cohorts, periods, or the ends of the months.
 
     A month that windows leave out is suppressed here, too.
@@ -201,16 +219,23 @@ async def months(service: Running, indicator: OfIndicator, asked: Question, as_c
     by_month = await _by_month(service, [indicator], kind, about)
     points = of_months(indicator, by_month, asked.begin, end, service.settings.suppress_below)
     answer = _whole(indicator, applied.until) | about.scope() | {"from": asked.begin, "to": end}
-    return _answer({**answer, "points": points}, [{**answer, **point} for point in points], as_csv)
+    return _answer(form, {**answer, "points": points}, [{**answer, **point} for point in points])
 
 
 @router.get("/indicators/{indicator_id}/comparison")
-async def comparison(service: Running, indicator: OfIndicator, asked: Question, as_csv: AsCsv) -> Response:
-    """The values of all regions, institutions, programmes … side by side."""
+async def comparison(service: Running, indicator: OfIndicator, asked: Question, form: Wanted) -> Response:
+    """The values of all regions, institutions, programmes … side by side. At most a second old."""
     kind = _kind(indicator, asked.scope)
-    applied = await counters.applied(service.db)
-    registry = await counters.registry(service.db)
     begin, end = indicator.months(asked.begin, asked.end, counters.today())
+    question = ("comparison", indicator.id, astuple(asked), counters.today())
+    recent = service.shared.setdefault("comparisons", counters.RecentSums(most=8))  # each may be long
+    items, until = await recent.answer(service.db, question, 1, lambda: _side_by_side(service, indicator, kind, asked))
+    answer = _whole(indicator, until) | {"scope": asked.scope, "from": begin, "to": end}
+    return _answer(form, {**answer, "items": items}, [{**answer, **item} for item in items])
+
+
+async def _side_by_side(service: Service, indicator: Indicator, kind: str, asked: Asked) -> list[dict[str, Any]]:
+    registry = await counters.registry(service.db)
     by_scope: dict[str, dict[str, dict[str, int]]] = {id: {} for id in registry.ids(asked.scope)}
     latest = indicator.latest(counters.today())
     by = ["id", "period"] if asked.begin or asked.end else ["id"]
@@ -219,17 +244,14 @@ async def comparison(service: Running, indicator: OfIndicator, asked: Question, 
         scope_id = registry.scope_of(id, kind, asked.scope)
         if scope_id is not None and indicator.is_in(counted):
             add(by_scope.setdefault(scope_id, {}).setdefault(month[0] if month else latest, {}), counted)
-    below = service.settings.suppress_below
-    items = [
+    return [
         {
             "scope_id": scope_id,
             "scope_name": registry.name(asked.scope, scope_id),
-            **of_window(indicator, by_month, asked.begin, asked.end, below),
+            **of_window(indicator, by_month, asked.begin, asked.end, service.settings.suppress_below),
         }
         for scope_id, by_month in sorted(by_scope.items())
     ]
-    answer = _whole(indicator, applied.until) | {"scope": asked.scope, "from": begin, "to": end}
-    return _answer({**answer, "items": items}, [{**answer, **item} for item in items], as_csv)
 
 
 def _whole(indicator: Indicator, applied_until: str | None) -> dict[str, Any]:
@@ -242,12 +264,12 @@ def _whole(indicator: Indicator, applied_until: str | None) -> dict[str, Any]:
 
 
 @router.get("/scopes/{scope}")
-async def scopes(service: Running, scope: Scope, as_csv: AsCsv) -> Response:
+async def scopes(service: Running, scope: Scope, form: Wanted) -> Response:
     """What there is to choose from: ids with their names."""
     registry = await counters.registry(service.db)
     ids = {*registry.ids(scope), *(await counters.counted_ids(service.db, scope))}
     items = [{"id": id, "name": registry.name(scope, id)} for id in sorted(ids)]
-    return _answer({"items": items}, items, as_csv)
+    return _answer(form, {"items": items}, items)
 
 
 @dataclass(frozen=True)
@@ -290,37 +312,16 @@ def _kind(indicator: Indicator, scope: Scope) -> str:
 # how it is said
 
 
-def _answer(body: dict[str, Any], rows: list[dict[str, Any]], as_csv: bool) -> Response:
-    headers = {"Vary": "Accept", "Cache-Control": "no-cache"}
-    if as_csv:
-        return Response(csv_of(rows), headers=headers, media_type="text/csv; charset=utf-8")
-    return JSONResponse(body, headers=headers)
-
-
-def csv_of(rows: list[dict[str, Any]]) -> str:
-    """*rows* as CSV (RFC 4180); a text in two languages makes two columns."""
-    flat = [dict(_cells(row)) for row in rows]
-    text = io.StringIO()
-    writer = csv.writer(text)
-    if flat:
-        writer.writerow(flat[0])
-        writer.writerows([list(row.values()) for row in flat])
-    return text.getvalue()
-
-
-def _cells(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    cells: list[tuple[str, Any]] = []
-    for name, content in row.items():
-        if isinstance(content, dict):
-            cells += [(f"{name}_{language}", _cell(text)) for language, text in content.items()]
-        else:
-            cells.append((name, _cell(" ".join(content) if isinstance(content, list) else content)))
-    return cells
-
-
-def _cell(content: Any) -> Any:
-    """A text that a spreadsheet would take for a formula gets an apostrophe (OWASP, CSV injection)."""
-    return f"'{content}" if isinstance(content, str) and is_risky(content) else content
+def _answer(form: Form, body: dict[str, Any], rows: list[dict[str, Any]]) -> Response:
+    headers = {"Vary": "Accept, Accept-Language", "Cache-Control": "no-cache"}
+    if form.kind == "json":
+        return JSONResponse(body, headers=headers)
+    headers["Content-Disposition"] = f'attachment; filename="{form.file_name}"'
+    if form.kind == "csv":
+        text = (BOM if form.bom else "") + csv_of(rows)
+        return Response(text, headers=headers, media_type="text/csv; charset=utf-8")
+    content = xlsx_of(rows, form.language, form.address)
+    return Response(content, headers=headers, media_type=XLSX)
 
 
 # the dashboard

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from openpyxl import load_workbook
 
 from services.monitoring.app import core, router
 from services.monitoring.counters import RecentSums
@@ -299,6 +300,55 @@ async def test_csv_says_the_same_and_no_cell_is_a_formula(stack: Running) -> Non
     assert rows[1]["scope_name"] == '\'=HYPERLINK("http://a.test")'
     assert rows[1]["definition_ru"]
     assert not [cell for row in rows for cell in row.values() if cell.startswith(("=", "+", "-", "@"))]
+
+
+async def test_csv_begins_with_a_byte_order_mark_where_it_is_asked_for(stack: Running) -> None:
+    path = "/indicators/employment_rate/comparison?scope=programme&format=csv"
+    plain, marked = [await stack.client.get(path + more) for more in ("", "&bom=true")]
+    assert marked.content == b"\xef\xbb\xbf" + plain.content
+    named = f'attachment; filename="employment_rate-comparison-{datetime.now(UTC):%Y-%m-%d}.csv"'
+    assert plain.headers["content-disposition"] == named
+
+
+TABLES = [
+    "/indicators",
+    "/values",
+    "/indicators/employment_rate/series",
+    "/scopes/region",
+    "/indicators/employment_rate",
+]
+
+
+@pytest.mark.parametrize("lang", ["en", "ru"])
+@pytest.mark.parametrize("path", TABLES)
+async def test_everything_is_there_as_a_workbook_that_explains_itself(stack: Running, path: str, lang: str) -> None:
+    answer = await stack.client.get(path, params={"format": "xlsx", "lang": lang})
+    assert answer.headers["content-disposition"].endswith('.xlsx"')
+    figures, definitions = load_workbook(io.BytesIO(answer.content)).worksheets
+    assert figures.freeze_panes == "A2"
+    assert figures.max_row > 1
+    assert all(cell.value and cell.font.bold for cell in figures[1])
+    explained = dict(definitions.iter_rows(min_row=2, values_only=True))
+    assert f"{stack.client.base_url}{path}?format=xlsx&lang={lang}" in explained.values()
+    if path.endswith("series"):
+        assert {"en": "Employment rate", "ru": "Доля занятых"}[lang] in explained
+
+
+async def test_cells_of_a_workbook_have_types_and_none_is_a_formula(stack: Running) -> None:
+    answer = await stack.client.get("/indicators/employment_rate/comparison?scope=programme&format=xlsx&lang=en")
+    figures = load_workbook(io.BytesIO(answer.content)).worksheets[0]
+    head, *rows = figures.iter_rows()
+    column = {cell.value: place for place, cell in enumerate(head)}
+    values = {row[column["Of which (identifier)"]].value: row[column["Value"]] for row in rows}
+    assert {id: cell.value for id, cell in values.items()} == {
+        "brazing": 0.8125,
+        "casting": 0.5,
+        "unregistered": 0.9,
+        "welding": 0.75,
+    }
+    assert {cell.number_format for cell in values.values()} == {"0.0%"}
+    assert {cell.data_type for row in rows for cell in row} <= {"n", "s", "inlineStr"}
+    assert '=HYPERLINK("http://a.test")' in [row[column["Of which"]].value for row in rows]
 
 
 @pytest.mark.parametrize("path", ["/indicators", "/values", "/indicators/employment_rate/series", "/scopes/region"])

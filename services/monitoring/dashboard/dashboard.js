@@ -95,8 +95,8 @@ function card(entry) {
     said.textContent = text;
     part("dl").append(term, said);
   }
-  link(part(".csv"), word("csv"), `indicators/${entry.indicator}/series?${query({ format: "csv" })}`);
-  const compared = new URLSearchParams({ scope: state.scope, format: "csv" });
+  link(part(".series"), word("series_file"), `indicators/${entry.indicator}/series?${query({ format: "xlsx", lang: LANGUAGE })}`);
+  const compared = new URLSearchParams({ scope: state.scope, format: "xlsx", lang: LANGUAGE });
   if (state.scope === "network") part(".comparison").remove();
   else link(part(".comparison"), word("comparison"), `indicators/${entry.indicator}/comparison?${compared}`);
   state.cards.set(entry.indicator, { article, entry, points: "" });
@@ -256,7 +256,9 @@ async function choose(scope, scopeId, { remember = true } = {}) {
   }
   say(byId("heading"), name);
   document.title = `${name} — Praktika`;
-  byId("export").href = `values?${query({ format: "csv" })}`;
+  document.querySelectorAll(".export").forEach((link) => {
+    link.href = `values?${query({ format: link.dataset.format, lang: LANGUAGE })}`;
+  });
   byId("scope").value = scope;
   if (remember) history.pushState(null, "", address(LANGUAGE));
   document.querySelectorAll("[hreflang]").forEach((link) => { link.href = address(link.hreflang); });

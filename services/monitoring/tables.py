@@ -1,0 +1,180 @@
+"""Answers as tables: CSV for programs, XLSX for people."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.styles import Alignment, Font
+from openpyxl.utils import get_column_letter
+
+from shared.http.spreadsheets import is_risky
+from shared.pages.languages import N_, Language, translated
+
+from .indicators import INDICATORS, SMALL_GROUPS
+
+BOM = "\ufeff"  # by which Excel knows UTF-8
+Row = Mapping[str, Any]
+
+
+class Share(float):
+    """A number that is shown in per cent."""
+
+
+# What a column's heading says, by its name; the other columns explain an indicator, and stand on the second sheet.
+HEADINGS = {
+    "title": N_("Indicator"),
+    "id": N_("Identifier"),
+    "name": N_("Name"),
+    "group": N_("Group"),
+    "indicator": N_("Indicator's identifier"),
+    "scope": N_("Of what"),
+    "scope_id": N_("Of which (identifier)"),
+    "scope_name": N_("Of which"),
+    "period": N_("Month"),
+    "from": N_("From"),
+    "to": N_("To"),
+    "value": N_("Value"),
+    "unit": N_("Unit"),
+    "status": N_("Is there a value?"),
+    "numerator": N_("Numerator"),
+    "denominator": N_("Denominator"),
+    "n": N_("Cases counted"),
+    "months_left_out": N_("Months left out"),
+    "by": N_("What a month means"),
+    "scopes": N_("Offered for"),
+    "suppressed_below": N_("Hidden below"),
+}
+WORDS = {
+    "ok": N_("yes"),
+    "suppressed": N_("hidden: protects a small group"),
+    "not_enough_data": N_("not enough data"),
+    "share": N_("share"),
+    "days": N_("days"),
+    "hours": N_("hours"),
+    "hours per learner": N_("h per learner"),
+    "places": N_("places"),
+    "organisations": N_("organisations"),
+    "agreements": N_("agreements"),
+    "cohort": N_("month of graduation"),
+    "period": N_("month of the event"),
+    "stock": N_("end of the month"),
+    "network": N_("Whole network"),
+    "region": N_("Region"),
+    "institution": N_("Institution"),
+    "programme": N_("Programme"),
+    "sector": N_("Sector"),
+    "enterprise": N_("Enterprise"),
+    "competency": N_("Competency"),
+}
+TRANSLATED = ("status", "unit", "by", "scope", "scopes")
+WIDEST = 60  # characters of a column
+
+
+def csv_of(rows: Iterable[Row]) -> str:
+    """*rows* as CSV (RFC 4180); a text in two languages makes two columns."""
+    flat = [dict(_cells(row)) for row in rows]
+    text = io.StringIO()
+    writer = csv.writer(text)
+    if flat:
+        writer.writerow(flat[0])
+        writer.writerows([list(row.values()) for row in flat])
+    return text.getvalue()
+
+
+def _cells(row: Row) -> list[tuple[str, Any]]:
+    cells: list[tuple[str, Any]] = []
+    for name, content in row.items():
+        if isinstance(content, dict):
+            cells += [(f"{name}_{language}", _harmless(text)) for language, text in content.items()]
+        else:
+            cells.append((name, _harmless(" ".join(content) if isinstance(content, list) else content)))
+    return cells
+
+
+def _harmless(content: Any) -> Any:
+    """A text that a spreadsheet would take for a formula gets an apostrophe (OWASP, CSV injection)."""
+    return f"'{content}" if isinstance(content, str) and is_risky(content) else content
+
+
+def xlsx_of(rows: list[dict[str, Any]], language: Language, address: str) -> bytes:
+    """*rows* as a workbook: a sheet of typed cells under one row of headings, and one that explains them.
+
+    Args:
+        address: where the same can be asked for again.
+    """
+    book = Workbook(write_only=True)
+    _write(book, translated(language, "Figures"), [_shown(row, language) for row in rows], HEADINGS, language)
+    about = [
+        {"what": translated(language, what), "says": says}
+        for what, says in (
+            (N_("Events applied until"), next((row["applied_until"] for row in rows if "applied_until" in row), None)),
+            (N_("Made at"), datetime.now(UTC).isoformat(timespec="seconds")),
+            (N_("Address"), address),
+            (N_("Small groups"), SMALL_GROUPS.into(language)),
+        )
+    ]
+    for id in dict.fromkeys(row["indicator"] for row in rows if "indicator" in row):
+        one = INDICATORS[id]
+        says = f"{one.formula.into(language)} ({one.window.into(language)}; {one.source})"
+        about.append({"what": one.title.into(language), "says": says})
+    headings = {"what": N_("What"), "says": N_("Explanation")}
+    _write(book, translated(language, N_("Definitions")), about, headings, language)
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+def _shown(row: Row, language: Language) -> dict[str, Any]:
+    """A row in one language, without what the second sheet says."""
+    shown: dict[str, Any] = {}
+    if row.get("indicator") in INDICATORS:
+        shown["title"] = INDICATORS[row["indicator"]].title.into(language)
+    for name, content in row.items():
+        if name not in HEADINGS or name in shown:
+            continue
+        if name in TRANSLATED:
+            words = content if isinstance(content, list) else [content]
+            shown[name] = ", ".join(translated(language, WORDS[word]) for word in words)
+        elif isinstance(content, dict):
+            shown[name] = content[language]
+        else:
+            shown[name] = (
+                Share(content) if name == "value" and content is not None and row["unit"] == "share" else content
+            )
+    return shown
+
+
+def _write(book: Any, title: str, rows: list[dict[str, Any]], headings: Mapping[str, str], language: Language) -> None:
+    sheet = book.create_sheet(title)
+    sheet.freeze_panes = "A2"
+    columns = list(rows[0]) if rows else []
+    for place, column in enumerate(columns, 1):
+        longest = max(len(str(row[column])) for row in [*rows, {column: headings[column]}])
+        sheet.column_dimensions[get_column_letter(place)].width = min(WIDEST, longest + 3)
+    sheet.append([_cell(sheet, translated(language, headings[column]), bold=True) for column in columns])
+    for row in rows:
+        sheet.append([_cell(sheet, row[column]) for column in columns])
+
+
+def _cell(sheet: Any, content: Any, *, bold: bool = False) -> Any:
+    """A cell of the content's type; a text is never a formula, and never a number."""
+    cell = WriteOnlyCell(sheet, content)
+    if isinstance(content, Share):
+        cell.number_format = "0.0%"
+    elif isinstance(content, str):
+        cell.data_type = "s"
+        cell.alignment = Alignment(wrap_text=True, vertical="top")
+    if bold:
+        cell.font = Font(bold=True)
+    return cell
+
+
+def file_name(path: str, scope_id: str | None, kind: str) -> str:
+    """A name for a download: what was asked for, and today."""
+    asked = "-".join([*path.strip("/").removeprefix("indicators/").split("/"), *([scope_id] if scope_id else [])])
+    return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', asked)}-{datetime.now(UTC):%Y-%m-%d}.{kind}"
