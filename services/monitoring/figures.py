@@ -34,8 +34,8 @@ def figures(indicator: Indicator, counted: Measures) -> Figures:
         weeks = {int(m.removeprefix(prefix)): count for m, count in counted.items() if m.startswith(prefix)}
         return Figures(median_days(weeks), None, None, sum(weeks.values()))
     n = total(indicator.denominator if indicator.cases is None else indicator.cases)
-    numerator: float = total(indicator.numerator)
-    numerator = numerator if indicator.scale == 1 else numerator * indicator.scale
+    numerator: float = sum(indicator.weights.get(m, 1) * counted.get(m, 0) for m in indicator.numerator)
+    numerator = numerator if indicator.divisor == 1 else numerator / indicator.divisor
     denominator = total(indicator.denominator) if indicator.denominator else None
     value: float | None = numerator
     if indicator.kind == "ratio":

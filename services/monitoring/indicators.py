@@ -4,7 +4,7 @@ The measures that an entry names are counted in states.py; figures.py works out 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
@@ -54,7 +54,8 @@ class Indicator:
         passed_months: only months after which so many have passed entirely are read; None: up to now.
         cases: what n counts; the denominator if left out.
         evidence: what must not be zero, besides the denominator of a ratio, for there to be a value.
-        scale: the numerator's unit in units of its measure (hours are counted in quarters).
+        weights: what one of a measure counts for in the numerator, if not 1.
+        divisor: what the numerator is divided by.
         personal: about people, so that few of them are not shown.
     """
 
@@ -72,7 +73,8 @@ class Indicator:
     passed_months: int | None = None
     cases: tuple[str, ...] | None = None
     evidence: tuple[str, ...] | None = None
-    scale: float = 1
+    weights: Mapping[str, int] = field(default_factory=dict)
+    divisor: int = 1
     personal: bool = True
     source: str = "Praktika"
 
@@ -402,9 +404,10 @@ CATALOGUE: tuple[Indicator, ...] = (
             "in the month of the first)",
         ),
         unit="hours per learner",
-        numerator=("intern_quarter_hours",),
+        numerator=("intern_quarter_hours", "intern_hundredth_hours"),
+        weights={"intern_quarter_hours": 25},
+        divisor=100,
         denominator=("interns",),
-        scale=0.25,
         scopes=PRACTICE,
         by="period",
     ),
@@ -432,10 +435,11 @@ CATALOGUE: tuple[Indicator, ...] = (
         ),
         unit="hours",
         kind="sum",
-        numerator=("upskilling_quarter_hours",),
+        numerator=("upskilling_quarter_hours", "upskilling_hundredth_hours"),
+        weights={"upskilling_quarter_hours": 25},
+        divisor=100,
         cases=("upskilling_activities",),
         evidence=("upskilling_activities",),
-        scale=0.25,
         scopes=ORGANISERS,
         by="period",
         personal=False,

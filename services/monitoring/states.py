@@ -7,7 +7,7 @@ and the week (`employment_weeks/w012`).
 """
 
 from calendar import monthrange
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
@@ -109,9 +109,17 @@ def _week(days: int) -> str:
     return f"w{min(max(days, 0) // 7, WEEKS):03d}"
 
 
-def _quarters(hours: float) -> int:
-    """Quarters of an hour: whole, so that sums are exact."""
-    return round(hours * 4)
+def _hundredths(hours: float) -> int:
+    """Hundredths of an hour: whole, so that sums are exact."""
+    return round(hours * 100)
+
+
+def _hours(prefix: str, hundredths: int) -> Iterator[tuple[str, int]]:
+    """Hours as measures: whole quarters, which is all that was counted once, and the hundredths that are left over."""
+    quarters, rest = divmod(hundredths, 25)
+    yield f"{prefix}_quarter_hours", quarters
+    if rest:
+        yield f"{prefix}_hundredth_hours", rest
 
 
 def _in_order(found: Iterable[Fact]) -> list[Fact]:
@@ -168,8 +176,9 @@ def _workplace_hours(kind: str, completed: list[Fact]) -> Added:
     for id, internships in by_id.items():
         month = min(map(_month, internships))
         yield (kind, id, month, "interns"), 1
-        hours = sum(_quarters(fact["data"]["hours"]) for fact in internships)
-        yield (kind, id, month, "intern_quarter_hours"), hours
+        hours = sum(_hundredths(fact["data"]["hours"]) for fact in internships)
+        for measure, count in _hours("intern", hours):
+            yield (kind, id, month, measure), count
 
 
 def _certificates(state: State) -> Added:
@@ -428,7 +437,8 @@ def _activity(_: str, state: State) -> Added:
     if data["kind"] == "teacher_upskilling" and any(map(is_sustainability, data["competencies"])):
         organiser = organisation_of(held["source"])
         yield ("organisation", organiser, _month(held), "upskilling_activities"), 1
-        yield ("organisation", organiser, _month(held), "upskilling_quarter_hours"), _quarters(data["hours"])
+        for measure, count in _hours("upskilling", _hundredths(data["hours"])):
+            yield ("organisation", organiser, _month(held), measure), count
 
 
 # demand, recognition

@@ -20,15 +20,19 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    WithJsonSchema,
     create_model,
 )
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import SchemaValidator
 
+from shared.contract.wording import wording
+
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 LONGEST_ID = 100
 _ID = r"[A-Za-z0-9][A-Za-z0-9._:~-]{0,99}"
-Id = Annotated[str, StringConstraints(pattern=f"^{_ID}$"), Field(description="1-100 of A-Z a-z 0-9 . _ : ~ -")]
+_ID_IS = "1-100 Latin letters, digits and . _ : ~ - of which the first is a letter or a digit."
+Id = Annotated[str, StringConstraints(pattern=f"^{_ID}$"), Field(description=_ID_IS)]
 LearnerId = Annotated[Id, Field(description="Pseudonym given by the learner's institution; never a name.")]
 OrganisationId = Annotated[Id, Field(description="As registered by the operator.")]
 CompetencyId = Annotated[
@@ -45,7 +49,19 @@ Month = Annotated[str, StringConstraints(pattern=r"^(19|20|21)\d\d-(0[1-9]|1[0-2
 Day = Annotated[date, Field(ge=date(1950, 1, 1), le=date(2199, 12, 31))]
 Level = Annotated[int, Field(ge=1, le=8, description="Level of the European Qualifications Framework.")]
 Rating = Annotated[int, Field(ge=1, le=5, description="1 (worst) to 5 (best); 4 and 5 count as satisfied.")]
-Hours = Annotated[float, Field(ge=0, le=10_000, multiple_of=0.25, description="Hours, in quarters.")]
+Hours = Annotated[
+    float,
+    Field(ge=0, le=10_000, multiple_of=0.01),
+    WithJsonSchema(  # a multipleOf of 0.01 is refused by validators that divide binary fractions
+        {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 10_000,
+            "x-decimals": 2,
+            "description": "Hours, to a hundredth: 7.33.",
+        }
+    ),
+]
 Evidence = Annotated[
     str, StringConstraints(pattern=f"^{_ID}/{_ID}$"), Field(description="<organisation>/<its assessment>")
 ]
@@ -629,7 +645,7 @@ def parse(raw: bytes, *, tolerant: bool = False) -> Event[Data]:
     try:
         event = _ANY.validate_json(raw, strict=True, extra="ignore" if tolerant else "forbid")
     except ValidationError as error:
-        raise ContractError([_readable(e) for e in error.errors(include_url=False, include_input=False)]) from None
+        raise ContractError([_readable(e) for e in error.errors(include_url=False)]) from None
     if event.partitionkey != key_of(event):
         raise ContractError([("partitionkey", f"must be {key_of(event)}")])
     own_schema = dataschema_of(event.type)
@@ -729,13 +745,33 @@ def parse_plain(raw: bytes) -> dict[str, Any] | None:
     return plain
 
 
+# What a text must be, by its pattern: for who must mend it.
+_KINDS = {
+    f"^{_ID}$": "must be 1 to 100 Latin letters, digits and . _ : ~ - with a letter or a digit first: group-17g11-05. "
+    "Write other letters in Latin; for a person's name or number take a pseudonym (praktika pseudonymise)",
+    r"^[a-z][a-z0-9-]{0,29}:[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "must be a framework and its item: greencomp:3.1",
+    r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+$": "must be text without control characters",
+    _PRINTABLE: "must be text without control characters",
+    r"^(19|20|21)\d\d-(0[1-9]|1[0-2])$": "must be a month: 2026-06",
+    f"^{_ID}/{_ID}$": "must be an organisation and its assessment: north-college/exam-17",
+    f"^/(organisations|services)/{_ID}$": "must be /organisations/ and your id: /organisations/north-college",
+    r"^\d{4}Q[1-4]$": "must be a calendar quarter: 2026Q2",
+    r"^/certificates/": "must begin with /certificates/",
+}
+
+
+def wording_of(error: Any) -> str:
+    """What one of pydantic's errors says in the words of the contract."""
+    return wording(error, _KINDS)
+
+
 def _readable(error: Any) -> tuple[str, str]:
     # The first part of a location is the chosen member of the union, which is no field of the sender's.
     location = [str(part) for part in error["loc"]]
     path = location[1:] if location and location[0] in DATA else location
     if error["type"].startswith("union_tag"):
         path = ["type"]
-    return ".".join(path)[:200], error["msg"][:500]
+    return ".".join(path)[:200], wording_of(error)
 
 
 def serialise(event: Event[Data]) -> bytes:

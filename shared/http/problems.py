@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from shared.contract.events import wording_of
 from shared.log.producer import NotPublished
 from shared.observability import logs
 from shared.pages.languages import LANGUAGES, preferred
@@ -100,7 +101,7 @@ def handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        errors = [(_field(e), str(e["msg"])[:500]) for e in error.errors()[:50]]
+        errors = [(_field(e), wording_of(e)) for e in error.errors()[:50]]
         return answer(request, Problem(422, "the request does not fit", errors))
 
     @app.exception_handler(HTTPException)

@@ -147,6 +147,11 @@ class Expected:
     def count(self, kind: str, id: str, month: str, measure: str, number: int = 1) -> None:
         self.counters[kind, id, month, measure] += number
 
+    def count_hours(self, kind: str, id: str, month: str, prefix: str, hours: list[float]) -> None:
+        whole, rest = divmod(sum(round(each * 100) for each in hours), 25)
+        self.count(kind, id, month, f"{prefix}_quarter_hours", whole)
+        self.count(kind, id, month, f"{prefix}_hundredth_hours", rest)
+
     # learners
 
     def add_learner(self, learner: str, said: list[Said], answers: Mapping[str, list[Said]]) -> None:
@@ -184,8 +189,7 @@ class Expected:
                 there = [end for end in practice if end.data[kind] == place]
                 first = min(end.month for end in there)
                 self.count(kind, place, first, "interns")
-                hours = sum(int(end.data["hours"] * 4) for end in there)
-                self.count(kind, place, first, "intern_quarter_hours", hours)
+                self.count_hours(kind, place, first, "intern", [end.data["hours"] for end in there])
         for certificate in certificates:
             month = certificate.at.strftime("%Y-%m")
             self.count("competency", certificate.data["competency"], month, "certificates")
@@ -310,7 +314,7 @@ class Expected:
         said = held.data
         if said["kind"] == "teacher_upskilling" and any(c.startswith("greencomp:") for c in said["competencies"]):
             self.count("organisation", held.by, held.month, "upskilling_activities")
-            self.count("organisation", held.by, held.month, "upskilling_quarter_hours", int(said["hours"] * 4))
+            self.count_hours("organisation", held.by, held.month, "upskilling", [said["hours"]])
 
     def add_demand(self, reported: Said) -> None:
         said, begin = reported.data, reported.month

@@ -159,7 +159,7 @@ class Story:
                 self.give_feedback(id, role, host, day + 46)
 
     def hours(self) -> float:
-        return self.random.randrange(40, 1_200) / 4
+        return self.random.randrange(1_000, 30_000) / 100
 
     def give_feedback(self, internship: str, role: str, host: str, day: int) -> None:
         """An answer to the request, sometimes corrected; nobody answers for who is in no registry."""

@@ -128,7 +128,7 @@ TOPICS = (
         says(
             e.InternshipCompleted,
             key=LEARNERS,
-            hours=st.sampled_from([0.25, 40]),
+            hours=st.sampled_from([0.25, 7.33, 40]),
             outcome=st.just("passed"),
             **INTERNSHIP,
         ),

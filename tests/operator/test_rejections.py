@@ -40,7 +40,7 @@ async def test_rejections_are_listed_with_the_reason_that_the_sender_was_given(p
     assert b"learner.enrolled" in base64.b64decode(first["original"])
     assert (second["organisation"], second["status"]) == ("plant", 403)
     text = await praktika("rejections")
-    assert "the event does not fit the contract (time: Field required)" in text.out
+    assert "the event does not fit the contract (time: is missing, and it is needed)" in text.out
     assert "2 rejections" in text.err
 
 

@@ -55,8 +55,22 @@ def test_every_field_of_every_type_is_shown(language: Language):
 
 def test_rules_are_told_with_ranges_and_units():
     for language, told in (
-        ("en", ["number; from 0 to 10\u202f000; in steps of 0.25", "whole number; from 1 to 8", "a list of up to 200"]),
-        ("ru", ["число; от 0 до 10\u202f000; с шагом 0.25", "<code>passed</code> (пройдена)", "список, от 2 до 50"]),
+        (
+            "en",
+            [
+                "number; from 0 to 10\u202f000; at most two decimals: 7.33",
+                "whole number; from 1 to 8",
+                "a list of up to 200",
+            ],
+        ),
+        (
+            "ru",
+            [
+                "число; от 0 до 10\u202f000; не больше двух знаков после запятой: 7,33",
+                "<code>passed</code> (пройдена)",
+                "список, от 2 до 50",
+            ],
+        ),
     ):
         html = page(language, Settings())
         assert not [rule for rule in told if rule not in html]

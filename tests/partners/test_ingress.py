@@ -84,7 +84,7 @@ async def test_batch_is_answered_item_by_item(partners: Running):
     answer = response.json()
     assert (answer["accepted"], answer["refused"]) == (2, 2)
     assert [item["status"] for item in answer["items"]] == [202, 422, 202, 400]
-    assert answer["items"][1]["problem"]["errors"] == [{"field": "time", "detail": "Field required"}]
+    assert answer["items"][1]["problem"]["errors"] == [{"field": "time", "detail": "is missing, and it is needed"}]
     assert answer["items"][1]["id"] == events[1]["id"]
     assert await published(partners, "learner", events[0]["id"])
     assert not await published(partners, "learner", events[1]["id"])

@@ -96,13 +96,13 @@ async def test_a_clerks_file_is_published_and_a_repeat_changes_nothing(
 async def test_refused_rows_are_told_reported_and_taken_once_they_are_mended(
     partners: Running, published: Publish, tmp_path: Path
 ):
-    content = HEAD + line(11) + line(12, hours="viel") + line(13, hours="160,1") + line(14, who="") + line(15, day="")
+    content = HEAD + line(11) + line(12, hours="viel") + line(13, hours="160,125") + line(14, who="") + line(15, day="")
     file = written(tmp_path / "hires.csv", content)
     done = await published(file, *OPTIONS)
     assert done.code == 1
     assert done.out.splitlines() == [
         "row 3: Часы (hours): “viel” is no number",
-        "row 4: Часы (hours): Input should be a multiple of 0.25 (Hours, in quarters)",
+        "row 4: Часы (hours): must have at most two decimals: 7.33 (Hours, to a hundredth: 7.33)",
         "row 5: Предприятие (enterprise): is empty, and it is needed (As registered by the operator)",
         "row 6: Дата (time): is empty, and it is needed (When it happened)",
     ]
@@ -111,7 +111,7 @@ async def test_refused_rows_are_told_reported_and_taken_once_they_are_mended(
     report = tmp_path / "hires.csv.refused.csv"
     text = report.read_text("utf-8-sig")
     assert [row["refused: row"] for row in csv.DictReader(io.StringIO(text), delimiter=";")] == ["3", "4", "5", "6"]
-    mended = text.replace(";viel;", ";160;").replace("160,1", "160").replace(";;welding", ";plant;welding")
+    mended = text.replace(";viel;", ";160;").replace("160,125", "160").replace(";;welding", ";plant;welding")
     again = written(tmp_path / "mended.csv", mended.replace("l-15;;", "l-15;2026-03-03;"))
     done = await published(again, *OPTIONS)
     assert (done.code, beside(again)) == (0, ["hires.csv", "hires.csv.refused.csv"]), done.out

@@ -101,6 +101,20 @@ ACCEPTED: dict[str, DecodedEvent] = {
     "the end of one's offer": ("plant", "opportunity.closed", "o-1", None, {"filled": 2}, 2),
 }
 REFUSED: dict[str, tuple[DecodedEvent, int, str, str, str]] = {
+    "more hours than there were": (
+        ("plant", "internship.completed", "i-1", "l-1", COMPLETED | {"hours": 9_999}, 30),
+        422,
+        "plausible",
+        "i-1",
+        "data.hours",
+    ),
+    "an end before the begin": (
+        ("uni", "internship.completed", "i-1", "l-1", COMPLETED, 1),
+        422,
+        "plausible",
+        "i-1",
+        "time",
+    ),
     "unknown programme": (
         ("uni", "learner.enrolled", "n-3", None, {"programme": "nothing"}, 2),
         422,

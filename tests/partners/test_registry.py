@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.partners.network.registry import entity, is_said, misfits, view
+from services.partners.network.registry import entity, implausible, is_said, misfits, view
 from shared.contract import events
 from shared.contract.events import (
     ActivityHeld,
@@ -291,6 +291,28 @@ def test_internships_may_overlap_and_each_has_its_own_end():
         ("i2", "works", "started"),
     ]
     assert (entry["internships"][0]["hours"], entry["internships"][0]["agreement"]) == (120, "a1")
+
+
+@pytest.mark.parametrize(
+    ("ended", "hours", "why"),
+    [
+        ("2026-03-01", 24, None),
+        ("2026-03-01", 24.01, "24.01 hours are more than 24 a day from 2026-03-01 to 2026-03-01 (24 in all)"),
+        ("2026-03-30", 9999, "9999 hours are more than 24 a day from 2026-03-01 to 2026-03-30 (720 in all)"),
+        ("2026-02-28", 8, "ended on 2026-02-28, before it began on 2026-03-01"),
+    ],
+)
+def test_what_cannot_have_been_is_named(ended: str, hours: float, why: str | None):
+    assert implausible("2026-03-01T17:00:00.000Z", f"{ended}T05:00:00.000Z", hours) == why
+
+
+def test_an_internship_that_cannot_have_been_counts_and_says_why():
+    started = ("i1", InternshipStarted(**INTERNSHIP))
+    for told in ((started, ("i1", COMPLETED)), (("i1", COMPLETED), started)):
+        (internship,) = learner(*told)["internships"]
+        assert (internship["status"], internship["hours"]) == ("completed", 120)
+        assert internship["implausible"].startswith("120 hours are more than 24 a day")
+    assert learner(("i1", COMPLETED))["internships"][0]["implausible"] is None
 
 
 def test_newer_of_completed_and_cancelled_counts():

@@ -33,8 +33,8 @@ def strategy(schema: dict[str, Any], defs: dict[str, Any]) -> st.SearchStrategy[
     if kind == "integer":
         return st.integers(schema.get("minimum", 0), schema.get("maximum", 10**6))
     if kind == "number":
-        steps = int((schema.get("maximum", 100) - schema.get("minimum", 0)) / 0.25)
-        return st.integers(0, steps).map(lambda quarters: quarters / 4)
+        steps = int((schema.get("maximum", 100) - schema.get("minimum", 0)) * 100)
+        return st.integers(0, steps).map(lambda hundredths: hundredths / 100)
     if kind == "array":
         return st.lists(strategy(schema["items"], defs), min_size=schema.get("minItems", 0), max_size=3)
     if kind == "object" and "properties" not in schema:

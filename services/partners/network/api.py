@@ -411,9 +411,15 @@ async def list_internships(  # noqa: PLR0913, PLR0917
     enterprise: Filter = None,
     programme: Filter = None,
     status: Literal["started", "completed", "cancelled"] | None = None,
+    implausible: Annotated[bool, Query(description="Only those that cannot have been so, to be mended.")] = False,
 ) -> View:
-    """Internships that the caller may read, by id; `of` is the learner."""
+    """Internships that the caller may read, by id; `of` is the learner.
+
+    `implausible` says why one cannot have been as it was reported: it ended before it began, or had more than 24 hours
+    a day. It counts as it was reported; the institution mends it by a later event about the same internship.
+    """
     wanted = {"enterprise": enterprise, "programme": programme, "status": status, "readers": _reader(caller)}
-    match = {"readers": _reader(caller)} | {f"internships.{field}": value for field, value in wanted.items() if value}
+    match: View = {f"internships.{field}": value for field, value in wanted.items() if value}
+    match |= {"readers": _reader(caller)} | ({"internships.implausible": {"$gt": ""}} if implausible else {})
     page = await mongo.page_within(service.db, "learners", "internships", match, paging.after, paging.limit)
     return {"items": [unread(item) for item in page.items], "next": page.next_after}

@@ -12,7 +12,7 @@ from shared.contract.events import Data, Event, Publisher
 from shared.processing import facts, ownership
 from shared.processing.mongo import Key
 
-from .registry import OWNED_FIELDS, TOPICS, View, entity, objection, owned
+from .registry import OWNED_FIELDS, TOPICS, View, entity, implausible, objection, owned
 
 # What is read of an entity to judge by.
 READ: dict[str, tuple[str, ...]] = {
@@ -422,12 +422,29 @@ def _covered(event: Event[Any], known: Known) -> Objection | None:
     return Objection(422, "agreement", reference, about, detail, judged_by)
 
 
+def _plausible(event: Event[Any], known: Known) -> Objection | None:
+    """Where it is known when an internship began, it ends later, and has no more than 24 hours a day."""
+    key = Key("learners", event.partitionkey)
+    began = _began(event, known)
+    wrong = began and implausible(began, events.timestamp(event.time), event.data.hours)
+    if not wrong:
+        return None
+    detail = f"{event.subject}: {wrong}; if it began earlier, cancel it and report it under another id"
+    about = "time" if wrong.startswith("ended") else "data.hours"
+    return Objection(422, "plausible", event.subject, about, detail, (key,))
+
+
 def _first_day(event: Event[Any], known: Known) -> str:
     """When the internship began: as was said before, else the day of the event."""
+    began = None if isinstance(event.data, events.InternshipStarted) else _began(event, known)
+    return began[:10] if began else event.time.date().isoformat()
+
+
+def _began(event: Event[Any], known: Known) -> str | None:
+    """When the internship began, as far as that is known."""
     learner = known.of("learners", event.partitionkey)
     began = [i.get("started_at") for i in learner.get("internships", ()) if i["id"] == event.subject]
-    started = [] if isinstance(event.data, events.InternshipStarted) else [at for at in began if at]
-    return started[0][:10] if started else event.time.date().isoformat()
+    return next((at for at in began if at), None)
 
 
 def gap_of(agreement: Mapping[str, Any], programme: str, day: str) -> str | None:
@@ -463,6 +480,7 @@ RULES: dict[type[Data], tuple[Rule, ...]] = {
     events.SupportRequested: _OF_LEARNER,
     events.SupportClosed: _OF_LEARNER,
     **dict.fromkeys(INTERNSHIP, _PLACEMENT),
+    events.InternshipCompleted: (*_PLACEMENT, _plausible),
     events.EmploymentRecorded: _OF_ENTERPRISE_TOO,
     events.AssessmentRecorded: _OF_ENTERPRISE_TOO,
     events.OpportunityClosed: (_subject,),

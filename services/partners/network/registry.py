@@ -1,6 +1,7 @@
 """The registry's rules: which entity an event belongs to, and what is shown of it."""
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 from shared.contract import events
@@ -331,6 +332,17 @@ def _internships(id: str, state: State, whole: list[str]) -> list[View]:
     return [{**view, "readers": allowed} for view, allowed in zip(views, readers, strict=True)]
 
 
+def implausible(started_at: str, ended_at: str, hours: float) -> str | None:
+    """Why an internship cannot have been so (by days in UTC): it ended before it began, or had over 24 hours a day."""
+    began, ended = started_at[:10], ended_at[:10]
+    days = (date.fromisoformat(ended) - date.fromisoformat(began)).days + 1
+    if days < 1:
+        return f"ended on {ended}, before it began on {began}"
+    if hours > 24 * days:
+        return f"{hours:g} hours are more than 24 a day from {began} to {ended} ({24 * days} in all)"
+    return None
+
+
 def _internship(id: str, started: Fact | None, completed: Fact | None, cancelled: Fact | None) -> View:
     """An internship that was completed or cancelled does not start again; of the two the newer counts."""
     ended = newest(completed, cancelled)
@@ -346,7 +358,8 @@ def _internship(id: str, started: Fact | None, completed: Fact | None, cancelled
         "ended_at": ended["time"] if ended else None,
     }
     own = {field: value for field, value in counting["data"].items() if ended and field not in shown}
-    return {**shown, **own}
+    wrong = implausible(started["time"], ended["time"], own["hours"]) if started and ended and "hours" in own else None
+    return {**shown, **own, "implausible": wrong}
 
 
 def _support(id: str, state: State) -> View:

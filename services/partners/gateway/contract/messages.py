@@ -22,7 +22,7 @@ PHRASES = {
     "string": N_("text"),
     "between": N_("from {} to {}"),
     "least": N_("at least {}"),
-    "step": N_("in steps of {}"),
+    "decimals": N_("at most two decimals: 7.33"),
     "length": N_("up to {} characters"),
     "list": N_("a list of up to {}"),
     "list_from": N_("a list of {} to {}"),
@@ -136,4 +136,5 @@ REGISTRY_RULES = (
     "recommendation",
     "opportunity",
     "agreement",
+    "plausible",
 )

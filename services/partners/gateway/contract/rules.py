@@ -20,7 +20,9 @@ def meaning_of(name: str, field: Schema, model: str, language: Language) -> str:
     if language != "en":
         return meant(name, model, language)
     described = str(field.get("description", ""))
-    return "" if field.get("pattern") in _kinds() and described == _kinds()[field["pattern"]] else described
+    return (
+        "" if field.get("pattern") in kinds_of_text() and described == kinds_of_text()[field["pattern"]] else described
+    )
 
 
 def meant(name: str, model: str, language: Language) -> str:
@@ -30,7 +32,7 @@ def meant(name: str, model: str, language: Language) -> str:
 
 
 @cache
-def _kinds() -> dict[str, str]:
+def kinds_of_text() -> dict[str, str]:
     """The models' kinds of text in words, by their pattern."""
     kinds = [TypeAdapter(getattr(events, name)).json_schema() for name in TEXT_KINDS]
     return {kind["pattern"]: kind["description"] for kind in kinds}
@@ -105,22 +107,22 @@ def _text_rules(field: Schema, language: Language) -> list[Markup]:
     if "format" in field:
         return [phrase(field["format"], language)]
     if pattern := field.get("pattern"):
-        if pattern in _kinds():
-            return [Markup("{}").format(translated(language, _kinds()[pattern]).rstrip("."))]
+        if pattern in kinds_of_text():
+            return [Markup("{}").format(translated(language, kinds_of_text()[pattern]).rstrip("."))]
         length = [phrase("length", language, field["maxLength"])] if "maxLength" in field else []
         return [*length, *([] if "x00" in pattern else [phrase("pattern", language, _code(pattern))])]
     return [phrase("string", language)]
 
 
 def _range(field: Schema, language: Language) -> list[Markup]:
-    least, most, step = field.get("minimum"), field.get("maximum"), field.get("multipleOf")
+    least, most = field.get("minimum"), field.get("maximum")
     if least is not None and most is not None:
         phrases = [phrase("between", language, _number(least), _number(most))]
     elif least is not None:
         phrases = [phrase("least", language, _number(least))]
     else:
         phrases = []
-    return [*phrases, *([phrase("step", language, _number(step))] if step else [])]
+    return [*phrases, *([phrase("decimals", language)] if field.get("x-decimals") == 2 else [])]
 
 
 def _number(value: float) -> str:

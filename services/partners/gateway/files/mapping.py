@@ -13,7 +13,16 @@ from typing import Any, NamedTuple
 from pydantic_core import to_json
 
 from services.partners.gateway.contract.messages import SUBJECTS
-from services.partners.gateway.contract.rules import Schema, in_one, meaning_of, meant, resolved, rules_of, without_null
+from services.partners.gateway.contract.rules import (
+    Schema,
+    in_one,
+    kinds_of_text,
+    meaning_of,
+    meant,
+    resolved,
+    rules_of,
+    without_null,
+)
 from shared.contract import events
 from shared.contract.events import DATA
 from shared.http.problems import Problem
@@ -597,7 +606,8 @@ def advice(item: Any, field: str) -> str:
             return f"is it {similar[0]}?" if similar else f"there are {', '.join(fields) or 'no fields'}"
         others: Any = next(iter(place.get("patternProperties", {}).values()), {})
         place = _resolved(place.get("items") or fields[name] or others, schema)
-    return str(place.get("description", "")).rstrip(".")
+    says = str(place.get("description", ""))
+    return "" if says in kinds_of_text().values() else says.rstrip(".")  # that is what the refusal says
 
 
 _schemas = cache(events.schemas)
