@@ -41,7 +41,7 @@ def typed(services: Processes, commands: str) -> str:
 @needs_jq
 def test_the_first_event_is_accepted(services: Processes):
     answer = json.loads(typed(services, CONNECT))
-    assert answer["id"] == "river-plant-north-college:1-completed"
+    assert answer["id"] == "9bccedfe12efc425-completed"
     assert answer["event"].startswith("/events/learner/")
 
 

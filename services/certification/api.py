@@ -152,7 +152,10 @@ async def _certificate(db: mongo.Database, id: str) -> dict[str, Any]:
 
 
 async def _named(db: mongo.Database, certificate: dict[str, Any]) -> dict[str, Any]:
-    """The certificate with the names of its competency and organisations (their ids, while they are not known)."""
+    """The certificate with the names of its competency and organisations (their ids, while they are not known).
+
+    Without the ids of assessments: their makers may have built them from what names a learner.
+    """
     ids = [certificate["institution"], *(e["assessor"] for e in certificate["evidence"])]
     names = {
         doc["_id"]: doc.get("name", doc["_id"])
@@ -162,5 +165,8 @@ async def _named(db: mongo.Database, certificate: dict[str, Any]) -> dict[str, A
         **certificate,
         "competency_name": {ln: frameworks.name(certificate["competency"], ln) for ln in ("en", "ru")},
         "institution_name": names.get(certificate["institution"], certificate["institution"]),
-        "evidence": [{**e, "assessor_name": names.get(e["assessor"], e["assessor"])} for e in certificate["evidence"]],
+        "evidence": [
+            {"method": e["method"], "assessor": e["assessor"], "assessor_name": names.get(e["assessor"], e["assessor"])}
+            for e in certificate["evidence"]
+        ],
     }

@@ -150,6 +150,7 @@ async def test_a_certificate_has_a_public_page_and_json_until_it_is_revoked_with
     shown = (await stack.client.get(f"/certificates/{id}")).json()
     assert (shown["status"], shown["competency_name"]["ru"]) == ("valid", "Грамотность в вопросах будущего")
     assert "pseudonym" not in str(shown)
+    assert [set(each) for each in shown["evidence"]] == [{"method", "assessor", "assessor_name"}]
 
     uni, stranger = stack.token("uni", "institution"), stack.token("other", "institution")
     refused = await stack.client.post(f"/certificates/{id}/revocation", json={"reason": "x"}, headers=stranger)

@@ -2,6 +2,7 @@
 package praktika
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 )
@@ -27,15 +28,16 @@ type Completed struct {
 }
 
 // Internship makes the event of one internship. Its id follows from the enterprise's own record, so sending it again
-// changes nothing; its time (RFC 3339 with offset) comes from the record and not from the clock, because it is part of
+// changes nothing, and is a digest, which names nobody; its time (RFC 3339 with offset) comes from the record and not from the clock, because it is part of
 // what is said.
 func Internship(enterprise, at, learner string) Event {
+	record := fmt.Sprintf("%x", sha256.Sum256([]byte(enterprise+" "+learner)))[:16]
 	return Event{
 		SpecVersion:  "1.0",
-		ID:           enterprise + "-" + learner + "-completed",
+		ID:           record + "-completed",
 		Source:       "/organisations/" + enterprise,
 		Type:         "praktika.internship.completed.v1",
-		Subject:      enterprise + ":" + learner,
+		Subject:      enterprise + ":" + record,
 		PartitionKey: learner,
 		Time:         at,
 		Data:         Completed{enterprise, "north-college:welding", 160.5, []string{"greencomp:3.1"}, "passed"},

@@ -188,9 +188,7 @@ def found_in(stream: Stream, name: str, most: int) -> Iterator[Found]:
     number, head = 0, b""
     while not head.strip() and (head := stream.line(most)):
         number += 1
-    if head.startswith(BOM):
-        yield Found("line 1", None, "begins with a byte order mark: save the file as UTF-8 without one")
-        head = head.removeprefix(BOM)
+    head = head.removeprefix(BOM)
     if head.lstrip().startswith(b"["):
         yield from _array(_Text(head, stream), most)
     elif _spans_lines(head, name, stream, most):
