@@ -1,7 +1,7 @@
 # Every target makes what it needs first: the virtual environment, Kafka, MongoDB.
 
 .DEFAULT_GOAL := help
-.PHONY: help test quick check format up down stop status demo audit e2e faults contract messages lock bench bench-full
+.PHONY: help test quick check format up down stop status demo audit e2e faults contract messages release lock bench bench-full
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -70,6 +70,9 @@ contract: $(INSTALLED) ## write AsyncAPI, OpenAPI and JSON Schemas; refuses what
 
 messages: $(INSTALLED) ## bring the catalogues up to date with the texts of code and templates
 	$(BIN)/python -m deploy.messages
+
+release: $(INSTALLED) ## build wheel, SBOM, image and notes of the version in shared/__init__.py, into dist/
+	$(BIN)/python -m deploy.release
 
 lock: $(INSTALLED) ## pin the newest dependencies that pyproject.toml allows
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv

@@ -19,7 +19,6 @@ from deploy.local.stack import WORKER
 from deploy.praktika.__main__ import application
 from deploy.stack import PORTS
 from shared.log.producer import Producer, Record
-from shared.observability import metrics
 from shared.settings import Settings
 from tests.processes import ALL, Processes
 from tests.servers import Servers
@@ -113,10 +112,6 @@ def test_the_dashboard_asks_the_chosen_prometheus_and_uses_no_unknown_variable()
         refs = [target["refId"] for target in panel["targets"]]
         assert len(refs) == len(set(refs))
     assert {name for query in QUERIES for name in re.findall(r"\$(\w+)", query)} <= variables | {"__rate_interval"}
-
-
-def test_the_version_that_is_shown_is_the_projects():
-    assert f'\nversion = "{metrics.VERSION}"\n' in (ROOT / "pyproject.toml").read_text()
 
 
 @needs_promtool

@@ -14,8 +14,8 @@ from shared.log.raw import Raw, Spans, count, reader, writer
 from shared.log.reads import Log
 from shared.log.topics import SERVICES
 from shared.operator import console, dead_letters
+from shared.operator.command import EXIT_CODES, application
 from shared.operator.console import (
-    EXIT_CODES,
     Failed,
     Json,
     Misused,
@@ -30,7 +30,7 @@ from shared.operator.dead_letters import DISCARDED, REPLAYED, DeadLetter, Found,
 from shared.processing import mongo
 from shared.settings import Settings
 
-app = console.application("What services could not process: look at it, give it to them once more, or discard it.")
+app = application("What services could not process: look at it, give it to them once more, or discard it.")
 
 Services = Annotated[
     list[str] | None, typer.Option("--service", metavar="SERVICE", help=f"Only of these: {', '.join(SERVICES)}.")

@@ -12,11 +12,12 @@ import typer
 from shared.log.raw import Reader, count, reader, writer
 from shared.log.topics import SERVICES
 from shared.operator import console, history
-from shared.operator.console import EXIT_CODES, Failed, Json, Misused, progress, say, show_json
+from shared.operator.command import EXIT_CODES, application
+from shared.operator.console import Failed, Json, Misused, progress, say, show_json
 from shared.operator.history import HELD, Unfit
 from shared.settings import Settings
 
-app = console.application("The whole log as one file of CloudEvents: backup, migration, and proof.")
+app = application("The whole log as one file of CloudEvents: backup, migration, and proof.")
 STANDARD = "-"
 
 

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 
+from shared import __version__
 from shared.http import hardening, trail
 from shared.http.auth import Verifier
 from shared.http.bodies import BodyLimit
@@ -166,7 +167,7 @@ def create_app(  # noqa: PLR0913
 
     app = Application(
         title=f"Praktika {core.name}",
-        version=metrics.VERSION,
+        version=__version__,
         lifespan=lifespan,
         responses=REFUSALS,
         dependencies=[Depends(known_parameters)],

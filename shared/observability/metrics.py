@@ -10,9 +10,8 @@ import time
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared import __version__
 from shared.settings import Settings
-
-VERSION = "0.1.0"
 
 REQUESTS = Counter("praktika_http_requests_total", "Requests answered.", ["method", "route", "status"])
 REQUEST_S = Histogram(
@@ -36,7 +35,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 def show_build(settings: Settings) -> None:
     """Say which Praktika this is, and by which bounds it goes."""
-    BUILD.labels(settings.role, VERSION, platform.python_version()).set(1)
+    BUILD.labels(settings.role, __version__, platform.python_version()).set(1)
     for name, value in settings:
         if isinstance(value, int | float):
             SETTING.labels(name).set(value)

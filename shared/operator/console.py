@@ -22,7 +22,6 @@ from shared.processing.mongo import DatabaseError
 from shared.settings import Settings, settings
 
 OK, DIFFERENT, USAGE, NO_ANSWER, STOPPED = 0, 1, 2, 3, 130
-EXIT_CODES = "Ends with 0: fine; 1: something differs or failed; 2: usage; 3: a server does not answer."
 WIDE = 1_000  # where no terminal cuts lines, nothing is cut
 LEAST_LAST = 30  # columns of a terminal that the last column of a table has at least
 
@@ -37,17 +36,6 @@ class Failed(Exception):
 
 class Misused(Failed):
     """What is asked makes no sense."""
-
-
-def application(text: str) -> typer.Typer:
-    """A command with subcommands."""
-    return typer.Typer(
-        help=text,
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode="markdown",
-    )
 
 
 def run(work: Callable[[Settings], Coroutine[Any, Any, int]], to_go_on: str = "repeat the command") -> None:

@@ -18,7 +18,7 @@ from deploy import stack
 from deploy.local.processes import ROOT
 from deploy.praktika import __main__ as praktika
 from deploy.praktika.__main__ import application, find_stack
-from shared.observability import metrics
+from shared import __version__
 from shared.operator import console
 
 GUIDE = (ROOT / "docs/operator.md").read_text()
@@ -32,6 +32,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith("PRAKTIKA_") or name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI"):
             monkeypatch.delenv(name)
     monkeypatch.setattr(praktika, "CHOICE", tmp_path / "stack.json")
+    monkeypatch.setattr(praktika, "OPERATOR", tmp_path / "operator.json")
     monkeypatch.setattr(stack, "CHOICE", tmp_path / "stack.json")
     monkeypatch.chdir(tmp_path)
 
@@ -46,7 +47,7 @@ def start(tmp_path: Path, kind: str) -> None:
 def test_servers_of_a_stack_of_processes_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     start(tmp_path, "local")
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    find_stack()
+    find_stack(["status"])
     assert [os.environ["KAFKA_BOOTSTRAP_SERVERS"], os.environ["MONGODB_URI"]] == GIVEN
     assert os.environ["PRAKTIKA_MONITORING_URL"] == "http://127.0.0.1:4"
 
@@ -54,21 +55,22 @@ def test_servers_of_a_stack_of_processes_are_found(tmp_path: Path, monkeypatch: 
 def test_servers_that_the_environment_names_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     start(tmp_path, "local")
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "other.example:9092")
-    find_stack()
+    find_stack(["status"])
     assert "MONGODB_URI" not in os.environ
 
 
 def test_what_needs_no_servers_runs_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     start(tmp_path, "compose")
     monkeypatch.setattr(os, "execvp", lambda *_: pytest.fail("a container was started"))
-    monkeypatch.setattr(sys, "argv", ["praktika", "validate", "events.jsonl"])
-    find_stack()
+    find_stack(["validate", "events.jsonl"])
+    find_stack(["status", "--help"])
+    find_stack(["--version"])
 
 
 def test_nothing_is_found_where_nothing_was_started(tmp_path: Path):
-    find_stack()
+    find_stack(["status"])
     start(tmp_path, "")
-    find_stack()
+    find_stack(["status"])
     assert "MONGODB_URI" not in os.environ
 
 
@@ -76,8 +78,7 @@ def test_a_stack_of_containers_does_the_work_itself(tmp_path: Path, monkeypatch:
     start(tmp_path, "compose")
     became: list[str] = []
     monkeypatch.setattr(os, "execvp", lambda _, arguments: became.extend(arguments))
-    monkeypatch.setattr(sys, "argv", ["praktika", "history", "export", "history.jsonl.zst"])
-    find_stack()
+    find_stack(["history", "export", "history.jsonl.zst"])
     cloudevent = " ".join(became)
     assert cloudevent.startswith(f"docker compose --project-directory {ROOT} run --rm ")
     assert f"--volume {tmp_path}:/here --workdir /here --user {os.getuid()}:{os.getgid()}" in cloudevent
@@ -91,6 +92,39 @@ def test_the_link_in_the_virtual_environment_runs_it_from_any_folder(tmp_path: P
     (tmp_path / "deploy/__init__.py").write_text("raise SystemExit('another deploy')")
     done = subprocess.run([link, "rebuild", "--help"], capture_output=True, text=True, check=False)
     assert (done.returncode, "--drop-old" in done.stdout) == (0, True), done.stderr
+
+
+def test_the_operators_secret_of_a_checkout_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    start(tmp_path, "compose")
+    monkeypatch.setattr(os, "execvp", lambda *_: pytest.fail("a container was started"))
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    (tmp_path / "operator.json").write_text('{"client_id": "operator", "client_secret": "told once"}')
+    find_stack(["credentials", "list", "river-plant"])
+    assert os.environ["PRAKTIKA_CLIENT_ID"] == "operator"
+    assert os.environ["PRAKTIKA_PARTNERS_URL"] == "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], [], ["--show-completion"]])
+def test_what_is_asked_often_imports_nothing_that_takes_long(arguments: list[str]):
+    script = (
+        f"import sys; sys.argv = ['praktika', *{arguments}]\n"
+        "from deploy.praktika.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'aiokafka', 'motor', 'fastapi', 'pymongo', 'httpx'} & sys.modules.keys()\n"
+        "sys.stderr.write(' '.join(sorted(heavy)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("typed", "offered"), [("praktika sta", "status"), ("praktika credentials ro", "rotate")])
+def test_a_shell_completes_commands(typed: str, offered: str):
+    asked = {"_PRAKTIKA_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    done = subprocess.run(
+        [ROOT / "deploy/praktika.sh"], env=os.environ | asked, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [offered]
 
 
 def commands(group: TyperGroup, name: str = "") -> list[str]:
@@ -145,4 +179,4 @@ def test_a_table_wraps_its_last_column_only(monkeypatch: pytest.MonkeyPatch, wid
 
 def test_the_command_tells_its_version():
     done = CliRunner().invoke(application(), ["--version"])
-    assert (done.exit_code, done.stdout) == (0, f"praktika {metrics.VERSION}\n")
+    assert (done.exit_code, done.stdout) == (0, f"praktika {__version__}\n")

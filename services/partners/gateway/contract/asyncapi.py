@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
+from shared import __version__
 from shared.contract import events
 from shared.contract.events import DATA, TOPICS, Data, Publisher
 from shared.log.producer import STRUCTURED
 from shared.log.topics import PARTITIONS
-from shared.observability import metrics
 
 from .examples import EXAMPLES
 
@@ -39,7 +39,7 @@ def document() -> dict[str, Any]:
     schemas = _schemas()
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "Praktika", "version": metrics.VERSION, "description": ABOUT},
+        "info": {"title": "Praktika", "version": __version__, "description": ABOUT},
         "defaultContentType": STRUCTURED,
         "servers": {
             "log": _server("kafka", "127.0.0.1:9092", "Apache Kafka: the log."),
