@@ -58,11 +58,9 @@ def main() -> None:
 
 def wheel() -> None:
     """Build the wheel; its files bear the time of the last commit, so that the same tree gives the same bytes."""
-    committed = subprocess.run(
-        ["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    environment = os.environ | {"SOURCE_DATE_EPOCH": committed.stdout.strip() or "1577836800"}
-    subprocess.run([BIN / "hatchling", "build", "-t", "wheel", "-d", DIST], cwd=ROOT, env=environment, check=True)
+    committed = run("git", "log", "-1", "--format=%ct")
+    run(str(BIN / "hatchling"), "build", "-t", "wheel", "-d", str(DIST), SOURCE_DATE_EPOCH=committed.strip())
+    print(f"wheel: {DIST / f'praktika-{__version__}-py3-none-any.whl'}")
 
 
 def sbom() -> None:

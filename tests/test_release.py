@@ -29,19 +29,13 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_file_that_is_needed_and_runs_from_any_folder(dist: Path, tmp_path: Path):
     (wheel,) = dist.glob("*.whl")
     assert f"-{__version__}-" in wheel.name
-    tracked = subprocess.run(
-        ["git", "ls-files", "shared", "services"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    tracked = release.run("git", "ls-files", "shared", "services")
     with zipfile.ZipFile(wheel) as archive:
         assert set(tracked.split()) <= set(archive.namelist())
         archive.extractall(tmp_path)
     script = "import sys; sys.argv = ['praktika', *sys.argv[1:]]; from deploy.praktika.__main__ import main; main()"
     for arguments, told in ((["--version"], f"praktika {__version__}"), (["validate", "--help"], "Check events")):
-        command = [sys.executable, "-P", "-c", script, *arguments]
-        done = subprocess.run(
-            command, cwd=dist, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True
-        )
-        assert told in done.stdout
+        assert told in release.run(sys.executable, "-P", "-c", script, *arguments, PYTHONPATH=str(tmp_path))
     (entry_points,) = tmp_path.glob("*.dist-info/entry_points.txt")
     assert "praktika = deploy.praktika.__main__:main" in entry_points.read_text()
 
@@ -50,9 +44,8 @@ def test_the_sbom_lists_what_the_lock_does(dist: Path):
     (path,) = dist.glob("*.cdx.json")
     document = json.loads(path.read_text())
     assert document["bomFormat"] == "CycloneDX"
-    locked = {
-        line.partition("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines() if line[0] != " "
-    }
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    locked = {line.partition("==")[0] for line in lines if not line.startswith(" ")}
     assert {component["name"] for component in document["components"]} == locked
 
 
