@@ -129,6 +129,7 @@ RULES: dict[str, Rule] = {
     "POST /webhooks/{id}/failures/{failure}/redelivery": own("/webhooks/x/failures/0/redelivery", 404),
     "POST /webhooks/{id}/secret": own("/webhooks/x/secret", 404),
     "GET /upload": PUBLIC,
+    "GET /upload/template": PUBLIC,
     "GET /upload/types": PUBLIC,
     "GET /upload/upload.js": PUBLIC,
     "POST /upload/columns": TOKEN,

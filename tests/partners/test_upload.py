@@ -12,13 +12,20 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import pytest_asyncio
-from openpyxl import Workbook
+from openpyxl import Workbook, load_workbook
 from playwright.async_api import Browser, Page, expect
 
 from services.partners.app import core, router
+from services.partners.gateway.contract.page import sent
+from services.partners.gateway.files.mapping import event_of, fields_of, plan
+from services.partners.gateway.files.sheets import rows_of
+from services.partners.gateway.files.tables import table_of_sheet
+from services.partners.gateway.files.template import template
 from services.partners.gateway.files.upload.words import WORDS
 from services.partners.gateway.files.uploads import SCRIPT
-from shared.contract.events import DATA
+from shared.contract.events import DATA, organisation_of
+from shared.pages.languages import LANGUAGES, Language
+from shared.settings import Settings
 from tests.browser import shot, visited, within
 from tests.partners.conftest import practise, register, secret_of
 from tests.stack import Running, on_a_socket, running
@@ -77,7 +84,13 @@ async def test_the_columns_of_a_file_are_shown_with_an_example_and_what_they_see
             {"name": "Часы", "example": "8"},
             {"name": "Результат", "example": "пройдена"},
         ],
-        "suggested": {"Обучающийся": "learner", "Дата": "time", "Часы": "hours", "Результат": "outcome"},
+        "suggested": {
+            "Номер": "subject",
+            "Обучающийся": "learner",
+            "Дата": "time",
+            "Часы": "hours",
+            "Результат": "outcome",
+        },
     }
     answer = await columns(partners, "a;a\n1;2\n", type=TYPE, lang="ru")
     assert (answer.status_code, answer.json()["detail"]) == (
@@ -205,6 +218,40 @@ def test_the_page_and_its_script_use_the_words_that_there_are():
     assert used <= WORDS.keys()
 
 
+SENT = [name for name, data in DATA.items() if "service" not in data.by]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("type_", SENT)
+async def test_a_template_is_a_file_that_is_understood_and_says_what_the_example_does(type_: str, language: Language):
+    content = template(type_, language)
+    rows, explanation = load_workbook(io.BytesIO(content)).worksheets
+    assert rows.freeze_panes == "A2"
+    assert [row[0] for row in explanation.iter_rows(min_row=2, values_only=True)] == [cell.value for cell in rows[1]]
+    offered = {validation.formula1 for validation in rows.data_validations.dataValidation}
+    choices = [field for field in fields_of(type_).values() if {"enum"} & field.schema.keys() and not field.list]
+    assert bool(offered) >= bool(choices)
+
+    found = table_of_sheet(await rows_of(content, Settings()), 1_000)
+    (row,) = found.read()
+    meant = plan(found.columns, type_, {}, constants={}, language=language)
+    example = sent(type_)
+    made = event_of(row, meant, organisation_of(example["source"]))
+    starred = {field.partition(".")[0] for field in fields_of(type_) if field.endswith(".*")}
+    empty = {name for name, value in example["data"].items() if value == []}
+    wanted = {name: value for name, value in example["data"].items() if name not in starred | empty}
+    assert made["data"] == wanted
+    assert (made["subject"], made["time"]) == (example["subject"], example["time"])
+
+
+async def test_a_template_is_downloaded_by_its_type(partners: Running):
+    answer = await partners.client.get("/upload/template", params={"type": TYPE, "lang": "ru"})
+    assert answer.headers["content-disposition"] == 'attachment; filename="internship.completed-ru.xlsx"'
+    assert answer.content[:2] == b"PK"
+    wrong = await partners.client.get("/upload/template", params={"type": "praktika.internship.complete.v1"})
+    assert (wrong.status_code, "is it praktika.internship.completed.v1?" in wrong.text) == (404, True)
+
+
 @pytest.mark.parametrize("language", ["en", "ru"])
 async def test_every_field_of_every_type_is_offered_with_its_meaning(partners: Running, language: str):
     types = (await partners.client.get("/upload/types", params={"lang": language})).json()
@@ -243,6 +290,20 @@ async def choose(page: Page, file: Path, columns: int) -> None:
     await expect(page.locator(".columns tbody tr")).to_have_count(columns)
     await page.get_by_label("Номер", exact=True).first.select_option("subject")
     await expect(page.locator("#constants input")).to_have_count(2)
+
+
+LAST_TIME = {"en-GB": "Chosen as last time.", "ru-RU": "Выбрано как в прошлый раз."}
+
+
+async def publish_as_last_time(page: Page, file: Path, locale: str) -> None:
+    """The same file again: what was chosen is chosen already, and nothing secret was kept for that."""
+    await choose(page, file, columns=6)
+    await expect(page.locator("#read-as")).to_contain_text(LAST_TIME[locale])
+    assert await page.locator("#constants input").last.input_value() == "welding"
+    assert "praktika_" not in await page.evaluate("JSON.stringify(localStorage)")
+    await page.locator("#check").click()
+    await page.locator("#publish").click()
+    await expect(page.locator("#summary")).to_have_text(SUMMARY[locale])
 
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -286,6 +347,16 @@ async def test_a_clerk_uploads_a_file_mends_it_and_uploads_the_rest(
     await expect(page.locator(".refused tbody tr").last).to_contain_text(HOSTILE)
     await shot(page, f"{run}-4-published")
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    await choose(page, file, columns=6)
+    await expect(page.locator("#read-as")).to_contain_text(
+        {"en-GB": "as last time", "ru-RU": "как в прошлый раз"}[locale]
+    )
+    assert await page.locator("#constants input").last.input_value() == "welding"
+    assert "praktika_" not in await page.evaluate("JSON.stringify(localStorage)")
+    await page.locator("#check").click()
+    await page.locator("#publish").click()
+    await expect(page.locator("#summary")).to_have_text(SUMMARY[locale])
 
     async with page.expect_download() as download:
         await page.locator("#report").click()

@@ -35,8 +35,13 @@ MISTAKES_TOLD = 10  # of each kind, about columns: looking for similar names tak
 REMEMBERED = 100_000  # rows whose keys are compared
 ATTRIBUTES = ("subject", "partitionkey", "time", "id")
 YES, NO = ("true", "yes", "1", "да", "истина"), ("false", "no", "0", "нет", "ложь")
-# Further names of columns.
-NAMES = {"обучающийся": "learner", "студент": "learner", "время": "time", "дата": "time", "date": "time"}
+# Further names of columns, as tables of institutions and enterprises have them.
+NAMES = {
+    "обучающийся": "learner",
+    "студент": "learner",
+    **dict.fromkeys(("время", "дата", "date", "окончание", "завершение", "дата_окончания", "ended"), "time"),
+    **dict.fromkeys(("номер", "number", "no", "id"), "subject"),
+}
 
 
 class Field(NamedTuple):
@@ -157,12 +162,11 @@ def _field(type_: str, name: str) -> Field:
 
 
 def suggested(columns: Iterable[str], type_: str) -> dict[str, str]:
-    """The columns whose names say what they are, in English or in Russian; of two for one field the first."""
+    """The columns whose names say what they are, in any language; of two for one field the first."""
     names = _names(type_)
     found: dict[str, str] = {}
     for column in columns:
-        name = re.sub(r"[\s_-]+", "_", column.strip().casefold())
-        field = names.get(name) or _known(type_, column)
+        field = names.get(_plain(column)) or _known(type_, column)
         if field and field not in found.values():
             found[column] = field
     return found
@@ -170,12 +174,51 @@ def suggested(columns: Iterable[str], type_: str) -> dict[str, str]:
 
 @cache
 def _names(type_: str) -> dict[str, str]:
-    names: dict[str, str] = {}
-    for field in fields_of(type_):
-        if not field.endswith(".*"):
-            title = re.split(r"[.,:;]", _meant(DATA[type_].__name__, field, "ru"))[0]
-            names |= {re.sub(r"[\s_-]+", "_", title.casefold()): field, field.casefold(): field}
-    return names | {name: own for name, known in NAMES.items() if (own := _known(type_, known))}
+    """What columns may be called, with their fields; what is said first wins."""
+    names = {field.casefold(): field for field in fields_of(type_) if not field.endswith(".*")}
+    said = [(heading, field) for language in LANGUAGES for field, heading in headings_of(type_, language).items()]
+    said += [
+        (known, own) for known, name in NAMES.items() if (own := _known(type_, name)) and not _is_person(type_, own)
+    ]
+    said += [(known, own) for known, name in NAMES.items() if name == "learner" and (own := _known(type_, name))]
+    first_words = [(_plain(heading).partition("_")[0], field) for heading, field in said]
+    words = [word for word, _ in first_words]
+    said += [(word, field) for word, field in first_words if words.count(word) == 1]
+    for name, field in said:
+        names.setdefault(_plain(name), field)
+    return names
+
+
+def _is_person(type_: str, field: str) -> bool:
+    """Does the field name a learner? A number of a person's own is no pseudonym."""
+    of_learner = DATA[type_].topic == "learner" and DATA[type_].key != "learner"
+    return field == "partitionkey" or (field == "subject" and of_learner)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_.:-]+", "_", name.strip().casefold())
+
+
+@cache
+def headings_of(type_: str, language: Language) -> dict[str, str]:
+    """What to call the column of each field, so that it is recognised; fields with names of their own have none."""
+    fields = [field for field in fields_of(type_) if not field.endswith(".*")]
+    if language == "en":
+        return {field: shown_name(field) for field in fields}
+    short = {field: _short(type_, field, language) for field in fields}
+    several = {heading for heading in short.values() if list(short.values()).count(heading) > 1}
+    return {
+        field: f"{heading} ({shown_name(field)})" if heading in several else heading for field, heading in short.items()
+    }
+
+
+def _short(type_: str, field: str, language: Language) -> str:
+    """The beginning of what a field means; of a part of something, behind what it is a part of."""
+    parent, dot, _ = field.partition(".")
+    own = re.split(r"[.,:;]", meaning(type_, field, language))[0]
+    if not dot:
+        return own
+    return f"{re.split(r'[.,:;]', _meant(DATA[type_].__name__, parent, language))[0]}: {own[:1].lower()}{own[1:]}"
 
 
 def _meant(model: str, field: str, language: Language) -> str:

@@ -61,6 +61,7 @@ from .tables import (
     table,
     table_of_sheet,
 )
+from .template import template
 from .upload.words import words
 
 router = APIRouter(tags=["upload"])
@@ -69,6 +70,8 @@ EXAMPLE = 100  # characters of a cell
 SCRIPT = Path(__file__).parent / "upload/upload.js"
 FILE = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string"}}}}}
 LINES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-ndjson": {"schema": {"type": "object"}}}}}
+MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+WORKBOOK: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
 READING = asyncio.Semaphore(4)  # files at a time: each may take some hundred MB
 Name = Annotated[str, Field(max_length=1_000)]
 
@@ -90,6 +93,18 @@ async def upload_script() -> Response:
 async def list_upload_types(language: Chosen) -> list[dict[str, Any]]:
     """The types that organisations publish, with the fields that a column may be mapped to."""
     return _types(language)
+
+
+@router.get("/upload/template", response_class=Response, responses=WORKBOOK)
+async def read_template(type: str, language: Chosen) -> Response:
+    """A workbook (XLSX) to fill in for a type: headings that are recognised, an example, drop-downs."""
+    try:
+        content = await asyncio.to_thread(template, publishable(type), language)
+    except Mistakes as error:
+        raise Problem(404, str(error)) from None
+    name = f"{DATA[type].short_type}-{language}.xlsx"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-cache"}
+    return Response(content, headers=headers, media_type=MEDIA_TYPE)
 
 
 @cache

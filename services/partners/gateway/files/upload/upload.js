@@ -120,6 +120,8 @@ const chosenType = () => state.types.find((entry) => entry.type === byId("type")
 
 function showTitle() {
   byId("type-title").textContent = chosenType()?.title ?? "";
+  byId("template").hidden = !chosenType();
+  if (chosenType()) byId("template").href = `upload/template?${new URLSearchParams({ type: chosenType().type, lang: state.language })}`;
 }
 
 async function look() {
@@ -127,7 +129,9 @@ async function look() {
   state.file = byId("file").files[0];
   const answer = await post("upload/columns", asked());
   state.found = await answer.json();
-  showColumns(state.found.suggested);
+  const last = isWhole() ? null : remembered();
+  showColumns(last?.mapping ?? state.found.suggested, last ?? {});
+  if (last) byId("read-as").textContent += ` ${word("remembered")}`;
   byId("columns-card").hidden = false;
   byId("columns-card").focus();
 }
@@ -143,7 +147,7 @@ function isWhole() {
   return state.found.columns.length === 1 && state.found.columns[0].name === "event";
 }
 
-function showColumns(chosen) {
+function showColumns(chosen, { constants = {}, keys = marks() } = {}) {
   const { kind, rows, encoding, columns } = state.found;
   const seen = encoding && encoding !== "utf-8" ? ` ${word("encoded", encoding)}` : "";
   byId("read-as").textContent = word("read_as", kind === "jsonl" ? "JSON lines" : kind.toUpperCase(), number(rows)) + seen
@@ -160,15 +164,14 @@ function showColumns(chosen) {
     row.append(element("th", column.name, { scope: "row", id: `column-${place}` }), element("td", column.example), cell);
     return row;
   }));
-  const marked = marks();
   byId("keys").replaceChildren(...columns.map((column) => {
     const label = element("label");
     const box = element("input", "", { type: "checkbox", value: column.name });
-    box.checked = marked.includes(column.name);
+    box.checked = keys.includes(column.name);
     label.append(box, element("span", column.name));
     return label;
   }));
-  showMissing();
+  showMissing(constants);
 }
 
 // A field of which the name is yet to be completed (ratings by competency) takes the column's name.
@@ -180,18 +183,28 @@ function options(column) {
 }
 
 
-function called(name, title) {
-  if (title === name) return name;
-  return state.language === "ru" ? `${title} (${name})` : `${name} — ${title}`;
+const called = (name, title) => (title === name ? name : `${title} (${name})`);
+
+// What was chosen for a table of this type with these columns is chosen again; nothing secret, and nothing of the rows.
+const memoryKey = () => `praktika.upload.${byId("type").value}.${JSON.stringify(state.found.columns.map((column) => column.name))}`;
+
+function remember() {
+  const constants = [...document.querySelectorAll("#constants input")].map((input) => [input.dataset.field, input.value.trim()]);
+  const chosen = { mapping: mapping(), constants: Object.fromEntries(constants), keys: marks() };
+  try { localStorage.setItem(memoryKey(), JSON.stringify(chosen)); } catch { /* then it is chosen anew */ }
+}
+
+function remembered() {
+  try { return JSON.parse(localStorage.getItem(memoryKey())); } catch { return null; }
 }
 
 const selects = () => [...document.querySelectorAll(".columns select")];
 const marks = () => [...document.querySelectorAll("#keys input:checked")].map((box) => box.value);
 const mapping = () => Object.fromEntries(selects().map((select) => [select.dataset.column, select.value]));
 
-function showMissing() {
+function showMissing(constants = {}) {
   const given = new Set(Object.values(mapping()));
-  const values = Object.fromEntries([...document.querySelectorAll("#constants input")].map((e) => [e.dataset.field, e.value]));
+  const values = { ...constants, ...Object.fromEntries([...document.querySelectorAll("#constants input")].map((e) => [e.dataset.field, e.value])) };
   const missing = isWhole() ? [] : (chosenType()?.fields ?? []).filter((f) => f.required && !given.has(f.name));
   byId("missing").hidden = !missing.length;
   byId("constants").replaceChildren(...missing.map(({ name, title }) => {
@@ -230,6 +243,7 @@ async function send(dryRun) {
     showResult(dryRun, seen);
   }
   if (seen.done < seen.rows) throw new Trouble(word("broken"));
+  if (seen.accepted) remember();
   byId("publish").hidden = !dryRun || !seen.accepted;
   (dryRun && !seen.refused.length ? byId("publish") : byId("result-card")).focus();
 }

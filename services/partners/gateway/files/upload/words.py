@@ -22,6 +22,8 @@ WORDS = {
     "file_step": N_("2. File"),
     "type": N_("What the rows are about"),
     "choose": N_("choose …"),
+    "template": N_("Download a table to fill in (Excel)"),
+    "remembered": N_("Chosen as last time."),
     "file": N_("File"),
     "timezone": N_("Time zone"),
     "timezone_hint": N_("Offset from UTC of times that name none. A day without a time counts as noon there."),
