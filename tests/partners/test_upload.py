@@ -301,6 +301,7 @@ async def publish_as_last_time(page: Page, file: Path, locale: str) -> None:
     await expect(page.locator("#read-as")).to_contain_text(LAST_TIME[locale])
     assert await page.locator("#constants input").last.input_value() == "welding"
     assert "praktika_" not in await page.evaluate("JSON.stringify(localStorage)")
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     await page.locator("#check").click()
     await page.locator("#publish").click()
     await expect(page.locator("#summary")).to_have_text(SUMMARY[locale])
