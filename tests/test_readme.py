@@ -68,3 +68,21 @@ def test_every_make_target_that_is_named_exists(target: str):
 @pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)]+)\)", README))
 def test_every_file_that_is_linked_exists(path: str):
     assert (ROOT / Path(path)).exists()
+
+
+def parts(readme: str) -> dict[str, list[str]]:
+    """What two languages of the README must have in common."""
+    prose = re.sub(r"```.*?```", "", readme, flags=re.DOTALL)
+    return {
+        "headings": [heading.split(" ")[0] for heading in re.findall(r"^#+ .*", prose, re.MULTILINE)],
+        "blocks": re.findall(r"```.*?```", readme, re.DOTALL),
+        "addresses": sorted(set(re.findall(r"https?://[^\s)|]+?(?=[.,]?[\s)|])", prose))),
+        "links": sorted(set(re.findall(r"\]\(((?!README)[^)]+)\)", prose))),
+        "code": sorted(set(re.findall(r"`([^`\n]+)`", prose))),
+    }
+
+
+def test_the_readme_says_the_same_in_russian():
+    english, russian = parts(README), parts((ROOT / "README.ru.md").read_text())
+    for what, there in english.items():
+        assert russian[what] == there, what
