@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from benchmarks import growth, ingress, latency, machine, reads, scale_out, throughput
-from benchmarks.contestants import (
+from benchmarks.environment import Environment, environment, tools
+from benchmarks.plan import Plan, table
+from benchmarks.systems import (
     BARE_LOOP,
     CEILINGS,
     COMMANDS,
@@ -22,9 +24,7 @@ from benchmarks.contestants import (
     SAME_MODULE,
     STREAMS,
 )
-from benchmarks.plan import Plan, table
-from benchmarks.race import TROUBLE
-from benchmarks.stage import Stage, stage, tools
+from benchmarks.timing import TROUBLE
 from deploy.local.processes import ROOT, ServerError
 
 Rows = list[dict[str, Any]]
@@ -44,7 +44,7 @@ async def bench(plan: Plan) -> dict[str, Rows]:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # ends what was started, as Ctrl-C does
-    async with stage() as at:
+    async with environment() as at:
         found: dict[str, Rows] = {}
         if plan.does("throughput"):
             found["throughput"] = await _section(plan, "throughput", lambda: throughput.measure(at, plan), resumes=True)
@@ -62,7 +62,7 @@ async def bench(plan: Plan) -> dict[str, Rows]:
         return found
 
 
-def _sections(at: Stage, plan: Plan, half: dict[str, float]) -> dict[str, Callable[[], Awaitable[Rows]]]:
+def _sections(at: Environment, plan: Plan, half: dict[str, float]) -> dict[str, Callable[[], Awaitable[Rows]]]:
     async def more_workers() -> Rows:
         return await scale_out.measure(at, plan, await throughput.prepared(at, plan.events))
 
@@ -198,7 +198,7 @@ def summary(runs: Rows) -> str:
 
 def draw(plan: Plan) -> None:
     groups = {"same": SAME_MODULE, "peer": PEERS, "ceiling": CEILINGS}
-    named = {group: [c.name for c in contestants] for group, contestants in groups.items()}
+    named = {group: [c.name for c in systems] for group, systems in groups.items()}
     (plan.folder / "groups.json").write_text(json.dumps(named))
     subprocess.run([tools(), "-m", "benchmarks.plot", str(plan.folder)], cwd=ROOT, check=False)
     (plan.folder / "groups.json").unlink()

@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import graduates, race
+from benchmarks import graduates, timing
+from benchmarks.environment import HERE, Environment
 from benchmarks.graduates import EVERYBODY, People
 from benchmarks.http_load import Connection, get
 from benchmarks.job import wrong
 from benchmarks.plan import Plan, table
 from benchmarks.processes import service, workers
-from benchmarks.stage import HERE, Stage
 
 FILE = HERE / "data" / "recent-grads.csv"
 GENERATOR = hashlib.sha256(Path(graduates.__file__).read_bytes()).hexdigest()[:6]
@@ -20,7 +20,7 @@ SIZES = (10_000, 100_000)
 FULL_SIZES = (1_000_000, EVERYBODY)
 
 
-async def measure(at: Stage, plan: Plan) -> list[dict[str, Any]]:
+async def measure(at: Environment, plan: Plan) -> list[dict[str, Any]]:
     """One worker, each size once; every counter is compared, and of everybody every published rate, too."""
     rows = []
     for size in (*SIZES, *(FULL_SIZES if plan.full else ())):
@@ -35,13 +35,13 @@ async def measure(at: Stage, plan: Plan) -> list[dict[str, Any]]:
     return rows
 
 
-async def _run(at: Stage, namespace: str, them: People) -> dict[str, Any]:
+async def _run(at: Environment, namespace: str, them: People) -> dict[str, Any]:
     size, database = len(them.persons), f"{namespace}_monitoring"
     await at.fresh_database(database)
     async with workers(at, namespace, 1) as (worker,):
         began = time.monotonic()
-        samples = await race.watch(at, at.stored(database), 2 * size, [worker.process])
-    found = await race.counted(at, database, own=False)
+        samples = await timing.watch(at, at.stored(database), 2 * size, [worker.process])
+    found = await timing.counted(at, database, own=False)
     rates = await _rates(at, namespace, them) if size == EVERYBODY else None
     await at.client.admin.command("fsync")  # else a part of it is in memory only
     disk = await at.client[database].command("dbStats")
@@ -49,14 +49,14 @@ async def _run(at: Stage, namespace: str, them: People) -> dict[str, Any]:
     return {
         "learners": size,
         "events": 2 * size,
-        **race.figures(samples, began),
+        **timing.figures(samples, began),
         "bytes_per_learner": round(disk["totalSize"] / size),
         "wrong": wrong(found, graduates.expected(them)),
         "rates": rates,
     }
 
 
-async def _rates(at: Stage, namespace: str, them: People) -> dict[str, Any]:
+async def _rates(at: Environment, namespace: str, them: People) -> dict[str, Any]:
     """The published unemployment rates, as monitoring's API tells them."""
     async with service(at, namespace, "monitoring", "api") as monitoring:
         connection = Connection(monitoring.port)

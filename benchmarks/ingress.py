@@ -15,12 +15,12 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from benchmarks import job, race
+from benchmarks import job, timing
+from benchmarks.environment import Environment
 from benchmarks.http_load import hammer, post
 from benchmarks.plan import Plan, percentile, table
 from benchmarks.processes import Service, answers, service, token
-from benchmarks.race import Process, started
-from benchmarks.stage import Stage
+from benchmarks.timing import Process, started
 from deploy.local.processes import free_port
 from services.partners.app import core as partners
 from services.partners.gateway.egress import forwarding
@@ -47,7 +47,7 @@ OURS, BARE, KAFKA = "Praktika's ingress", "bare endpoint", "Praktika's Kafka ing
 WRITTEN = 60_000
 
 
-async def measure(at: Stage, plan: Plan) -> list[dict[str, Any]]:
+async def measure(at: Environment, plan: Plan) -> list[dict[str, Any]]:
     await at.fresh_topics(NAMESPACE)
     await mongo.ensure_indexes(at.client[f"{NAMESPACE}_partners"], partners.indexes)
     await ensure_ingress(at.settings(NAMESPACE), SENDER)
@@ -56,16 +56,16 @@ async def measure(at: Stage, plan: Plan) -> list[dict[str, Any]]:
     await _introduce(at, learners)
     rows = []
     async with service(at, NAMESPACE, "partners", "api") as ours, bare(at) as (process, port):
-        contestants = ((OURS, ours.process, ours.port), (BARE, process, port))
+        systems = ((OURS, ours.process, ours.port), (BARE, process, port))
         for number in range(min(5, plan.rounds)):
             for kind in ("single", "batch"):
-                for name, of, at_port in contestants:
+                for name, of, at_port in systems:
                     bearer = token(at, NAMESPACE, SENDER) if name == OURS else ""
                     requests = _requests(bodies, kind, name, bearer)
                     rows.append(
                         {
                             "round": number,
-                            "contestant": name,
+                            "system": name,
                             "kind": kind,
                             **await _run(at, of, at_port, requests, kind),
                         }
@@ -75,13 +75,13 @@ async def measure(at: Stage, plan: Plan) -> list[dict[str, Any]]:
         await _idle(at, ours)
         for number in range(min(5, plan.rounds)):
             measured = await _over_kafka(at, ours.process, bodies)
-            rows.append({"round": number, "contestant": KAFKA, "kind": "kafka", **measured})
+            rows.append({"round": number, "system": KAFKA, "kind": "kafka", **measured})
             print(f"  {KAFKA:33} {measured['events_per_s']:>8,} events/s", flush=True)
             await _idle(at, ours)
     return rows
 
 
-async def _idle(at: Stage, worker: Service) -> None:
+async def _idle(at: Environment, worker: Service) -> None:
     """Wait until a worker has applied and forwarded all that was accepted."""
     topic, db = "learner", at.client[f"{NAMESPACE}_partners"]
     while True:
@@ -94,7 +94,7 @@ async def _idle(at: Stage, worker: Service) -> None:
         await asyncio.sleep(0.5)
 
 
-async def _introduce(at: Stage, learners: list[job.Learner]) -> None:
+async def _introduce(at: Environment, learners: list[job.Learner]) -> None:
     """Let the registry know the programmes and the learners: what is measured refers to them."""
     said = {
         "source": f"/organisations/{SENDER}",
@@ -120,7 +120,7 @@ async def _introduce(at: Stage, learners: list[job.Learner]) -> None:
             await asyncio.sleep(0.2)
 
 
-async def _over_kafka(at: Stage, process: Process, bodies: list[bytes]) -> dict[str, Any]:
+async def _over_kafka(at: Environment, process: Process, bodies: list[bytes]) -> dict[str, Any]:
     """Write much to the sender's topic; from when all is written, see how fast the rest gets onto the log."""
     topic, headers = f"{NAMESPACE}.ingress.{SENDER}", [("content-type", STRUCTURED.encode())]
     end = await at.ends(f"{NAMESPACE}.learner") + WRITTEN
@@ -131,11 +131,11 @@ async def _over_kafka(at: Stage, process: Process, bodies: list[bytes]) -> dict[
         ]
         await asyncio.gather(*sent)
     started_at, left = time.perf_counter(), end - await at.ends(f"{NAMESPACE}.learner")
-    before = [race.usage(process.pid)[0], race.usage(at.kafka.pid or 0)[0]]
+    before = [timing.usage(process.pid)[0], timing.usage(at.kafka.pid or 0)[0]]
     while await at.ends(f"{NAMESPACE}.learner") < end:
         process.check()
         await asyncio.sleep(0.02)
-    after = [race.usage(process.pid)[0], race.usage(at.kafka.pid or 0)[0]]
+    after = [timing.usage(process.pid)[0], timing.usage(at.kafka.pid or 0)[0]]
     return {
         "events_per_s": round(left / (time.perf_counter() - started_at)),
         "own_us": round(1e6 * (after[0] - before[0]) / left, 1),
@@ -144,7 +144,7 @@ async def _over_kafka(at: Stage, process: Process, bodies: list[bytes]) -> dict[
 
 
 @asynccontextmanager
-async def bare(at: Stage, namespace: str = NAMESPACE) -> AsyncIterator[tuple[Process, int]]:
+async def bare(at: Environment, namespace: str = NAMESPACE) -> AsyncIterator[tuple[Process, int]]:
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.peers.bare_ingress.app", str(port), f"{namespace}.learner"]
     async with started("bare-ingress", command, at.env(namespace)) as process:
@@ -165,11 +165,11 @@ def _requests(bodies: list[bytes], kind: str, name: str, bearer: str) -> Iterato
     return itertools.cycle(batches)
 
 
-async def _run(at: Stage, process: Process, port: int, requests: Iterator[bytes], kind: str) -> dict[str, Any]:
+async def _run(at: Environment, process: Process, port: int, requests: Iterator[bytes], kind: str) -> dict[str, Any]:
     await hammer(port, requests, CONNECTIONS[kind], 1, 202)  # warm
-    before = [race.usage(process.pid)[0], race.usage(at.kafka.pid or 0)[0]]
+    before = [timing.usage(process.pid)[0], timing.usage(at.kafka.pid or 0)[0]]
     measured = await hammer(port, requests, CONNECTIONS[kind], SECONDS, 202)
-    after = [race.usage(process.pid)[0], race.usage(at.kafka.pid or 0)[0]]
+    after = [timing.usage(process.pid)[0], timing.usage(at.kafka.pid or 0)[0]]
     each = 1 if kind == "single" else BATCH
     events = len(measured.seconds) * each
     await asyncio.sleep(0.2)
@@ -187,7 +187,7 @@ def report(rows: list[dict[str, Any]]) -> list[str]:
     lines = []
     for kind, names in (("single", (OURS, BARE)), ("batch", (OURS, BARE)), ("kafka", (KAFKA,))):
         for name in names:
-            own = [row for row in rows if (row["kind"], row["contestant"]) == (kind, name)]
+            own = [row for row in rows if (row["kind"], row["system"]) == (kind, name)]
             if not own:
                 continue  # measured before there was this way in
             speeds = [row["events_per_s"] for row in own]
@@ -211,7 +211,5 @@ def _median(rows: list[dict[str, Any]], figure: str) -> str:
 
 def ratio(rows: list[dict[str, Any]], kind: str) -> float:
     """Ours over the bare endpoint's events per second."""
-    by_name = [
-        median(r["events_per_s"] for r in rows if (r["kind"], r["contestant"]) == (kind, n)) for n in (OURS, BARE)
-    ]
+    by_name = [median(r["events_per_s"] for r in rows if (r["kind"], r["system"]) == (kind, n)) for n in (OURS, BARE)]
     return by_name[0] / by_name[1]

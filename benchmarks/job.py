@@ -1,4 +1,4 @@
-"""The job that every contestant does: events about graduates on a topic, and the counters that must come out.
+"""The job that every system does: events about graduates on a topic, and the counters that must come out.
 
 Each learner graduates once and then has one or two recorded statuses; the second corrects the first (same subject)
 or is a further one. The bytes are those of Praktika's contract. The log is in the order of the events' times,

@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.contestants import ONE_BY_ONE, WORKER
+from benchmarks.environment import Environment, tools
 from benchmarks.http_load import Connection, post
 from benchmarks.plan import Plan, percentile, table
 from benchmarks.processes import service, token, workers
-from benchmarks.race import Failed, started
-from benchmarks.stage import Stage, tools
+from benchmarks.systems import ONE_BY_ONE, WORKER
+from benchmarks.timing import Failed, started
 from deploy.local.processes import ROOT
 from services.partners.app import core as partners
 from shared.log.topics import PARTITIONS, partition_of, topic_name
@@ -29,7 +29,7 @@ LIMIT_S = 20
 Read = Callable[[int], Awaitable[int]]  # graduates counted, of a partition or (if it does not tell them apart) of all
 
 
-async def measure(at: Stage, plan: Plan, half: dict[str, float]) -> list[dict[str, Any]]:
+async def measure(at: Environment, plan: Plan, half: dict[str, float]) -> list[dict[str, Any]]:
     """Praktika and the consumer that writes each event at once, in turn.
 
     Args:
@@ -53,7 +53,7 @@ async def measure(at: Stage, plan: Plan, half: dict[str, float]) -> list[dict[st
 
 
 @asynccontextmanager
-async def _worker(at: Stage) -> AsyncIterator[Read]:
+async def _worker(at: Environment) -> AsyncIterator[Read]:
     database = f"{NAMESPACE}_monitoring"
     await at.fresh_database(database)
     ends = await at.ends(topic_name(NAMESPACE, "learner"))
@@ -72,7 +72,7 @@ async def _worker(at: Stage) -> AsyncIterator[Read]:
 
 
 @asynccontextmanager
-async def _one_by_one(at: Stage) -> AsyncIterator[Read]:
+async def _one_by_one(at: Environment) -> AsyncIterator[Read]:
     """It begins at the end of the topic, because it would need hours for the load of the other."""
     topic, group, database = topic_name(NAMESPACE, "learner"), f"bench.latency-{uuid4().hex[:8]}", "bench_latency"
     await at.fresh_database(database, own=True)
@@ -97,7 +97,7 @@ async def _one_by_one(at: Stage) -> AsyncIterator[Read]:
 
 
 @asynccontextmanager
-async def _load(at: Stage, per_s: float) -> AsyncIterator[None]:
+async def _load(at: Environment, per_s: float) -> AsyncIterator[None]:
     """Events of the job straight onto the topic, beside the probes."""
     if not per_s:
         yield
@@ -112,7 +112,7 @@ async def _load(at: Stage, per_s: float) -> AsyncIterator[None]:
         loader.wait()
 
 
-async def _probe(at: Stage, port: int, read: Read, name: str, load_per_s: float) -> dict[str, Any]:
+async def _probe(at: Environment, port: int, read: Read, name: str, load_per_s: float) -> dict[str, Any]:
     """One event at a time, at irregular moments."""
     connection, bearer, times, missed = Connection(port), token(at, NAMESPACE, ORGANISATION), [], 0
     of_all = getattr(read, "of_all", False)
@@ -141,7 +141,7 @@ async def _probe(at: Stage, port: int, read: Read, name: str, load_per_s: float)
     finally:
         connection.close()
     return {
-        "contestant": name,
+        "system": name,
         "load_per_s": round(load_per_s),
         "probes": len(times),
         "missed": missed,
@@ -160,14 +160,14 @@ def _event(learner: str) -> bytes:
 def _said(row: dict[str, Any]) -> str:
     at = f"at {row['load_per_s']:,} events/s" if row["load_per_s"] else "idle"
     p50, p99 = (percentile(row["ms"], percent) for percent in (50, 99))
-    return f"{row['contestant']:12} {at:20} p50 {p50:7.1f} ms, p99 {p99:7.1f} ms, {row['probes']} probes"
+    return f"{row['system']:12} {at:20} p50 {p50:7.1f} ms, p99 {p99:7.1f} ms, {row['probes']} probes"
 
 
 def report(rows: list[dict[str, Any]]) -> list[str]:
-    """All rounds of a contestant and a load together."""
+    """All rounds of a system and a load together."""
     together: dict[tuple[str, bool], dict[str, Any]] = {}
     for row in rows:
-        known = together.setdefault((row["contestant"], bool(row["load_per_s"])), {**row, "ms": []})
+        known = together.setdefault((row["system"], bool(row["load_per_s"])), {**row, "ms": []})
         known["ms"] = known["ms"] + row["ms"]
     lines = [
         [
@@ -178,13 +178,13 @@ def report(rows: list[dict[str, Any]]) -> list[str]:
         ]
         for (name, loaded), row in together.items()
     ]
-    return table(("contestant", "load beside it", "p50 ms", "p90 ms", "p99 ms", "events"), lines)
+    return table(("system", "load beside it", "p50 ms", "p90 ms", "p99 ms", "events"), lines)
 
 
 def ratio(rows: list[dict[str, Any]]) -> float | None:
     """Idle p50 of Praktika over that of the consumer that writes each event at once."""
     idle = {
-        name: [ms for row in rows if row["contestant"] == name and not row["load_per_s"] for ms in row["ms"]]
+        name: [ms for row in rows if row["system"] == name and not row["load_per_s"] for ms in row["ms"]]
         for name in (WORKER.name, ONE_BY_ONE.name)
     }
     if not all(idle.values()):

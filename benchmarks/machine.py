@@ -7,7 +7,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.stage import HERE, MONGO_CACHE_GB
+from benchmarks.environment import HERE, MONGO_CACHE_GB
 from deploy.local.servers import STATE
 
 

@@ -17,7 +17,7 @@ class Plan:
         rounds, events: BENCH_ROUNDS, BENCH_EVENTS.
         full: BENCH_FULL; the largest sizes, too.
         resume: BENCH_RESUME; keep the runs of an interrupted bench.
-        only: BENCH_ONLY; sections (latency, growth, ...) and contestants, by name.
+        only: BENCH_ONLY; sections (latency, growth, ...) and systems, by name.
         folder: BENCH_RESULTS; where the results go.
     """
 
@@ -45,9 +45,9 @@ class Plan:
         named = self.only & set(SECTIONS)
         return section in named if named else not self.only or section == "throughput"
 
-    def wants(self, contestant: str) -> bool:
+    def wants(self, system: str) -> bool:
         named = self.only - set(SECTIONS)
-        return not named or contestant in named
+        return not named or system in named
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -27,7 +27,7 @@ def draw(folder: Path) -> None:
     speeds: dict[str, list[int]] = {}
     for run in runs:
         if "failed" not in run and not run["wrong"]:
-            speeds.setdefault(run["contestant"], []).append(run["warm_per_s"])
+            speeds.setdefault(run["system"], []).append(run["warm_per_s"])
     names = [name for group in ("same", "peer", "ceiling") for name in ordered(groups[group], speeds)]
     figure, axes = plt.subplots(figsize=(9, 0.36 * len(names) + 1.2))
     for place, name in enumerate(reversed(names)):

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from benchmarks.environment import Environment
 from benchmarks.http_load import Connection, get
-from benchmarks.race import Failed, Process, started
-from benchmarks.stage import Stage
+from benchmarks.timing import Failed, Process, started
 from deploy.local.processes import free_port
 from shared.contract.events import Publisher
 from shared.http.auth import Caller, Signer, ensure_keys
@@ -31,11 +31,11 @@ class Service:
 
 @asynccontextmanager
 async def service(
-    stage: Stage, namespace: str, name: str, role: str, ready: str = "/health/ready", **further: str
+    at: Environment, namespace: str, name: str, role: str, ready: str = "/health/ready", **further: str
 ) -> AsyncIterator[Service]:
-    """Start a service and wait until it is ready; it ends with the block. *further*: of its environment."""
+    """Start a service and wait until it is ready; it ends with the block. *further*: of its at."""
     port = free_port()
-    env = {**stage.env(namespace), "PRAKTIKA_ROLE": role, "PRAKTIKA_PORT": str(port), **further}
+    env = {**at.env(namespace), "PRAKTIKA_ROLE": role, "PRAKTIKA_PORT": str(port), **further}
     env["PRAKTIKA_QUOTA_EVENTS_PER_S"] = "1000000"  # what is measured is the ingress, not its quota
     async with started(f"{name}-{role}", [sys.executable, "-m", f"services.{name}.app"], env) as process:
         await answers(process, port, ready)
@@ -60,21 +60,21 @@ async def answers(process: Process, port: int, path: str, timeout_s: float = 60)
 
 
 @asynccontextmanager
-async def workers(stage: Stage, namespace: str, count: int) -> AsyncIterator[list[Service]]:
+async def workers(at: Environment, namespace: str, count: int) -> AsyncIterator[list[Service]]:
     """So many monitoring workers, started together; not waited for."""
     async with AsyncExitStack() as stack:
         found = []
         for number in range(count):
             port = free_port()
-            env = {**stage.env(namespace), "PRAKTIKA_ROLE": "worker", "PRAKTIKA_PORT": str(port)}
+            env = {**at.env(namespace), "PRAKTIKA_ROLE": "worker", "PRAKTIKA_PORT": str(port)}
             command = [sys.executable, "-m", "services.monitoring.app"]
             process = await stack.enter_async_context(started(f"worker-{number}", command, env))
             found.append(Service(process, port))
         yield found
 
 
-def token(stage: Stage, namespace: str, organisation: str) -> str:
+def token(at: Environment, namespace: str, organisation: str) -> str:
     """What an institution sends as its credential, signed with the key that the services check with."""
-    settings = stage.settings(namespace)
+    settings = at.settings(namespace)
     ensure_keys(settings)
     return Signer(settings).token(Caller(organisation, Publisher.institution))

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
-from benchmarks import race
+from benchmarks import timing
+from benchmarks.environment import Environment
 from benchmarks.http_load import Connection, get
 from benchmarks.ingress import bare
 from benchmarks.plan import Plan, percentile, table
 from benchmarks.processes import service, workers
-from benchmarks.race import Log
-from benchmarks.stage import Stage
+from benchmarks.timing import Log
 from services.monitoring import counters
 from services.monitoring.indicators import INDICATORS
 from shared.processing.mongo import COUNTERS, POSITIONS
@@ -23,12 +23,12 @@ ONE, SUMMED = "find_one", "counters.read"
 ONE_HTTP, KEPT_HTTP, MOVED_HTTP = "find_one over HTTP", "API, nothing new", "API, new events before each"
 
 
-async def measure(at: Stage, plan: Plan, log: Log) -> list[dict[str, Any]]:
+async def measure(at: Environment, plan: Plan, log: Log) -> list[dict[str, Any]]:
     database = f"{log.namespace}_monitoring"
     db = at.client[database]
     await at.fresh_database(database)
     async with workers(at, log.namespace, 1) as (worker,):
-        await race.watch(at, at.stored(database), log.records, [worker.process])
+        await timing.watch(at, at.stored(database), log.records, [worker.process])
     documents = await db[COUNTERS].count_documents({"kind": "programme"})
     print(f"  {documents:,} counter documents", flush=True)
     one = (await db[COUNTERS].find_one({"kind": "programme"}))["_id"]

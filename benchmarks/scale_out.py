@@ -4,18 +4,18 @@ import time
 from statistics import median
 from typing import Any
 
-from benchmarks import race
+from benchmarks import timing
+from benchmarks.environment import Environment
 from benchmarks.job import wrong
 from benchmarks.plan import Plan, table
 from benchmarks.processes import workers
-from benchmarks.race import Log
-from benchmarks.stage import Stage
+from benchmarks.timing import Log
 
 COUNTS = (1, 2, 4)
 RETRIES = "praktika_transaction_retries_total"
 
 
-async def measure(at: Stage, plan: Plan, log: Log) -> list[dict[str, Any]]:
+async def measure(at: Environment, plan: Plan, log: Log) -> list[dict[str, Any]]:
     rows = []
     for number in range(min(3, plan.rounds)):
         for count in COUNTS:
@@ -26,18 +26,18 @@ async def measure(at: Stage, plan: Plan, log: Log) -> list[dict[str, Any]]:
     return rows
 
 
-async def _run(at: Stage, log: Log, count: int) -> dict[str, Any]:
+async def _run(at: Environment, log: Log, count: int) -> dict[str, Any]:
     database = f"{log.namespace}_monitoring"
     await at.fresh_database(database)
     async with workers(at, log.namespace, count) as found:
         began = time.monotonic()
-        samples = await race.watch(at, at.stored(database), log.records, [worker.process for worker in found])
+        samples = await timing.watch(at, at.stored(database), log.records, [worker.process for worker in found])
         retries = sum([await worker.metric(RETRIES) for worker in found])
-    counted = await race.counted(at, database, own=False)
+    counted = await timing.counted(at, database, own=False)
     await at.client.drop_database(database)
     return {
         "events": log.records,
-        **race.figures(samples, began),
+        **timing.figures(samples, began),
         "retries": retries,
         "wrong": wrong(counted, log.wanted),
     }

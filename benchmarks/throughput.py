@@ -8,10 +8,10 @@ from statistics import median
 from typing import Any
 
 from benchmarks import job
-from benchmarks.contestants import CEILINGS, PEERS, SAME_MODULE
+from benchmarks.environment import Environment
 from benchmarks.plan import Plan, table
-from benchmarks.race import TROUBLE, Contestant, Log, race
-from benchmarks.stage import Stage
+from benchmarks.systems import CEILINGS, PEERS, SAME_MODULE
+from benchmarks.timing import TROUBLE, Log, System, run_once
 from deploy.local.processes import ROOT
 
 GENERATOR = hashlib.sha256(Path(job.__file__).read_bytes()).hexdigest()[:6]
@@ -24,7 +24,7 @@ TABLES = (
 )
 
 
-async def prepared(at: Stage, events: float, *, programmes: int = 200, cohorts: int = 6) -> Log:
+async def prepared(at: Environment, events: float, *, programmes: int = 200, cohorts: int = 6) -> Log:
     """A topic with about so many events, and what must be counted of them."""
     count, seed = max(1, round(events / job.EVENTS_PER_LEARNER)), 1
     made = job.learners(count, seed=seed, programmes=programmes, cohorts=job.COHORTS[:cohorts])
@@ -34,30 +34,30 @@ async def prepared(at: Stage, events: float, *, programmes: int = 200, cohorts: 
     return Log(namespace, topic, records, job.expected(made))
 
 
-async def measure(at: Stage, plan: Plan) -> list[Run]:
-    """Every contestant once a round, each round begun by another; what is known of an interrupted bench stays."""
-    everybody = [c for _, contestants in TABLES for c in contestants if plan.wants(c.name)]
+async def measure(at: Environment, plan: Plan) -> list[Run]:
+    """Every system once a round, each round begun by another; what is known of an interrupted bench stays."""
+    everybody = [c for _, systems in TABLES for c in systems if plan.wants(c.name)]
     logs = {c.share: await prepared(at, plan.events * c.share) for c in everybody}
-    for contestant in everybody:
-        contestant.command()  # what has to be installed or built first
+    for system in everybody:
+        system.command()  # what has to be installed or built first
     kept = plan.folder / "throughput.json"
     runs: list[Run] = json.loads(kept.read_text()) if plan.resume and kept.exists() else []
-    known = {(run["round"], run["contestant"]) for run in runs}
+    known = {(run["round"], run["system"]) for run in runs}
     for number in range(plan.rounds):
         first = number * 3 % len(everybody)
-        for contestant in [*everybody[first:], *everybody[:first]]:
-            if (number, contestant.name) in known or _failed_twice(runs, contestant):
+        for system in [*everybody[first:], *everybody[:first]]:
+            if (number, system.name) in known or _failed_twice(runs, system):
                 continue
-            run = {"round": number, "contestant": contestant.name, **await _run(at, contestant, logs[contestant.share])}
+            run = {"round": number, "system": system.name, **await _run(at, system, logs[system.share])}
             runs.append(run)
             kept.write_text(json.dumps(runs, indent=1))
-            print(f"  round {number + 1} of {plan.rounds}: {contestant.name:26} {_said(run)}", flush=True)
+            print(f"  round {number + 1} of {plan.rounds}: {system.name:26} {_said(run)}", flush=True)
     return runs
 
 
-async def _run(at: Stage, contestant: Contestant, log: Log) -> Run:
+async def _run(at: Environment, system: System, log: Log) -> Run:
     try:
-        return await race(at, contestant, log)
+        return await run_once(at, system, log)
     except TROUBLE as trouble:
         first, *others = str(trouble).splitlines() or [""]
         print(f"{trouble!r}\n{trouble}"[-2_000:], flush=True)
@@ -67,8 +67,8 @@ async def _run(at: Stage, contestant: Contestant, log: Log) -> Run:
         }
 
 
-def _failed_twice(runs: Iterable[Run], contestant: Contestant) -> bool:
-    return sum("failed" in run for run in runs if run["contestant"] == contestant.name) > 1
+def _failed_twice(runs: Iterable[Run], system: System) -> bool:
+    return sum("failed" in run for run in runs if run["system"] == system.name) > 1
 
 
 def _said(run: Run) -> str:
@@ -81,7 +81,7 @@ def _said(run: Run) -> str:
 
 def speed(runs: Iterable[Run], name: str, figure: str = "warm_per_s") -> float | None:
     """The median over the rounds; None if it took no part, or was wrong once, or never arrived."""
-    own = [run for run in runs if run["contestant"] == name]
+    own = [run for run in runs if run["system"] == name]
     right = [run for run in own if "failed" not in run]
     if not right or any(run["wrong"] for run in right):
         return None
@@ -90,8 +90,8 @@ def speed(runs: Iterable[Run], name: str, figure: str = "warm_per_s") -> float |
 
 def report(runs: Sequence[Run]) -> list[str]:
     lines: list[str] = []
-    for title, contestants in TABLES:
-        present = [c for c in contestants if any(run["contestant"] == c.name for run in runs)]
+    for title, systems in TABLES:
+        present = [c for c in systems if any(run["system"] == c.name for run in runs)]
         present.sort(key=lambda c: -(speed(runs, c.name) or 0))
         if present:
             lines += [f"### {title}", "", *table(HEAD, [_row(runs, c) for c in present]), ""]
@@ -99,7 +99,7 @@ def report(runs: Sequence[Run]) -> list[str]:
 
 
 HEAD = (
-    "contestant",
+    "system",
     "events/s warm, median",
     "least - most",
     "events/s cold",
@@ -113,10 +113,10 @@ HEAD = (
 )
 
 
-def _row(runs: Sequence[Run], contestant: Contestant) -> list[str]:
-    own = [run for run in runs if run["contestant"] == contestant.name]
+def _row(runs: Sequence[Run], system: System) -> list[str]:
+    own = [run for run in runs if run["system"] == system.name]
     right = [run for run in own if "failed" not in run]
-    name = f"{contestant.name} ({contestant.title})"
+    name = f"{system.name} ({system.title})"
     if not right:
         return [name, "did not finish", *[""] * 8, "FAILED"]
     if any(run["wrong"] for run in right):
@@ -134,6 +134,6 @@ def _row(runs: Sequence[Run], contestant: Contestant) -> list[str]:
         *(f"{middle(figure):.1f}" for figure in ("own_us", "mongod_us", "kafka_us")),
         f"{middle('rss_mb'):.0f}",
         f"{right[0]['events']:,}",
-        contestant.batch,
+        system.batch,
         f"right {len(right)} times" + (f", failed {len(own) - len(right)}" if len(own) > len(right) else ""),
     ]

@@ -1,4 +1,4 @@
-"""The benchmarks' job, oracle and contestants at a size that proves them right; nobody is timed here."""
+"""The benchmarks' job, oracle and systems at a size that proves them right; nobody is timed here."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,11 +11,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import graduates, job, race
-from benchmarks.contestants import AIOKAFKA_MOTOR, BARE_LOOP, PEERS, PRAKTIKA, SAME_MODULE
+from benchmarks import graduates, job, timing
+from benchmarks.environment import Environment
 from benchmarks.job import Counts, Message
-from benchmarks.race import Contestant, Log
-from benchmarks.stage import Stage
+from benchmarks.systems import AIOKAFKA_MOTOR, BARE_LOOP, PEERS, PRAKTIKA, SAME_MODULE
+from benchmarks.timing import Log, System
 from deploy.local.processes import Server
 from services.monitoring.states import contributions, route
 from shared.contract.events import parse, serialise
@@ -26,7 +26,7 @@ from shared.settings import Settings
 LEARNERS = 150
 FILE = Path(graduates.__file__).parent / "data" / "recent-grads.csv"
 IN_OUR_ENVIRONMENT = [
-    contestant for contestant in (*SAME_MODULE, *PEERS) if contestant.name in (PRAKTIKA, BARE_LOOP, AIOKAFKA_MOTOR)
+    system for system in (*SAME_MODULE, *PEERS) if system.name in (PRAKTIKA, BARE_LOOP, AIOKAFKA_MOTOR)
 ]
 
 
@@ -41,7 +41,7 @@ def counted(messages: Sequence[Message]) -> Counts:
     counts: Counts = {}
     for key, state in states.items():
         for (_, id, period, measure), count in contributions(key, state).items():
-            race.add(counts, (id, period, measure.removeprefix("employment_weeks/")), count)
+            timing.add(counts, (id, period, measure.removeprefix("employment_weeks/")), count)
     return counts
 
 
@@ -77,25 +77,25 @@ def test_a_part_of_the_graduates_is_counted_as_expected():
     assert not job.wrong(counted(list(graduates.log(them))), graduates.expected(them))
 
 
-@pytest.mark.parametrize("contestant", IN_OUR_ENVIRONMENT, ids=lambda c: c.name)
-async def test_a_contestant_counts_right(contestant: Contestant, kafka: str, mongodb: str, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(race, "BENCH", tmp_path)
-    monkeypatch.setattr(race, "RUNNING", tmp_path)
+@pytest.mark.parametrize("system", IN_OUR_ENVIRONMENT, ids=lambda c: c.name)
+async def test_a_system_counts_right(system: System, kafka: str, mongodb: str, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(timing, "BENCH", tmp_path)
+    monkeypatch.setattr(timing, "RUNNING", tmp_path)
     made = job.learners(LEARNERS)
     messages = job.log(made)
-    async with stage_on(kafka, mongodb, tmp_path) as at:
+    async with environment_on(kafka, mongodb, tmp_path) as at:
         namespace = f"t{uuid4().hex[:12]}"
         await ensure_topics(at.settings(namespace))
         topic = f"{namespace}.learner"
         await load(kafka, topic, messages)
-        run = await race.race(at, contestant, Log(namespace, topic, len(messages), job.expected(made)))
+        run = await timing.run_once(at, system, Log(namespace, topic, len(messages), job.expected(made)))
         await at.remove_topics(f"{namespace}.")
     assert run["wrong"] == []
     assert run["events"] == len(messages)
 
 
 @asynccontextmanager
-async def stage_on(kafka: str, mongodb: str, folder: Path) -> AsyncIterator[Stage]:
+async def environment_on(kafka: str, mongodb: str, folder: Path) -> AsyncIterator[Environment]:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     settings = Settings(kafka_bootstrap_servers=kafka, mongodb_uri=mongodb)
@@ -104,7 +104,7 @@ async def stage_on(kafka: str, mongodb: str, folder: Path) -> AsyncIterator[Stag
         Server(name, address, [], folder, lambda: True) for name, address in (("kafka", kafka), ("mongod", mongodb))
     ]
     try:
-        yield Stage(*servers, admin, client)
+        yield Environment(*servers, admin, client)
     finally:
         client.close()
         await admin.close()

@@ -1,4 +1,4 @@
-"""The rules of the job as a good user would write them, for the Python contestants that build everything themselves.
+"""The rules of the job as a good user would write them, for the Python systems that build everything themselves.
 
 A learner's document keeps the graduation and of each job what was said last. What a learner adds to the counters is
 worked out before and after a batch; the difference goes to one document per programme and month.

@@ -43,7 +43,7 @@ def batches() -> Batches:
 
 
 async def locate(module: Batches) -> None:
-    """Begin where the database stands, with all partitions: each contestant runs alone."""
+    """Begin where the database stands, with all partitions: each system runs alone."""
     await module.load_positions(module.partition_label(TOPIC, partition) for partition in range(PARTITIONS["learner"]))
 
 

@@ -17,7 +17,7 @@ import java.util.function.Consumer;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 
-/** The rules of the job, for both Java contestants: events, a learner's state, and what it adds to the counters. */
+/** The rules of the job, for both Java systems: events, a learner's state, and what it adds to the counters. */
 final class Learners {
     private static final Set<String> STATUSES = Set.of("employed", "self_employed", "studying", "seeking", "other");
     private static final Set<String> CONTRACTS =

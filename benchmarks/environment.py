@@ -1,4 +1,4 @@
-"""Where the benchmarks take place: one Kafka and MongoDB for all contestants, virtual environments, topics."""
+"""Where the benchmarks take place: one Kafka and MongoDB for all systems, virtual environments, topics."""
 
 import asyncio
 import fcntl
@@ -27,13 +27,13 @@ from shared.settings import Settings
 
 HERE = Path(__file__).parent
 BENCH = STATE / "bench"
-RUNNING = BENCH / "running"  # pid files and logs of contestants
+RUNNING = BENCH / "running"  # pid files and logs of systems
 Position = Callable[[], Awaitable[int]]  # how many records are done
 MONGO_CACHE_GB = os.environ.get("BENCH_MONGO_CACHE_GB", "2")
 
 
 @dataclass
-class Stage:
+class Environment:
     """The servers, and what is done to them between runs."""
 
     kafka: Server
@@ -51,7 +51,7 @@ class Stage:
         )
 
     def env(self, namespace: str) -> dict[str, str]:
-        """What a service of the product, and every contestant, is told."""
+        """What a service of the product, and every system, is told."""
         return {
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.address,
             "MONGODB_URI": self.mongod.address,
@@ -119,7 +119,7 @@ class Stage:
             return sum((await consumer.end_offsets(_places(topic))).values())
 
     async def remove_topics(self, prefix: str) -> None:
-        """Delete the topics that a contestant made for itself."""
+        """Delete the topics that a system made for itself."""
         made = [name for name in await self.admin.list_topics() if name.startswith(prefix)]
         if made:
             await self.admin.delete_topics(made)
@@ -152,7 +152,7 @@ def _places(topic: str) -> list[TopicPartition]:
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
+async def environment() -> AsyncIterator[Environment]:
     """Start the servers (or find them running), and stop them at the end."""
     folder = BENCH / "servers"
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,7 +176,7 @@ async def stage() -> AsyncIterator[Stage]:
         await admin.start()
         settings = Settings(kafka_bootstrap_servers=broker.address, mongodb_uri=database.address)
         client = mongo.connect(settings)
-        yield Stage(broker, database, admin, client)
+        yield Environment(broker, database, admin, client)
         client.close()
     finally:
         await admin.close()
@@ -209,7 +209,7 @@ def venv(name: str, requirements: Path, *, product: bool = False) -> str:
     """The Python of a virtual environment of its own, made when first needed.
 
     Args:
-        product: let it see the product's packages, too, after its own: a contestant that runs our write module.
+        product: let it see the product's packages, too, after its own: a system that runs our write module.
     """
     target = BENCH / "venvs" / name
     with fetching(target, requirements) as part:
@@ -235,7 +235,7 @@ def jar() -> list[str]:
     files = sorted([source / "pom.xml", *source.rglob("*.java")])
     stamp, content = target / "built", "".join(file.read_text() for file in files)
     if not stamp.exists() or stamp.read_text() != content:
-        print("building the Java contestants ...", file=sys.stderr, flush=True)
+        print("building the Java systems ...", file=sys.stderr, flush=True)
         shutil.rmtree(target / "classes", ignore_errors=True)
         maven = ["mvn", "-q", "-B", "-f", str(source / "pom.xml"), f"-DbuildDirectory={target}"]
         subprocess.run(

@@ -1,4 +1,4 @@
-"""One run of one contestant: start it on a full topic, watch how it gets on, check what it counted.
+"""One run of one system: start it on a full topic, watch how it gets on, check what it counted.
 
 An event counts as done when MongoDB has acknowledged its write with a majority. That is seen from outside, so none
 has to report about itself: the peers commit their offsets right after the write, and our module keeps its place in
@@ -20,27 +20,27 @@ from typing import Any, NamedTuple
 
 from aiokafka.errors import KafkaError
 
+from benchmarks.environment import BENCH, RUNNING, Environment, Position
 from benchmarks.job import Count, Counts, wrong
-from benchmarks.stage import BENCH, RUNNING, Position, Stage
 from deploy.local.processes import Server
 from shared.processing.mongo import DatabaseError
 
 POLL_S = 0.05
 NO_PROGRESS_S = 120
-BATCH = 5_000  # what contestants are asked to take at once
+BATCH = 5_000  # what systems are asked to take at once
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
-class Contestant:
+class System:
     """Someone who does the job.
 
     Attributes:
         command: makes its environment if needed, and says how to start it.
         batch: how many events it takes at once, for the table.
         share: which part of the events it is given: slow ones get fewer.
-        group, database: the product's own, with the namespace filled in; else named for the contestant.
+        group, database: the product's own, with the namespace filled in; else named for the system.
         keeps_positions: it runs our module, which keeps its place in MongoDB; the others' is the group's offsets.
         own_counters: it keeps counters its own way (`counters`), not the product's (`_counters`).
         counts: it counts; a ceiling that does not has nothing to be checked.
@@ -74,7 +74,7 @@ class Log(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One look: when, how many events are done, CPU seconds so far, and resident bytes of the contestant."""
+    """One look: when, how many events are done, CPU seconds so far, and resident bytes of the system."""
 
     time: float
     done: int
@@ -85,45 +85,45 @@ class Sample(NamedTuple):
 
 
 class Failed(Exception):
-    """A contestant ended or stood still; the text shows the end of what it printed."""
+    """A system ended or stood still; the text shows the end of what it printed."""
 
 
 TROUBLE = (Failed, RuntimeError, OSError, KafkaError, DatabaseError, subprocess.CalledProcessError)
 
 
-async def race(stage: Stage, contestant: Contestant, log: Log) -> dict[str, Any]:
+async def run_once(at: Environment, system: System, log: Log) -> dict[str, Any]:
     """One run, from a fresh database and the beginning of the topic; what came out, for the results."""
-    command = contestant.command()
-    group = contestant.group.format(log.namespace) or f"bench.{contestant.slug}"
-    database = contestant.database.format(log.namespace) or f"bench_{contestant.slug}"
-    await stage.fresh_database(database, own=contestant.own_counters)
-    await stage.remove_topics(f"{group}-")
-    await stage.rewind(group, log.topic)
-    state = BENCH / "state" / contestant.slug
+    command = system.command()
+    group = system.group.format(log.namespace) or f"bench.{system.slug}"
+    database = system.database.format(log.namespace) or f"bench_{system.slug}"
+    await at.fresh_database(database, own=system.own_counters)
+    await at.remove_topics(f"{group}-")
+    await at.rewind(group, log.topic)
+    state = BENCH / "state" / system.slug
     shutil.rmtree(state, ignore_errors=True)
     env = {
-        **stage.env(log.namespace),
+        **at.env(log.namespace),
         "BENCH_TOPIC": log.topic,
         "BENCH_GROUP": group,
         "BENCH_DATABASE": database,
         "BENCH_BATCH": str(BATCH),
         "BENCH_STATE": str(state),
-        **contestant.env,
+        **system.env,
     }
-    done = stage.stored(database) if contestant.keeps_positions else await stage.committed(group, log.topic)
-    async with started(contestant.slug, command, env) as process:
+    done = at.stored(database) if system.keeps_positions else await at.committed(group, log.topic)
+    async with started(system.slug, command, env) as process:
         began = time.monotonic()
-        samples = await watch(stage, done, log.records, [process])
+        samples = await watch(at, done, log.records, [process])
         # At once: what counts as done must be there.
-        found = await counted(stage, database, own=contestant.own_counters) if contestant.counts else log.wanted
-    await stage.client.drop_database(database)
-    await stage.remove_topics(f"{group}-")
+        found = await counted(at, database, own=system.own_counters) if system.counts else log.wanted
+    await at.client.drop_database(database)
+    await at.remove_topics(f"{group}-")
     return {"events": log.records, **figures(samples, began), "wrong": wrong(found, log.wanted)}
 
 
 @asynccontextmanager
 async def started(name: str, command: Sequence[str], env: dict[str, str]) -> AsyncIterator["Process"]:
-    """A contestant's process; ends with the block."""
+    """A system's process; ends with the block."""
     server = Server(name, "", command, RUNNING, lambda: True, env=env)
     server.log.unlink(missing_ok=True)
     server.start(wait=False)
@@ -135,7 +135,7 @@ async def started(name: str, command: Sequence[str], env: dict[str, str]) -> Asy
 
 @dataclass(frozen=True)
 class Process:
-    """A running contestant."""
+    """A running system."""
 
     server: Server
 
@@ -151,14 +151,14 @@ class Process:
         return self.server.log.read_text(errors="replace")[-1_500:]
 
 
-async def watch(stage: Stage, position: Position, records: int, processes: Sequence[Process]) -> list[Sample]:
+async def watch(at: Environment, position: Position, records: int, processes: Sequence[Process]) -> list[Sample]:
     """Look until all events are done."""
     samples: list[Sample] = []
     moved = time.monotonic()
     while True:
         done = await position()
         own = [usage(process.pid) for process in processes]
-        servers = [usage(server.pid or 0)[0] for server in (stage.mongod, stage.kafka)]
+        servers = [usage(server.pid or 0)[0] for server in (at.mongod, at.kafka)]
         sample = Sample(
             time.monotonic(), done, sum(cpu for cpu, _ in own), servers[0], servers[1], sum(rss for _, rss in own)
         )
@@ -210,15 +210,15 @@ def figures(samples: Sequence[Sample], began: float) -> dict[str, Any]:
     }
 
 
-async def counted(stage: Stage, database: str, *, own: bool) -> Counts:
+async def counted(at: Environment, database: str, *, own: bool) -> Counts:
     """The counters in a database, summed over whatever they are split by."""
     counts: Counts = {}
     if own:
-        async for doc in stage.client[database]["counters"].find():
+        async for doc in at.client[database]["counters"].find():
             for measure, count in doc["measures"].items():
                 add(counts, (doc["programme"], doc["month"], measure), count)
         return counts
-    async for doc in stage.client[database]["_counters"].find({"kind": "programme"}):
+    async for doc in at.client[database]["_counters"].find({"kind": "programme"}):
         for measure, count in doc["m"].items():
             add(counts, (doc["id"], doc["period"], measure.removeprefix("employment_weeks/")), count)
     return counts

@@ -1,11 +1,11 @@
-"""Who takes part, and how each is started."""
+"""The systems that are compared, and how each is started."""
 
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from benchmarks.race import Contestant
-from benchmarks.stage import HERE, jar, venv
+from benchmarks.environment import HERE, jar, venv
+from benchmarks.timing import System
 from deploy.local.processes import free_port
 
 PRAKTIKA = "praktika"
@@ -38,8 +38,8 @@ def _java(main: str) -> Callable[[], Sequence[str]]:
 
 
 FAUST = ("worker", "-l", "warn")
-same = partial(Contestant, keeps_positions=True)
-own = partial(Contestant, own_counters=True)
+same = partial(System, keeps_positions=True)
+own = partial(System, own_counters=True)
 
 WORKER = same(
     PRAKTIKA,
