@@ -7,6 +7,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 INSTALLED := .venv/installed-$(firstword $(shell cksum requirements-dev.lock))
+# Files of tests in as many processes as there are cores, on the same servers; PARALLEL= for one process.
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 
 help: ## show this list
@@ -20,10 +22,10 @@ $(INSTALLED):
 	@rm -f .venv/installed-* && touch $@
 
 test: $(INSTALLED) ## run all tests on real Kafka and MongoDB
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 quick: check ## format, lint, types, import rules, and all tests that need no server; some minutes
-	$(BIN)/python -m pytest --quick
+	$(BIN)/python -m pytest --quick $(PARALLEL)
 
 check: $(INSTALLED) ## format, lint, types, import rules; changes nothing
 	$(BIN)/ruff format --check .

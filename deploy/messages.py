@@ -54,7 +54,8 @@ def _of_the_contract() -> Iterator[tuple[str, str | None, str]]:
     for type_, data in events.DATA.items():
         yield data.__doc__ or "", None, data.short_type
         yield from _of_a_schema(events.data_schema(type_), data.__name__)
-        yield from _of_a_schema(events.schemas()[type_], "Event")
+    for schema in events.schemas().values():
+        yield from _of_a_schema(schema, "Event")
 
 
 def _of_a_schema(schema: Any, model: str) -> Iterator[tuple[str, str | None, str]]:

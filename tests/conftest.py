@@ -7,6 +7,8 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -75,32 +77,47 @@ def pytest_runtest_protocol() -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
+SHARED = "PRAKTIKA_TEST_SHARED_SERVERS"  # those that one run started for all its processes, with a space between
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
+    """Say on which servers the tests run; where they run in several processes, start them once for all."""
+    config, given = session.config, test_servers.given()
+    if hasattr(config, "workerinput"):
+        return
     # Not pytest_report_header: -q hides that.
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    given = test_servers.given()
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
     reporter.write_line(f"servers: {'given, ' + ' and '.join(given) if given else test_servers.kind()}")
+    if getattr(config.option, "numprocesses", None) and not given:
+        started = ExitStack()
+        config.add_cleanup(started.close)
+        both = started.enter_context(test_servers.running(Path(tempfile.mkdtemp())))
+        os.environ[SHARED] = f"{both.kafka.address} {both.mongodb.address}"
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """The Kafka and the MongoDB that all tests share: never stop these, see `own_servers`."""
-    with test_servers.running(tmp_path_factory.mktemp("servers")) as both:
-        yield both
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The Kafka (bootstrap servers) and the MongoDB (URI) that all tests share: never stop these, see `own_servers`."""
+    if given := test_servers.given():
+        yield given
+    elif SHARED in os.environ:
+        kafka, mongodb = os.environ[SHARED].split(" ")
+        yield kafka, mongodb
+    else:
+        with test_servers.running(tmp_path_factory.mktemp("servers")) as both:
+            yield both.kafka.address, both.mongodb.address
 
 
 @pytest.fixture(scope="session")
-def kafka(request: pytest.FixtureRequest) -> str:
+def kafka(servers: tuple[str, str]) -> str:
     """Bootstrap servers."""
-    given = test_servers.given()
-    return given[0] if given else request.getfixturevalue("servers").kafka.address
+    return servers[0]
 
 
 @pytest.fixture(scope="session")
-def mongodb(request: pytest.FixtureRequest) -> str:
+def mongodb(servers: tuple[str, str]) -> str:
     """URI of a replica set with a primary."""
-    given = test_servers.given()
-    return given[1] if given else request.getfixturevalue("servers").mongodb.address
+    return servers[1]
 
 
 @pytest.fixture

@@ -4,10 +4,18 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from hypothesis import settings
+
 from shared.contract.events import Data, Event, Publisher, compose
 from shared.processing import facts
 from shared.processing.facts import State
 from shared.processing.ownership import Refused
+
+
+def examples(most: int) -> int:
+    """How many examples a property is tried with: few where the run is to be quick."""
+    return 10 if settings.get_current_profile_name() == "quick" else most
+
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

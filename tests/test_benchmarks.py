@@ -45,6 +45,7 @@ def counted(messages: Sequence[Message]) -> Counts:
     return counts
 
 
+@pytest.mark.slow
 def test_the_jobs_bytes_are_those_of_the_contract():
     for message in [*job.log(job.learners(100)), *graduates.log(graduates.people(100, FILE))]:
         event = parse(message.value)
@@ -72,6 +73,7 @@ def test_the_published_people_give_the_published_rates():
         assert round(rate, len(major.published_rate.partition(".")[2])) == float(major.published_rate)
 
 
+@pytest.mark.slow
 def test_a_part_of_the_graduates_is_counted_as_expected():
     them = graduates.people(300, FILE)
     assert not job.wrong(counted(list(graduates.log(them))), graduates.expected(them))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
+import pytest
 from pymongo import MongoClient
 
 from services.certification import schemes
@@ -31,6 +32,7 @@ BY_NAME = {kind.name: kind for kind in KINDS}
 SCHEMES_AT = datetime(2024, 5, 1, tzinfo=UTC)
 
 
+@pytest.mark.slow
 async def test_nothing_is_lost_or_counted_twice_whatever_breaks(tmp_path: Path):
     services = ("partners", "feedback", "certification", *WORKERS)
     async with running(Stack(tmp_path, services, small_disks=False), SEED, rate=60, pool=300) as run:

@@ -75,6 +75,7 @@ async def test_no_request_breaks_a_service_and_every_answer_is_documented(
     assert any(400 <= status < 500 for status in counted)
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_not_documented_is_found():
     schema = schemathesis.openapi.from_dict(json.loads(documents()["openapi/feedback.json"]))
     (operation,) = [found.ok() for found in schema.get_all_operations() if found.ok().path == "/demand"]

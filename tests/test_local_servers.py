@@ -154,6 +154,7 @@ def test_shared_servers_are_up(kafka: str, mongodb: str):
     assert mongodb.startswith("mongodb")
 
 
+@pytest.mark.slow
 async def test_data_without_a_login_get_one(tmp_path: Path):
     """Also what `make up` relies on: the set-up makes the login, and who has not got it reads nothing."""
     port, keys = free_port(), tmp_path / "keys"

@@ -120,6 +120,7 @@ def test_the_configuration_is_valid(config: str):
     promtool("check", "config", config)
 
 
+@pytest.mark.slow
 @needs_promtool
 def test_alerts_fire_when_they_should_and_not_otherwise():
     promtool("test", "rules", "alerts.test.yml")

@@ -12,7 +12,7 @@ from shared.contract import events as e
 from shared.contract.events import Data, Event
 from shared.processing.facts import State
 from shared.processing.mongo import Key
-from tests.making import event
+from tests.making import event, examples
 
 from .counting import fold, total
 
@@ -200,7 +200,7 @@ def test_every_type_that_counts_is_drawn() -> None:
     assert {data for data in e.DATA.values() if data.topic in core.topics} == DRAWN | uncounted
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(SEQUENCES, st.data())
 def test_any_order_and_repetition_gives_the_same_states_views_and_counters(
     sequence: list[Event[Data]], data: st.DataObject
@@ -218,7 +218,7 @@ def _but_requests(states: dict[Key, State]) -> dict[Key, State]:
     return {key: state for key, state in states.items() if key.collection != "requests"}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(SEQUENCES)
 def test_the_sum_of_differences_is_what_is_recomputed(sequence: list[Event[Data]]) -> None:
     counts: dict[Any, int] = {}
@@ -235,7 +235,7 @@ def test_the_sum_of_differences_is_what_is_recomputed(sequence: list[Event[Data]
     assert {counter: count for counter, count in counts.items() if count} == total(states)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(SEQUENCES)
 def test_no_stock_is_ever_negative(sequence: list[Event[Data]]) -> None:
     stocks = {"partners", "agreements", "certificates", "demand_places", "demand_reports", "programmes"}

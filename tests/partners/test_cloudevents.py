@@ -19,6 +19,7 @@ from shared.contract.events import Event, Publisher, parse, serialise
 from shared.http.auth import Caller
 from shared.http.problems import Problem
 from shared.settings import Settings
+from tests.making import examples
 from tests.partners import conformance
 from tests.partners.conftest import as_, enrolled
 from tests.stack import Running
@@ -330,7 +331,7 @@ ATTRIBUTES = st.lists(
 )
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=examples(1_500), deadline=None)
 @given(TYPES, BODIES, ATTRIBUTES)
 def test_whatever_is_sent_becomes_an_event_or_a_problem(
     content_type: bytes, coded: tuple[bytes, bytes], attributes: list[tuple[bytes, bytes]]

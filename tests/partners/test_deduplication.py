@@ -12,7 +12,7 @@ from services.partners.gateway.ingress.deduplication import RecentEvents, digest
 from services.partners.network.registry import entity, misfits
 from shared.contract.events import DATA, MODELS, ContractError, Data, Event, parse, serialise
 from shared.processing import facts
-from tests.making import after
+from tests.making import after, examples
 from tests.partners.conftest import as_, enrolled
 from tests.shared.test_reading import SCHEMAS, strategy
 from tests.stack import Running
@@ -112,7 +112,7 @@ async def test_what_was_refused_may_be_mended_under_its_id(partners: Running):
 
 
 @pytest.mark.parametrize("type_", sorted(MODELS))
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_kept_fact_has_the_digest_of_its_event(type_: str, data: st.DataObject):
     drawn = data.draw(strategy(SCHEMAS[type_], SCHEMAS[type_].get("$defs", {})))

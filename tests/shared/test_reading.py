@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared.contract.events import DATA, MODELS, ContractError, parse, parse_plain, schemas, serialise
 from shared.processing import facts
+from tests.making import examples
 
 SCHEMAS = schemas()
 
@@ -55,7 +56,7 @@ def strategy(schema: dict[str, Any], defs: dict[str, Any]) -> st.SearchStrategy[
 
 
 @pytest.mark.parametrize("type_", sorted(MODELS))
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_reading_says_what_parsing_says(type_: str, data: st.DataObject):
     schema = SCHEMAS[type_]
