@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from shared.contract.events import wording_of
 from shared.log.producer import NotPublished
 from shared.processing.mongo import DatabaseError
 from shared.settings import Settings, settings
@@ -51,7 +52,10 @@ def _outcome(work: Callable[[Settings], Coroutine[Any, Any, int]], to_go_on: str
     try:
         own = settings()
     except ValidationError as error:
-        say(f"the environment does not fit: {error}")
+        for wrong in error.errors(include_url=False):
+            field = str(wrong["loc"][0])
+            name = field if field.isupper() else f"PRAKTIKA_{field.upper()}"
+            say(f"the environment does not fit: {name} {wording_of(wrong)}")
         return USAGE
     try:
         return asyncio.run(work(own))
