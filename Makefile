@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 INSTALLED := .venv/installed-$(firstword $(shell cksum requirements-dev.lock))
 # Files of tests in as many processes as there are cores, on the same servers; PARALLEL= for one process.
-PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 
 help: ## show this list

@@ -47,8 +47,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 STARTED = {"kafka", "mongodb", "servers", "own_servers", "broker", "processes", "stack", "slow"}
 
 
+# Files that take longest: they begin first, so that no process works alone at the end.
+LONGEST = (
+    *("test_fuzz", "test_trouble", "test_faults", "test_examples", "test_observability", "test_backup", "test_away"),
+    *("test_rebuild", "test_runner", "test_outages", "test_watchdog", "test_upload", "test_hostile", "test_reading"),
+)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, if asked to be quick, what needs a server: by its fixtures, or marked `slow`."""
+    """Put the longest first. If asked to be quick, leave out what needs a server by its fixtures, or is marked `slow`."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
     if config.getoption("--quick"):
         slow = [item for item in items if STARTED & {*item.fixturenames, *item.keywords}]  # type: ignore[attr-defined]
         config.hook.pytest_deselected(items=slow)

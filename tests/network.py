@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -77,12 +77,13 @@ async def tell(services: dict[str, Running]) -> dict[str, str]:
     scheme = {"competency": "greencomp:3.1", "level": 4, "methods": ["exam"], "least_score": 0.5}
     await command(certification, "uni", "PUT", "/schemes/futures", {**scheme, "enterprise_required": False})
     placed = {"enterprise": "plant", "programme": "welding"}
+    began = (datetime.now(UTC) - timedelta(days=10)).isoformat()
     completed = {**placed, "hours": 80, "competencies": ["greencomp:3.1"], "outcome": "passed"}
     about = {"partitionkey": LEARNER}
     address = ""
     for event in (
         cloudevent("uni", "learner.enrolled", LEARNER, {"programme": "welding", "cohort": COHORT}),
-        cloudevent("plant", "internship.started", INTERNSHIP, {**placed, "agreement": "a-1"}, **about),
+        cloudevent("plant", "internship.started", INTERNSHIP, {**placed, "agreement": "a-1"}, **about, time=began),
         cloudevent("plant", "internship.completed", INTERNSHIP, completed, **about),
         cloudevent(
             "uni", "assessment.recorded", "exam-1", {"competency": "greencomp:3.1", "method": "exam", "score": 0.9}
