@@ -55,7 +55,7 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the longest first; if asked to be quick, leave out what needs a server (by its fixtures) or is marked slow."""
+    """Put the longest first; if asked to be quick, leave out what needs a server (by its fixtures) or is `slow`."""
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
     if config.getoption("--quick"):
         slow = [item for item in items if STARTED & {*item.fixturenames, *item.keywords}]  # type: ignore[attr-defined]
