@@ -1,5 +1,6 @@
 """The public pages: the catalogue, indicators by scope as JSON and CSV, and the dashboard."""
 
+import asyncio
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -94,7 +95,7 @@ async def catalogue(service: Running, form: Wanted) -> Response:
     """Every indicator: its meaning, unit, source and the scopes that it is offered for; how small groups are hidden."""
     below = service.settings.suppress_below
     items = [_entry(indicator) | {"suppressed_below": below if indicator.personal else None} for indicator in _all()]
-    return _answer(form, {"items": items, "small_groups": SMALL_GROUPS.in_all()}, items)
+    return await _answer(form, {"items": items, "small_groups": SMALL_GROUPS.in_all()}, items)
 
 
 def _all() -> list[Indicator]:
@@ -139,7 +140,7 @@ async def value(  # noqa: PLR0913, PLR0917
     if series:
         return await months(service, indicator, asked, form)
     (answer,) = await _values(request, [indicator], asked)
-    return _answer(form, answer, [answer])
+    return await _answer(form, answer, [answer])
 
 
 @router.get("/values")
@@ -148,7 +149,7 @@ async def values(request: Request, asked: Question, form: Wanted, series: Months
     offered = [indicator for indicator in _all() if asked.scope in indicator.scopes]
     items = await _values(request, offered, asked, with_series=series, within_s=1)
     rows = [{name: content for name, content in item.items() if name != "points"} for item in items]
-    return _answer(form, {"items": items}, rows)
+    return await _answer(form, {"items": items}, rows)
 
 
 async def _values(
@@ -219,7 +220,7 @@ async def months(service: Running, indicator: OfIndicator, asked: Question, form
     by_month = await _by_month(service, [indicator], kind, about)
     points = of_months(indicator, by_month, asked.begin, end, service.settings.suppress_below)
     answer = _whole(indicator, applied.until) | about.scope() | {"from": asked.begin, "to": end}
-    return _answer(form, {**answer, "points": points}, [{**answer, **point} for point in points])
+    return await _answer(form, {**answer, "points": points}, [{**answer, **point} for point in points])
 
 
 @router.get("/indicators/{indicator_id}/comparison")
@@ -231,7 +232,7 @@ async def comparison(service: Running, indicator: OfIndicator, asked: Question, 
     recent = service.shared.setdefault("comparisons", counters.RecentSums(most=8))  # each may be long
     items, until = await recent.answer(service.db, question, 1, lambda: _side_by_side(service, indicator, kind, asked))
     answer = _whole(indicator, until) | {"scope": asked.scope, "from": begin, "to": end}
-    return _answer(form, {**answer, "items": items}, [{**answer, **item} for item in items])
+    return await _answer(form, {**answer, "items": items}, [{**answer, **item} for item in items])
 
 
 async def _side_by_side(service: Service, indicator: Indicator, kind: str, asked: Asked) -> list[dict[str, Any]]:
@@ -269,7 +270,7 @@ async def scopes(service: Running, scope: Scope, form: Wanted) -> Response:
     registry = await counters.registry(service.db)
     ids = {*registry.ids(scope), *(await counters.counted_ids(service.db, scope))}
     items = [{"id": id, "name": registry.name(scope, id)} for id in sorted(ids)]
-    return _answer(form, {"items": items}, items)
+    return await _answer(form, {"items": items}, items)
 
 
 @dataclass(frozen=True)
@@ -312,7 +313,7 @@ def _kind(indicator: Indicator, scope: Scope) -> str:
 # how it is said
 
 
-def _answer(form: Form, body: dict[str, Any], rows: list[dict[str, Any]]) -> Response:
+async def _answer(form: Form, body: dict[str, Any], rows: list[dict[str, Any]]) -> Response:
     headers = {"Vary": "Accept, Accept-Language", "Cache-Control": "no-cache"}
     if form.kind == "json":
         return JSONResponse(body, headers=headers)
@@ -320,7 +321,7 @@ def _answer(form: Form, body: dict[str, Any], rows: list[dict[str, Any]]) -> Res
     if form.kind == "csv":
         text = (BOM if form.bom else "") + csv_of(rows)
         return Response(text, headers=headers, media_type="text/csv; charset=utf-8")
-    content = xlsx_of(rows, form.language, form.address)
+    content = await asyncio.to_thread(xlsx_of, rows, form.language, form.address)
     return Response(content, headers=headers, media_type=XLSX)
 
 
