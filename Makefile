@@ -24,7 +24,7 @@ $(INSTALLED):
 test: $(INSTALLED) ## run all tests on real Kafka and MongoDB
 	$(BIN)/python -m pytest $(PARALLEL)
 
-quick: check ## format, lint, types, import rules, and all tests that need no server; some minutes
+quick: check ## format, lint, types, import rules, and all tests that need no server; about 90 s on two cores
 	$(BIN)/python -m pytest --quick $(PARALLEL)
 
 check: $(INSTALLED) ## format, lint, types, import rules; changes nothing
