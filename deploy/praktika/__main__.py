@@ -53,7 +53,8 @@ def find_stack(arguments: Sequence[str]) -> None:
     wanted = next(iter(arguments), "")
     if wanted not in COMMANDS or wanted in ALONE or "--help" in arguments or "_PRAKTIKA_COMPLETE" in os.environ:
         return
-    if wanted in AS_OPERATOR and OPERATOR.exists() and "PRAKTIKA_CLIENT_SECRET" not in os.environ:
+    is_operator = os.environ.get("PRAKTIKA_CLIENT_ID") == "operator" and "PRAKTIKA_CLIENT_SECRET" in os.environ
+    if wanted in AS_OPERATOR and OPERATOR.exists() and not is_operator:
         kept = json.loads(OPERATOR.read_text())
         os.environ |= {"PRAKTIKA_CLIENT_ID": kept["client_id"], "PRAKTIKA_CLIENT_SECRET": kept["client_secret"]}
     if {"KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI"} & os.environ.keys() or not CHOICE.exists():

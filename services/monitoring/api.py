@@ -13,15 +13,15 @@ from prometheus_client import Gauge
 from shared.contract.events import Month
 from shared.http.problems import Problem
 from shared.http.service import Running, Service
+from shared.http.spreadsheets import BOM, XLSX
 from shared.pages.languages import Chosen, Language
 from shared.pages.pages import page, static
 
 from . import counters
 from .figures import add, of_months, of_window, within
 from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
-from .tables import BOM, csv_of, file_name, xlsx_of
+from .tables import csv_of, file_name, xlsx_of
 
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 Kind = Literal["json", "csv", "xlsx"]
 TABLES: dict[str, Any] = {"text/csv": {"schema": {"type": "string"}}, XLSX: {"schema": {"type": "string"}}}
 router = APIRouter(tags=["indicators"], responses={200: {"content": TABLES}})

@@ -17,7 +17,6 @@ from shared.pages.languages import N_, Language, translated
 
 from .indicators import INDICATORS, SMALL_GROUPS
 
-BOM = "\ufeff"  # by which Excel knows UTF-8
 Row = Mapping[str, Any]
 
 

@@ -31,21 +31,26 @@ from shared.contract.wording import wording
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 LONGEST_ID = 100
 _ID = r"[A-Za-z0-9][A-Za-z0-9._:~-]{0,99}"
+_COMPETENCY = r"^[a-z][a-z0-9-]{0,29}:[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+$"
+_MONTH = r"^(19|20|21)\d\d-(0[1-9]|1[0-2])$"
+_QUARTER = r"^\d{4}Q[1-4]$"
+_ADDRESS = r"^/certificates/"
 _ID_IS = "1-100 Latin letters, digits and . _ : ~ - of which the first is a letter or a digit."
 Id = Annotated[str, StringConstraints(pattern=f"^{_ID}$"), Field(description=_ID_IS)]
 LearnerId = Annotated[Id, Field(description="Pseudonym given by the learner's institution; never a name.")]
 OrganisationId = Annotated[Id, Field(description="As registered by the operator.")]
 CompetencyId = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,29}:[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
+    StringConstraints(pattern=_COMPETENCY),
     Field(description="<framework>:<item>, for example greencomp:3.1"),
 ]
 Text = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+$"),
+    StringConstraints(min_length=1, max_length=500, pattern=_TEXT),
     Field(description="1-500 characters without control characters; no personal data."),
 ]
-Month = Annotated[str, StringConstraints(pattern=r"^(19|20|21)\d\d-(0[1-9]|1[0-2])$"), Field(description="YYYY-MM")]
+Month = Annotated[str, StringConstraints(pattern=_MONTH), Field(description="YYYY-MM")]
 Day = Annotated[date, Field(ge=date(1950, 1, 1), le=date(2199, 12, 31))]
 Level = Annotated[int, Field(ge=1, le=8, description="Level of the European Qualifications Framework.")]
 Rating = Annotated[int, Field(ge=1, le=5, description="1 (worst) to 5 (best); 4 and 5 count as satisfied.")]
@@ -203,7 +208,7 @@ class ProgrammeRevisionRecommended(Data, topic="programme", by=SERVICE):
 
     recommendation: Id
     competency: CompetencyId
-    window: str = Field(pattern=r"^\d{4}Q[1-4]$", description="Calendar quarter (UTC) of the ratings.")
+    window: str = Field(pattern=_QUARTER, description="Calendar quarter (UTC) of the ratings.")
     ratings: int = Field(ge=1, description="n: ratings of the competency in the window.")
     satisfied: int = Field(ge=0, description="How many of them are 4 or 5.")
     threshold: float = Field(ge=0, le=1, description="Share of 4 and 5 below which a revision is recommended.")
@@ -396,7 +401,7 @@ class CompetencyCertified(Data, topic="learner", by=SERVICE, key="learner"):
     scheme: Id
     institution: OrganisationId = Field(description="Who issued the scheme.")
     evidence: list[Evidence] = Field(min_length=1, max_length=50, description="The assessments that met the scheme.")
-    address: str = Field(pattern=r"^/certificates/", max_length=200, description="Path of the public page.")
+    address: str = Field(pattern=_ADDRESS, max_length=200, description="Path of the public page.")
 
 
 class CompetencyRevoked(Data, topic="learner", by=SERVICE, key="learner"):
@@ -749,14 +754,14 @@ def parse_plain(raw: bytes) -> dict[str, Any] | None:
 _KINDS = {
     f"^{_ID}$": "must be 1 to 100 Latin letters, digits and . _ : ~ - with a letter or a digit first: group-17g11-05. "
     "Write other letters in Latin; for a person's name or number take a pseudonym (praktika pseudonymise)",
-    r"^[a-z][a-z0-9-]{0,29}:[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "must be a framework and its item: greencomp:3.1",
-    r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+$": "must be text without control characters",
+    _COMPETENCY: "must be a framework and its item: greencomp:3.1",
+    _TEXT: "must be text without control characters",
     _PRINTABLE: "must be text without control characters",
-    r"^(19|20|21)\d\d-(0[1-9]|1[0-2])$": "must be a month: 2026-06",
+    _MONTH: "must be a month: 2026-06",
     f"^{_ID}/{_ID}$": "must be an organisation and its assessment: north-college/exam-17",
     f"^/(organisations|services)/{_ID}$": "must be /organisations/ and your id: /organisations/north-college",
-    r"^\d{4}Q[1-4]$": "must be a calendar quarter: 2026Q2",
-    r"^/certificates/": "must begin with /certificates/",
+    _QUARTER: "must be a calendar quarter: 2026Q2",
+    _ADDRESS: "must begin with /certificates/",
 }
 
 

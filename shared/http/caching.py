@@ -1,4 +1,4 @@
-"""What saves sending: an answer that the client has already (ETag), and compression."""
+"""Sends less: 304 where the client has the content already (ETag), and compression."""
 
 from hashlib import blake2b
 

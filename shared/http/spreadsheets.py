@@ -1,7 +1,9 @@
-"""What a spreadsheet would make of a text."""
+"""What spreadsheets read: their media type, the mark by which they know UTF-8, and what they take for a formula."""
 
 import unicodedata
 
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+BOM = "\ufeff"
 _FORMULAS = ("=", "+", "-", "@", "|", "%")
 
 

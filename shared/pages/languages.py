@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -78,4 +78,4 @@ def _chosen(
     return lang or preferred(accept_language)
 
 
-Chosen: Any = Annotated[Language, Depends(_chosen)]
+Chosen = Annotated[Language, Depends(_chosen)]

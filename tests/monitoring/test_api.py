@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from uuid import uuid4
 import pytest
 from openpyxl import load_workbook
 
+from services.monitoring import counters
 from services.monitoring.app import core, router
 from services.monitoring.counters import RecentSums
 from shared.contract.events import (
@@ -308,6 +310,21 @@ async def test_csv_begins_with_a_byte_order_mark_where_it_is_asked_for(stack: Ru
     assert marked.content == b"\xef\xbb\xbf" + plain.content
     named = f'attachment; filename="employment_rate-comparison-{datetime.now(UTC):%Y-%m-%d}.csv"'
     assert plain.headers["content-disposition"] == named
+
+
+async def test_a_comparison_is_worked_out_once_for_all_who_ask(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, times = counters.read, Counter[str]()
+
+    async def counted(*arguments: Any, **options: Any) -> Any:
+        times["read"] += 1
+        return await read(*arguments, **options)
+
+    monkeypatch.setattr(counters, "read", counted)
+    path = "/indicators/unemployment_rate/comparison?scope=institution"
+    answers = await asyncio.gather(*(stack.client.get(path) for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1
+    assert times["read"] == 1
 
 
 TABLES = [

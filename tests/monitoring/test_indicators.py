@@ -239,6 +239,9 @@ def test_workplace_hours_are_added_up_per_learner_in_the_month_of_the_first_inte
     two = [interned("ann", "2024-02-10", "plant", 80.25), interned("ann", "2024-09-10", "works", 40)]
     assert share("workplace_hours_per_learner", *two, interned("ben", hours=60)) == (180.25, 2)
     assert {period for _, _, period, measure in total(fold(two)) if measure == "interns"} == {"2024-02", "2024-09"}
+    assert "intern_hundredth_hours" not in {measure for _, _, _, measure in total(fold(two))}, (
+        "old counters stay as they are"
+    )
     with_rest = [interned("ann", "2024-02-10", "plant", 7.33), interned("ann", "2024-02-11", "works", 7.2)]
     assert share("workplace_hours_per_learner", *with_rest, interned("ben", hours=0.01)) == (14.54, 2)
     programme = {period for kind, _, period, measure in total(fold(two)) if (kind, measure) == ("programme", "interns")}

@@ -99,6 +99,7 @@ def test_the_operators_secret_of_a_checkout_is_found(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "execvp", lambda *_: pytest.fail("a container was started"))
     monkeypatch.setattr(os, "environ", dict(os.environ))
     (tmp_path / "operator.json").write_text('{"client_id": "operator", "client_secret": "told once"}')
+    os.environ |= {"PRAKTIKA_CLIENT_ID": "river-plant", "PRAKTIKA_CLIENT_SECRET": "an enterprise's"}
     find_stack(["credentials", "list", "river-plant"])
     assert os.environ["PRAKTIKA_CLIENT_ID"] == "operator"
     assert os.environ["PRAKTIKA_PARTNERS_URL"] == "http://127.0.0.1:1"

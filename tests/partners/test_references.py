@@ -415,6 +415,21 @@ async def test_in_a_batch_it_is_said_what_is_wrong_though_the_rest_is_there(worl
     assert (accepted["status"], refused["status"], refused["problem"]["rule"]) == (202, 422, "agreement")
 
 
+async def test_what_was_accepted_before_its_begin_was_known_is_listed(world: Running):
+    long = COMPLETED | {"hours": 300}
+    await send(world, "plant", message(("plant", "internship.completed", "i-long", "l-2", long, 20)))
+    answer = await send(world, "plant", message(("plant", "internship.started", "i-long", "l-2", INTERNSHIP, 19)))
+    assert answer.status_code == 202, answer.text
+    await world.applied()
+
+    async def listed(**query: str) -> dict[str, str | None]:
+        answer = await world.client.get("/internships", params=query, headers=world.token("uni", "institution"))
+        return {item["id"]: item["implausible"] for item in answer.json()["items"]}
+
+    assert {id: why and why[:9] for id, why in (await listed(implausible="true")).items()} == {"i-long": "300 hours"}
+    assert len(await listed()) > 1
+
+
 async def test_who_is_erased_stays_erased_and_nobody_is_refused_for_it(world: Running):
     await send(world, "uni", message(("uni", "learner.enrolled", "gone", None, {"programme": "mechanics"}, 2)))
     erased = message(("uni", "learner.erased", "gone", None, {}, 3))

@@ -26,7 +26,6 @@ from services.partners.gateway.files.mapping import (
     suggested,
 )
 from services.partners.gateway.files.tables import (
-    BOM,
     MOST_ROWS,
     REFUSED,
     Row,
@@ -41,6 +40,7 @@ from services.partners.gateway.files.validate import checked
 from shared.contract import events
 from shared.contract.events import DATA
 from shared.http.problems import Problem
+from shared.http.spreadsheets import BOM
 from shared.settings import Settings
 
 COMPLETED = "praktika.internship.completed.v1"

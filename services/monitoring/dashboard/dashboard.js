@@ -11,7 +11,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const byId = (id) => document.getElementById(id);
 const state = { scope: "network", scopeId: null, catalogue: [], cards: new Map(), paused: false };
 
-const word = (key, ...given) => given.reduce((text, x, i) => text.replace(`{${i}}`, x), WORDS[key]);
+const word = (key, ...given) => given.reduce((text, x, i) => text.replace(`{${i}}`, () => x), WORDS[key]);
 
 // Everything from outside goes in as text, and only when it has changed: nothing flickers, no focus is lost.
 function say(element, text) {

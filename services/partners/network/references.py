@@ -429,8 +429,8 @@ def _plausible(event: Event[Any], known: Known) -> Objection | None:
     wrong = began and implausible(began, events.timestamp(event.time), event.data.hours)
     if not wrong:
         return None
-    detail = f"{event.subject}: {wrong}; if it began earlier, cancel it and report it under another id"
-    about = "time" if wrong.startswith("ended") else "data.hours"
+    about, why = wrong
+    detail = f"{event.subject}: {why}; if it began earlier, cancel it and report it under another id"
     return Objection(422, "plausible", event.subject, about, detail, (key,))
 
 

@@ -332,14 +332,14 @@ def _internships(id: str, state: State, whole: list[str]) -> list[View]:
     return [{**view, "readers": allowed} for view, allowed in zip(views, readers, strict=True)]
 
 
-def implausible(started_at: str, ended_at: str, hours: float) -> str | None:
-    """Why an internship cannot have been so (by days in UTC): it ended before it began, or had over 24 hours a day."""
+def implausible(started_at: str, ended_at: str, hours: float) -> tuple[str, str] | None:
+    """Which field says what cannot have been (by days in UTC), and why: ended before it began, over 24 hours a day."""
     began, ended = started_at[:10], ended_at[:10]
     days = (date.fromisoformat(ended) - date.fromisoformat(began)).days + 1
     if days < 1:
-        return f"ended on {ended}, before it began on {began}"
+        return "time", f"ended on {ended}, before it began on {began}"
     if hours > 24 * days:
-        return f"{hours:g} hours are more than 24 a day from {began} to {ended} ({24 * days} in all)"
+        return "data.hours", f"{hours:g} hours are more than 24 a day from {began} to {ended} ({24 * days} in all)"
     return None
 
 
@@ -359,7 +359,7 @@ def _internship(id: str, started: Fact | None, completed: Fact | None, cancelled
     }
     own = {field: value for field, value in counting["data"].items() if ended and field not in shown}
     wrong = implausible(started["time"], ended["time"], own["hours"]) if started and ended and "hours" in own else None
-    return {**shown, **own, "implausible": wrong}
+    return {**shown, **own, "implausible": wrong and wrong[1]}
 
 
 def _support(id: str, state: State) -> View:

@@ -177,10 +177,10 @@ def _names(type_: str) -> dict[str, str]:
     """What columns may be called, with their fields; what is said first wins."""
     names = {field.casefold(): field for field in fields_of(type_) if not field.endswith(".*")}
     said = [(heading, field) for language in LANGUAGES for field, heading in headings_of(type_, language).items()]
-    said += [
-        (known, own) for known, name in NAMES.items() if (own := _known(type_, name)) and not _is_person(type_, own)
-    ]
-    said += [(known, own) for known, name in NAMES.items() if name == "learner" and (own := _known(type_, name))]
+    for known, name in NAMES.items():
+        # A number of a person's own is no pseudonym: only what names the learner is taken for one.
+        if (own := _known(type_, name)) and (own != _learner(type_) or name == "learner"):
+            said.append((known, own))
     first_words = [(_plain(heading).partition("_")[0], field) for heading, field in said]
     words = [word for word, _ in first_words]
     said += [(word, field) for word, field in first_words if words.count(word) == 1]
@@ -189,10 +189,9 @@ def _names(type_: str) -> dict[str, str]:
     return names
 
 
-def _is_person(type_: str, field: str) -> bool:
-    """Does the field name a learner? A number of a person's own is no pseudonym."""
-    of_learner = DATA[type_].topic == "learner" and DATA[type_].key != "learner"
-    return field == "partitionkey" or (field == "subject" and of_learner)
+def _learner(type_: str) -> str | None:
+    """The field that names the learner, where a type has one."""
+    return _known(type_, "learner") if DATA[type_].topic == "learner" else None
 
 
 def _plain(name: str) -> str:

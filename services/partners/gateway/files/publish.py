@@ -19,12 +19,13 @@ import typer
 from pydantic_core import to_json
 
 from shared.http.problems import Problem
+from shared.http.spreadsheets import BOM
 from shared.operator import console
 from shared.operator.console import Failed, Json, Misused, progress, say, show, show_json
 from shared.settings import Settings
 
 from .mapping import Mistakes, Plan, events_of, explained, offset_of, plan, publishable, shown_name
-from .tables import BOM, ENCODINGS, EVENT, Row, Table, Unreadable, report_head, report_row, table
+from .tables import ENCODINGS, EVENT, Row, Table, Unreadable, report_head, report_row, table
 from .validate import checked
 
 BATCH = 500

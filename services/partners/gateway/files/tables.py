@@ -36,7 +36,6 @@ XLSX = b"PK"  # how a ZIP file begins
 EVENT = "event"  # the column of a line that is an event already
 ENCODINGS = ("utf-8", "cp1251", "utf-16", "koi8-r", "cp866")
 REFUSED = ("refused: row", "refused: status", "refused: column", "refused: reason")
-BOM = "\ufeff"  # by which Excel knows UTF-8
 
 warnings.filterwarnings("ignore", module="openpyxl")  # what it cannot keep (charts, …) is not wanted
 

@@ -23,6 +23,7 @@ from services.partners.gateway.ingress.validation import count_refused, rejectio
 from services.partners.gateway.quotas import quotas_of
 from shared.contract import events
 from shared.contract.events import DATA
+from shared.http import spreadsheets
 from shared.http.auth import Caller
 from shared.http.problems import Problem
 from shared.http.service import Running, Service
@@ -47,7 +48,6 @@ from .mapping import (
 )
 from .sheets import rows_of
 from .tables import (
-    BOM,
     EVENT,
     MOST_COLUMNS,
     XLSX,
@@ -70,8 +70,7 @@ EXAMPLE = 100  # characters of a cell
 SCRIPT = Path(__file__).parent / "upload/upload.js"
 FILE = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string"}}}}}
 LINES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-ndjson": {"schema": {"type": "object"}}}}}
-MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-WORKBOOK: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
+WORKBOOK: dict[int | str, dict[str, Any]] = {200: {"content": {spreadsheets.XLSX: {"schema": {"type": "string"}}}}}
 READING = asyncio.Semaphore(4)  # files at a time: each may take some hundred MB
 Name = Annotated[str, Field(max_length=1_000)]
 
@@ -104,7 +103,7 @@ async def read_template(type: str, language: Chosen) -> Response:
         raise Problem(404, str(error)) from None
     name = f"{DATA[type].short_type}-{language}.xlsx"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-cache"}
-    return Response(content, headers=headers, media_type=MEDIA_TYPE)
+    return Response(content, headers=headers, media_type=spreadsheets.XLSX)
 
 
 @cache
@@ -303,7 +302,7 @@ class _Upload:
     dry_run: bool
 
     async def answers(self, taken: Taken) -> AsyncIterator[bytes]:
-        yield _line({"rows": self.table.rows, "report": BOM + report_head(self.table)})
+        yield _line({"rows": self.table.rows, "report": spreadsheets.BOM + report_head(self.table)})
         rows, done, accepted = iter(taken), 0, 0
         try:
             while batch := list(islice(rows, BATCH)):

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -25,7 +26,6 @@ from shared.settings import Settings
 from .mapping import advice
 
 BLOCK = 64 * 1024
-BOM = b"\xef\xbb\xbf"
 STANDARD = "-"
 SENDERS = [kind for kind in Publisher if kind is not Publisher.service]
 
@@ -188,7 +188,7 @@ def found_in(stream: Stream, name: str, most: int) -> Iterator[Found]:
     number, head = 0, b""
     while not head.strip() and (head := stream.line(most)):
         number += 1
-    head = head.removeprefix(BOM)
+    head = head.removeprefix(BOM_UTF8)
     if head.lstrip().startswith(b"["):
         yield from _array(_Text(head, stream), most)
     elif _spans_lines(head, name, stream, most):
