@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from services.partners.gateway.contract.page import sent
+from services.partners.gateway.files.cells import offset_of
 from services.partners.gateway.files.mapping import (
     Mistakes,
     Plan,
@@ -21,7 +22,6 @@ from services.partners.gateway.files.mapping import (
     explained,
     fields_of,
     meaning,
-    offset_of,
     plan,
     suggested,
 )

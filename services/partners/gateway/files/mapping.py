@@ -1,10 +1,10 @@
-"""What a row means: columns as fields of an event, cells as their values, and mistakes in the words of the table."""
+"""What a row means: columns as fields of an event, mistakes in the words of the table; `cells.py` reads cells."""
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import datetime, timezone
 from functools import cache
 from hashlib import sha256
 from html import unescape
@@ -28,13 +28,12 @@ from shared.contract.events import DATA
 from shared.http.problems import Problem
 from shared.pages.languages import LANGUAGES, Language, translated
 
+from .cells import Field, Unread, value_of
 from .tables import EVENT, Row, Why
 
-NOON = time(12)
 MISTAKES_TOLD = 10  # of each kind, about columns: looking for similar names takes long
 REMEMBERED = 100_000  # rows whose keys are compared
 ATTRIBUTES = ("subject", "partitionkey", "time", "id")
-YES, NO = ("true", "yes", "1", "да", "истина"), ("false", "no", "0", "нет", "ложь")
 # Further names of columns, as tables of institutions and enterprises have them.
 NAMES = {
     "обучающийся": "learner",
@@ -42,18 +41,6 @@ NAMES = {
     **dict.fromkeys(("время", "дата", "date", "окончание", "завершение", "дата_окончания", "ended"), "time"),
     **dict.fromkeys(("номер", "number", "no", "id"), "subject"),
 }
-
-
-class Field(NamedTuple):
-    """How a cell becomes a field's value.
-
-    Attributes:
-        list: the cell holds several, parted by semicolons.
-    """
-
-    schema: Schema
-    required: bool
-    list: bool = False
 
 
 class Mistake(NamedTuple):
@@ -76,12 +63,6 @@ class Mistakes(Exception):
     def __init__(self, mistakes: list[Mistake], status: int = 422) -> None:
         self.mistakes, self.status = mistakes, status
         super().__init__("; ".join(map(str, mistakes)))
-
-
-class _Wrong(ValueError):
-    def __init__(self, code: str, *given: object) -> None:
-        self.why = Why(code, given)
-        super().__init__(code)
 
 
 @dataclass(frozen=True)
@@ -273,8 +254,8 @@ def plan(  # noqa: PLR0913
     values: dict[str, Any] = {}
     for field, text in fixed.items():
         try:
-            values[field] = _value(text, _field(type_, field), offset)
-        except _Wrong as error:
+            values[field] = value_of(text, _field(type_, field), offset)
+        except Unread as error:
             wrong.append(_mistake("", field, error.why, language))
     if wrong:
         raise Mistakes(wrong)
@@ -396,14 +377,14 @@ def event_of(row: Row, planned: Plan | None, organisation: str) -> dict[str, Any
     for column, field in planned.columns.items():
         try:
             if column in row.cells:
-                values[field] = _value(row.cells[column], _field(planned.type, field), planned.offset)
-        except _Wrong as error:
+                values[field] = value_of(row.cells[column], _field(planned.type, field), planned.offset)
+        except Unread as error:
             wrong.append(_mistake(column, field, error.why, planned.language))
     event: dict[str, Any] = {"specversion": "1.0", "source": f"/organisations/{organisation}", "type": planned.type}
     event |= {name: values.pop(name) for name in ATTRIBUTES if name in values}
     try:
         event["data"] = _nested(values, planned.type)
-    except _Wrong as error:
+    except Unread as error:
         wrong.append(_mistake("", "", error.why, planned.language))
     if "id" not in event:
         wrong += [_mistake(c, "", Why("key_empty"), planned.language) for c in planned.key if c not in row.cells]
@@ -432,146 +413,12 @@ def _nested(values: Mapping[str, Any], type_: str) -> dict[str, Any]:
         elif _field(type_, name).list:
             items = data.setdefault(parent, [{} for _ in value])
             if len(items) != len(value):
-                raise _Wrong("lists", ", ".join(each for each in values if each.startswith(f"{parent}.")))
+                raise Unread("lists", ", ".join(each for each in values if each.startswith(f"{parent}.")))
             for item, each in zip(items, value, strict=True):
                 item[part] = each
         else:
             data.setdefault(parent, {})[part] = value
     return data
-
-
-# a cell as a value
-
-
-def _value(cell: Any, field: Field, offset: timezone | None) -> Any:
-    if field.list:
-        parts = cell.split(";") if isinstance(cell, str) else cell if isinstance(cell, list) else [cell]
-        return [_scalar(part, field.schema, offset) for part in parts if not isinstance(part, str) or part.strip()]
-    return _scalar(cell, field.schema, offset)
-
-
-def _scalar(cell: Any, schema: Schema, offset: timezone | None) -> Any:
-    if isinstance(cell, list | dict):
-        raise _Wrong("one_value")
-    text = (str(cell).lower() if isinstance(cell, bool) else str(cell)).strip()
-    if "enum" in schema:
-        return _choice(text, schema["enum"])
-    if schema.get("format") == "date-time":
-        return _moment(text, offset).isoformat()
-    kind = "month" if schema.get("pattern") == _MONTH else schema.get("format") or schema.get("type")
-    return _READERS[kind](text) if kind in _READERS else text
-
-
-_MONTH = r"^(19|20|21)\d\d-(0[1-9]|1[0-2])$"
-_ISO_DAY = r"(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)"
-_DAY = rf"(?:{_ISO_DAY}|(?P<d2>\d{{1,2}})\.(?P<m2>\d{{1,2}})\.(?P<y2>\d{{4}}))"
-_CLOCK = r"(?P<h>\d{1,2}):(?P<min>\d\d)(?::(?P<s>\d\d)(?:\.\d{1,9})?)?"
-_OFFSET = r"Z|[+-]\d\d:?\d\d"
-_WHEN = re.compile(rf"{_DAY}(?:[T ]+{_CLOCK}\s*(?P<offset>{_OFFSET})?)?", re.IGNORECASE)
-_RFC3339 = re.compile(rf"{_ISO_DAY}T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
-_NUMBER = re.compile(r"[+-]?\d{1,30}(?:[.,]\d{1,30})?(?:[eE][+-]?\d{1,2})?")
-_SPACES = str.maketrans("", "", " \u00a0\u202f")
-
-
-def _choice(text: str, choices: list[str]) -> str:
-    """One of the contract's words, or its Russian one as the contract's page shows it."""
-    wanted = text.casefold()
-    for choice in choices:
-        if wanted in (choice, choice.replace("_", " "), *(_said(choice, each).casefold() for each in LANGUAGES)):
-            return choice
-    russian_too = ", ".join(f"{_said(choice, 'ru')} ({choice})" for choice in choices)
-    raise _Wrong("choice", text[:100], ", ".join(choices), russian_too)
-
-
-def _said(choice: str, language: Language) -> str:
-    return translated(language, choice, "value")
-
-
-def _number(text: str, code: str = "number") -> float:
-    plain = text.translate(_SPACES)
-    if not _NUMBER.fullmatch(plain):
-        raise _Wrong(code, text[:100])
-    return float(plain.replace(",", "."))
-
-
-def _integer(text: str) -> int:
-    number = _number(text, "integer")
-    if not number.is_integer() or abs(number) >= 10**15:
-        raise _Wrong("integer", text[:100])
-    return int(number)
-
-
-def _boolean(text: str) -> bool:
-    if text.casefold() in YES:
-        return True
-    if text.casefold() in NO:
-        return False
-    raise _Wrong("boolean", text[:100])
-
-
-def _parsed(text: str, code: str) -> tuple[date, re.Match[str]]:
-    found = _WHEN.fullmatch(text)
-    try:
-        if found:
-            parts = [int(found[name] or found[f"{name}2"]) for name in ("y", "m", "d")]
-            return date(*parts), found
-    except ValueError:
-        pass
-    raise _Wrong(code, text[:100])
-
-
-def _day(text: str) -> date:
-    """A day; a spreadsheet may have made midnight of it."""
-    day, found = _parsed(text, "day")
-    if found["h"] and (int(found["h"]), int(found["min"]), int(found["s"] or 0)) != (0, 0, 0):
-        raise _Wrong("day", text[:100])
-    return day
-
-
-def _month(text: str) -> str:
-    """A month; a spreadsheet may have made its first day of it."""
-    if found := re.fullmatch(r"(\d{4})-(\d\d)|(\d{1,2})\.(\d{4})", text):
-        return f"{found[1] or found[4]}-{int(found[2] or found[3]):02}"
-    return f"{_parsed(text, 'month')[0]:%Y-%m}"
-
-
-def _moment(text: str, offset: timezone | None) -> datetime:
-    """A time; of a day alone its noon."""
-    day, found = _parsed(text, "time")
-    try:
-        if _RFC3339.fullmatch(text.upper()):
-            return datetime.fromisoformat(text.upper())
-        clock = time(int(found["h"]), int(found["min"]), int(found["s"] or 0)) if found["h"] else NOON
-        own = offset_of(found["offset"]) if found["offset"] else offset
-    except ValueError:
-        raise _Wrong("time", text[:100]) from None
-    if own is None:
-        raise _Wrong("offset", text[:100])
-    return datetime.combine(day, clock, own)
-
-
-_READERS: dict[Any, Callable[[str], Any]] = {
-    "integer": _integer,
-    "number": _number,
-    "boolean": _boolean,
-    "date": lambda text: _day(text).isoformat(),
-    "month": _month,
-}
-
-
-def offset_of(text: str) -> timezone:
-    """The offset from UTC that `+07:00` or `Z` is.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if text.upper() in ("Z", "UTC"):
-        return UTC
-    found = re.fullmatch(r"([+-])(\d{1,2}):?(\d\d)?", text)
-    if not found or int(found[2]) > 14 or int(found[3] or 0) > 59:
-        raise ValueError(Why("no_offset", (text[:100],)).text())
-    size = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
-    return timezone(size if found[1] == "+" else -size)
 
 
 # what the ingress found wrong

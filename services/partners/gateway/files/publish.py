@@ -24,7 +24,8 @@ from shared.operator import console
 from shared.operator.console import Failed, Json, Misused, progress, say, show, show_json
 from shared.settings import Settings
 
-from .mapping import Mistakes, Plan, events_of, explained, offset_of, plan, publishable, shown_name
+from .cells import offset_of
+from .mapping import Mistakes, Plan, events_of, explained, plan, publishable, shown_name
 from .tables import ENCODINGS, EVENT, Row, Table, Unreadable, report_head, report_row, table
 from .validate import checked
 

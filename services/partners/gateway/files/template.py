@@ -14,7 +14,8 @@ from services.partners.gateway.contract.rules import in_one, rules_of
 from shared.contract import events
 from shared.pages.languages import N_, Language, translated
 
-from .mapping import Field, fields_of, headings_of, meaning, shown_name
+from .cells import Field
+from .mapping import fields_of, headings_of, meaning, shown_name
 
 ROWS = 1_000  # so many get drop-downs
 WIDEST = 60

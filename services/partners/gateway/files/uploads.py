@@ -33,6 +33,7 @@ from shared.pages.pages import page, static
 from shared.processing import mongo
 from shared.settings import Settings
 
+from .cells import offset_of
 from .mapping import (
     Mistakes,
     Plan,
@@ -40,7 +41,6 @@ from .mapping import (
     explained,
     fields_of,
     meaning,
-    offset_of,
     plan,
     publishable,
     shown_name,
