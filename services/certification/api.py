@@ -14,7 +14,7 @@ from shared.http.commands import Prefer, accept, event_by
 from shared.http.lists import Pages, found, listed
 from shared.http.problems import Problem
 from shared.http.service import Authenticated, EntityId, Running, barred, require
-from shared.pages.languages import Chosen
+from shared.pages.languages import LANGUAGES, Chosen
 from shared.pages.pages import page
 from shared.processing import mongo
 from shared.processing.ownership import misnamed
@@ -163,7 +163,7 @@ async def _named(db: mongo.Database, certificate: dict[str, Any]) -> dict[str, A
     }
     return {
         **certificate,
-        "competency_name": {ln: frameworks.name(certificate["competency"], ln) for ln in ("en", "ru")},
+        "competency_name": {ln: frameworks.name(certificate["competency"], ln) for ln in LANGUAGES},
         "institution_name": names.get(certificate["institution"], certificate["institution"]),
         "evidence": [
             {"method": e["method"], "assessor": e["assessor"], "assessor_name": names.get(e["assessor"], e["assessor"])}

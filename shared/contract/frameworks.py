@@ -62,6 +62,6 @@ def is_known(competency: str) -> bool:
 
 
 def name(competency: str, language: str) -> str:
-    """The competency's name (ru or en); its id where none is known."""
+    """The competency's name, in English where there is none in *language*; its id where none is known."""
     known = _COMPETENCIES.get(competency)
-    return known["name"][language] if known else competency
+    return known["name"].get(language, known["name"]["en"]) if known else competency

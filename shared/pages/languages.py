@@ -63,12 +63,16 @@ class Text:
         return {language: self.into(language) for language in LANGUAGES}
 
 
+_TAG = re.compile(rf"\b({'|'.join(LANGUAGES)})\b[^,;]*(?:;\s*q=([\d.]{{1,5}}))?")
+
+
 def preferred(accept_language: str) -> Language:
-    """Russian if it is wanted at least as much as English (RFC 9110, section 12.5.4)."""
-    wanted = {"en": 0.0, "ru": 0.0}
-    for tag, quality in re.findall(r"\b(en|ru)\b[^,;]*(?:;\s*q=([\d.]{1,5}))?", accept_language.lower()):
+    """The language wanted most (RFC 9110, section 12.5.4); English only if no other is wanted as much."""
+    wanted: dict[Language, float] = dict.fromkeys(LANGUAGES, 0.0)
+    for tag, quality in _TAG.findall(accept_language.lower()):
         wanted[tag] = max(wanted[tag], float(quality) if re.fullmatch(r"\d(\.\d*)?", quality) else 1.0)
-    return "ru" if wanted["ru"] > 0 and wanted["ru"] >= wanted["en"] else "en"
+    most = max(wanted, key=lambda language: (wanted[language], language != "en"))
+    return most if wanted[most] else "en"
 
 
 def _chosen(

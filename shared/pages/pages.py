@@ -44,7 +44,7 @@ def environment(language: Language) -> Environment:
 def day(value: str | date, language: Language) -> str:
     """A day in words: 15 June 2026, 15 июня 2026 г."""
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return format_date(moment, "long", locale={"en": "en_GB", "ru": "ru_RU"}[language])
+    return format_date(moment, "long", locale={"en": "en_GB"}.get(language, language))
 
 
 def render(template: str, language: Language, **context: Any) -> str:

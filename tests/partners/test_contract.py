@@ -78,7 +78,7 @@ def test_rules_are_told_with_ranges_and_units():
 
 def test_each_language_is_its_own():
     english, russian = (
-        re.sub(r"<pre.*?</pre>", "", page(language, Settings()), flags=re.DOTALL) for language in LANGUAGES
+        re.sub(r"<pre.*?</pre>", "", page(language, Settings()), flags=re.DOTALL) for language in ("en", "ru")
     )
     assert not CYRILLIC.search(english.replace("Русский", ""))
     meanings = re.findall(r"</th><td>(.*?)</td>", russian)
@@ -102,8 +102,8 @@ def test_no_words_are_left_over():
         ("ru", "ru"),
         ("ru-RU,ru;q=0.9,en-US;q=0.8,en;q=0.7", "ru"),
         ("en-GB,en;q=0.9,ru;q=0.8", "en"),
-        ("de-DE,ru;q=0.5,en;q=0.1", "ru"),
-        ("de, fr;q=0.5", "en"),
+        ("eo-XX,ru;q=0.5,en;q=0.1", "ru"),
+        ("eo, ia;q=0.5", "en"),
         ("ru;q=0", "en"),
         ("ru;q=...,x;;,", "ru"),
     ],

@@ -460,7 +460,7 @@ def _explained(path: str, detail: str, status: int, item: Any, planned: Plan | N
     if not _is_there(item, path):
         why = Why("missing").text(language)
         return Mistake(column, shown_name(field), why, _explanation(planned.type, field, language) if column else what)
-    rule = _rule(planned.type, field) if language == "ru" and status == 422 else ""
+    rule = _rule(planned.type, field, language) if language != "en" and status == 422 else ""
     wording = Why("rule", (detail, rule)).text(language) if rule else detail
     return Mistake(column, shown_name(field), wording, what if language == "en" and status == 422 else "")
 
@@ -472,13 +472,13 @@ def _is_there(item: Any, path: str) -> bool:
     return isinstance(item, dict) and name in item and _is_there(item[name], rest)
 
 
-def _rule(type_: str, field: str) -> str:
-    """What the contract asks of a field, in Russian."""
+def _rule(type_: str, field: str, language: Language) -> str:
+    """What the contract asks of a field, in words."""
     try:
         found = _field(type_, field)
     except KeyError:
         return ""
-    rules = rules_of(found.schema, events.data_schema(type_), "ru") if found.schema.get("pattern", "-") else []
+    rules = rules_of(found.schema, events.data_schema(type_), language) if found.schema.get("pattern", "-") else []
     return unescape(re.sub(r"<[^>]*>", "", in_one(rules)))
 
 
