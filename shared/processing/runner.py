@@ -272,14 +272,18 @@ class Runner(ConsumerRebalanceListener):
             self._committing = asyncio.create_task(self._commit())
 
     async def _commit(self) -> None:
-        """Let the offsets go. The database has them already, so a failure only makes the group's view late."""
+        """Commit the offsets. The database has them already, so a failure only makes the group's view late."""
         applied = {label: next_offset for label, next_offset in self._batches.applied.items() if next_offset}
-        if applied == self._committed:
+        offsets = {
+            tp: OffsetAndMetadata(applied[self._label(tp)], "")
+            for tp in self._client.assignment()
+            if self._label(tp) in applied
+        }
+        if not offsets or applied == self._committed:
             return
-        offsets = {tp: applied.get(self._label(tp), 0) for tp in self._client.assignment()}
         try:
             async with asyncio.timeout(5):
-                await self._client.commit({tp: OffsetAndMetadata(end, "") for tp, end in offsets.items() if end})
+                await self._client.commit(offsets)
             self._committed = applied
         except (KafkaError, TimeoutError) as error:
             log.info("offsets_not_committed", reason=repr(error))

@@ -349,6 +349,17 @@ async def test_a_spare_worker_without_partitions_is_ready_and_stays_so(stack: Ru
         await worker.stop()
 
 
+async def test_a_worker_that_lost_its_partitions_ends_in_order(stack: Running, monkeypatch: pytest.MonkeyPatch):
+    await stack.publish(enrolled("ann"))
+    await stack.applied()
+    runner = stack.service.runner
+    assert runner is not None
+    runner._committed = {}
+    monkeypatch.setattr(runner._client, "assignment", frozenset)
+    await runner.stop()
+    assert runner._committed == {}
+
+
 async def test_a_database_that_was_dropped_is_rebuilt_from_the_log(stack: Running):
     await stack.publish(*[enrolled(f"l{i}") for i in range(100)])
     await stack.applied()
