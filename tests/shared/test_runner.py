@@ -349,15 +349,22 @@ async def test_a_spare_worker_without_partitions_is_ready_and_stays_so(stack: Ru
         await worker.stop()
 
 
-async def test_a_worker_that_lost_its_partitions_ends_in_order(stack: Running, monkeypatch: pytest.MonkeyPatch):
+async def test_a_worker_that_lost_its_partitions_commits_nothing(stack: Running, monkeypatch: pytest.MonkeyPatch):
     await stack.publish(enrolled("ann"))
     await stack.applied()
-    runner = stack.service.runner
-    assert runner is not None
-    runner._committed = {}
-    monkeypatch.setattr(runner._client, "assignment", frozenset)
-    await runner.stop()
-    assert runner._committed == {}
+    worker = another_worker(stack)
+    worker.start()
+
+    async def has_joined() -> bool:
+        return worker._joined
+
+    await until(has_joined)
+    with monkeypatch.context() as patched:
+        patched.setattr(worker._client, "assignment", frozenset)
+        patched.setattr(worker._batches, "applied", {"learner-0": 1})
+        await worker._commit()
+    assert worker._committed == {}
+    await worker.stop()
 
 
 async def test_a_database_that_was_dropped_is_rebuilt_from_the_log(stack: Running):
