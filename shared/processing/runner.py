@@ -274,16 +274,14 @@ class Runner(ConsumerRebalanceListener):
     async def _commit(self) -> None:
         """Commit the offsets. The database has them already, so a failure only makes the group's view late."""
         applied = {label: next_offset for label, next_offset in self._batches.applied.items() if next_offset}
-        offsets = {
-            tp: OffsetAndMetadata(applied[self._label(tp)], "")
-            for tp in self._client.assignment()
-            if self._label(tp) in applied
-        }
-        if not offsets or applied == self._committed:
+        if applied == self._committed:
+            return
+        ours = [tp for tp in self._client.assignment() if self._label(tp) in applied]
+        if not ours:
             return
         try:
             async with asyncio.timeout(5):
-                await self._client.commit(offsets)
+                await self._client.commit({tp: OffsetAndMetadata(applied[self._label(tp)], "") for tp in ours})
             self._committed = applied
         except (KafkaError, TimeoutError) as error:
             log.info("offsets_not_committed", reason=repr(error))
