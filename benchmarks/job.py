@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 COHORTS = ("2022-02", "2022-06", "2023-02", "2023-06", "2024-02", "2024-06")
 STATUSES = ("employed", "self_employed", "studying", "seeking", "other")
+IN_WORK = ("employed", "self_employed")
 WEIGHTS = (60, 8, 12, 15, 5)
 CONTRACTS = ("permanent", "fixed_term", "agency", "apprenticeship", "other")
 EVENTS_PER_LEARNER = 2.86  # of the logs made here, duplicates included
@@ -146,12 +147,26 @@ def expected(made: Iterable[Learner]) -> Counts:
 
 def _measures(learner: Learner) -> Iterator[str]:
     yield "graduates"
-    known = {recorded.subject: recorded for recorded in sorted(learner.statuses, key=lambda r: r.time)}
-    newest = max(known.values(), key=lambda r: r.time, default=None)
-    if newest is None:
+    known = list({recorded.subject: recorded for recorded in sorted(learner.statuses, key=lambda r: r.time)}.values())
+    if not known:
         return
+    newest = _on(max(r.time.date() for r in known), known)
+    if newest is not None:
+        yield from _of_status(newest)
+    for months in (6, 12, 18, 24, 30, 36):
+        then = _on(_add_months(learner.graduated_on, months), known)
+        if then:
+            yield f"after_{months}m_{then.status}"
+    work = [r for r in known if r.status in IN_WORK]
+    if any(_begin(r) < learner.graduated_on < _end(r) for r in work):
+        yield "employed_at_graduation"
+    elif starts := [r.since for r in work if r.since and r.since >= learner.graduated_on]:
+        yield f"w{min((min(starts) - learner.graduated_on).days // 7, 260):03d}"
+
+
+def _of_status(newest: Recorded) -> Iterator[str]:
     yield f"status_{newest.status}"
-    if newest.status in ("employed", "self_employed"):
+    if newest.status in IN_WORK:
         if newest.status == "self_employed" or newest.contract:
             stable = newest.status == "self_employed" or newest.contract == "permanent"
             yield "contract_stable" if stable else "contract_other"
@@ -159,24 +174,35 @@ def _measures(learner: Learner) -> Iterator[str]:
             yield "hours_full" if newest.full_time else "hours_part"
         if newest.related is not None:
             yield "work_related" if newest.related else "work_unrelated"
-    for months in (6, 12, 18, 30):
-        status = _status_on(_add_months(learner.graduated_on, months), known.values())
-        if status:
-            yield f"after_{months}m_{status}"
-    starts = [r.since for r in known.values() if r.since and r.status in ("employed", "self_employed")]
-    if starts:
-        days = max(0, (min(starts) - learner.graduated_on).days)
-        yield f"w{min(days // 7, 260):03d}"
 
 
-def _status_on(day: date, known: Iterable[Recorded]) -> str | None:
-    """A status holds from its first day until six months after it was recorded; the one that began last wins."""
-    held = [
-        ((r.since or r.time.date()), r.time, r.status)
-        for r in known
-        if (r.since or r.time.date()) <= day < _add_months(r.time.date(), 6)
-    ]
-    return max(held)[2] if held else None
+def _begin(recorded: Recorded) -> date:
+    return recorded.since or recorded.time.date()
+
+
+def _end(recorded: Recorded) -> date:
+    return _add_months(recorded.time.date(), 6)
+
+
+def _on(day: date, known: list[Recorded]) -> Recorded | None:
+    """What somebody does on a day: a status holds from its first day until six months after it was recorded.
+
+    A later one takes its place, but for a second job that began before the first was recorded: of the jobs, the one
+    with the most hours counts, then the longest.
+    """
+    held = [r for r in known if _begin(r) <= day < _end(r)]
+    standing = [r for r in held if not any(_replaces(other, r) for other in held)]
+    work = [r for r in standing if r.status in IN_WORK]
+    if work:
+        return min(work, key=lambda r: ({True: -40, False: -20, None: 0}[r.full_time], _begin(r), r.time))
+    return max(standing, key=lambda r: (_begin(r), r.time), default=None)
+
+
+def _replaces(other: Recorded, one: Recorded) -> bool:
+    if (_begin(other), other.time) <= (_begin(one), one.time):
+        return False
+    both_work = other.status in IN_WORK and one.status in IN_WORK
+    return not both_work or _begin(other) > one.time.date()
 
 
 def _add_months(day: date, months: int) -> date:

@@ -159,6 +159,12 @@ class Settings(BaseSettings):
     keep_states_bytes: int = Field(8_000_000, ge=0, description="Bytes of states that a consumer keeps in memory.")
     tick_s: float = Field(1.0, gt=0, description="How often a worker looks at what time has brought.")
     suppress_below: int = Field(5, ge=1, description="Groups smaller than this are not shown.")
+    coverage_min: float = Field(
+        0.5, ge=0, le=1, description="Where less is known of those whom a rate is about, it is shown as thin."
+    )
+    employment_leaves_out: frozenset[Literal["studying", "military_service", "parental_leave", "illness", "other"]] = (
+        Field(frozenset(), description='Statuses that count in no employment rate; JSON: ["military_service"].')
+    )
     log_level: str = "INFO"
 
 

@@ -85,7 +85,7 @@ class Running:
         return [TopicPartition(name, partition) for partition in range(PARTITIONS.get(topic, 3))]
 
 
-async def until(condition: Callable[[], Awaitable[Any]], timeout_s: float = 20) -> Any:
+async def until(condition: Callable[[], Awaitable[Any]], timeout_s: float = 60) -> Any:
     """Ask until *condition* gives something true, and return that; `TimeoutError` when it does not in time."""
     async with asyncio.timeout(timeout_s):
         while not (result := await condition()):

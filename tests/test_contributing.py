@@ -45,8 +45,7 @@ WALKS = {
         {
             "shared/contract/events.py": [
                 (
-                    "    participants: int = Field(ge=0, le=100_000)\n"
-                    "    competencies: list[CompetencyId] = Field([], max_length=200)\n",
+                    '    """An activity was entered by mistake."""\n',
                     '\n\nclass ActivityPostponed(Data, topic="activity", by=PARTNERS):\n'
                     '    """An activity was put off."""\n\n    until: Day\n',
                 )

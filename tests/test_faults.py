@@ -96,7 +96,7 @@ def fold(module: object, events: list[Event[Data]], react: object = None) -> tup
     folded: dict[Key, State] = {}
     derived: list[Event[Data]] = []
     for event in events:
-        key = module.route(event)
+        key = module.route(facts.from_event(event))
         if key is not None:
             state = after(folded.get(key, facts.empty()), event)
             for following in react(key, state) if react else []:
@@ -114,7 +114,7 @@ def concluded(events: list[Event[Data]]) -> list[Event[Data]]:
         known.setdefault(s.competency, []).append(
             schemes.Scheme(s.id, timestamp(SCHEMES_AT), *of, METHODS, LEAST_SCORE, enterprise_required=True)
         )
-    _, certified = fold(schemes, events, lambda key, state: schemes.certify(key, state, known))
+    _, certified = fold(schemes, events, lambda key, state: schemes.decide(key, state, known))
     of_learners = [event for event in events if event.data.topic == "learner"]
     learners, asked = fold(requests, of_learners, lambda key, state: requests.ask(key.id, state, SECRET))
     erased = frozenset(key.id for key, state in learners.items() if "erased" in state)

@@ -8,7 +8,7 @@ from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 
@@ -86,9 +86,23 @@ def _of_graduate(day: date, jobs: list[Document]) -> Iterator[str]:
     yield "graduates"
     if not jobs:
         return
-    newest = max(jobs, key=lambda job: job["age"])
+    spells = [Spell.of(job) for job in jobs]
+    if newest := _on(max(spell.recorded for spell in spells), spells):
+        yield from _of_status(newest)
+    for months in (6, 12, 18, 24, 30, 36):
+        if then := _on(months_later(day, months).isoformat(), spells):
+            yield f"after_{months}m_{then['status']}"
+    graduated_on = day.isoformat()
+    work = [spell for spell in spells if spell.works]
+    if any(spell.begin < graduated_on < spell.end for spell in work):
+        yield "employed_at_graduation"
+    elif starts := [s.begin for s in work if "since" in s.job and s.begin >= graduated_on]:
+        yield f"w{min((date.fromisoformat(min(starts)) - day).days // 7, 260):03d}"
+
+
+def _of_status(newest: Document) -> Iterator[str]:
     yield f"status_{newest['status']}"
-    if newest["status"] in ("employed", "self_employed"):
+    if newest["status"] in IN_WORK:
         contract = "permanent" if newest["status"] == "self_employed" else newest.get("contract")
         if contract:
             yield "contract_stable" if contract == "permanent" else "contract_other"
@@ -96,25 +110,41 @@ def _of_graduate(day: date, jobs: list[Document]) -> Iterator[str]:
             yield "hours_full" if newest["full_time"] else "hours_part"
         if "related_to_field" in newest:
             yield "work_related" if newest["related_to_field"] else "work_unrelated"
-    for months in (6, 12, 18, 30):
-        status = _status_on(months_later(day, months), jobs)
-        if status:
-            yield f"after_{months}m_{status}"
-    starts = [job["since"] for job in jobs if job["status"] in ("employed", "self_employed") and "since" in job]
-    if starts:
-        days = max(0, (date.fromisoformat(min(starts)) - day).days)
-        yield f"w{min(days // 7, 260):03d}"
 
 
-def _status_on(day: date, jobs: list[Document]) -> str | None:
-    """The status that began last of those in force: from its first day until six months after it was recorded."""
-    held = []
-    for job in jobs:
+class Spell(NamedTuple):
+    """A status from its first day until six months after it was recorded; days are texts."""
+
+    begin: str
+    end: str
+    recorded: str
+    works: bool
+    job: Document
+
+    @classmethod
+    def of(cls, job: Document) -> "Spell":
         recorded = job["age"][0][:10]
-        begin = job.get("since", recorded)
-        if begin <= day.isoformat() and day < months_later(date.fromisoformat(recorded), 6):
-            held.append((begin, job["age"], job["status"]))
-    return max(held)[2] if held else None
+        end = months_later(date.fromisoformat(recorded), 6).isoformat()
+        return cls(job.get("since", recorded), end, recorded, job["status"] in IN_WORK, job)
+
+    def is_replaced(self, others: list["Spell"]) -> bool:
+        later = [o for o in others if (o.begin, o.job["age"]) > (self.begin, self.job["age"])]
+        return any(not (self.works and other.works) or other.begin > self.recorded for other in later)
+
+
+def _on(day: str, spells: list[Spell]) -> Document | None:
+    """The main job of those held on a day (most hours, then longest), else the status that began last."""
+    held = [spell for spell in spells if spell.begin <= day < spell.end]
+    if len(held) < 2:
+        return held[0].job if held else None
+    standing = [spell for spell in held if not spell.is_replaced(held)]
+    if work := [spell for spell in standing if spell.works]:
+        return min(work, key=lambda s: (HOURS[s.job.get("full_time")], s.begin, s.job["age"])).job
+    return max(standing, key=lambda s: (s.begin, s.job["age"])).job
+
+
+IN_WORK = ("employed", "self_employed")
+HOURS = {True: -40, False: -20, None: 0}
 
 
 def months_later(day: date, months: int) -> date:

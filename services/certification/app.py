@@ -8,7 +8,7 @@ from shared.processing.core import Core
 from shared.processing.mongo import Database, Key
 
 from .api import router
-from .schemes import Scheme, Schemes, certify, route, view
+from .schemes import Scheme, Schemes, certify, decide, route, view
 
 AT_ONCE = 2_000
 
@@ -63,7 +63,7 @@ core = Core(
     route=route,
     tells=("scheme",),
     view=view,
-    react=certify,
+    react=decide,
     context=read_schemes,
     due=DueCertificates().due,
 )

@@ -5,11 +5,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from shared.contract.events import (
+    AssessmentAnnulled,
     AssessmentRecorded,
     CompetencyCertified,
     CompetencyRevoked,
     Data,
     Event,
+    LearnerAnnulled,
     LearnerEnrolled,
     LearnerErased,
     LearnerShared,
@@ -28,7 +30,9 @@ LEARNER_FACTS = (
     LearnerEnrolled,
     LearnerShared,
     LearnerErased,
+    LearnerAnnulled,
     AssessmentRecorded,
+    AssessmentAnnulled,
     CompetencyCertified,
     CompetencyRevoked,
 )
@@ -116,13 +120,48 @@ def certificate_id(learner: str, scheme: Scheme) -> str:
     return derived_id("competency.certified", learner, scheme.competency, scheme.id)
 
 
-def certify(key: Key, state: State, schemes: Schemes | None) -> list[Event[Data]]:
-    """The certificates that a learner has earned and does not have.
+def decide(key: Key, state: State, schemes: Schemes | None) -> list[Event[Data]]:
+    """The certificates that a learner has earned and does not have, and the revocations of those not earned any more.
 
-    A certificate stays, whatever is corrected later, until it is revoked; a revoked one is not given again.
+    A certificate stays, whatever is corrected later, until it is revoked; a revoked one is not given again. It is
+    revoked if something that it rests on was taken back and the learner does not meet the scheme without it.
     """
     if key.collection != "learners" or not schemes:
         return []
+    return certify(key, state, schemes) + _revoke(key, state, schemes)
+
+
+def _revoke(key: Key, state: State, schemes: Schemes) -> list[Event[Data]]:
+    held, revoked = facts.facts(state, "competency.certified"), facts.facts(state, "competency.revoked")
+    return [
+        derive(
+            "certification",
+            CompetencyRevoked(reason="What it rests on was taken back."),
+            id=derived_id("competency.revoked", id),
+            subject=id,
+            key=key.id,
+            time=datetime.fromisoformat(max(fact["time"], taken_back["time"])),
+        )
+        for id, fact in held.items()
+        if id not in revoked and (taken_back := _taken_back(state, fact))
+        for scheme in schemes.get(fact["data"]["competency"], [])
+        if scheme.id == fact["data"]["scheme"] and not evidence(state, scheme)
+    ]
+
+
+def _taken_back(state: State, certified: Fact) -> Fact | None:
+    """The annulment of an assessment that a certificate rests on, or of an enrolment; the newest."""
+    annulments = [*facts.facts(state, "assessment.annulled").values(), *facts.facts(state, "learner.annulled").values()]
+    evidence = certified["data"]["evidence"]
+    return facts.newest(
+        *(a for a in annulments if "void" in a and (a["void"]["slot"] in evidence or a["void"]["type"] == _ENROLLED))
+    )
+
+
+_ENROLLED = "learner.enrolled"
+
+
+def certify(key: Key, state: State, schemes: Schemes) -> list[Event[Data]]:
     held = facts.facts(state, "competency.certified")
     assessed = {fact["data"]["competency"] for fact in facts.facts(state, "assessment.recorded").values()}
     return [

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
 
-from shared.contract.events import OPERATOR, FeedbackWithdrawn, Publisher, compose, derived_id
+from shared.contract.events import OPERATOR, FeedbackRole, FeedbackWithdrawn, Publisher, compose, derived_id
 from shared.http.commands import Prefer, accept
 from shared.http.lists import Pages, found, listed
 from shared.http.problems import Problem
@@ -25,14 +25,14 @@ async def list_requests(  # noqa: PLR0913, PLR0917
     service: Running,
     caller: Authenticated,
     paging: Pages,
-    status: Annotated[Literal["open", "overdue", "answered", "unsolicited"] | None, Query()] = None,
+    status: Annotated[Literal["open", "overdue", "answered", "unsolicited", "withdrawn"] | None, Query()] = None,
     programme: str | None = None,
     enterprise: str | None = None,
 ) -> dict[str, Any]:
     """Requests that concern the caller, by id: an enterprise's own, an institution's by its programmes.
 
     `open` includes what is overdue; `overdue` is open after its due date; `unsolicited` is feedback that answers no
-    request.
+    request; `withdrawn` is a request whose internship was cancelled or annulled.
     """
     match: dict[str, Any] = {"status": status, "programme": programme, "enterprise": enterprise}
     if status == "overdue":
@@ -105,9 +105,12 @@ async def programme_ratings(service: Running, id: EntityId) -> dict[str, Any]:
 
 @router.get("/enterprises/{id}/ratings", tags=["ratings"])
 async def enterprise_ratings(service: Running, id: EntityId) -> dict[str, Any]:
-    """Ratings of the placements at an enterprise."""
-    total = await _ratings(service.db, "enterprise", id)
-    return {"enterprise": id, "overall": summary(total, "overall", service.settings.suppress_below)}
+    """Ratings in which an enterprise has a part, by who gave them.
+
+    Learners and graduates rate their placement there; what the enterprise and its mentors say is of its interns.
+    """
+    total, least = await _ratings(service.db, "enterprise", id), service.settings.suppress_below
+    return {"enterprise": id, "by": {role: summary(total, role, least) for role in FeedbackRole}}
 
 
 @router.get("/competencies/{id}/ratings", tags=["ratings"])

@@ -2,41 +2,49 @@
 
 import hmac
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.contract.events import (
     Data,
+    DemandAnnulled,
     DemandReported,
     Event,
     EventClass,
+    FeedbackCancelled,
     FeedbackErased,
     FeedbackRequested,
     FeedbackRole,
     FeedbackSubmitted,
     FeedbackWithdrawn,
+    InternshipAnnulled,
     InternshipCancelled,
     InternshipCompleted,
     InternshipStarted,
+    LearnerAnnulled,
     LearnerEnrolled,
     LearnerErased,
     LearnerShared,
+    ProgrammeAnnulled,
     ProgrammePublished,
     ProgrammeRevised,
     ProgrammeRevisionDeclined,
+    ProgrammeRevisionPlanned,
     ProgrammeRevisionRecommended,
     ProgrammeRevisionWithdrawn,
     derive,
     derived_id,
-    organisation_of,
+    timestamp,
 )
 from shared.http.access import CHANGES, access
 from shared.http.auth import RequestKey
 from shared.processing import facts
+from shared.processing.annulments import whose
 from shared.processing.facts import DecodedEvent, Fact, State
 from shared.processing.mongo import Counter, Counts, Key
 from shared.processing.ownership import is_asked
 
-DUE = timedelta(days=14)  # no setting: what an event says follows from the facts alone
+# After the completion, or after it was told, if that was later. No setting: what an event says follows from facts.
+DUE = timedelta(days=14)
 
 
 COLLECTIONS: dict[EventClass, str] = {
@@ -46,16 +54,22 @@ COLLECTIONS: dict[EventClass, str] = {
     InternshipCompleted: "learners",
     InternshipCancelled: "learners",
     LearnerErased: "learners",
+    LearnerAnnulled: "learners",
+    InternshipAnnulled: "learners",
     FeedbackRequested: "requests",
     FeedbackSubmitted: "requests",
     FeedbackWithdrawn: "requests",
+    FeedbackCancelled: "requests",
     FeedbackErased: "requests",
     ProgrammePublished: "programmes",
     ProgrammeRevisionRecommended: "programmes",
     ProgrammeRevisionWithdrawn: "programmes",
     ProgrammeRevised: "programmes",
     ProgrammeRevisionDeclined: "programmes",
+    ProgrammeRevisionPlanned: "programmes",
+    ProgrammeAnnulled: "programmes",
     DemandReported: "demands",
+    DemandAnnulled: "demands",
     **dict.fromkeys(CHANGES, "organisations"),
 }
 
@@ -64,7 +78,7 @@ def route(event: DecodedEvent) -> Key | None:
     collection = COLLECTIONS.get(event.event_class)
     if collection is None:
         return None
-    number = f"/{organisation_of(event.source)}/{event.subject}" if collection == "demands" else ""
+    number = f"/{whose(event)}/{event.subject}" if collection == "demands" else ""
     return Key(collection, event.partitionkey + number)
 
 
@@ -82,40 +96,97 @@ def view(key: Key, state: State) -> dict[str, Any]:
             return {"erased": "erased" in state}
 
 
+class Wanted(NamedTuple):
+    """A request that a completed internship calls for."""
+
+    learner: str
+    internship: str
+    completed: Fact
+    role: FeedbackRole
+
+
 def ask(learner: str, state: State, secret: RequestKey) -> list[Event[Data]]:
-    """The requests that a learner's completed internships call for and that are not raised, or not as they now are."""
-    wanted = (
-        _request(learner, internship, completed, role, state, secret)
-        for internship, completed in sorted(facts.facts(state, "internship.completed").items())
+    """The requests that a learner's completed internships call for, and the withdrawals of those that are over.
+
+    A request is raised that is not, or not as it now is; one is withdrawn whose internship is cancelled or annulled.
+    """
+    completed = _completed(state)
+    asked_for = [
+        Wanted(learner, internship, fact, role)
+        for internship, fact in sorted(completed.items())
         for role in (FeedbackRole.enterprise, FeedbackRole.learner)
-        if not _is_raised(learner, internship, completed, role, state, secret)
+    ]
+    wanted = [_request(one, state, secret) for one in asked_for if not _is_raised(one, state, secret)]
+    over = [
+        _cancellation(request, fact, state)
+        for request, fact in sorted(facts.facts(state, "feedback.requested").items())
+        if fact["data"]["internship"] not in completed and not _is_withdrawn(request, fact, state)
+    ]
+    return [event for event in (*wanted, *over) if facts.apply(state, event) is not state]
+
+
+def _completed(state: State) -> dict[str, Fact]:
+    """The internships that are completed, and not cancelled since."""
+    cancelled = facts.facts(state, "internship.cancelled")
+    found = facts.facts(state, "internship.completed").items()
+    return {id: fact for id, fact in found if facts.newest(fact, cancelled.get(id)) is fact}
+
+
+def _is_withdrawn(request: str, raised: Fact, state: State) -> bool:
+    cancelled = facts.facts(state, "feedback.cancelled").get(request)
+    return cancelled is not None and raised["time"] <= cancelled["time"]
+
+
+def _cancellation(request: str, raised: Fact, state: State) -> Event[Data]:
+    """The withdrawal, dated by what made it necessary; a completion that is newer raises the request again."""
+    internship = raised["data"]["internship"]
+    why = facts.newest(
+        facts.facts(state, "internship.cancelled").get(internship),
+        *(fact for fact in facts.facts(state, "internship.annulled").values() if _annuls(fact, internship)),
     )
-    return [event for event in wanted if facts.apply(state, event) is not state]
+    time = max(raised["time"], why["time"]) if why else raised["time"]
+    data = FeedbackCancelled.model_validate(
+        {name: raised["data"][name] for name in ("role", "respondent", "learner", "programme")}
+    )
+    id = derived_id("feedback.cancelled", request, raised["id"])
+    moment = datetime.fromisoformat(time)
+    return derive("feedback", data, id=id, subject=request, key=request, time=moment)
 
 
-def _is_raised(  # noqa: PLR0913, PLR0917
-    learner: str, internship: str, completed: Fact, role: FeedbackRole, state: State, secret: RequestKey
-) -> bool:
+def _annuls(annulment: Fact, internship: str) -> bool:
+    void = annulment.get("void")
+    return void is not None and (void["type"], void["slot"]) == ("internship.completed", internship)
+
+
+def _is_raised(wanted: Wanted, state: State, secret: RequestKey) -> bool:
     """Does the request say what the completed internship says? (Compared before an event is made: that is slow.)"""
-    raised = facts.facts(state, "feedback.requested").get(
-        _request_id(learner, internship, completed, role, state, secret)
-    )
-    if raised is None or raised["time"] != completed["time"]:
+    request = _request_id(wanted, state, secret)
+    raised = facts.facts(state, "feedback.requested").get(request)
+    if raised is None or raised["time"] != _raised_at(request, wanted, state):
         return False
-    return all(raised["data"].get(name, []) == completed["data"].get(name, []) for name in _ABOUT)
+    data = wanted.completed["data"]
+    return all(raised["data"].get(name, []) == data.get(name, []) for name in _ABOUT)
 
 
 _ABOUT = ("enterprise", "programme", "competencies")
 
 
-def _request_id(  # noqa: PLR0913, PLR0917
-    learner: str, internship: str, completed: Fact, role: FeedbackRole, state: State, secret: RequestKey
-) -> str:
+def _raised_at(request: str, wanted: Wanted, state: State) -> str:
+    """The time of a request: when the internship was completed; after a withdrawal that turned out wrong, just then."""
+    cancelled = facts.facts(state, "feedback.cancelled").get(request)
+    if cancelled is None or cancelled["time"] < wanted.completed["time"]:
+        return wanted.completed["time"]
+    return timestamp(datetime.fromisoformat(cancelled["time"]) + timedelta(microseconds=1))
+
+
+def _request_id(wanted: Wanted, state: State, secret: RequestKey) -> str:
     """The id of a request; it stays whatever is corrected."""
-    guessable = derived_id("feedback.requested", learner, internship, role)
-    secure = request_id(learner, internship, role, secret.key)
+    guessable = derived_id("feedback.requested", wanted.learner, wanted.internship, wanted.role)
+    secure = request_id(wanted.learner, wanted.internship, wanted.role, secret.key)
     raised = facts.facts(state, "feedback.requested").keys() & {guessable, secure}
-    return raised.pop() if len(raised) == 1 else guessable if completed["time"] < secret.since else secure
+    if len(raised) == 1:
+        return raised.pop()
+    return guessable if wanted.completed["time"] < secret.since else secure
 
 
 def request_id(learner: str, internship: str, role: str, key: bytes) -> str:
@@ -123,24 +194,25 @@ def request_id(learner: str, internship: str, role: str, key: bytes) -> str:
     return hmac.new(key, "\x1f".join((learner, internship, role)).encode(), "sha256").hexdigest()[:32]
 
 
-def _request(  # noqa: PLR0913, PLR0917
-    learner: str, internship: str, completed: Fact, role: FeedbackRole, state: State, secret: RequestKey
-) -> Event[Data]:
-    internship_data, time = completed["data"], datetime.fromisoformat(completed["time"])
-    request = _request_id(learner, internship, completed, role, state, secret)
-    enrolled = facts.facts(state, "learner.enrolled").get(internship_data["programme"])
+def _request(wanted: Wanted, state: State, secret: RequestKey) -> Event[Data]:
+    completed, about = wanted.completed, wanted.completed["data"]
+    request = _request_id(wanted, state, secret)
+    raised_at = _raised_at(request, wanted, state)
+    enrolled = facts.facts(state, "learner.enrolled").get(about["programme"])
     data = FeedbackRequested(
-        role=role,
-        respondent=internship_data["enterprise"] if role is FeedbackRole.enterprise else learner,
-        learner=learner,
+        role=wanted.role,
+        respondent=about["enterprise"] if wanted.role is FeedbackRole.enterprise else wanted.learner,
+        learner=wanted.learner,
         institution=facts.organisation(enrolled) if enrolled else None,
-        internship=internship,
-        enterprise=internship_data["enterprise"],
-        programme=internship_data["programme"],
-        competencies=internship_data.get("competencies", []),
-        due=(time + DUE).date(),
+        internship=wanted.internship,
+        enterprise=about["enterprise"],
+        programme=about["programme"],
+        competencies=about.get("competencies", []),
+        due=(datetime.fromisoformat(max(completed["time"], completed.get("logged", ""))) + DUE).date(),
     )
-    id = derived_id("feedback.requested", completed["source"], completed["id"], role)
+    again = (raised_at,) if raised_at != completed["time"] else ()
+    id = derived_id("feedback.requested", completed["source"], completed["id"], wanted.role, *again)
+    time = datetime.fromisoformat(raised_at)
     return derive("feedback", data, id=id, subject=request, key=request, time=time)
 
 
@@ -158,15 +230,23 @@ def answers(state: State) -> list[Fact]:
     """The submissions that count: of a request the newest by the one who was asked, else each that nobody asked for.
 
     An enterprise speaks for itself; what a learner, graduate or mentor says comes through the institution. What the
-    operator has withdrawn counts no more.
+    operator has withdrawn counts no more, and neither does an answer to a request that is withdrawn.
     """
     standing = facts.standing(state, "feedback.submitted", "feedback.withdrawn").values()
     submitted = [fact for fact in standing if _speaks(fact)]
     requested = facts.last(state, "feedback.requested")
     if requested is None:
         return [fact for fact in submitted if "request" not in fact["data"]]
+    if is_cancelled(state):
+        return []
     newest = facts.newest(*(fact for fact in submitted if is_asked(fact, requested["data"])))
     return [newest] if newest else []
+
+
+def is_cancelled(state: State) -> bool:
+    """Is a request withdrawn, and not raised again since?"""
+    requested, cancelled = facts.last(state, "feedback.requested"), facts.last(state, "feedback.cancelled")
+    return cancelled is not None and requested is not None and requested["time"] <= cancelled["time"]
 
 
 def _speaks(submitted: Fact) -> bool:
@@ -175,7 +255,7 @@ def _speaks(submitted: Fact) -> bool:
 
 
 def contributions(key: Key, state: State) -> Counts:
-    """Ratings by programme, enterprise and competency and month: measures `overall_4`, `relevance_5`, `rating_1`."""
+    """Ratings by programme, enterprise, competency and month: `overall_4`, `learner_4`, `relevance_5`, `rating_1`."""
     counts: Counts = {}
     if key.collection != "requests":
         return counts
@@ -186,6 +266,7 @@ def contributions(key: Key, state: State) -> Counts:
         scopes = [(kind, about[kind]) for kind in ("programme", "enterprise") if kind in about]
         for kind, id in scopes:
             _add(counts, (kind, id, period, f"overall_{data['overall']}"))
+            _add(counts, (kind, id, period, f"{data['role']}_{data['overall']}"))
             if "relevance" in data:
                 _add(counts, (kind, id, period, f"relevance_{data['relevance']}"))
         for competency, rating in data.get("competencies", {}).items():
@@ -207,7 +288,7 @@ def _request_view(state: State) -> dict[str, Any]:
     if asked is None:
         about = {"programme": counting[0]["data"].get("programme")} if counting else {}
         return {"status": "unsolicited" if counting else "unknown", "answers": shown, **about}
-    status = "answered" if counting else "open"
+    status = "withdrawn" if is_cancelled(state) else "answered" if counting else "open"
     return {"status": status, **asked["data"], "requested_at": asked["time"], "answers": shown}
 
 
@@ -230,6 +311,9 @@ def _programme_view(state: State) -> dict[str, Any]:
     return {"institution": facts.organisation(published), "title": published["data"]["title"], **view}
 
 
+_ANSWERS = {"revised": "revised", "revision_declined": "declined", "revision_planned": "planned"}
+
+
 def recommendations(state: State) -> list[dict[str, Any]]:
     """Each recommended revision with its evidence and, once given, the newest answer of the programme's institution."""
     published = facts.last(state, "programme.published")
@@ -237,15 +321,14 @@ def recommendations(state: State) -> list[dict[str, Any]]:
     found = []
     standing = facts.standing(state, "programme.revision_recommended", "programme.revision_withdrawn")
     for id, fact in sorted(standing.items()):
-        revised = facts.facts(state, "programme.revised").get(f"{owner}/{id}")
-        declined = facts.facts(state, "programme.revision_declined").get(f"{owner}/{id}")
-        answer = facts.newest(revised, declined)
+        given = {s: facts.facts(state, f"programme.{t}").get(f"{owner}/{id}") for t, s in _ANSWERS.items()}
+        answer = facts.newest(*given.values())
         found.append(
             {
                 "id": id,
                 **{k: v for k, v in fact["data"].items() if k != "recommendation"},
                 "recommended_at": fact["time"],
-                "status": "open" if answer is None else "revised" if answer is revised else "declined",
+                "status": next((status for status, fact in given.items() if fact and fact is answer), "open"),
                 "answered_at": answer["time"] if answer else None,
                 "answer": {k: v for k, v in answer["data"].items() if k != "recommendation"} if answer else None,
             }

@@ -18,7 +18,7 @@ from shared.pages.languages import Chosen, Language
 from shared.pages.pages import page, static
 
 from . import counters
-from .figures import add, of_months, of_window, within
+from .figures import NOBODY_LEFT_OUT, add, around, of_months, of_window, sum_of, within
 from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
 from .tables import csv_of, file_name, xlsx_of
 
@@ -135,7 +135,9 @@ async def value(  # noqa: PLR0913, PLR0917
 
     `status` is ok, not_enough_data (nothing to work a value out from, never zero) or suppressed (a small group). When
     `from` or `to` is given, months with few cases are left out and counted in `months_left_out`; `n` is null if nothing
-    else is in the window. Without `from` and `to` everything is counted.
+    else is in the window. Without `from` and `to` everything is counted, and the answer says who is left out of a rate
+    and why (`left_out`; `n` is null where there are few), what share of those it is about it could use (`coverage`;
+    `thin` if that is too little), and between what it would lie if everybody was known (`lower`, `upper`).
     """
     if series:
         return await months(service, indicator, asked, form)
@@ -175,7 +177,7 @@ async def _work_out(
     """Those that are made of the same counters are read at once."""
     about = await _about(service, asked)
     today = counters.today()
-    below = service.settings.suppress_below
+    below, coverage_min = service.settings.suppress_below, service.settings.coverage_min
     answers: dict[str, dict[str, Any]] = {}
     for kind in {_kind(indicator, asked.scope) for indicator in indicators}:
         alike = [indicator for indicator in indicators if indicator.scopes[asked.scope] == kind]
@@ -183,12 +185,15 @@ async def _work_out(
         for indicator in alike:
             begin, end = indicator.months(asked.begin, asked.end, today)
             by_month = within(read, None, indicator.latest(today))
+            said = of_window(indicator, by_month, asked.begin, asked.end, below)
+            is_whole = asked.begin is None and asked.end is None
             answers[indicator.id] = {
                 "indicator": indicator.id,
                 **about.scope(),
                 "from": begin,
                 "to": end,
-                **of_window(indicator, by_month, asked.begin, asked.end, below),
+                **said,
+                **(around(indicator, sum_of(by_month), said, below, coverage_min) if is_whole else NOBODY_LEFT_OUT),
                 "unit": indicator.unit,
                 **_explained(indicator),
                 "applied_until": None,

@@ -12,11 +12,10 @@ from shared.processing.mongo import COUNTERS, TOTAL, Database
 
 from .figures import add
 from .indicators import Indicator, Scope
+from .lookups import LOOKUPS, Question, Sums, worked_out
 from .states import UNKNOWN
 
 _OF_REGISTRY = ("organisation-", "programme-")  # partitions
-RECOGNISED = "certificates_recognised"
-Sums = dict[tuple[str, ...], dict[str, int]]
 
 
 @dataclass(frozen=True)
@@ -121,19 +120,13 @@ async def read(  # noqa: PLR0913
     of_all = match | {"kind": kind + TOTAL} if ids is None and "id" not in by else match
     measures = {measure for indicator in indicators for measure in indicator.measures}
     are_few = len(indicators) == 1 and not indicators[0].histogram
-    found: Sums = await mongo.sums(db, of_all, by, measures - {RECOGNISED} if are_few else None)
-    if RECOGNISED in measures:
-        wanted = [id for id in await _recognised(db) if ids is None or id in ids]
-        certificates = await mongo.sums(db, {**match, "id": {"$in": wanted}}, by, ["certificates"])
-        for key, counts in certificates.items():
-            add(found.setdefault(key, {}), {RECOGNISED: counts["certificates"]})
+    named = measures - LOOKUPS.keys() if are_few else None
+    found: Sums = {} if named == set() else await mongo.sums(db, of_all, by, named)
+    if measures & LOOKUPS.keys():
+        question = Question(db, kind, ids, latest, (await registry(db)).programmes)
+        for key, counts in (await worked_out(question, measures, by)).items():
+            add(found.setdefault(key, {}), counts)
     return found
-
-
-async def _recognised(db: Database) -> list[str]:
-    """The competencies that at least one enterprise recognises today."""
-    in_force = {"since": {"$lte": today().isoformat()}}
-    return await mongo.distinct(db, "recognitions", "competency", in_force)
 
 
 class Applied(NamedTuple):

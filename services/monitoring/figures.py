@@ -10,8 +10,8 @@ from datetime import date
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+from .employment import months_later
 from .indicators import Indicator, Measures, Status
-from .states import months_later
 
 
 class Figures(NamedTuple):
@@ -33,6 +33,8 @@ def figures(indicator: Indicator, counted: Measures) -> Figures:
         prefix = f"{indicator.histogram}/w"
         weeks = {int(m.removeprefix(prefix)): count for m, count in counted.items() if m.startswith(prefix)}
         return Figures(median_days(weeks), None, None, sum(weeks.values()))
+    if indicator.kind == "members":
+        return _members(counted, f"{indicator.histogram}/")
     n = total(indicator.denominator if indicator.cases is None else indicator.cases)
     numerator: float = sum(indicator.weights.get(m, 1) * counted.get(m, 0) for m in indicator.numerator)
     numerator = numerator if indicator.divisor == 1 else numerator / indicator.divisor
@@ -40,11 +42,27 @@ def figures(indicator: Indicator, counted: Measures) -> Figures:
     value: float | None = numerator
     if indicator.kind == "ratio":
         value = numerator / denominator if denominator else None
-    elif indicator.kind == "difference":
-        value = numerator - (denominator or 0)
     if indicator.evidence and not total(indicator.evidence):
         value = None
     return Figures(value, numerator, denominator, n)
+
+
+def _members(counted: Measures, prefix: str) -> Figures:
+    """Of those who gave ratings, how many are satisfied on average."""
+    answers, ratings = (
+        {
+            m.removeprefix(prefix).rpartition("/")[0]: n
+            for m, n in counted.items()
+            if m.startswith(prefix) and m.endswith(e)
+        }
+        for e in ("/answers", "/rating")
+    )
+    asked = [member for member, n in answers.items() if n]
+    satisfied = sum(ratings[member] >= SATISFIED * answers[member] for member in asked)
+    return Figures(satisfied / len(asked) if asked else None, satisfied, len(asked), len(asked))
+
+
+SATISFIED = 4  # of 5
 
 
 def median_days(weeks: Mapping[int, int]) -> float | None:
@@ -69,6 +87,42 @@ def shown(indicator: Indicator, counted: Measures, suppress_below: int) -> dict[
         "denominator": None if few else found.denominator,
         "n": f"<{suppress_below}" if few else found.n,
     }
+
+
+NOBODY_LEFT_OUT: dict[str, Any] = {"coverage": None, "thin": None, "lower": None, "upper": None, "left_out": None}
+
+
+def around(
+    indicator: Indicator, counted: Measures, said: Mapping[str, Any], suppress_below: int, coverage_min: float
+) -> dict[str, Any]:
+    """What a value is to be read with: who is left out of it and why, and how far it could be off for that.
+
+    Args:
+        counted: of all months; of windows nothing is said, because their differences would tell of few.
+        said: the value, as `shown` gives it.
+    Returns:
+        `coverage`, the share of those whom the indicator is about that could be used for it; `thin`, whether that is
+        too little; `lower` and `upper`, between which the value would lie if nobody was left out as unknown.
+    """
+    if said["status"] == "suppressed":
+        return NOBODY_LEFT_OUT
+
+    def total(measures: Iterable[str]) -> int:
+        return sum(counted.get(measure, 0) for measure in measures)
+
+    left_out = {reason: total(measures) for reason, measures in indicator.left_out.items()}
+    around = NOBODY_LEFT_OUT
+    if indicator.of_all and (everybody := total(indicator.of_all)):
+        numerator, denominator = total(indicator.numerator), total(indicator.denominator)
+        unknown = left_out["unknown"] = everybody - denominator - sum(left_out.values())
+        known = everybody - unknown
+        around = around | {"coverage": known / everybody, "thin": known < coverage_min * everybody}
+        if indicator.unit == "share" and denominator + unknown:
+            possible = denominator + unknown
+            around |= {"lower": numerator / possible, "upper": (numerator + unknown) / possible}
+    hidden = _smallest({r: n for r, n in left_out.items() if r != "unknown"}, suppress_below)
+    listed = [{"reason": r, "n": None if r in hidden else n} for r, n in left_out.items() if n]
+    return around | {"left_out": listed or None}
 
 
 LONGEST_SERIES = 240

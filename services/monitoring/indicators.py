@@ -6,11 +6,14 @@ The measures that an entry names are counted in states.py; figures.py works out 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
+from shared.contract.events import PayBand
 from shared.pages.languages import Text
+from shared.settings import settings
 
-from .states import HORIZONS_MONTHS, IN_WORK, STATUSES, months_later
+from .employment import HORIZONS_MONTHS, IN_WORK, STATUSES, months_later
+from .states import EMPLOYERS
 
 Scope = Literal["network", "region", "institution", "programme", "sector", "enterprise", "competency"]
 Status = Literal["ok", "suppressed", "not_enough_data"]
@@ -30,10 +33,13 @@ GRADUATES: dict[Scope, str] = dict.fromkeys(("network", "region", "institution",
 PRACTICE: dict[Scope, str] = {**GRADUATES, "enterprise": "enterprise", "sector": "enterprise"}
 PARTNERS: dict[Scope, str] = dict.fromkeys(("network", "region", "sector"), "organisation")
 ORGANISERS: dict[Scope, str] = {**PARTNERS, "institution": "organisation", "enterprise": "organisation"}
+HOSTS: dict[Scope, str] = dict.fromkeys(("network", "region", "sector", "enterprise"), "enterprise")
+INSTITUTIONS: dict[Scope, str] = dict.fromkeys(("network", "region", "institution"), "organisation")
 AGREEMENTS: dict[Scope, str] = {"network": "agreement", "institution": "organisation", "enterprise": "organisation"}
 COMPETENCIES: dict[Scope, str] = {"network": "competency", "competency": "competency"}
 
 
+STUDY = Text("Study")
 WORK = Text("Graduates at work")
 JOBS = Text("Quality of jobs")
 INTERNSHIPS = Text("Practice at the workplace")
@@ -48,7 +54,8 @@ class Indicator:
     """One entry of the catalogue.
 
     Attributes:
-        kind: ratio and difference are of numerator and denominator; sum is the numerator; median is of *histogram*.
+        kind: ratio is of numerator and denominator; sum is the numerator; median is of *histogram*; members is the
+            share of those in *histogram* whose ratings are 4 or more on average.
         scopes: the scopes offered, each with the kind of counter that it is summed from.
         by: what a month means: of graduation (cohort), of the event (period), or the end of it (stock).
         passed_months: only months after which so many have passed entirely are read; None: up to now.
@@ -56,6 +63,8 @@ class Indicator:
         evidence: what must not be zero, besides the denominator of a ratio, for there to be a value.
         weights: what one of a measure counts for in the numerator, if not 1.
         divisor: what the numerator is divided by.
+        of_all: all that the denominator should be of; those of them who are not in it are said with the value.
+        left_out: who of them is left out on purpose, by reason; the others are unknown.
         personal: about people, so that few of them are not shown.
     """
 
@@ -63,8 +72,10 @@ class Indicator:
     group: Text
     title: Text
     formula: Text
-    unit: Literal["share", "days", "hours", "hours per learner", "places", "organisations", "agreements"]
-    kind: Literal["ratio", "difference", "sum", "median"] = "ratio"
+    unit: Literal[
+        "share", "days", "hours", "person-hours", "hours per learner", "places", "people", "organisations", "agreements"
+    ]
+    kind: Literal["ratio", "sum", "median", "members"] = "ratio"
     numerator: tuple[str, ...] = ()
     denominator: tuple[str, ...] = ()
     histogram: str | None = None
@@ -75,12 +86,16 @@ class Indicator:
     evidence: tuple[str, ...] | None = None
     weights: Mapping[str, int] = field(default_factory=dict)
     divisor: int = 1
+    of_all: tuple[str, ...] = ()
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     personal: bool = True
     source: str = "Praktika"
 
     @property
     def measures(self) -> set[str]:
-        return {*self.numerator, *self.denominator, *(self.cases or ()), *(self.evidence or ())}
+        """The measures that are named; those of a histogram follow from its name."""
+        around = (*self.of_all, *(measure for some in self.left_out.values() for measure in some))
+        return {*self.numerator, *self.denominator, *(self.cases or ()), *(self.evidence or ()), *around}
 
     def is_in(self, counted: Measures) -> bool:
         """Is anything counted of what the indicator is made of?"""
@@ -119,8 +134,19 @@ def _each(prefix: str, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{prefix}{name}" for name in names)
 
 
+# Whom the employment rates leave out besides those of whom nothing is known; a country's rules may want some.
+_LEFT_OUT = tuple(sorted(settings().employment_leaves_out))
 _EMPLOYED = _each("status_", IN_WORK)
 _KNOWN = _each("status_", STATUSES)
+_NOT_AVAILABLE = tuple(status for status in STATUSES if status not in (*IN_WORK, "seeking"))
+
+
+def _without(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if name not in _LEFT_OUT)
+
+
+def _reasons(prefix: str, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    return {name: (f"{prefix}{name}",) for name in names}
 
 
 def _employment_after(months: int) -> Indicator:
@@ -130,16 +156,114 @@ def _employment_after(months: int) -> Indicator:
         title=Text("Employment rate {months} months after graduation", {"months": months}),
         formula=Text(
             "graduates employed or self-employed {months} months after graduation / graduates whose status on that "
-            "day is known (a status holds from its first day until 6 months after it was observed, or until the next)",
+            "day is known. What a register or the employer says holds until it is ended, what a survey says until 6 "
+            "months after it or until the next one",
             {"months": months},
         ),
         unit="share",
         numerator=_each(f"after_{months}m_", IN_WORK),
-        denominator=_each(f"after_{months}m_", STATUSES),
+        denominator=_each(f"after_{months}m_", _without(STATUSES)),
+        of_all=("graduates",),
+        left_out=_reasons(f"after_{months}m_", _LEFT_OUT),
         scopes=GRADUATES,
         by="cohort",
         passed_months=months,
-        source="EQAVET 5b",
+        source="EQAVET 5",
+    )
+
+
+def _of_graduates(id: str, title: Text, formula: Text, measure: str, **more: Any) -> Indicator:
+    """The share of all graduates that a measure counts."""
+    return Indicator(
+        id=id,
+        title=title,
+        formula=formula,
+        numerator=(measure,),
+        **{"unit": "share", "denominator": ("graduates",), "scopes": GRADUATES, "by": "cohort", **more},
+    )
+
+
+def _of_internships(id: str, title: Text, formula: Text, measure: str) -> Indicator:
+    return Indicator(
+        id=id,
+        group=INTERNSHIPS,
+        title=title,
+        formula=formula,
+        unit="share",
+        numerator=(measure,),
+        denominator=("internships_passed", "internships_failed", "internships_cancelled"),
+        scopes=PRACTICE,
+        by="period",
+    )
+
+
+def _hours_per_learner(id: str, title: Text, formula: Text, prefix: str) -> Indicator:
+    return Indicator(
+        id=id,
+        group=INTERNSHIPS,
+        title=title,
+        formula=formula,
+        unit="hours per learner",
+        numerator=(f"{prefix}_quarter_hours", f"{prefix}_hundredth_hours"),
+        weights={f"{prefix}_quarter_hours": 25},
+        divisor=100,
+        denominator=("interns",),
+        scopes=PRACTICE,
+        by="period",
+    )
+
+
+def _activity(what: str, unit: Literal["hours", "people"], title: Text, formula: Text) -> Indicator:
+    """A sum over activities of a kind, at their organiser."""
+    hours = unit == "hours"
+    return Indicator(
+        id=f"{what}_{'hours' if hours else 'participants'}",
+        group=COOPERATION,
+        title=title,
+        formula=formula,
+        unit=unit,
+        kind="sum",
+        numerator=(f"{what}_quarter_hours", f"{what}_hundredth_hours") if hours else (f"{what}_participants",),
+        weights={f"{what}_quarter_hours": 25} if hours else {},
+        divisor=100 if hours else 1,
+        cases=(f"{what}_activities",),
+        evidence=(f"{what}_activities",),
+        scopes=ORGANISERS,
+        by="period",
+        personal=False,
+    )
+
+
+def _of_demand(id: str, title: Text, formula: Text, measure: str, unit: Literal["places", "people"]) -> Indicator:
+    return Indicator(
+        id=id,
+        group=CERTIFICATES,
+        title=title,
+        formula=formula,
+        unit=unit,
+        kind="sum",
+        numerator=(measure,),
+        cases=("holders",),
+        evidence=("demand_reports",),
+        scopes=COMPETENCIES,
+        by="stock",
+        source="EQAVET 9",
+    )
+
+
+def _of_members(id: str, title: Text, formula: Text, measure: str) -> Indicator:
+    return Indicator(
+        id=id,
+        group=COOPERATION,
+        title=title,
+        formula=formula,
+        unit="organisations",
+        kind="sum",
+        numerator=(measure,),
+        cases=(measure,),
+        scopes=PARTNERS,
+        by="stock",
+        personal=False,
     )
 
 
@@ -149,11 +273,14 @@ CATALOGUE: tuple[Indicator, ...] = (
         group=WORK,
         title=Text("Employment rate"),
         formula=Text(
-            "graduates employed or self-employed / graduates with a known status (the newest recorded)",
+            "graduates employed or self-employed / graduates with a known status, on the day on which anything was "
+            "last said of them",
         ),
         unit="share",
         numerator=_EMPLOYED,
-        denominator=_KNOWN,
+        denominator=_each("status_", _without(STATUSES)),
+        of_all=("graduates",),
+        left_out=_reasons("status_", _LEFT_OUT),
         scopes=GRADUATES,
         by="cohort",
         source="EQAVET 5",
@@ -169,6 +296,8 @@ CATALOGUE: tuple[Indicator, ...] = (
         unit="share",
         numerator=("status_seeking",),
         denominator=("status_seeking", *_EMPLOYED),
+        of_all=("graduates",),
+        left_out=_reasons("status_", _NOT_AVAILABLE),
         scopes=GRADUATES,
         by="cohort",
         source="ACS; ILO",
@@ -183,6 +312,8 @@ CATALOGUE: tuple[Indicator, ...] = (
         unit="share",
         numerator=_EMPLOYED,
         denominator=(*_EMPLOYED, "status_seeking"),
+        of_all=("graduates",),
+        left_out=_reasons("status_", _NOT_AVAILABLE),
         scopes=GRADUATES,
         by="cohort",
         source="French ministry of higher education",
@@ -199,7 +330,20 @@ CATALOGUE: tuple[Indicator, ...] = (
         denominator=("graduates",),
         scopes=GRADUATES,
         by="cohort",
-        source="EQAVET 5a",
+        source="EQAVET 5, whose placement rate is of those placed within 12-36 months",
+    ),
+    Indicator(
+        id="further_study_rate",
+        group=WORK,
+        title=Text("Graduates in further study"),
+        formula=Text("graduates who study / graduates with a known status"),
+        unit="share",
+        numerator=("status_studying",),
+        denominator=_KNOWN,
+        of_all=("graduates",),
+        scopes=GRADUATES,
+        by="cohort",
+        source="EQAVET 5",
     ),
     Indicator(
         id="relevant_occupation_rate",
@@ -211,9 +355,10 @@ CATALOGUE: tuple[Indicator, ...] = (
         unit="share",
         numerator=("work_related",),
         denominator=("work_related", "work_unrelated"),
+        of_all=_EMPLOYED,
         scopes=GRADUATES,
         by="cohort",
-        source="EQAVET 6a",
+        source="EQAVET 6a, which asks for the occupation of graduates; here they are asked themselves",
     ),
     Indicator(
         id="stable_job_rate",
@@ -225,6 +370,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         unit="share",
         numerator=("contract_stable",),
         denominator=("contract_stable", "contract_other"),
+        of_all=_EMPLOYED,
         scopes=GRADUATES,
         by="cohort",
         source="French ministry of higher education",
@@ -239,37 +385,93 @@ CATALOGUE: tuple[Indicator, ...] = (
         unit="share",
         numerator=("hours_full",),
         denominator=("hours_full", "hours_part"),
+        of_all=_EMPLOYED,
         scopes=GRADUATES,
         by="cohort",
         source="French ministry of higher education; ACS",
+    ),
+    Indicator(
+        id="low_pay_rate",
+        group=JOBS,
+        title=Text("Low pay"),
+        formula=Text("graduates paid less than two thirds of the median / graduates in work whose pay band is known"),
+        unit="share",
+        numerator=("pay_low",),
+        denominator=_each("pay_", PayBand),
+        of_all=_EMPLOYED,
+        scopes=GRADUATES,
+        by="cohort",
+        source="OECD (incidence of low pay)",
+    ),
+    Indicator(
+        id="above_median_pay_rate",
+        group=JOBS,
+        title=Text("Pay above the median"),
+        formula=Text("graduates paid more than the median / graduates in work whose pay band is known"),
+        unit="share",
+        numerator=("pay_upper_middle", "pay_high"),
+        denominator=_each("pay_", PayBand),
+        of_all=_EMPLOYED,
+        scopes=GRADUATES,
+        by="cohort",
+    ),
+    Indicator(
+        id="over_qualification_rate",
+        group=JOBS,
+        title=Text("Over-qualification"),
+        formula=Text(
+            "graduates in work below their qualification / graduates in work whose occupation is known, of programmes "
+            "of level 3 or higher. Below it are the major groups 4 to 9 of ISCO-08 for level 5 and higher, and group 9 "
+            "for levels 3 and 4",
+        ),
+        unit="share",
+        numerator=("occupation_below",),
+        denominator=("occupation_known",),
+        of_all=_EMPLOYED,
+        scopes=GRADUATES,
+        by="cohort",
+        source="Eurostat (over-qualification rate), which is of tertiary education only",
     ),
     Indicator(
         id="median_days_to_employment",
         group=WORK,
         title=Text("Median days to first job"),
         formula=Text(
-            "median of days from graduation to the first work whose first day is known (earlier work: 0), by weeks, "
-            "at most 260",
+            "median of days from graduation to the first work after it whose first day is known, by weeks, at most "
+            "260. Who was in work already on the day of graduation is left out",
         ),
         unit="days",
         kind="median",
         histogram="employment_weeks",
+        left_out={"employed_at_graduation": ("employed_at_graduation",)},
         scopes=GRADUATES,
         by="cohort",
     ),
-    Indicator(
-        id="internship_to_hire_rate",
-        group=INTERNSHIPS,
-        title=Text("Hired where they interned"),
-        formula=Text(
-            "graduates with a completed internship in the programme who work or worked at an enterprise where they "
-            "completed an internship / graduates with a completed internship in the programme",
+    _of_graduates(
+        "employed_at_graduation_rate",
+        Text("In work at graduation"),
+        Text("graduates in work on the day of graduation, in a job that began earlier / all graduates"),
+        "employed_at_graduation",
+        group=WORK,
+    ),
+    _of_graduates(
+        "internship_to_hire_rate",
+        Text("Hired where they interned"),
+        Text(
+            "graduates whom an enterprise hired after their internship there began / graduates with a completed "
+            "internship in the programme",
         ),
-        unit="share",
-        numerator=("graduates_hired_where_interned",),
+        "graduates_hired_where_interned",
+        group=INTERNSHIPS,
         denominator=("graduates_interned",),
-        scopes=GRADUATES,
-        by="cohort",
+    ),
+    _of_graduates(
+        "workplace_month_rate",
+        Text("At least a month at a workplace"),
+        Text("graduates with at least 140 hours of completed internships in the programme / all graduates"),
+        "graduates_month_at_workplace",
+        group=INTERNSHIPS,
+        source="EU, Council Recommendation on vocational education and training (2020): work-based learning",
     ),
     Indicator(
         id="status_response_rate",
@@ -287,11 +489,12 @@ CATALOGUE: tuple[Indicator, ...] = (
         group=FEEDBACK,
         title=Text("Employer satisfaction"),
         formula=Text(
-            "enterprises' answers rating 4 or 5 of 5 overall / enterprises' answers (the newest per request)",
+            "enterprises whose answers (the newest per request) are 4 or more of 5 overall, on average / enterprises "
+            "that answered",
         ),
         unit="share",
-        numerator=("employers_satisfied",),
-        denominator=("employers_satisfied", "employers_not_satisfied"),
+        kind="members",
+        histogram=EMPLOYERS,
         scopes=PRACTICE,
         by="period",
         source="EQAVET 6b3",
@@ -315,7 +518,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         group=FEEDBACK,
         title=Text("Feedback response rate"),
         formula=Text(
-            "feedback requests answered / feedback requests due in the month",
+            "feedback requests answered / feedback requests due in the month; of an enterprise, those that ask itself",
         ),
         unit="share",
         numerator=("requests_answered",),
@@ -349,14 +552,14 @@ CATALOGUE: tuple[Indicator, ...] = (
         denominator=("graduates",),
         scopes=GRADUATES,
         by="cohort",
-        source="STARS AC-2; SDG 4.7",
+        source="SDG 4.7, for graduates of whom it is certified",
     ),
     Indicator(
         id="recognised_certificates_rate",
         group=CERTIFICATES,
         title=Text("Certificates recognised by enterprises"),
         formula=Text(
-            "valid certificates of competencies that at least one enterprise recognises today / valid certificates",
+            "valid certificates of competencies that at least one enterprise recognises / valid certificates",
         ),
         unit="share",
         numerator=("certificates_recognised",),
@@ -364,52 +567,144 @@ CATALOGUE: tuple[Indicator, ...] = (
         scopes=COMPETENCIES,
         by="stock",
     ),
-    Indicator(
-        id="competency_gap",
-        group=CERTIFICATES,
-        title=Text("Competency gap"),
-        formula=Text(
-            "places demanded by reports whose horizon has not passed − valid certificates; not enough data without a "
-            "report",
+    _of_demand(
+        "competency_gap",
+        Text("Competency gap"),
+        Text(
+            "places demanded by reports whose horizon has not passed that no holder of a valid certificate could fill; "
+            "of several reports on one demand the newest. Competencies of which more are certified than demanded do "
+            "not make up for others; not enough data without a report",
         ),
+        "demand_lack",
         unit="places",
-        kind="difference",
-        numerator=("demand_places",),
-        denominator=("certificates",),
-        evidence=("demand_reports",),
-        scopes=COMPETENCIES,
-        by="stock",
-        source="EQAVET 9",
     ),
-    Indicator(
-        id="internship_completion_rate",
-        group=INTERNSHIPS,
-        title=Text("Internships completed"),
-        formula=Text(
-            "internships completed / internships completed or cancelled",
+    _of_demand(
+        "competency_surplus",
+        Text("Competency surplus"),
+        Text(
+            "holders of a valid certificate beyond the places demanded by reports whose horizon has not passed; not "
+            "enough data without a report",
         ),
-        unit="share",
-        numerator=("internships_completed",),
-        denominator=("internships_completed", "internships_cancelled"),
-        scopes=PRACTICE,
-        by="period",
-        source="EQAVET 4",
+        "demand_surplus",
+        unit="people",
     ),
-    Indicator(
-        id="workplace_hours_per_learner",
-        group=INTERNSHIPS,
-        title=Text("Workplace hours per learner"),
-        formula=Text(
+    _of_internships(
+        "internship_completion_rate",
+        Text("Internships passed"),
+        Text("internships passed / internships passed, failed or broken off"),
+        "internships_passed",
+    ),
+    _of_internships(
+        "internship_failure_rate",
+        Text("Internships failed"),
+        Text("internships failed / internships passed, failed or broken off"),
+        "internships_failed",
+    ),
+    _of_internships(
+        "internship_cancellation_rate",
+        Text("Internships broken off"),
+        Text("internships that did not take place or were broken off / internships passed, failed or broken off"),
+        "internships_cancelled",
+    ),
+    _hours_per_learner(
+        "workplace_hours_per_learner",
+        Text("Workplace hours per learner"),
+        Text(
             "hours of completed internships / learners with a completed internship (once per programme or enterprise, "
             "in the month of the first)",
         ),
-        unit="hours per learner",
-        numerator=("intern_quarter_hours", "intern_hundredth_hours"),
-        weights={"intern_quarter_hours": 25},
-        divisor=100,
+        "intern",
+    ),
+    _hours_per_learner(
+        "validated_hours_per_learner",
+        Text("Validated workplace hours per learner"),
+        Text(
+            "hours of completed internships that the enterprise itself has reported / learners with a completed "
+            "internship (once per programme or enterprise, in the month of the first)",
+        ),
+        "validated",
+    ),
+    Indicator(
+        id="conversion_rate",
+        group=INTERNSHIPS,
+        title=Text("Interns hired by the enterprise"),
+        formula=Text(
+            "interns whom the enterprise hired after their internship began / learners with a completed internship "
+            "there, in the month of the first",
+        ),
+        unit="share",
+        numerator=("interns_hired",),
         denominator=("interns",),
-        scopes=PRACTICE,
+        scopes=HOSTS,
         by="period",
+    ),
+    Indicator(
+        id="retention_rate",
+        group=JOBS,
+        title=Text("Still with the enterprise after 12 months"),
+        formula=Text(
+            "learners and graduates who work at the enterprise 12 months after they began there / those of whom it is "
+            "known, by the month in which they began",
+        ),
+        unit="share",
+        numerator=("hires_retained",),
+        denominator=("hires_known",),
+        scopes=HOSTS,
+        by="period",
+        passed_months=12,
+    ),
+    Indicator(
+        id="opportunities_filled_rate",
+        group=COOPERATION,
+        title=Text("Places filled"),
+        formula=Text("places filled / places of offers that were closed in the month"),
+        unit="share",
+        numerator=("places_filled",),
+        denominator=("places_offered",),
+        scopes=HOSTS,
+        by="period",
+        personal=False,
+    ),
+    Indicator(
+        id="support_success_rate",
+        group=WORK,
+        title=Text("Support that led to a job, an internship or training"),
+        formula=Text("cases closed with a job, an internship or training / cases closed in the month"),
+        unit="share",
+        numerator=("support_helped",),
+        denominator=("support_closed",),
+        scopes=INSTITUTIONS,
+        by="period",
+    ),
+    Indicator(
+        id="completion_rate",
+        group=STUDY,
+        title=Text("Programmes completed"),
+        formula=Text(
+            "learners who graduated, at any time / learners who were enrolled and expected to graduate in the month",
+        ),
+        unit="share",
+        numerator=("expected_graduated",),
+        denominator=("expected",),
+        scopes=GRADUATES,
+        by="cohort",
+        passed_months=0,
+        source="EQAVET 4",
+    ),
+    Indicator(
+        id="drop_out_rate",
+        group=STUDY,
+        title=Text("Programmes left"),
+        formula=Text(
+            "learners who left the programme / learners who were enrolled and expected to graduate in the month",
+        ),
+        unit="share",
+        numerator=("expected_left",),
+        denominator=("expected",),
+        scopes=GRADUATES,
+        by="cohort",
+        passed_months=0,
+        source="EQAVET 4",
     ),
     Indicator(
         id="sustainability_programmes_rate",
@@ -424,16 +719,17 @@ CATALOGUE: tuple[Indicator, ...] = (
         scopes=GRADUATES,
         by="stock",
         personal=False,
-        source="SDG 4.7.1",
+        source="STARS AC-2 and SDG 4.7.1, by the competencies that a programme names",
     ),
     Indicator(
         id="teacher_sustainability_hours",
         group=SUSTAINABILITY,
         title=Text("Teacher upskilling in sustainability"),
         formula=Text(
-            "hours of teacher upskilling activities with a sustainability competency, at their organiser",
+            "hours of teacher upskilling with a sustainability competency × teachers who took part, for the "
+            "institution whose teachers they are",
         ),
-        unit="hours",
+        unit="person-hours",
         kind="sum",
         numerator=("upskilling_quarter_hours", "upskilling_hundredth_hours"),
         weights={"upskilling_quarter_hours": 25},
@@ -443,14 +739,28 @@ CATALOGUE: tuple[Indicator, ...] = (
         scopes=ORGANISERS,
         by="period",
         personal=False,
-        source="EQAVET 2; SDG 4.7.1",
+        source="EQAVET 2, which is of all training of teachers",
     ),
+    _activity(
+        "guest_teaching",
+        "hours",
+        Text("Guest teaching, hours"),
+        Text("hours of guest lectures and master classes"),
+    ),
+    _activity(
+        "guest_teaching",
+        "people",
+        Text("Guest teaching, people"),
+        Text("participants of guest lectures and master classes"),
+    ),
+    _activity("joint_research", "hours", Text("Joint research, hours"), Text("hours of joint research")),
+    _activity("joint_research", "people", Text("Joint research, people"), Text("participants of joint research")),
     Indicator(
         id="joint_programmes_rate",
         group=COOPERATION,
         title=Text("Programmes joint with enterprises"),
         formula=Text(
-            "programmes whose newest version has an enterprise as a partner / programmes",
+            "programmes whose newest version names an enterprise as a partner that has confirmed it / programmes",
         ),
         unit="share",
         numerator=("programmes_joint",),
@@ -464,7 +774,8 @@ CATALOGUE: tuple[Indicator, ...] = (
         group=FEEDBACK,
         title=Text("Recommended revisions answered"),
         formula=Text(
-            "recommended programme revisions that were made or declined / revisions recommended in the month",
+            "recommended programme revisions whose new version was published, or that were declined / revisions "
+            "recommended in the month",
         ),
         unit="share",
         numerator=("revisions_answered",),
@@ -489,19 +800,16 @@ CATALOGUE: tuple[Indicator, ...] = (
         personal=False,
         source="EQAVET 9",
     ),
-    Indicator(
-        id="active_partners",
-        group=COOPERATION,
-        title=Text("Active partners"),
-        formula=Text("organisations registered and not suspended"),
-        unit="organisations",
-        kind="sum",
-        numerator=("partners",),
-        cases=("partners",),
-        scopes=PARTNERS,
-        by="stock",
-        personal=False,
+    _of_members(
+        "active_partners",
+        Text("Active partners"),
+        Text(
+            "organisations registered and not suspended of which something was counted in the last 12 months: an "
+            "internship, an answer, an agreement, an activity, an offer, graduates",
+        ),
+        "partners_active",
     ),
+    _of_members("members", Text("Members"), Text("organisations registered and not suspended"), "partners"),
     Indicator(
         id="active_agreements",
         group=COOPERATION,

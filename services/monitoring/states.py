@@ -6,15 +6,12 @@ signed changes: their sum up to a month is the stock at its end. A histogram's m
 and the week (`employment_weeks/w012`).
 """
 
-from calendar import monthrange
-from collections.abc import Callable, Iterable, Iterator
-from datetime import date, timedelta
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
+from typing import Any, NamedTuple
 
 from shared.contract.events import (
-    DemandReported,
-    EmploymentStatus,
+    Basis,
     RecognitionGranted,
     RecognitionWithdrawn,
     is_sustainability,
@@ -22,15 +19,20 @@ from shared.contract.events import (
 )
 from shared.http.access import access
 from shared.processing import facts
+from shared.processing.annulments import whose
 from shared.processing.facts import DecodedEvent, Fact, State
 from shared.processing.mongo import Counter, Counts, Key
 from shared.processing.ownership import is_asked
+
+from . import employment
+from .employment import IN_WORK, Spell, day_after, day_of, months_later
 
 COLLECTIONS = {
     "organisation": "organisations",
     "agreement": "agreements",
     "programme": "programmes",
     "activity": "activities",
+    "opportunity": "opportunities",
     "learner": "learners",
     "feedback": "requests",
     "demand": "demands",
@@ -40,10 +42,6 @@ INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in CO
 
 RECOGNITIONS = (RecognitionGranted, RecognitionWithdrawn)
 UNKNOWN = "-"  # in place of an id that nobody gave; no id can be this
-STATUSES = tuple(EmploymentStatus)
-IN_WORK = ("employed", "self_employed")
-HORIZONS_MONTHS = (6, 12, 18, 30)
-STATUS_HOLDS_MONTHS = 6
 WEEKS = 260  # the last week of a histogram holds all that is later, too
 
 
@@ -53,8 +51,8 @@ def route(event: DecodedEvent) -> Key | None:
     if collection is None:
         return None
     id = event.partitionkey
-    if event.event_class is DemandReported:
-        id = f"{id}/{organisation_of(event.source)}/{event.subject}"
+    if collection == "demands":
+        id = f"{id}/{whose(event)}/{event.subject}"
     elif event.event_class in RECOGNITIONS:
         id = f"{id}/{organisation_of(event.source)}"
     return Key(collection, id)
@@ -83,25 +81,11 @@ def _month(moment: Fact | str) -> str:
 
 
 def _day(moment: Fact | str) -> date:
-    return _date((moment if isinstance(moment, str) else moment["time"])[:10])
-
-
-_date = lru_cache(100_000)(date.fromisoformat)  # there are few days, and each comes again and again
-
-
-def _day_after(day: str) -> str:
-    return (_day(day) + timedelta(days=1)).isoformat()
+    return day_of((moment if isinstance(moment, str) else moment["time"])[:10])
 
 
 def _month_after(day: str) -> str:
-    return months_later(_day(day).replace(day=1), 1).isoformat()[:7]
-
-
-@lru_cache(100_000)
-def months_later(day: date, months: int) -> date:
-    """The same day of a later month, or that month's last day if it is shorter."""
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+    return months_later(day_of(day).replace(day=1), 1).isoformat()[:7]
 
 
 def _week(days: int) -> str:
@@ -129,82 +113,162 @@ def _in_order(found: Iterable[Fact]) -> list[Fact]:
 # learners
 
 
+class Placed(NamedTuple):
+    """A learner's internships: those that were completed, and the enterprises that hired their intern."""
+
+    completed: Mapping[str, Fact]
+    hired_at: set[str]
+
+
 def _learner(_: str, state: State) -> Added:
     told = state["facts"]
-    completed: list[Fact] = []
+    spells = employment.spells_of(state)
+    placed = Placed({}, set())
     if not INTERNSHIPS.isdisjoint(told):
         internships = _internships(state)
-        completed = list(filter(_completed, internships))
-        yield from _placements(internships, completed)
+        completed = {id: end for id, end in internships.items() if _completed(end)}
+        placed = Placed(completed, employment.hired_at(spells, _placements_begun(state, completed)))
+        yield from _placements(internships.values(), placed)
+    if spells:
+        yield from _hires(spells)
     yield from _certificates(state)
-    statuses = list(told.get("employment.recorded", {}).values())
+    yield from _studies(state)
+    yield from _support(state)
     for programme, graduation in told.get("learner.graduated", {}).items():
         graduated_on = graduation["data"]["graduated_on"]
         month = graduated_on[:7]
-        for measure in _graduate(state, programme, graduated_on, statuses, completed):
+        for measure in _graduate(state, programme, graduated_on, spells, placed):
             yield ("programme", programme, month, measure), 1
 
 
+def _studies(state: State) -> Added:
+    """Of those who were expected to graduate in a month: who did, at any time, and who left."""
+    graduated, left = facts.facts(state, "learner.graduated"), facts.facts(state, "learner.left")
+    for programme, enrolled in state["facts"].get("learner.enrolled", {}).items():
+        cohort = enrolled["data"].get("cohort")
+        if cohort is None:
+            continue
+        yield ("programme", programme, cohort, "expected"), 1
+        if programme in graduated:
+            yield ("programme", programme, cohort, "expected_graduated"), 1
+        elif programme in left and facts.newest(enrolled, left[programme]) is left[programme]:
+            yield ("programme", programme, cohort, "expected_left"), 1
+
+
+def _support(state: State) -> Added:
+    """Cases of support on the way to a job, in the month in which they were closed, for who closed them."""
+    for closed in state["facts"].get("support.closed", {}).values():
+        whose, outcome = organisation_of(closed["source"]), closed["data"]["outcome"]
+        yield ("organisation", whose, _month(closed), "support_closed"), 1
+        if outcome in HELPED:
+            yield ("organisation", whose, _month(closed), "support_helped"), 1
+
+
+HELPED = ("hired", "internship", "training")
+
+
+def _hires(spells: list[Spell]) -> Added:
+    """Who began to work at an enterprise, and of whom it is known, whether they were there 12 months later."""
+    jobs: dict[str, list[Spell]] = {}
+    for spell in spells:
+        if spell.in_work and spell.employer and (spell.basis != Basis.survey or "since" in spell.data):
+            jobs.setdefault(spell.employer, []).append(spell)
+    for employer, held in jobs.items():
+        first = min(held, key=lambda job: job.begin)
+        then = employment.months_after(first.begin, RETAINED_MONTHS)
+        is_there = any(job.begin <= then < job.end for job in held)
+        if is_there or all(job.is_ended for job in held):
+            yield ("enterprise", employer, _month(first.begin), "hires_known"), 1
+            if is_there:
+                yield ("enterprise", employer, _month(first.begin), "hires_retained"), 1
+
+
 INTERNSHIPS = frozenset({"internship.completed", "internship.cancelled"})
+MONTH_AT_WORKPLACE_HOURS = 140  # four weeks of 35 hours
+RETAINED_MONTHS = 12
 
 
-def _placements(internships: list[Fact], completed: list[Fact]) -> Added:
+def _placements(internships: Iterable[Fact], placed: Placed) -> Added:
     for internship in internships:
-        outcome = "completed" if _completed(internship) else "cancelled"
+        how = internship["data"].get("outcome", "cancelled")
         for kind in ("programme", "enterprise"):
-            yield (kind, internship["data"][kind], _month(internship), f"internships_{outcome}"), 1
+            yield (kind, internship["data"][kind], _month(internship), f"internships_{how}"), 1
     for kind in ("programme", "enterprise"):
-        yield from _workplace_hours(kind, completed)
+        yield from _workplace_hours(kind, placed)
 
 
-def _internships(state: State) -> list[Fact]:
+def _placements_begun(state: State, completed: Mapping[str, Fact]) -> dict[str, str]:
+    """The enterprises of completed internships, with the first day of the first; its end where that is not known."""
+    started = facts.facts(state, "internship.started")
+    begun: dict[str, str] = {}
+    for id, fact in completed.items():
+        enterprise, day = fact["data"]["enterprise"], started.get(id, fact)["time"][:10]
+        begun[enterprise] = min(day, begun.get(enterprise, day))
+    return begun
+
+
+def _internships(state: State) -> dict[str, Fact]:
     """The end of each internship that ended: the newest of completed and cancelled."""
     completed, cancelled = facts.facts(state, "internship.completed"), facts.facts(state, "internship.cancelled")
-    ends = (facts.newest(completed.get(id), cancelled.get(id)) for id in sorted({*completed, *cancelled}))
-    return [end for end in ends if end is not None]
+    ends = {id: facts.newest(completed.get(id), cancelled.get(id)) for id in sorted({*completed, *cancelled})}
+    return {id: end for id, end in ends.items() if end is not None}
 
 
 def _completed(end: Fact) -> bool:
     return "hours" in end["data"]
 
 
-def _workplace_hours(kind: str, completed: list[Fact]) -> Added:
-    """A learner's hours count, like the learner, in the month of the first completed internship there."""
+def _workplace_hours(kind: str, placed: Placed) -> Added:
+    """A learner's hours count, like the learner, in the month of the first completed internship there.
+
+    Validated are those that the enterprise itself has reported.
+    """
     by_id: dict[str, list[Fact]] = {}
-    for fact in completed:
+    for fact in placed.completed.values():
         by_id.setdefault(fact["data"][kind], []).append(fact)
     for id, internships in by_id.items():
         month = min(map(_month, internships))
         yield (kind, id, month, "interns"), 1
-        hours = sum(_hundredths(fact["data"]["hours"]) for fact in internships)
-        for measure, count in _hours("intern", hours):
-            yield (kind, id, month, measure), count
+        if kind == "enterprise" and id in placed.hired_at:
+            yield (kind, id, month, "interns_hired"), 1
+        validated = [fact for fact in internships if organisation_of(fact["source"]) == fact["data"]["enterprise"]]
+        for prefix, some in (("intern", internships), ("validated", validated)):
+            hours = sum(_hundredths(fact["data"]["hours"]) for fact in some)
+            for measure, count in _hours(prefix, hours):
+                yield (kind, id, month, measure), count
 
 
 def _certificates(state: State) -> Added:
+    """Valid certificates by competency, and their holders: a learner with several of one competency is one."""
     if "competency.certified" not in state["facts"]:
         return
     revoked = facts.facts(state, "competency.revoked")
+    changes: dict[str, list[tuple[str, int]]] = {}
     for id, fact in facts.facts(state, "competency.certified").items():
-        competency = fact["data"]["competency"]
-        yield ("competency", competency, _month(fact), "certificates"), 1
+        competency, month = fact["data"]["competency"], _month(fact)
+        changes.setdefault(competency, []).append((month, 1))
         if id in revoked:
-            yield ("competency", competency, max(_month(fact), _month(revoked[id])), "certificates"), -1
+            changes[competency].append((max(month, _month(revoked[id])), -1))
+    for competency, changed in changes.items():
+        held = 0
+        for month, change in sorted(changed, key=lambda item: (item[0], -item[1])):
+            yield ("competency", competency, month, "certificates"), change
+            if (held == 0) is not (held + change == 0):
+                yield ("competency", competency, month, "holders"), change
+            held += change
 
 
-def _graduate(
-    state: State, programme: str, graduated_on: str, statuses: list[Fact], completed: list[Fact]
-) -> list[str]:
+def _graduate(state: State, programme: str, graduated_on: str, spells: list[Spell], placed: "Placed") -> list[str]:
     """The measures in which a graduate of *programme* counts."""
     measures = ["graduates"]
-    if statuses:
-        measures += _employment(statuses, graduated_on)
-    if completed and any(fact["data"]["programme"] == programme for fact in completed):
+    if spells:
+        measures += _employment(state, employment.of_graduate(spells, graduated_on), graduated_on)
+    own = [fact for fact in placed.completed.values() if fact["data"]["programme"] == programme]
+    if own:
         measures.append("graduates_interned")
-        hosts = {fact["data"]["enterprise"] for fact in completed}
-        employers = {fact["data"].get("enterprise") for fact in statuses if fact["data"]["status"] in IN_WORK}
-        if hosts & employers:
-            measures.append("graduates_hired_where_interned")
+        measures += ["graduates_hired_where_interned"] if placed.hired_at else []
+        hours = sum(_hundredths(fact["data"]["hours"]) for fact in own)
+        measures += ["graduates_month_at_workplace"] if hours >= MONTH_AT_WORKPLACE_HOURS * 100 else []
     held = state["facts"].get("competency.certified")
     if held:
         revoked = facts.facts(state, "competency.revoked")
@@ -214,25 +278,25 @@ def _graduate(
     return measures
 
 
-def _employment(statuses: list[Fact], graduated_on: str) -> list[str]:
-    """The measures of what is known of a graduate's work: now, at the horizons, and how long it took."""
-    newest = facts.newest(*statuses)
-    measures = _status(newest["data"]) if newest else []
-    spans = list(map(_span, statuses))
-    for prefix, day in _horizons(graduated_on):
-        then = status_at(spans, day)
-        if then:
-            measures.append(prefix + then["data"]["status"])
-    days = days_to_employment(statuses, graduated_on)
-    if days is not None:
+def _employment(state: State, spells: list[Spell], graduated_on: str) -> list[str]:
+    """The measures of what is known of a graduate's work: newest, at the horizons, and how long it took."""
+    measures: list[str] = []
+    if newest := employment.at(spells, employment.last_seen(state, graduated_on)):
+        measures += _status(newest.data)
+    for prefix, day in employment.horizons(graduated_on):
+        if then := employment.at(spells, day):
+            measures.append(prefix + employment.status_of(then.data))
+    if employment.works_at_graduation(spells, graduated_on):
+        measures.append("employed_at_graduation")
+    elif (days := employment.days_to_first_job(spells, graduated_on)) is not None:
         measures.append(f"employment_weeks/{_week(days)}")
     return measures
 
 
 def _status(data: dict[str, Any]) -> list[str]:
     """The measures of a graduate's newest status; what is unknown counts in no denominator."""
+    measures = [f"status_{employment.status_of(data)}"]
     status = data["status"]
-    measures = [f"status_{status}"]
     if status not in IN_WORK:
         return measures
     contract = "permanent" if status == "self_employed" else data.get("contract")
@@ -242,62 +306,49 @@ def _status(data: dict[str, Any]) -> list[str]:
         measures.append("hours_full" if data["full_time"] else "hours_part")
     if "related_to_field" in data:
         measures.append("work_related" if data["related_to_field"] else "work_unrelated")
+    if "pay_band" in data:
+        measures.append(f"pay_{data['pay_band']}")
+    if "occupation" in data:
+        measures.append(f"occupation_{data['occupation'].partition(':')[2][0]}")
     return measures
-
-
-@lru_cache(100_000)
-def _horizons(graduated_on: str) -> list[tuple[str, str]]:
-    """What measures at each horizon begin with, and its day."""
-    return [(f"after_{months}m_", _months_after(graduated_on, months)) for months in HORIZONS_MONTHS]
-
-
-@lru_cache(100_000)
-def _months_after(day: str, months: int) -> str:
-    return months_later(_day(day), months).isoformat()
-
-
-Span = tuple[str, str, Fact]  # days as text, whose order is that of time
-
-
-def _span(status: Fact) -> Span:
-    """The first day of a status, and the first on which it is no longer taken to hold."""
-    observed = status["time"][:10]
-    return status["data"].get("since", observed), _months_after(observed, STATUS_HOLDS_MONTHS), status
-
-
-def status_at(spans: Iterable[Span], day: str) -> Fact | None:
-    """The status in force on *day*, if one is known.
-
-    A status begins at `since` (else when it was observed) and is taken to hold until 6 months after it was observed,
-    or until the next one begins.
-    """
-    holding = [span for span in spans if span[0] <= day < span[1]]
-    if len(holding) < 2:
-        return holding[0][2] if holding else None
-    latest = max(begin for begin, _, _ in holding)
-    return facts.newest(*(fact for begin, _, fact in holding if begin == latest))
-
-
-def days_to_employment(statuses: Iterable[Fact], graduated_on: str) -> int | None:
-    """Days from graduation to the first work whose first day is known; 0 if it began before."""
-    reported = [fact["data"] for fact in statuses]
-    firsts = [data["since"] for data in reported if data["status"] in IN_WORK and "since" in data]
-    return max(0, (_date(min(firsts)) - _date(graduated_on)).days) if firsts else None
 
 
 # feedback
 
 
 def _request(_: str, state: State) -> Added:
-    requested = facts.last(state, "feedback.requested")
+    requested, cancelled = facts.last(state, "feedback.requested"), facts.last(state, "feedback.cancelled")
+    if requested and cancelled and requested["time"] <= cancelled["time"]:
+        return
     asked = requested["data"] if requested else {}
     answers = _answers(state, asked)
     if asked:
         for measure in ["requests", "requests_answered"] if answers else ["requests"]:
-            yield from _feedback(asked, _month(asked["due"]), measure)
+            yield from _asked(asked, measure)
     for fact in answers:
+        about = {**fact["data"], **asked, **_answerer(fact)}
         for measure in _rating(fact):
-            yield from _feedback({**fact["data"], **asked, **_answerer(fact)}, _month(fact), measure)
+            yield from _feedback(about, _month(fact), measure)
+        if fact["data"]["role"] == "enterprise" and fact["kind"] == "enterprise":
+            employer = encoded(organisation_of(fact["source"]))
+            yield from _feedback(about, _month(fact), f"{EMPLOYERS}/{employer}/answers")
+            yield from _feedback(about, _month(fact), f"{EMPLOYERS}/{employer}/rating", fact["data"]["overall"])
+
+
+EMPLOYERS = "employers"
+
+
+def encoded(id: str) -> str:
+    """An id as part of a measure's name, in which a dot would be taken for a path; no id has a per cent sign."""
+    return id.replace(".", "%")
+
+
+def _asked(asked: dict[str, Any], measure: str) -> Added:
+    """A request counts for its programme, and for the enterprise only if that is asked itself."""
+    month = _month(asked["due"])
+    yield ("programme", asked["programme"], month, measure), 1
+    if asked["role"] == "enterprise":
+        yield ("enterprise", asked["respondent"], month, measure), 1
 
 
 def _answers(state: State, asked: dict[str, Any]) -> list[Fact]:
@@ -314,18 +365,16 @@ def _answerer(fact: Fact) -> dict[str, Any]:
     return {"enterprise": organisation_of(fact["source"])} if fact["data"]["role"] == "enterprise" else {}
 
 
-def _feedback(about: dict[str, Any], month: str, measure: str) -> Added:
-    yield ("programme", about.get("programme", UNKNOWN), month, measure), 1
+def _feedback(about: dict[str, Any], month: str, measure: str, count: int = 1) -> Added:
+    yield ("programme", about.get("programme", UNKNOWN), month, measure), count
     if "enterprise" in about:
-        yield ("enterprise", about["enterprise"], month, measure), 1
+        yield ("enterprise", about["enterprise"], month, measure), count
 
 
 def _rating(answer: Fact) -> Iterable[str]:
-    """The measure of an answer; an enterprise speaks for no graduate, and an institution for no enterprise."""
+    """The measure of a learner's or graduate's answer, which comes through an institution."""
     data = answer["data"]
-    if data["role"] == "enterprise" and answer["kind"] == "enterprise":
-        yield "employers_satisfied" if data["overall"] >= 4 else "employers_not_satisfied"
-    elif data["role"] in ("graduate", "learner") and answer["kind"] == "institution" and "relevance" in data:
+    if data["role"] in ("graduate", "learner") and answer["kind"] == "institution" and "relevance" in data:
         yield "training_relevant" if data["relevance"] >= 4 else "training_not_relevant"
 
 
@@ -386,7 +435,7 @@ def in_force(proposed: Fact, state: State) -> tuple[str, str | None] | None:
     ends = [refused[p]["time"] for p in parties & refused.keys() if facts.newest(refused[p], signed[p]) is refused[p]]
     ends += [ended[party]["time"] for party in parties & ended.keys()]
     if "valid_until" in data:
-        ends.append(_day_after(data["valid_until"]))
+        ends.append(day_after(data["valid_until"]))
     return max(map(_month, begins)), min(map(_month, ends), default=None)
 
 
@@ -395,12 +444,7 @@ def _is_about(fact: Fact, proposed: Fact) -> bool:
 
 
 def _programme(id: str, state: State) -> Added:
-    offered: set[str] = set()
-    for version in _in_order(facts.facts(state, "programme.published").values()):
-        now = _programme_stocks(version["data"])
-        for measure in sorted(now ^ offered):
-            yield ("programme", id, _month(version), measure), 1 if measure in now else -1
-        offered = now
+    yield from _programme_stocks(id, state)
     standing = facts.standing(state, "programme.revision_recommended", "programme.revision_withdrawn")
     for slot, recommended in standing.items():
         yield ("programme", id, _month(recommended), "revisions_recommended"), 1
@@ -412,19 +456,43 @@ def _programme(id: str, state: State) -> Added:
 
 
 def _first_answer(state: State, recommendation: str) -> str | None:
-    """When the institution revised or declined, first; another's word is no answer."""
-    published = facts.last(state, "programme.published")
+    """When the institution first declined, or published the version that it revised to; another's word is none."""
+    published = facts.facts(state, "programme.published")
+    versions = {fact["data"]["version"]: fact["time"] for fact in published.values()}
+    newest = facts.newest(*published.values())
     given = [f for t in ("revised", "revision_declined") for f in facts.facts(state, f"programme.{t}").values()]
-    about = [fact for fact in given if fact["data"]["recommendation"] == recommendation]
-    own = [fact["time"] for fact in about if published is None or fact["source"] == published["source"]]
-    return min(own, default=None)
+    times = [
+        max(fact["time"], versions[fact["data"]["version"]]) if "version" in fact["data"] else fact["time"]
+        for fact in given
+        if fact["data"]["recommendation"] == recommendation
+        and (newest is None or fact["source"] == newest["source"])
+        and fact["data"].get("version") in (None, *versions)
+    ]
+    return min(times, default=None)
 
 
-def _programme_stocks(version: dict[str, Any]) -> set[str]:
+def _programme_stocks(id: str, state: State) -> Added:
+    """What the newest version is, month by month; it is joint once an enterprise that it names has confirmed."""
+    offered: set[str] = set()
+    version: dict[str, Any] | None = None
+    joined: set[str] = set()
+    published = facts.facts(state, "programme.published").values()
+    for fact in _in_order([*published, *facts.facts(state, "programme.joined").values()]):
+        if "version" in fact["data"]:
+            version = fact["data"]
+        elif fact["kind"] == "enterprise":
+            joined.add(organisation_of(fact["source"]))
+        now = _stocks_of(version, joined) if version else set()
+        for measure in sorted(now ^ offered):
+            yield ("programme", id, _month(fact), measure), 1 if measure in now else -1
+        offered = now
+
+
+def _stocks_of(version: dict[str, Any], joined: set[str]) -> set[str]:
     measures = {"programmes"}
     if any(is_sustainability(part["competency"]) for part in version["competencies"]):
         measures.add("programmes_sustainability")
-    if any(partner["kind"] == "enterprise" for partner in version["joint_partners"]):
+    if joined & {partner["organisation"] for partner in version["joint_partners"]}:
         measures.add("programmes_joint")
     return measures
 
@@ -433,31 +501,55 @@ def _activity(_: str, state: State) -> Added:
     held = facts.last(state, "activity.held")
     if held is None:
         return
-    data = held["data"]
+    data, month, organiser = held["data"], _month(held), organisation_of(held["source"])
     if data["kind"] == "teacher_upskilling" and any(map(is_sustainability, data["competencies"])):
-        organiser = organisation_of(held["source"])
-        yield ("organisation", organiser, _month(held), "upskilling_activities"), 1
-        for measure, count in _hours("upskilling", _hundredths(data["hours"])):
-            yield ("organisation", organiser, _month(held), measure), count
+        for whose, teachers in _teachers(held):
+            yield ("organisation", whose, month, "upskilling_activities"), 1
+            for measure, count in _hours("upskilling", _hundredths(data["hours"]) * teachers):
+                yield ("organisation", whose, month, measure), count
+    prefix = ACTIVITIES.get(data["kind"])
+    if prefix:
+        yield ("organisation", organiser, month, f"{prefix}_activities"), 1
+        yield ("organisation", organiser, month, f"{prefix}_participants"), data["participants"]
+        for measure, count in _hours(prefix, _hundredths(data["hours"])):
+            yield ("organisation", organiser, month, measure), count
+
+
+ACTIVITIES = {"guest_lecture": "guest_teaching", "master_class": "guest_teaching", "joint_research": "joint_research"}
+
+
+def _teachers(held: Fact) -> list[tuple[str, int]]:
+    """Whose teachers came, and how many: as the activity says; else the institution's that organised it or took part.
+
+    Where it cannot be told whose they were, they count for the organiser.
+    """
+    data, organiser = held["data"], organisation_of(held["source"])
+    if told := data.get("participants_of"):
+        return sorted(told.items())
+    guests = [id for id in data["organisations"] if id != organiser]
+    whose = guests[0] if held["kind"] != "institution" and len(guests) == 1 else organiser
+    return [(whose, data["participants"])]
+
+
+# opportunities
+
+
+def _opportunity(_: str, state: State) -> Added:
+    """Places of an offer that was closed, and how many of them were filled, in the month in which it was."""
+    posted, closed = facts.last(state, "opportunity.posted"), facts.last(state, "opportunity.closed")
+    if posted is None or closed is None or closed["source"] != posted["source"]:
+        return
+    places = posted["data"]["places"]
+    enterprise, month = organisation_of(posted["source"]), _month(closed)
+    yield ("enterprise", enterprise, month, "places_offered"), places
+    yield ("enterprise", enterprise, month, "places_filled"), min(places, closed["data"]["filled"])
 
 
 # demand, recognition
 
 
-def _demand(_: str, state: State) -> Added:
-    """A report counts from its month on, up to and including the month of its horizon."""
-    reported = facts.last(state, "demand.reported")
-    if reported is None:
-        return
-    data, begin = reported["data"], _month(reported)
-    end = max(begin, _month_after(data["horizon"]))
-    for month, sign in ((begin, 1), (end, -1)):
-        yield ("competency", data["competency"], month, "demand_reports"), sign
-        yield ("competency", data["competency"], month, "demand_places"), sign * data["places"]
-
-
 def _nothing(_: str, __: State) -> Added:
-    """Recognitions are looked up when certificates are read: they are about many at once."""
+    """Demand and recognition are looked up when certificates are read: one word of them is about many at once."""
     return ()
 
 
@@ -466,9 +558,10 @@ CONTRIBUTIONS: dict[str, Callable[[str, State], Added]] = {
     "agreements": _agreement,
     "programmes": _programme,
     "activities": _activity,
+    "opportunities": _opportunity,
     "learners": _learner,
     "requests": _request,
-    "demands": _demand,
+    "demands": _nothing,
     "recognitions": _nothing,
 }
 
@@ -493,25 +586,39 @@ def _programme_view(state: State) -> dict[str, Any]:
     version = facts.last(state, "programme.published")
     if version is None:
         return {}
-    return {"title": version["data"]["title"], "institution": organisation_of(version["source"])}
+    data = version["data"]
+    return {"title": data["title"], "level": data["level"], "institution": organisation_of(version["source"])}
 
 
 def _recognition_view(state: State) -> dict[str, Any]:
-    """`since` is there only while the enterprise recognises the competency as a whole."""
-    whole = [
-        fact
+    """From when until when the enterprise recognises the competency as a whole; `until`: for as long as is known."""
+    whole = {
+        kind: facts.newest(*(f for f in facts.facts(state, kind).values() if "certificate" not in f["data"]))
         for kind in ("recognition.granted", "recognition.withdrawn")
-        for fact in facts.facts(state, kind).values()
-        if "certificate" not in fact["data"]
-    ]
-    newest = facts.newest(*whole)
-    if newest is None or "since" not in newest["data"]:
+    }
+    granted, withdrawn = whole["recognition.granted"], whole["recognition.withdrawn"]
+    if granted is None:
         return {}
-    return {"competency": newest["data"]["competency"], "since": newest["data"]["since"]}
+    until = withdrawn["time"][:10] if withdrawn and facts.newest(granted, withdrawn) is withdrawn else None
+    return {"competency": granted["data"]["competency"], "since": granted["data"]["since"], "until": until}
+
+
+def _demand_view(state: State) -> dict[str, Any]:
+    reported = facts.last(state, "demand.reported")
+    if reported is None:
+        return {}
+    data, publisher = reported["data"], organisation_of(reported["source"])
+    return {
+        **{field: data[field] for field in ("competency", "places", "horizon")},
+        "of": data.get("of"),
+        "publisher": publisher,
+        "at": reported["time"],
+    }
 
 
 VIEWS: dict[str, Callable[[State], dict[str, Any]]] = {
     "organisations": _organisation_view,
     "programmes": _programme_view,
     "recognitions": _recognition_view,
+    "demands": _demand_view,
 }

@@ -44,6 +44,10 @@ HEADINGS = {
     "denominator": N_("Denominator"),
     "n": N_("Cases counted"),
     "months_left_out": N_("Months left out"),
+    "coverage": N_("Share that is known"),
+    "thin": N_("Too little is known"),
+    "lower": N_("At least"),
+    "upper": N_("At most"),
     "by": N_("What a month means"),
     "scopes": N_("Offered for"),
     "suppressed_below": N_("Hidden below"),
@@ -55,6 +59,8 @@ WORDS = {
     "share": N_("share"),
     "days": N_("days"),
     "hours": N_("hours"),
+    "person-hours": N_("person-hours"),
+    "people": N_("people"),
     "hours per learner": N_("h per learner"),
     "places": N_("places"),
     "organisations": N_("organisations"),
@@ -91,8 +97,12 @@ def _cells(row: Row) -> list[tuple[str, Any]]:
         if isinstance(content, dict):
             cells += [(f"{name}_{language}", _harmless(text)) for language, text in content.items()]
         else:
-            cells.append((name, _harmless(" ".join(content) if isinstance(content, list) else content)))
+            cells.append((name, _harmless(_in_one(content) if isinstance(content, list) else content)))
     return cells
+
+
+def _in_one(content: list[Any]) -> str:
+    return " ".join(item if isinstance(item, str) else f"{item['reason']}={item['n'] or ''}" for item in content)
 
 
 def _harmless(content: Any) -> Any:
@@ -142,9 +152,8 @@ def _shown(row: Row, language: Language) -> dict[str, Any]:
         elif isinstance(content, dict):
             shown[name] = content[language]
         else:
-            shown[name] = (
-                Share(content) if name == "value" and content is not None and row["unit"] == "share" else content
-            )
+            is_share = name == "coverage" or (name in ("value", "lower", "upper") and row["unit"] == "share")
+            shown[name] = Share(content) if is_share and content is not None else content
     return shown
 
 

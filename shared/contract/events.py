@@ -32,6 +32,7 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 LONGEST_ID = 100
 _ID = r"[A-Za-z0-9][A-Za-z0-9._:~-]{0,99}"
 _COMPETENCY = r"^[a-z][a-z0-9-]{0,29}:[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_OCCUPATION = r"^(isco:[0-9]{1,4}|esco:[0-9]{1,4}(\.[0-9]{1,3}){0,6})$"
 _TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+$"
 _MONTH = r"^(19|20|21)\d\d-(0[1-9]|1[0-2])$"
 _QUARTER = r"^\d{4}Q[1-4]$"
@@ -67,9 +68,15 @@ Hours = Annotated[
         }
     ),
 ]
+Occupation = Annotated[
+    str,
+    StringConstraints(pattern=_OCCUPATION),
+    Field(description="Occupation by ISCO-08 or ESCO: isco:7212. The first digit is the major group."),
+]
 Evidence = Annotated[
     str, StringConstraints(pattern=f"^{_ID}/{_ID}$"), Field(description="<organisation>/<its assessment>")
 ]
+EventId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_PRINTABLE)]
 Source = Annotated[str, StringConstraints(pattern=f"^/(organisations|services)/{_ID}$")]
 
 
@@ -95,6 +102,9 @@ ENTERPRISE = (Publisher.enterprise,)
 SERVICE = (Publisher.service,)
 HOSTS = (Publisher.institution, Publisher.enterprise)
 PARTNERS = (Publisher.institution, Publisher.enterprise, Publisher.research_centre)
+INSTITUTION_OR_OPERATOR = (Publisher.institution, Publisher.operator)
+HOSTS_OR_OPERATOR = (*HOSTS, Publisher.operator)
+PARTNERS_OR_OPERATOR = (*PARTNERS, Publisher.operator)
 
 
 class Data(BaseModel):
@@ -115,6 +125,14 @@ class Data(BaseModel):
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Annulled(BaseModel):
+    """An event was a mistake. It counts nowhere, and neither does what it replaced; only a later one does again."""
+
+    event: EventId = Field(description="The id of the event that is taken back.")
+    organisation: OrganisationId | None = Field(None, description="Whose event; only the operator names it.")
+    reason: Text
 
 
 # organisation
@@ -235,6 +253,21 @@ class ProgrammeRevisionDeclined(Data, topic="programme", by=INSTITUTION):
     reason: Text
 
 
+class ProgrammeRevisionPlanned(Data, topic="programme", by=INSTITUTION):
+    """The institution will answer a recommendation with a new version, and says until when."""
+
+    recommendation: Id
+    until: Day
+
+
+class ProgrammeJoined(Data, topic="programme", by=PARTNERS):
+    """A joint partner that the programme names confirms that it takes part."""
+
+
+class ProgrammeAnnulled(_Annulled, Data, topic="programme", by=PARTNERS_OR_OPERATOR):
+    """A version, an answer to a recommendation, or a joint partner's confirmation was entered by mistake."""
+
+
 # activity
 
 
@@ -247,14 +280,24 @@ class ActivityKind(StrEnum):
     teacher_upskilling = "teacher_upskilling"
 
 
+Participants = Annotated[int, Field(ge=0, le=100_000)]
+
+
 class ActivityHeld(Data, topic="activity", by=PARTNERS):
     """The publishing organisation held an activity, alone or with others."""
 
     kind: ActivityKind
     organisations: list[OrganisationId] = Field([], max_length=50, description="Who took part besides the organiser.")
     hours: Hours
-    participants: int = Field(ge=0, le=100_000)
+    participants: Participants
+    participants_of: dict[OrganisationId, Participants] = Field(
+        {}, max_length=50, description="How many came from which organisation, where that is known."
+    )
     competencies: list[CompetencyId] = Field([], max_length=200)
+
+
+class ActivityAnnulled(_Annulled, Data, topic="activity", by=PARTNERS_OR_OPERATOR):
+    """An activity was entered by mistake."""
 
 
 # learner: everything about one learner, keyed by the learner
@@ -274,13 +317,24 @@ class LearnerGraduated(Data, topic="learner", by=INSTITUTION):
     graduated_on: Day
 
 
+class LearnerLeft(Data, topic="learner", by=INSTITUTION):
+    """A learner left a programme without finishing it. Who returns is enrolled again."""
+
+    programme: Id
+    left_on: Day
+
+
+class LearnerAnnulled(_Annulled, Data, topic="learner", by=INSTITUTION_OR_OPERATOR):
+    """An enrolment, graduation, leaving or consent was entered by mistake."""
+
+
 class LearnerShared(Data, topic="learner", by=INSTITUTION):
     """An institution of the learner consents to another one that may enrol the learner, too."""
 
     institution: OrganisationId
 
 
-class LearnerErased(Data, topic="learner", by=(Publisher.institution, Publisher.operator)):
+class LearnerErased(Data, topic="learner", by=INSTITUTION_OR_OPERATOR):
     """Forget the learner everywhere, for good; nothing before or after this brings the learner back.
 
     It takes effect once every institution that enrolled the learner has said so, or the operator.
@@ -320,6 +374,10 @@ class InternshipCancelled(Data, topic="learner", by=HOSTS, key="learner"):
     reason: Text
 
 
+class InternshipAnnulled(_Annulled, Data, topic="learner", by=HOSTS_OR_OPERATOR, key="learner"):
+    """An internship, or its end, was entered by mistake."""
+
+
 class EmploymentStatus(StrEnum):
     employed = "employed"
     self_employed = "self_employed"
@@ -336,15 +394,62 @@ class Contract(StrEnum):
     other = "other"
 
 
+class Basis(StrEnum):
+    register = "register"
+    employer = "employer"
+    survey = "survey"
+
+
+class EmploymentDetail(StrEnum):
+    military_service = "military_service"
+    parental_leave = "parental_leave"
+    illness = "illness"
+
+
+class PayBand(StrEnum):
+    low = "low"
+    lower_middle = "lower_middle"
+    upper_middle = "upper_middle"
+    high = "high"
+
+
 class EmploymentRecorded(Data, topic="learner", by=HOSTS, key="learner"):
     """What a learner was doing at the event's time. What is left out is unknown, never zero."""
 
     status: EmploymentStatus
     since: Day | None = Field(None, description="First day of this status, if known.")
+    basis: Basis | None = Field(
+        None,
+        description="Where it is known from. What a register or the employer says holds until it is ended, what a "
+        "survey says for 6 months. Left out: an enterprise speaks as employer, an institution of a survey.",
+    )
     contract: Contract | None = Field(None, description="Permanent includes civil servants; only if employed.")
     full_time: bool | None = None
     related_to_field: bool | None = Field(None, description="Does the work match the field of study?")
     enterprise: OrganisationId | None = None
+    hours_per_week: float | None = Field(
+        None, ge=0, le=168, description="Usual hours a week: of two jobs, the one with more is the main job."
+    )
+    occupation: Occupation | None = None
+    pay_band: PayBand | None = Field(
+        None,
+        description="Of the region's median pay: low is under two thirds of it, lower_middle up to it, upper_middle "
+        "up to one and a half times, high above that.",
+    )
+    detail: EmploymentDetail | None = Field(None, description="What the status `other` is, if it is one of these.")
+    study_level: Level | None = Field(
+        None, description="Level of the European Qualifications Framework of what is studied."
+    )
+
+
+class EmploymentEnded(Data, topic="learner", by=HOSTS, key="learner"):
+    """A job or another status ended; the subject is the record of employment that it ends, of the same publisher."""
+
+    ended_on: Day = Field(description="Its last day.")
+
+
+class EmploymentAnnulled(_Annulled, Data, topic="learner", by=HOSTS_OR_OPERATOR, key="learner"):
+    """A record of employment, or its end, was entered by mistake."""
 
 
 class SupportNeed(StrEnum):
@@ -375,6 +480,10 @@ class SupportClosed(Data, topic="learner", by=INSTITUTION, key="learner"):
     outcome: SupportOutcome
 
 
+class SupportAnnulled(_Annulled, Data, topic="learner", by=INSTITUTION_OR_OPERATOR, key="learner"):
+    """A support case, or its end, was entered by mistake."""
+
+
 class AssessmentMethod(StrEnum):
     exam = "exam"
     test = "test"
@@ -391,6 +500,10 @@ class AssessmentRecorded(Data, topic="learner", by=HOSTS, key="learner"):
     competency: CompetencyId
     method: AssessmentMethod
     score: float = Field(ge=0, le=1, description="0 (nothing) to 1 (everything).")
+
+
+class AssessmentAnnulled(_Annulled, Data, topic="learner", by=HOSTS_OR_OPERATOR, key="learner"):
+    """An assessment was entered by mistake; a certificate that needs it is revoked."""
 
 
 class CompetencyCertified(Data, topic="learner", by=SERVICE, key="learner"):
@@ -481,6 +594,15 @@ class FeedbackWithdrawn(Data, topic="feedback", by=OPERATOR):
     reason: Text
 
 
+class FeedbackCancelled(Data, topic="feedback", by=SERVICE):
+    """A request is withdrawn with its answers: what it asks about did not take place, or was entered by mistake."""
+
+    role: FeedbackRole
+    respondent: Id = Field(description="An organisation, or the learner's pseudonym.")
+    learner: LearnerId
+    programme: Id
+
+
 class FeedbackErased(Data, topic="feedback", by=SERVICE):
     """The learner of this request was erased: forget the request and its answers."""
 
@@ -495,6 +617,17 @@ class DemandReported(Data, topic="demand", by=(Publisher.enterprise, Publisher.o
     places: int = Field(ge=0, le=10_000_000)
     horizon: Day = Field(description="Last day that the demand is meant for.")
     research: Text = Field(description="Where the figure comes from.")
+    of: Id | None = Field(
+        None,
+        description="Whose demand it is: an enterprise or a region, by id. Of several reports on one demand whose "
+        "times overlap the newest counts. Left out: the publisher's own, each report apart.",
+    )
+
+
+class DemandAnnulled(_Annulled, Data, topic="demand", by=(Publisher.enterprise, Publisher.operator), key="competency"):
+    """A report was entered by mistake."""
+
+    competency: CompetencyId
 
 
 class RecognitionGranted(Data, topic="recognition", by=ENTERPRISE, key="competency"):
@@ -545,9 +678,7 @@ class EventRefused(Data, topic="refusal", by=SERVICE, key="organisation"):
     """An accepted event is not applied: the rule was decided by what stands before it on the log."""
 
     organisation: OrganisationId = Field(description="Who published the event.")
-    event: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_PRINTABLE)] = Field(
-        description="The id of the event that is not applied."
-    )
+    event: EventId = Field(description="The id of the event that is not applied.")
     type: Annotated[str, StringConstraints(max_length=100, pattern=_PRINTABLE)] = Field(description="Its type.")
     rule: Id = Field(description="Name of the rule, for programs.")
     reason: Text
@@ -566,7 +697,7 @@ class Event(BaseModel, Generic[D_co]):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     specversion: Literal["1.0"]
-    id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_PRINTABLE)] = Field(
+    id: EventId = Field(
         description="Given by the publisher, unique with the source; the same event keeps it when it is sent again."
     )
     source: Source = Field(description="/organisations/<id> of the publisher; services: /services/<name>.")
@@ -755,6 +886,7 @@ _KINDS = {
     f"^{_ID}$": "must be 1 to 100 Latin letters, digits and . _ : ~ - with a letter or a digit first: group-17g11-05. "
     "Write other letters in Latin; for a person's name or number take a pseudonym (praktika pseudonymise)",
     _COMPETENCY: "must be a framework and its item: greencomp:3.1",
+    _OCCUPATION: "must be an occupation of ISCO-08 or ESCO: isco:7212",
     _TEXT: "must be text without control characters",
     _PRINTABLE: "must be text without control characters",
     _MONTH: "must be a month: 2026-06",

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 from prometheus_client import Counter as Metric
 from prometheus_client import Gauge, Histogram
 
-from shared.contract.events import ContractError, Data, Event
+from shared.contract.events import ContractError, Data, Event, timestamp
 from shared.log.consumer import ConsumerRecord
 from shared.log.producer import Record, record_of
 from shared.log.topics import dead_letter_topic, partition_of
@@ -346,6 +347,8 @@ def decode_record(record: ConsumerRecord, topic: str, partitions: int) -> Decode
         raise ContractError(
             [("partitionkey", "does not belong to this partition: use the default (murmur2) partitioner")]
         )
+    if event.event_class in facts.LOGGED:
+        event.fact["logged"] = timestamp(datetime.fromtimestamp(record.timestamp / 1000, UTC))
     return event
 
 

@@ -18,22 +18,27 @@ from shared.contract.events import (
     CompetencyCertified,
     CredentialWithdrawn,
     Data,
+    EmploymentEnded,
     EmploymentRecorded,
     Event,
     EventClass,
     FeedbackErased,
     FeedbackSubmitted,
     FeedbackWithdrawn,
+    InternshipCompleted,
     LearnerEnrolled,
     LearnerErased,
     LearnerGraduated,
+    LearnerLeft,
     LearnerShared,
     OrganisationRegistered,
     OrganisationReinstated,
     OrganisationSuspended,
+    ProgrammeJoined,
     ProgrammePublished,
     ProgrammeRevised,
     ProgrammeRevisionDeclined,
+    ProgrammeRevisionPlanned,
     ProgrammeRevisionRecommended,
     ProgrammeRevisionWithdrawn,
     organisation_of,
@@ -41,7 +46,8 @@ from shared.contract.events import (
     parse_plain,
     timestamp,
 )
-from shared.processing import ownership
+from shared.processing import annulments, ownership
+from shared.processing.annulments import ANNULMENTS
 from shared.processing.ownership import Refused
 
 # Bounds of an entity, so that its document stays far below MongoDB's 16 MiB, view included. Half of its room is for
@@ -61,6 +67,8 @@ class Fact(TypedDict):
     source: str
     kind: str
     data: dict[str, Any]
+    void: NotRequired["annulments.Void"]  # of an annulment, once it has met its event: see annulments.py
+    logged: NotRequired[str]  # when the log took it, like `time`; only of what `LOGGED` names
 
 
 class State(TypedDict):
@@ -201,6 +209,7 @@ def _answer(event: DecodedEvent) -> str:
 _SLOTS: dict[EventClass, Callable[[DecodedEvent], str]] = {
     LearnerEnrolled: _programme,
     LearnerGraduated: _programme,
+    LearnerLeft: _programme,
     LearnerShared: _consent,
     LearnerErased: _publisher,
     OrganisationRegistered: _month,
@@ -212,13 +221,17 @@ _SLOTS: dict[EventClass, Callable[[DecodedEvent], str]] = {
     ProgrammeRevisionWithdrawn: _recommendation,
     ProgrammeRevised: _answer,
     ProgrammeRevisionDeclined: _answer,
+    ProgrammeRevisionPlanned: _answer,
+    ProgrammeJoined: _publisher,
     AssessmentRecorded: _of_publisher,
     EmploymentRecorded: _of_publisher,
+    EmploymentEnded: _of_publisher,
     FeedbackSubmitted: _of_publisher,
     FeedbackWithdrawn: _annulled,
     AgreementSigned: _publisher,
     AgreementRefused: _publisher,
     AgreementEnded: _publisher,
+    **dict.fromkeys(ANNULMENTS, annulments.slot_of),
 }
 
 
@@ -233,6 +246,7 @@ def slot_of(event: DecodedEvent) -> str:
 
 
 ERASURES = (LearnerErased, FeedbackErased)
+LOGGED = (InternshipCompleted,)  # of which a rule asks when it became known
 DECIDED_ONCE = (CompetencyCertified, ProgrammeRevisionRecommended)
 
 
@@ -243,7 +257,7 @@ def apply(state: State, event: Event[Data] | DecodedEvent) -> State:
         Refused: it is not for who says it to say, or the entity has no room for it (`TooManyFacts`).
     """
     one = event if isinstance(event, DecodedEvent) else from_event(event)
-    fact, short_type = one.fact, one.event_class.short_type
+    fact = one.fact
     if "erased" in state and one.event_class not in ERASURES:
         return state
     if refusal := ownership.refusal(state["facts"], one):
@@ -254,6 +268,16 @@ def apply(state: State, event: Event[Data] | DecodedEvent) -> State:
         erased = newest(state.get("erased"), fact)
         return state if erased is state.get("erased") else {**empty(), "erased": fact}
     slot = slot_of(one)
+    if annulments.ANNULLED_BY.get(one.event_class) in state["facts"]:
+        if annulled := annulments.met_by(state["facts"], one, slot):
+            return _taken_back(state, annulled)
+        if annulments.is_void(state["facts"], one, slot):
+            return state
+    return _annul(state, one, slot) if one.event_class in ANNULMENTS else _taken_in(state, one, slot)
+
+
+def _taken_in(state: State, one: DecodedEvent, slot: str) -> State:
+    fact, short_type = one.fact, one.event_class.short_type
     slots = state["facts"].get(short_type, {})
     kept = slots.get(slot)
     if kept is not None and _stays(kept, one.event_class, fact):
@@ -263,6 +287,31 @@ def apply(state: State, event: Event[Data] | DecodedEvent) -> State:
     if fact["kind"] != "service":
         _check_room(state, one, kept, size)
     return {"facts": {**state["facts"], short_type: {**slots, slot: fact}}, "bytes": size}
+
+
+def _annul(state: State, one: DecodedEvent, slot: str) -> State:
+    """Take in an annulment, and take back what it is about if that is known already."""
+    kept = state["facts"].get(one.event_class.short_type, {}).get(slot)
+    known = kept["void"] if kept and "void" in kept else annulments.target(state["facts"], one)
+    after = _taken_in(state, one, slot)
+    return (
+        after
+        if known is None or after is state
+        else _taken_back(after, annulments.Annulled(one.event_class.short_type, slot, known))
+    )
+
+
+def _taken_back(state: State, annulled: annulments.Annulled) -> State:
+    """The state without what an annulment makes void."""
+    by, key, void = annulled
+    short_type, slot = void["type"], void["slot"]
+    annulment: Fact = {**state["facts"][by][key], "void": void}
+    told = {**state["facts"], by: {**state["facts"][by], key: annulment}}
+    kept = told.get(short_type, {}).get(slot)
+    if kept is None or not annulments.covers(void, kept):
+        return {"facts": told, "bytes": state["bytes"]}
+    left = {other: fact for other, fact in told.pop(short_type).items() if other != slot}
+    return {"facts": told | ({short_type: left} if left else {}), "bytes": state["bytes"] - _bytes(kept)}
 
 
 def _check_room(state: State, one: DecodedEvent, kept: Fact | None, size: int) -> None:

@@ -5,9 +5,10 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.certification.schemes import Scheme, certify, route, view
+from services.certification.schemes import Scheme, certify, decide, route, view
 from shared.contract import events
 from shared.contract.events import (
+    AssessmentAnnulled,
     AssessmentMethod,
     AssessmentRecorded,
     CompetencyRevoked,
@@ -99,6 +100,34 @@ def test_a_revoked_certificate_is_shown_as_revoked_and_not_given_again():
     assert certify(KEY, state, SCHEMES) == []
     (shown,) = view(KEY, state)["certificates"]
     assert (shown["status"], shown["reason"]) == ("revoked", "plagiarism")
+
+
+def annulled(id: str, subject: str) -> Event[Data]:
+    data = AssessmentAnnulled(event=id, reason="another learner's")
+    return event(data, subject, "l1", id=f"no-{id}", time=NOON + timedelta(days=1))
+
+
+def test_a_certificate_that_rests_on_what_was_taken_back_is_revoked():
+    state = facts.empty()
+    for one in (*EARNED, annulled("a1", "a1")):
+        state = facts.apply(state, one)
+        for follows in decide(KEY, state, SCHEMES):
+            state = facts.apply(state, follows)
+    assert [c["status"] for c in view(KEY, state)["certificates"]] == ["revoked"]
+    assert decide(KEY, state, SCHEMES) == []
+
+
+def test_a_certificate_stays_while_other_evidence_meets_the_scheme():
+    state = facts.empty()
+    for one in (*EARNED, assessed("a9", "exam", 0.9, minutes=30), annulled("a1", "a1")):
+        state = facts.apply(state, one)
+        for follows in decide(KEY, state, SCHEMES):
+            state = facts.apply(state, follows)
+    assert [c["status"] for c in view(KEY, state)["certificates"]] == ["valid"]
+
+
+def test_an_assessment_taken_back_before_it_is_there_certifies_nobody():
+    assert not certificates(annulled("a1", "a1"), *EARNED)
 
 
 def test_an_erased_learner_has_no_certificate_and_gets_none():

@@ -152,7 +152,8 @@ async def read_log(kafka: str) -> Logged:
 def expect(seed: int, learners: int, logged: Logged) -> Expected:
     """All that must be true after so many learners' stories. (When schemes were published, the log tells.)"""
     schemes_at = {c["subject"]: datetime.fromisoformat(c["time"]) for c in logged.commands if "scheme" in c["type"]}
-    expected = Expected(schemes_at)
+    events = [event for contents in logged.derived.values() for event in contents.values()]
+    expected = Expected(schemes_at, {event["id"]: event["data"]["due"] for event in events if "due" in event["data"]})
     expected.add(programme_events())
     expected.add(command for command in logged.commands if "scheme" not in command["type"])
     for number in range(learners):

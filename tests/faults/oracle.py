@@ -74,10 +74,19 @@ Facts = dict[str, dict[str, Said]]  # by type and what the fact is about: the on
 
 
 def keep_newest(said: Iterable[Said]) -> Facts:
+    """Of what was said of the same the newest; what was taken back counts no more, nor what it had replaced."""
+    said = list(said)
+    taken_back = {(one.by, one.data["event"]) for one in said if one.type.endswith(".annulled")}
+    void: dict[tuple[str, str], Said] = {}
+    for one in said:
+        if (one.by, one.id) in taken_back:
+            about = one.type, about_of(one)
+            void[about] = max(one, void.get(about, one))
     facts: Facts = defaultdict(dict)
     for one in said:
         about = about_of(one)
-        facts[one.type][about] = max(one, facts[one.type].get(about, one))
+        if (one.type, about) not in void or one > void[one.type, about]:
+            facts[one.type][about] = max(one, facts[one.type].get(about, one))
     return facts
 
 
@@ -88,10 +97,12 @@ def about_of(said: Said) -> str:
             return str(said.data["programme"])
         case "programme.published" | "organisation.registered":
             return said.month
-        case "employment.recorded" | "assessment.recorded" | "feedback.submitted":
+        case "employment.recorded" | "employment.ended" | "assessment.recorded" | "feedback.submitted":
             return f"{said.by}/{said.subject}"
-        case "agreement.signed" | "agreement.ended":
+        case "agreement.signed" | "agreement.ended" | "programme.joined":
             return said.by
+        case "learner.annulled" | "employment.annulled":
+            return f"{said.by}/{said.data['event']}/{said.subject}"
         case _:
             return said.subject
 
@@ -108,9 +119,11 @@ class Expected:
         rated: how many ratings were ever given, valid or not, by programme, competency and quarter.
         facts: by topic and entity, the ids of the events that count, by type and what they are about.
         erased: learners.
+        due: by the id of a derived request, when the log says that it is due: that depends on when it was raised.
     """
 
     schemes_at: Mapping[str, datetime]
+    due: Mapping[str, str] = field(default_factory=dict)
     counters: Counter[Count] = field(default_factory=Counter)
     ratings: Counter[Count] = field(default_factory=Counter)
     derived: dict[str, Derived] = field(default_factory=dict)
@@ -140,9 +153,6 @@ class Expected:
                     self.add_agreement(key, keep_newest(said))
                 case "activity":
                     self.add_activity(max(said))
-                case "demand":
-                    for report in keep_newest(said)["demand.reported"].values():
-                        self.add_demand(report)
 
     def count(self, kind: str, id: str, month: str, measure: str, number: int = 1) -> None:
         self.counters[kind, id, month, measure] += number
@@ -165,8 +175,11 @@ class Expected:
         for one in said:
             if one.type == "internship.completed":
                 newest = facts[one.type][one.subject] is one
+                over = ended_otherwise(facts, one)
                 for role in ("enterprise", "learner"):
-                    self.ask(learner, one, role, must=newest and not erased)
+                    self.ask(learner, one, role, must=newest and not erased and over is None)
+                    if over:
+                        self.withdraw(learner, one, role, over)
         if erased:
             self.erased.add(learner)
             return
@@ -175,34 +188,55 @@ class Expected:
         for internship, completed in facts["internship.completed"].items():
             for role in ("enterprise", "learner"):
                 request = request_of(learner, internship, role)
-                self.count_request(request, request_data(learner, completed, role), answers.get(request, []))
+                asked, over = self.request_data(learner, completed, role), ended_otherwise(facts, completed)
+                self.count_request(request, asked, answers.get(request, []), stands=over is None)
 
     def count_learner(self, facts: Facts, certificates: list[Derived]) -> None:
         completed, cancelled = facts["internship.completed"], facts["internship.cancelled"]
         ends = [max(e[id] for e in (completed, cancelled) if id in e) for id in {*completed, *cancelled}]
         practice = [end for end in ends if end.type == "internship.completed"]
+        jobs = spells(facts)
+        hired = {end.data["enterprise"] for end in practice if is_hired(end, facts, jobs)}
         for end in ends:
             for kind in ("programme", "enterprise"):
-                self.count(kind, end.data[kind], end.month, end.type.replace("internship.", "internships_"))
+                self.count(kind, end.data[kind], end.month, f"internships_{end.data.get('outcome', 'cancelled')}")
         for kind in ("programme", "enterprise"):
             for place in {end.data[kind] for end in practice}:
                 there = [end for end in practice if end.data[kind] == place]
                 first = min(end.month for end in there)
                 self.count(kind, place, first, "interns")
+                if kind == "enterprise" and place in hired:
+                    self.count(kind, place, first, "interns_hired")
                 self.count_hours(kind, place, first, "intern", [end.data["hours"] for end in there])
-        for certificate in certificates:
-            month = certificate.at.strftime("%Y-%m")
-            self.count("competency", certificate.data["competency"], month, "certificates")
-        statuses = list(facts["employment.recorded"].values())
+                own = [end.data["hours"] for end in there if end.by == end.data["enterprise"]]
+                self.count_hours(kind, place, first, "validated", own)
+        self.count_certificates(certificates)
+        self.count_hires(jobs)
         for programme, graduation in facts["learner.graduated"].items():
             day = date.fromisoformat(graduation.data["graduated_on"])
-            for measure in {*graduate(programme, day, practice, statuses), *certified(certificates)}:
+            for measure in {*graduate(programme, day, practice, facts), *certified(certificates)}:
                 self.count("programme", programme, day.strftime("%Y-%m"), measure)
-            starts = [s.data["since"] for s in statuses if s.data["status"] in IN_WORK and "since" in s.data]
-            if starts:
-                days = max(0, (date.fromisoformat(min(starts)) - day).days)
-                week = f"w{min(days // 7, 260):03}"
-                self.count("programme", programme, day.strftime("%Y-%m"), f"employment_weeks/{week}")
+            if hired and programme in {end.data["programme"] for end in practice}:
+                self.count("programme", programme, day.strftime("%Y-%m"), "graduates_hired_where_interned")
+
+    def count_certificates(self, certificates: list[Derived]) -> None:
+        for competency in {certificate.data["competency"] for certificate in certificates}:
+            months = sorted(c.at.strftime("%Y-%m") for c in certificates if c.data["competency"] == competency)
+            self.count("competency", competency, months[0], "holders")
+            for month in months:
+                self.count("competency", competency, month, "certificates")
+
+    def count_hires(self, jobs: "list[Spell]") -> None:
+        """Who began at an enterprise on a known day, and whether it is known that they are there a year later."""
+        known = [job for job in jobs if job.works and job.at and (job.holds or "since" in job.said.data)]
+        for place in {job.at for job in known if job.at}:
+            own = [job for job in known if job.at == place]
+            begin = min(job.begin for job in own)
+            then = later(begin, 12)
+            stays = any(job.begin <= then < job.end for job in own)
+            if stays or all(job.ended for job in own):
+                self.count("enterprise", place, begin.strftime("%Y-%m"), "hires_known")
+                self.count("enterprise", place, begin.strftime("%Y-%m"), "hires_retained", int(stays))
 
     # certificates
 
@@ -236,29 +270,62 @@ class Expected:
     def ask(self, learner: str, completed: Said, role: str, *, must: bool) -> None:
         """The request that a completed internship raises, of which a newer word about it makes another version."""
         id = derived_id("feedback.requested", completed.source, completed.id, role)
-        request, data = request_of(learner, completed.subject, role), request_data(learner, completed, role)
+        request, data = request_of(learner, completed.subject, role), self.request_data(learner, completed, role)
         self.derived[id] = Derived(must, "feedback.requested", request, request, completed.at, data)
 
-    def count_request(self, request: str, asked: Json, submitted: list[Said]) -> None:
+    def withdraw(self, learner: str, completed: Said, role: str, cancelled: Said) -> None:
+        """The withdrawal of a request, if it was raised before it was known that the internship was cancelled."""
+        raised = derived_id("feedback.requested", completed.source, completed.id, role)
+        request, asked = request_of(learner, completed.subject, role), self.request_data(learner, completed, role)
+        data = {name: asked[name] for name in ("role", "respondent", "learner", "programme")}
+        at = max(completed.at, cancelled.at)
+        id = derived_id("feedback.cancelled", request, raised)
+        self.derived[id] = Derived(False, "feedback.cancelled", request, request, at, data)
+
+    def request_data(self, learner: str, completed: Said, role: str) -> Json:
+        """Due 14 days after the completion, or after it was told: of that only the log knows the day."""
+        said, first = completed.data, (completed.at + timedelta(days=14)).date()
+        id = derived_id("feedback.requested", completed.source, completed.id, role)
+        due = date.fromisoformat(self.due[id]) if id in self.due else first
+        last = max(first, datetime.now(UTC).date() + timedelta(days=14))
+        return {
+            "role": role,
+            "respondent": said["enterprise"] if role == "enterprise" else learner,
+            "learner": learner,
+            "internship": completed.subject,
+            "enterprise": said["enterprise"],
+            "programme": said["programme"],
+            "competencies": said["competencies"],
+            "due": min(max(due, first), last).isoformat(),
+        }
+
+    def count_request(self, request: str, asked: Json, submitted: list[Said], *, stands: bool) -> None:
         facts = keep_newest(submitted)
         counting = {about: a for about, a in facts["feedback.submitted"].items() if answers(a, asked)}
         self.facts["feedback", request] = ids_of({"feedback.submitted": counting})
+        if not stands:
+            return
         valid = list(counting.values())
         scopes = [("programme", asked["programme"]), ("enterprise", asked["enterprise"])]
         due = asked["due"][:7]
         for kind, id in scopes:
-            self.count(kind, id, due, "requests")
-            if valid:
-                self.count(kind, id, due, "requests_answered")
-        if not valid:
-            return
-        answer = max(valid)
+            if kind == "programme" or asked["role"] == "enterprise":
+                self.count(kind, id, due, "requests")
+                if valid:
+                    self.count(kind, id, due, "requests_answered")
+        if valid:
+            self.count_answer(asked, max(valid), scopes)
+
+    def count_answer(self, asked: Json, answer: Said, scopes: list[tuple[str, str]]) -> None:
         said = answer.data
-        good = said["overall"] >= 4 if asked["role"] == "enterprise" else said.get("relevance", 0) >= 4
-        name = "employers_{}satisfied" if asked["role"] == "enterprise" else "training_{}relevant"
         for kind, id in scopes:
-            if asked["role"] == "enterprise" or "relevance" in said:
-                self.count(kind, id, answer.month, name.format("" if good else "not_"))
+            if asked["role"] == "enterprise":
+                self.count(kind, id, answer.month, f"employers/{answer.by}/answers")
+                self.count(kind, id, answer.month, f"employers/{answer.by}/rating", said["overall"])
+            elif "relevance" in said:
+                good = "training_relevant" if said["relevance"] >= 4 else "training_not_relevant"
+                self.count(kind, id, answer.month, good)
+            self.ratings[kind, id, answer.month, f"{asked['role']}_{said['overall']}"] += 1
             for measure in ("overall", "relevance"):
                 if measure in said:
                     self.ratings[kind, id, answer.month, f"{measure}_{said[measure]}"] += 1
@@ -283,16 +350,22 @@ class Expected:
     # the region
 
     def add_programme(self, id: str, facts: Facts) -> None:
-        """What is offered changes with each version; a stock is counted by its changes."""
+        """What is offered changes with each version and confirmation; a stock is counted by its changes."""
         offered: set[str] = set()
-        for version in sorted(facts["programme.published"].values()):
-            now = {"programmes"}
-            if any(c["competency"].startswith("greencomp:") for c in version.data["competencies"]):
+        version: Said | None = None
+        joined: set[str] = set()
+        for said in sorted([*facts["programme.published"].values(), *facts["programme.joined"].values()]):
+            if said.type == "programme.published":
+                version = said
+            elif said.kind == "enterprise":
+                joined.add(said.by)
+            now = {"programmes"} if version else set()
+            if version and any(c["competency"].startswith("greencomp:") for c in version.data["competencies"]):
                 now.add("programmes_sustainability")
-            if any(partner["kind"] == "enterprise" for partner in version.data["joint_partners"]):
+            if version and joined & {partner["organisation"] for partner in version.data["joint_partners"]}:
                 now.add("programmes_joint")
             for measure in now ^ offered:
-                self.count("programme", id, version.month, measure, 1 if measure in now else -1)
+                self.count("programme", id, said.month, measure, 1 if measure in now else -1)
             offered = now
 
     def add_agreement(self, id: str, facts: Facts) -> None:
@@ -314,14 +387,7 @@ class Expected:
         said = held.data
         if said["kind"] == "teacher_upskilling" and any(c.startswith("greencomp:") for c in said["competencies"]):
             self.count("organisation", held.by, held.month, "upskilling_activities")
-            self.count_hours("organisation", held.by, held.month, "upskilling", [said["hours"]])
-
-    def add_demand(self, reported: Said) -> None:
-        said, begin = reported.data, reported.month
-        after = later(date.fromisoformat(said["horizon"]).replace(day=1), 1).strftime("%Y-%m")
-        for month, sign in ((begin, 1), (max(begin, after), -1)):
-            self.count("competency", said["competency"], month, "demand_reports", sign)
-            self.count("competency", said["competency"], month, "demand_places", sign * said["places"])
+            self.count_hours("organisation", held.by, held.month, "upskilling", [said["hours"]] * said["participants"])
 
     def add_recommendation(self, programme: str, at: datetime) -> None:
         self.count("programme", programme, at.strftime("%Y-%m"), "revisions_recommended")
@@ -345,18 +411,11 @@ def requests_of(learner: str, said: list[Said]) -> set[str]:
     return {request_of(learner, internship, role) for internship in completed for role in ("enterprise", "learner")}
 
 
-def request_data(learner: str, completed: Said, role: str) -> Json:
-    said = completed.data
-    return {
-        "role": role,
-        "respondent": said["enterprise"] if role == "enterprise" else learner,
-        "learner": learner,
-        "internship": completed.subject,
-        "enterprise": said["enterprise"],
-        "programme": said["programme"],
-        "competencies": said["competencies"],
-        "due": (completed.at + timedelta(days=14)).date().isoformat(),
-    }
+def ended_otherwise(facts: Facts, completed: Said) -> Said | None:
+    """The newer word that an internship was cancelled."""
+    cancelled = facts["internship.cancelled"].get(completed.subject)
+    newest = facts["internship.completed"][completed.subject]
+    return cancelled if cancelled and cancelled > newest else None
 
 
 def answers(submitted: Said, asked: Json) -> bool:
@@ -368,20 +427,70 @@ def answers(submitted: Said, asked: Json) -> bool:
     return submitted.kind == "institution"
 
 
-def graduate(programme: str, day: date, practice: list[Said], statuses: list[Said]) -> Iterator[str]:
+class Spell(NamedTuple):
+    """From when until when a status is taken to hold."""
+
+    begin: date
+    end: date
+    holds: bool  # not by a survey
+    ended: bool
+    said: Said
+
+    @property
+    def works(self) -> bool:
+        return self.said.data["status"] in IN_WORK
+
+    @property
+    def at(self) -> str | None:
+        return self.said.data.get("enterprise") or (self.said.by if self.said.kind == "enterprise" else None)
+
+    @property
+    def hours(self) -> float:
+        full = self.said.data.get("full_time")
+        return float(self.said.data.get("hours_per_week", {True: 40, False: 20, None: 0}[full]))
+
+
+def spells(facts: Facts) -> list[Spell]:
+    found = []
+    for about, said in facts["employment.recorded"].items():
+        begin = date.fromisoformat(said.data["since"]) if "since" in said.data else said.day
+        holds = said.data.get("basis", "survey" if said.kind == "institution" else "employer") != "survey"
+        end = date.max if holds else later(said.day, 6)
+        ended = facts["employment.ended"].get(about)
+        last = date.fromisoformat(ended.data["ended_on"]) if ended else date.min
+        if last >= begin:
+            end = last + timedelta(days=1)
+        found.append(Spell(begin, end, holds, last >= begin, said))
+    return found
+
+
+def is_hired(end: Said, facts: Facts, jobs: list[Spell]) -> bool:
+    """Did an intern begin to work there after the first internship there began?"""
+    there = [e for e in facts["internship.completed"].values() if e.data["enterprise"] == end.data["enterprise"]]
+    there = [e for e in there if ended_otherwise(facts, e) is None]
+    first = min(facts["internship.started"].get(e.subject, e).day for e in there)
+    return any(job.works and job.at == end.data["enterprise"] and job.begin > first for job in jobs)
+
+
+def graduate(programme: str, day: date, practice: list[Said], facts: Facts) -> Iterator[str]:
     """The measures that a graduate adds one to."""
     yield "graduates"
-    if statuses:
-        yield from status_measures(max(statuses).data)
-    for months in (6, 12, 18, 30):
-        status = status_on(later(day, months), statuses)
-        if status:
-            yield f"after_{months}m_{status}"
+    own = [job for job in spells(facts) if job.holds or job.said.day >= day]
+    seen = [said.day for type_ in ("employment.recorded", "employment.ended") for said in facts[type_].values()]
+    if newest := status_on(max([day, *seen]), own):
+        yield from status_measures(newest.data)
+    for months in (6, 12, 18, 24, 30, 36):
+        if then := status_on(later(day, months), own):
+            yield f"after_{months}m_{then.data['status']}"
+    if any(job.works and job.begin < day < job.end for job in own):
+        yield "employed_at_graduation"
+    elif starts := [job.begin for job in own if job.works and "since" in job.said.data and job.begin >= day]:
+        yield f"employment_weeks/w{min((min(starts) - day).days // 7, 260):03}"
     if programme in {end.data["programme"] for end in practice}:
         yield "graduates_interned"
-        employers = {s.data.get("enterprise") for s in statuses if s.data["status"] in IN_WORK}
-        if employers & {end.data["enterprise"] for end in practice}:
-            yield "graduates_hired_where_interned"
+        hours = sum(round(100 * end.data["hours"]) for end in practice if end.data["programme"] == programme)
+        if hours >= 14_000:
+            yield "graduates_month_at_workplace"
 
 
 def certified(certificates: list[Derived]) -> Iterator[str]:
@@ -403,15 +512,20 @@ def status_measures(said: Json) -> Iterator[str]:
             yield "work_related" if said["related_to_field"] else "work_unrelated"
 
 
-def status_on(day: date, statuses: list[Said]) -> str | None:
-    """The status that began last by *day*, of those observed within the six months before it (or after it)."""
-    holding = [(begin(s), s) for s in statuses if begin(s) <= day < later(s.day, 6)]
-    return str(max(holding)[1].data["status"]) if holding else None
+def status_on(day: date, jobs: list[Spell]) -> Said | None:
+    """The main job of those held on a day; without one, what was said to have begun last."""
+    held = [job for job in jobs if job.begin <= day < job.end]
+    standing = [job for job in held if not any(replaces(other, job) for other in held)]
+    if work := [job for job in standing if job.works]:
+        return min(work, key=lambda job: (-job.hours, job.begin, job.said)).said
+    return max(standing, key=lambda job: (job.begin, job.said)).said if standing else None
 
 
-def begin(status: Said) -> date:
-    since = status.data.get("since")
-    return date.fromisoformat(since) if since else status.day
+def replaces(other: Spell, one: Spell) -> bool:
+    """Does a later survey make an earlier one void? Two jobs may be held at once, if both were seen at once."""
+    if one.holds or other.holds or (other.begin, other.said) <= (one.begin, one.said):
+        return False
+    return not (one.works and other.works) or other.begin > one.said.day
 
 
 def later(day: date, months: int) -> date:

@@ -74,6 +74,9 @@ def programme_events() -> Iterator[Json]:
             }
             said = (programme.institution, "programme.published", programme.id, f"{day}T08:00:00Z", data)
             yield event(*said, id=f"{programme.id}-v{version}")
+        if number % 4 == 1:
+            said = (ENTERPRISES[0], "programme.joined", programme.id, "2019-07-01T08:00:00Z", {})
+            yield event(*said, id=f"{programme.id}-joined")
 
 
 def event(by: str, type_: str, subject: str, time: str, data: Json, *, id: str, key: str | None = None) -> Json:
@@ -87,6 +90,10 @@ def event(by: str, type_: str, subject: str, time: str, data: Json, *, id: str, 
         "partitionkey": key or subject,
         "data": data,
     }
+
+
+def event_id(by: str, type_: str, subject: str) -> str:
+    return f"{by}-{type_}-{subject}"
 
 
 def kind_of(organisation: str) -> str:
@@ -188,6 +195,8 @@ class Story:
         if not self.erased and self.random.random() < 0.06:
             data = {**data, "graduated_on": self.date(day + 31)}
             self.say(self.programme.institution, "learner.graduated", self.learner, day + 40, data, again=True)
+        elif not self.erased and self.random.random() < 0.05:
+            self.take_back(self.programme.institution, "learner.graduated", self.learner, day + 50)
         for job in range(self.random.choice((0, 1, 1, 2, 3))):
             self.work(f"{self.learner}-job-{job}", day + self.random.randrange(-60, 1_000))
 
@@ -197,12 +206,19 @@ class Story:
         if self.random.random() < 0.15:
             later = day + self.random.randrange(1, 90)
             self.say(by, "employment.recorded", id, later, self.status(by, later), again=True)
+        elif self.random.random() < 0.1:
+            self.take_back(by, "employment.recorded", id, day + 100)
+        elif self.random.random() < 0.2:
+            ended = {"ended_on": self.date(day + self.random.randrange(400))}
+            self.say(by, "employment.ended", id, day + 410, ended)
         if self.random.random() < 0.08:  # another says something else, for the same moment
             other = self.random.choice(ENTERPRISES)
             self.say(other, "employment.recorded", f"{id}-other", day, self.status(other, day))
 
     def status(self, by: str, day: int) -> Json:
         said: Json = {"status": "employed" if by in ENTERPRISES else self.random.choice(STATUSES)}
+        if self.random.random() < 0.2:
+            said["basis"] = "register"
         if self.random.random() < 0.6:
             said["since"] = self.date(day - self.random.randrange(200))
         if said["status"] in ("employed", "self_employed"):
@@ -210,10 +226,17 @@ class Story:
                 said["enterprise"] = by if by in ENTERPRISES else self.random.choice(ENTERPRISES)
             if self.random.random() < 0.8:
                 said["contract"] = self.random.choice(("permanent", "fixed_term", "agency"))
+            if self.random.random() < 0.5:
+                said["hours_per_week"] = self.random.choice((8, 20, 36, 40))
             for field in ("full_time", "related_to_field"):
                 if self.random.random() < 0.7:
                     said[field] = self.random.random() < 0.7
         return said
+
+    def take_back(self, by: str, type_: str, subject: str, day: float) -> None:
+        """Annul what *by* said first of *subject*."""
+        data = {"event": event_id(by, type_, subject), "reason": "entered by mistake"}
+        self.say(by, f"{type_.partition('.')[0]}.annulled", subject, day, data)
 
     def be_assessed(self) -> None:
         """One passing assessment per method at most, so that it does not matter which is seen first."""
@@ -255,7 +278,7 @@ class Story:
         """Say *data* so many days after the enrolment; *again*: as a correction, newer by that."""
         moment = self.enrolled_at + timedelta(days=day, minutes=7 * again)
         zone = timezone(timedelta(hours=self.random.choice((0, 0, 3, 7, -5))))
-        id = f"{by}-{type_}-{subject}{'-again' if again else ''}"
+        id = event_id(by, type_, subject) + ("-again" if again else "")
         time = moment.astimezone(zone).isoformat()
         self.events.append(event(by, type_, subject, time, data, id=id, key=key or self.learner))
 

@@ -11,10 +11,13 @@ from services.feedback.requests import answers, ask, contributions, forget, reco
 from shared.contract.events import (
     Data,
     Event,
+    FeedbackCancelled,
     FeedbackErased,
     FeedbackRequested,
     FeedbackRole,
     FeedbackSubmitted,
+    InternshipAnnulled,
+    InternshipCancelled,
     InternshipCompleted,
     InternshipOutcome,
     LearnerErased,
@@ -70,6 +73,69 @@ def test_a_completed_internship_asks_the_enterprise_and_the_learner_once():
     assert ask("l1", state, SECRET) == []
 
 
+def test_a_request_is_due_14_days_after_the_completion_was_told_if_that_was_later():
+    told = facts.from_event(event(COMPLETED, "i1", "l1", id="c1"))
+    told.fact["logged"] = "2026-05-20T08:00:00.000000+00:00"
+    assert {e.data.due for e in ask("l1", facts.apply(facts.empty(), told), SECRET)} == {date(2026, 6, 3)}
+    told.fact["logged"] = "2026-03-01T08:00:00.000000+00:00"
+    assert {e.data.due for e in ask("l1", facts.apply(facts.empty(), told), SECRET)} == {date(2026, 3, 16)}
+
+
+def followed(state: State, *told: Event[Data]) -> tuple[State, list[str]]:
+    """The state after *told*, with what was concluded after each, and the short types of that."""
+    types: list[str] = []
+    for one in told:
+        state = after(state, one)
+        while follows := ask("l1", state, SECRET):
+            types += [one.data.short_type for one in follows]
+            state = after(state, *follows)
+    return state, types
+
+
+CANCELLED = event(
+    InternshipCancelled(enterprise="plant", programme="welding", reason="broken off"),
+    "i1",
+    "l1",
+    id="x1",
+    time=NOON + timedelta(days=1),
+)
+
+
+def test_an_internship_cancelled_after_its_completion_withdraws_its_requests_and_ratings():
+    _, types = followed(facts.empty(), event(COMPLETED, "i1", "l1", id="c1"), CANCELLED)
+    assert types == ["feedback.requested"] * 2 + ["feedback.cancelled"] * 2
+    data = FeedbackCancelled(role="enterprise", respondent="plant", learner="l1", programme="welding")
+    withdrawn = event(data, "r1", by="service:feedback", time=NOON + timedelta(days=1))
+    state = taken_in(asked(), submitted("s1", 5), withdrawn)
+    assert contributions(REQUEST, state) == {}
+    assert view(REQUEST, state)["status"] == "withdrawn"
+
+
+def test_a_completion_that_is_annulled_withdraws_its_requests_and_a_new_one_raises_them_again():
+    completed = event(COMPLETED, "i1", "l1", id="c1")
+    annulled = event(InternshipAnnulled(event="c1", reason="goes on"), "i1", "l1", time=NOON + timedelta(days=2))
+    again = event(COMPLETED, "i1", "l1", id="c2", time=NOON + timedelta(days=30))
+    state, types = followed(facts.empty(), completed, annulled)
+    assert types == ["feedback.requested"] * 2 + ["feedback.cancelled"] * 2
+    _, types = followed(state, again)
+    assert types == ["feedback.requested"] * 2
+
+
+def test_a_cancellation_that_is_annulled_raises_the_requests_again():
+    annulled = event(InternshipAnnulled(event="x1", reason="it took place"), "i1", "l1", time=NOON + timedelta(days=2))
+    state, types = followed(facts.empty(), event(COMPLETED, "i1", "l1", id="c1"), CANCELLED, annulled)
+    assert types[4:] == ["feedback.requested"] * 2
+    assert ask("l1", state, SECRET) == []
+
+
+def test_ratings_in_which_an_enterprise_has_a_part_are_told_by_who_gave_them():
+    by_learner = submitted("s4", 1, by="institution:uni", role="learner")
+    of_learner = contributions(REQUEST, taken_in(asked(FeedbackRole.learner), by_learner))
+    of_plant = contributions(REQUEST, taken_in(asked(), submitted("s1", 5)))
+    assert ("enterprise", "plant", "2026-03", "learner_1") in of_learner
+    assert ("enterprise", "plant", "2026-03", "enterprise_5") in of_plant
+
+
 def test_a_repeated_decision_is_a_duplicate_to_the_byte():
     state = taken_in(event(COMPLETED, "i1", "l1", id="c1"))
     assert [e.model_dump_json() for e in ask("l1", state, SECRET)] == [
@@ -89,7 +155,7 @@ def test_an_erased_learner_is_not_asked_and_the_requests_are_forgotten():
 def test_the_newest_submission_counts_and_counts_once():
     state = taken_in(asked(), submitted("s1", 1), submitted("s2", 5, 1))
     counts = {measure: n for (kind, _, _, measure), n in contributions(REQUEST, state).items() if kind == "programme"}
-    assert counts == {"overall_5": 1}
+    assert counts == {"overall_5": 1, "enterprise_5": 1}
     assert view(REQUEST, state)["status"] == "answered"
 
 
@@ -116,7 +182,7 @@ def test_an_answer_to_a_request_that_is_not_known_yet_waits_for_it():
 
 def test_feedback_that_nobody_asked_for_counts_each():
     state = taken_in(submitted("s1", 4, request=None, programme="welding"))
-    assert sum(contributions(Key("requests", "s1"), state).values()) == 3
+    assert sum(contributions(Key("requests", "s1"), state).values()) == 4
 
 
 def test_an_institution_does_not_speak_as_an_enterprise_nor_the_reverse():

@@ -32,7 +32,7 @@ def fold(events: Iterable[Event[Data]], states: dict[Key, State] | None = None) 
     """The states after *events*, from *states* on."""
     states = dict(states or {})
     for said in events:
-        key = route(said)
+        key = route(facts.from_event(said))
         if key is not None:
             states[key] = after(states.get(key, facts.empty()), said)
     return states
@@ -69,8 +69,9 @@ def graduated(learner: str = "ann", on: str = "2024-06-01", programme: str = "we
 
 def status(learner: str, what: str, seen: str = "2025-01-10", **said: Any) -> Event[Data]:
     since = {"since": date.fromisoformat(said.pop("since"))} if "since" in said else {}
+    by = said.pop("by", "institution:uni")
     data = EmploymentRecorded(status=what, **since, **said)
-    return event(data, f"{learner}-{seen}", learner, time=at(seen))
+    return event(data, f"{learner}-{seen}", learner, by=by, time=at(seen))
 
 
 def interned(
@@ -80,9 +81,10 @@ def interned(
         enterprise=enterprise,
         programme=given.get("programme", "welding"),
         hours=hours,
-        outcome=InternshipOutcome.passed,
+        outcome=InternshipOutcome(given.get("outcome", "passed")),
     )
-    return event(data, given.get("internship", f"{learner}-{enterprise}"), learner, time=at(seen))
+    by = given.get("by", "institution:uni")
+    return event(data, given.get("internship", f"{learner}-{enterprise}"), learner, by=by, time=at(seen))
 
 
 def broke_off(learner: str = "ann", seen: str = "2024-02-10", enterprise: str = "plant") -> Event[Data]:

@@ -22,7 +22,7 @@ def measures_of_programmes() -> dict[str, Measures]:
         for said in graduates.learner_events(row):
             keyed = {**said, "partitionkey": said.get("partitionkey", said["subject"])}
             event = parse(json.dumps({**keyed, "sourcekind": Publisher.institution}).encode())
-            key = route(event)
+            key = route(facts.from_event(event))
             state = facts.apply(state, event)
         assert key is not None
         for (_, id, _, measure), n in contributions(key, state).items():

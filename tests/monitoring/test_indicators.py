@@ -1,14 +1,17 @@
 """What each indicator counts: one claim each, from events to figures, without servers."""
 
 from datetime import date
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.monitoring.figures import median_days, series, shown
+from services.monitoring.employment import months_later
+from services.monitoring.figures import around, figures, median_days, series, shown
 from services.monitoring.indicators import CATALOGUE, INDICATORS
-from services.monitoring.states import months_later
+from services.monitoring.lookups import active, demands_of, gaps, recognised, spans_of
+from services.monitoring.states import view
 from shared.contract.events import (
     ActivityHeld,
     ActivityKind,
@@ -21,18 +24,26 @@ from shared.contract.events import (
     Data,
     DemandReported,
     Event,
+    FeedbackCancelled,
     FeedbackErased,
     FeedbackRequested,
     FeedbackSubmitted,
     JointPartner,
+    LearnerEnrolled,
+    LearnerLeft,
+    OpportunityClosed,
+    OpportunityPosted,
     OrganisationRegistered,
     OrganisationReinstated,
     OrganisationSuspended,
     ProgrammeCompetency,
+    ProgrammeJoined,
     ProgrammePublished,
     ProgrammeRevised,
     ProgrammeRevisionDeclined,
+    ProgrammeRevisionPlanned,
     ProgrammeRevisionRecommended,
+    SupportClosed,
 )
 from tests.making import event
 
@@ -183,11 +194,6 @@ def test_days_to_employment_are_to_the_first_known_first_day() -> None:
     assert measured("median_days_to_employment", graduated(), later, first).value == 7 * 1.5
 
 
-def test_work_begun_before_graduation_takes_no_days() -> None:
-    known = status("ann", "employed", since="2023-01-01")
-    assert measured("median_days_to_employment", graduated(), known).value == 7 * 0.5
-
-
 def test_a_status_without_its_first_day_says_nothing_about_days_to_employment() -> None:
     found = measured("median_days_to_employment", graduated(), status("ann", "employed"))
     assert (found.value, found.n) == (None, 0)
@@ -224,10 +230,20 @@ def test_hired_where_interned_needs_work_at_the_enterprise_of_the_internship() -
     assert share("internship_to_hire_rate", *events) == (1, 3)
 
 
-def test_internship_completion_rate_is_of_those_that_ended() -> None:
-    ends = [interned("ann"), interned("ben"), broke_off("cid")]
-    assert share("internship_completion_rate", *ends) == (2, 3)
-    assert share("internship_completion_rate", *ends, kind="enterprise", id="plant") == (2, 3)
+def test_internships_are_passed_failed_or_broken_off() -> None:
+    failed = interned("dan", outcome="failed")
+    ends = [interned("ann"), interned("ben"), broke_off("cid"), failed]
+    assert share("internship_completion_rate", *ends) == (2, 4)
+    assert share("internship_completion_rate", *ends, kind="enterprise", id="plant") == (2, 4)
+    assert share("internship_failure_rate", *ends) == (1, 4)
+    assert share("internship_cancellation_rate", *ends) == (1, 4)
+
+
+def test_only_the_enterprises_own_word_validates_hours() -> None:
+    own = interned("ann", hours=80, by=PLANT)
+    claimed = interned("ben", hours=400)
+    assert share("workplace_hours_per_learner", own, claimed) == (480, 2)
+    assert share("validated_hours_per_learner", own, claimed) == (80, 2)
 
 
 def test_an_internship_ends_once_and_the_newest_word_counts() -> None:
@@ -270,10 +286,31 @@ def answered(request: str | None, submission: str, overall: int, **given: object
     return event(data, submission, request or submission, by=by, time=at(seen))
 
 
-def test_employers_are_satisfied_from_four_of_five_on() -> None:
-    answers = [answered(None, f"answer-{overall}", overall, programme="welding") for overall in (3, 4, 5)]
+def test_employers_are_satisfied_from_four_of_five_on_and_count_once_however_often_they_answer() -> None:
+    def given(by: str, *ratings: int) -> list[Event[Data]]:
+        return [
+            answered(None, f"{by}-{n}", rating, programme="welding", by=f"enterprise:{by}", seen=f"2025-0{n + 1}-10")
+            for n, rating in enumerate(ratings)
+        ]
+
+    answers = [*given("plant", 3, 4, 5), *given("works.east", 3, 4), *given("mill", 4)]
     assert share("employer_satisfaction", *answers) == (2, 3)
-    assert share("employer_satisfaction", *answers, kind="enterprise", id="plant") == (2, 3)
+    assert share("employer_satisfaction", *answers, kind="enterprise", id="works.east") == (0, 1)
+
+
+def test_an_enterprise_is_not_blamed_for_the_silence_of_its_interns() -> None:
+    requests = [asked("r1"), asked("r2", role="learner", respondent="ann"), answered("r1", "one", 4)]
+    assert share("feedback_response_rate", *requests) == (1, 2)
+    assert share("feedback_response_rate", *requests, kind="enterprise", id="plant") == (1, 1)
+
+
+def test_a_withdrawn_request_counts_in_nothing_until_it_is_raised_again() -> None:
+    data = FeedbackCancelled(role="enterprise", respondent="plant", learner="ann", programme="welding")
+    cancelled = event(data, "r1", by="service:feedback", time=at("2025-02-05"))
+    told = [asked("r1"), answered("r1", "one", 5), cancelled]
+    assert total(fold(told)) == {}
+    again = event(asked("r1").data, "r1", by="service:feedback", time=at("2025-02-06"))
+    assert share("employer_satisfaction", *told, again) == (1, 1)
 
 
 def test_a_correction_replaces_the_answer_to_a_request() -> None:
@@ -330,9 +367,15 @@ def revoked(certificate: str, learner: str = "ann", on: str = "2025-03-01") -> E
     return event(CompetencyRevoked(reason="error"), certificate, learner, by="service:certification", time=at(on))
 
 
-def demanded(report: str, places: int, horizon: str = "2027-06-30", on: str = "2025-01-15") -> Event[Data]:
-    data = DemandReported(competency="esco:cnc", places=places, horizon=date.fromisoformat(horizon), research="survey")
-    return event(data, report, "esco:cnc", by=OPERATOR, time=at(on))
+def demanded(
+    report: str, places: int, horizon: str = "2027-06-30", on: str = "2025-01-15", **given: str
+) -> Event[Data]:
+    competency = given.pop("competency", "esco:cnc")
+    by = given.pop("by", OPERATOR)
+    data = DemandReported(
+        competency=competency, places=places, horizon=date.fromisoformat(horizon), research="survey", **given
+    )
+    return event(data, report, competency, by=by, time=at(on))
 
 
 def test_only_valid_certificates_certify_a_graduate() -> None:
@@ -358,24 +401,94 @@ def test_a_revocation_alone_counts_in_nothing() -> None:
     assert total(fold([revoked("c1")])) == {}
 
 
-def test_competency_gap_is_places_demanded_less_valid_certificates() -> None:
-    found = measured("competency_gap", demanded("a", 10), demanded("b", 5), certified("c1"))
-    assert found == (14, 15, 1, 1)
+def looked_up(indicator: str, *events: Event[Data], on: str = "2026-03") -> float | None:
+    """The value at the end of a month of what is worked out from the reports of demand and the holders."""
+    states = fold(events)
+    reported = [{"_id": key.id, **view(key, state)} for key, state in states.items() if key.collection == "demands"]
+    holders: dict[str, dict[str, dict[str, int]]] = {}
+    for (_, id, month, measure), count in total(states).items():
+        if measure == "holders":
+            holders.setdefault(id, {})[month] = {measure: count}
+    counted: dict[str, int] = {}
+    for _, _, measure, change in gaps(demands_of([doc for doc in reported if "places" in doc]), holders, on):
+        counted[measure] = counted.get(measure, 0) + change
+    return figures(INDICATORS[indicator], counted).value
+
+
+def test_the_gap_is_places_demanded_that_no_holder_of_a_certificate_could_fill() -> None:
+    events = [demanded("a", 10), demanded("b", 5), certified("c1")]
+    assert looked_up("competency_gap", *events) == 14
+    assert looked_up("competency_surplus", *events) == 0
+
+
+def test_a_learner_with_two_certificates_of_a_competency_is_one_person() -> None:
+    assert looked_up("competency_gap", demanded("a", 10), certified("c1"), certified("c2")) == 9
+    twice = [certified("c1"), certified("c2"), revoked("c1")]
+    assert looked_up("competency_gap", demanded("a", 10), *twice) == 9
+    assert looked_up("competency_gap", demanded("a", 10), *twice, revoked("c2")) == 10
+
+
+def test_what_is_over_of_one_competency_does_not_fill_another() -> None:
+    many = [certified(f"c{n}", f"learner-{n}", "greencomp:3.1") for n in range(8)]
+    events = [demanded("a", 10), demanded("b", 5, competency="greencomp:3.1"), *many]
+    assert looked_up("competency_gap", *events) == 10
+    assert looked_up("competency_surplus", *events) == 3
 
 
 def test_the_newest_word_of_a_report_counts() -> None:
-    assert measured("competency_gap", demanded("a", 10), demanded("a", 3, on="2025-02-01")).value == 3
+    assert looked_up("competency_gap", demanded("a", 10), demanded("a", 3, on="2025-02-01")) == 3
+
+
+def test_a_report_that_was_moved_to_another_competency_counts_there_only() -> None:
+    moved = [demanded("a", 10), demanded("a", 4, on="2025-02-01", competency="esco:other")]
+    assert looked_up("competency_gap", *moved) == 4
+
+
+def test_of_overlapping_reports_on_one_demand_the_newest_counts() -> None:
+    of_plant = [demanded("a", 10, of="plant"), demanded("b", 6, on="2025-02-01", of="plant", by="enterprise:plant")]
+    assert looked_up("competency_gap", *of_plant) == 6
+    assert looked_up("competency_gap", *of_plant, demanded("c", 5, of="works")) == 11
+    apart = [demanded("a", 10, "2025-12-31", of="plant"), demanded("b", 6, on="2026-02-01", of="plant")]
+    assert [looked_up("competency_gap", *apart, on=month) for month in ("2025-12", "2026-01", "2026-02")] == [
+        10,
+        None,
+        6,
+    ]
 
 
 def test_without_a_report_in_force_there_is_no_gap_to_speak_of() -> None:
-    assert measured("competency_gap", certified("c1")).value is None
-    assert measured("competency_gap", demanded("a", 10, horizon="2026-02-28"), certified("c1")).value is None
-    assert measured("competency_gap", demanded("a", 10, horizon="2026-03-01")).value == 10
+    assert looked_up("competency_gap", certified("c1")) is None
+    assert looked_up("competency_gap", demanded("a", 10, horizon="2026-02-28"), certified("c1")) is None
+    assert looked_up("competency_gap", demanded("a", 10, horizon="2026-03-01")) == 10
+
+
+def test_certificates_are_recognised_by_the_state_of_the_month() -> None:
+    spans = spans_of(
+        [
+            {"competency": "esco:cnc", "since": "2025-03-15", "until": "2025-06-10"},
+            {"competency": "esco:cnc", "since": "2026-09-01", "until": None},
+        ],
+        today="2026-03-15",
+    )
+    counted = {"esco:cnc": {"2025-01": {"certificates": 4}, "2025-04": {"certificates": 2}}}
+    changes = [(month, change) for _, month, _, change in recognised(spans, counted, "2026-03")]
+    assert changes == [("2025-03", 4), ("2025-04", 2), ("2025-06", -6)]
+
+
+def test_partners_are_active_for_a_year_after_something_was_counted_of_them() -> None:
+    members = {"plant": {"2024-01": {"partners": 1}, "2025-06": {"partners": -1}}, "mill": {"2024-01": {"partners": 1}}}
+    changes = active(members, {"plant": {"2023-11", "2024-12"}, "works": {"2024-12"}}, "2026-03")
+    assert changes == [
+        ("plant", "2024-01", "partners_active", 1),
+        ("plant", "2024-11", "partners_active", -1),
+        ("plant", "2024-12", "partners_active", 1),
+        ("plant", "2025-06", "partners_active", -1),
+    ]
 
 
 def test_certificates_are_recognised_or_not_by_competency() -> None:
-    figures = INDICATORS["recognised_certificates_rate"]
-    assert shown(figures, {"certificates": 20, "certificates_recognised": 5}, 5)["value"] == 0.25
+    rate = INDICATORS["recognised_certificates_rate"]
+    assert shown(rate, {"certificates": 20, "certificates_recognised": 5}, 5)["value"] == 0.25
 
 
 # organisations, agreements, programmes, activities
@@ -396,7 +509,7 @@ def stock(events: list[Event[Data]], indicator: str, month: str, kind: str) -> f
     )
 
 
-def test_a_partner_is_active_but_for_its_suspension() -> None:
+def test_a_member_is_one_but_for_its_suspension() -> None:
     history = [
         registered("plant", "2024-01-10"),
         event(OrganisationSuspended(reason="late"), "plant", by=OPERATOR, time=at("2024-03-10")),
@@ -404,10 +517,10 @@ def test_a_partner_is_active_but_for_its_suspension() -> None:
         registered("plant", "2025-01-10"),  # a change of its entry
     ]
     months = ["2023-12", "2024-01", "2024-03", "2024-05", "2025-02"]
-    assert [stock(history, "active_partners", month, "organisation") for month in months] == [0, 1, 0, 1, 1]
+    assert [stock(history, "members", month, "organisation") for month in months] == [0, 1, 0, 1, 1]
 
 
-def test_a_suspension_dated_before_the_registration_leaves_no_active_partner() -> None:
+def test_a_suspension_dated_before_the_registration_leaves_no_member() -> None:
     suspended = event(OrganisationSuspended(reason="late"), "plant", by=OPERATOR)
     assert total(fold([suspended])) == {}
     late = [event(OrganisationSuspended(reason="late"), "plant", by=OPERATOR, time=at("2023-01-10"))]
@@ -469,11 +582,11 @@ def test_words_of_others_and_from_before_the_proposal_do_not_count() -> None:
 
 
 def published(
-    programme: str, on: str = "2024-01-10", competency: str | None = None, joint: bool = False
+    programme: str, on: str = "2024-01-10", competency: str | None = None, joint: bool = False, version: str = "1"
 ) -> Event[Data]:
     data = ProgrammePublished(
         title="Welding",
-        version="1",
+        version=version,
         level=4,
         hours_theory=100,
         hours_workplace=50,
@@ -490,8 +603,18 @@ def test_the_newest_version_of_a_programme_says_what_it_is() -> None:
     assert history == [0, 1]
 
 
-def test_a_joint_programme_has_an_enterprise_as_partner() -> None:
-    assert share("joint_programmes_rate", published("welding", joint=True), published("casting")) == (1, 2)
+def joined(programme: str, by: str = PLANT, on: str = "2024-02-10") -> Event[Data]:
+    return event(ProgrammeJoined(), programme, by=by, time=at(on))
+
+
+def test_a_joint_programme_names_an_enterprise_that_has_confirmed_it() -> None:
+    programmes = [published("welding", joint=True), published("casting")]
+    assert share("joint_programmes_rate", *programmes) == (0, 2)
+    assert share("joint_programmes_rate", *programmes, joined("welding"), joined("casting")) == (1, 2)
+    assert share("joint_programmes_rate", *programmes, joined("welding", "institution:plant")) == (0, 2)
+    history = [published("welding", joint=True), joined("welding"), published("welding", "2024-06-10")]
+    months = ("2024-01", "2024-02", "2024-06")
+    assert [stock(history, "joint_programmes_rate", m, "programme") for m in months] == [0, 1, 0]
 
 
 def recommended(recommendation: str, on: str = "2025-01-01") -> Event[Data]:
@@ -506,41 +629,131 @@ def recommended(recommendation: str, on: str = "2025-01-01") -> Event[Data]:
     return event(data, "welding", by="service:feedback", time=at(on))
 
 
-def test_revisions_are_answered_by_making_or_declining_them() -> None:
-    answers = [
-        event(ProgrammeRevised(recommendation="r1", version="2"), "welding", time=at("2025-01-11")),
-        event(ProgrammeRevisionDeclined(recommendation="r2", reason="no"), "welding", time=at("2025-01-12")),
-        event(ProgrammeRevised(recommendation="r9", version="2"), "welding", time=at("2025-01-12")),
-    ]
-    asked_for = [recommended("r1"), recommended("r2"), recommended("r3")]
+def revised(recommendation: str, version: str, on: str, by: str = "institution:uni") -> Event[Data]:
+    return event(ProgrammeRevised(recommendation=recommendation, version=version), "welding", by=by, time=at(on))
+
+
+def declined(recommendation: str, on: str) -> Event[Data]:
+    return event(ProgrammeRevisionDeclined(recommendation=recommendation, reason="no"), "welding", time=at(on))
+
+
+def test_revisions_are_answered_by_publishing_the_version_or_declining() -> None:
+    asked_for = [published("welding"), recommended("r1"), recommended("r2"), recommended("r3")]
+    answers = [revised("r1", "2", "2025-01-11"), declined("r2", "2025-01-12"), revised("r9", "2", "2025-01-12")]
+    assert share("revision_answer_rate", *asked_for, *answers) == (1, 3)
+    answers.append(published("welding", "2025-01-12", version="2"))
     assert share("revision_answer_rate", *asked_for, *answers) == (2, 3)
     assert measured("median_days_to_revision", *asked_for, *answers).value == 7 * 1.5
 
 
+def test_a_plan_is_no_answer() -> None:
+    plan = ProgrammeRevisionPlanned(recommendation="r1", until=date(2025, 6, 1))
+    events = [published("welding"), recommended("r1"), event(plan, "welding", time=at("2025-01-11"))]
+    assert share("revision_answer_rate", *events) == (0, 1)
+
+
 def test_the_first_of_two_answers_ends_the_wait_for_one() -> None:
-    declined = event(ProgrammeRevisionDeclined(recommendation="r1", reason="no"), "welding", time=at("2025-01-03"))
-    revised = event(ProgrammeRevised(recommendation="r1", version="2"), "welding", time=at("2025-03-03"))
-    found = measured("median_days_to_revision", recommended("r1"), declined, revised)
+    versions = [published("welding"), published("welding", "2025-03-01", version="2")]
+    answers = [declined("r1", "2025-01-03"), revised("r1", "2", "2025-03-03")]
+    found = measured("median_days_to_revision", *versions, recommended("r1"), *answers)
     assert (found.value, found.n) == (7 * 0.5, 1)
 
 
 def test_another_institution_does_not_answer_a_recommendation() -> None:
-    answer = event(ProgrammeRevised(recommendation="r1", version="2"), "welding", by="institution:other")
+    answer = revised("r1", "1", "2025-01-11", "institution:other")
     assert share("revision_answer_rate", published("welding"), recommended("r1"), answer) == (0, 1)
 
 
-def test_teacher_upskilling_counts_hours_in_sustainability_at_the_organiser() -> None:
-    def held(name: str, kind: ActivityKind, competency: str) -> Event[Data]:
-        data = ActivityHeld(kind=kind, hours=6.25, participants=9, competencies=[competency])
-        return event(data, name, time=at("2025-01-10"))
+def held(name: str, kind: ActivityKind, competency: str = "greencomp:1.1", **given: Any) -> Event[Data]:
+    by = given.pop("by", "institution:uni")
+    data = ActivityHeld(kind=kind, hours=6.25, competencies=[competency], **{"participants": 9, **given})
+    return event(data, name, by=by, time=at("2025-01-10"))
 
+
+def test_teacher_upskilling_is_person_hours_in_sustainability() -> None:
     activities = [
-        held("one", ActivityKind.teacher_upskilling, "greencomp:1.1"),
+        held("one", ActivityKind.teacher_upskilling),
         held("two", ActivityKind.teacher_upskilling, "esco:cnc"),
-        held("three", ActivityKind.workshop, "greencomp:1.1"),
+        held("three", ActivityKind.workshop),
     ]
-    assert measured("teacher_sustainability_hours", *activities, id="uni").value == 6.25
+    assert measured("teacher_sustainability_hours", *activities, id="uni").value == 6.25 * 9
     assert measured("teacher_sustainability_hours", *activities[1:]).value is None
+
+
+def test_training_by_an_enterprise_counts_for_the_institution_whose_teachers_came() -> None:
+    training = ActivityKind.teacher_upskilling
+    one = held("one", training, by=PLANT, organisations=["uni"])
+    assert measured("teacher_sustainability_hours", one, id="uni").value == 6.25 * 9
+    whose = {"uni": 4, "college": 5}
+    two = held("two", training, by=PLANT, organisations=["uni", "college"], participants_of=whose)
+    assert [measured("teacher_sustainability_hours", two, id=id).value for id in whose] == [25, 31.25]
+    unknown = held("three", training, by=PLANT, organisations=["uni", "college"])
+    assert measured("teacher_sustainability_hours", unknown, id="plant").value == 6.25 * 9
+
+
+def test_guest_teaching_and_joint_research_are_hours_and_people() -> None:
+    kinds = [ActivityKind.guest_lecture, ActivityKind.master_class, ActivityKind.joint_research, ActivityKind.workshop]
+    activities = [held(kind, kind, by=PLANT) for kind in kinds]
+    assert measured("guest_teaching_hours", *activities).value == 12.5
+    assert measured("guest_teaching_participants", *activities).value == 18
+    assert measured("joint_research_hours", *activities).value == 6.25
+    assert measured("joint_research_participants", *activities).value == 9
+
+
+# offers, support, studies
+
+
+def test_places_filled_are_of_offers_that_were_closed_and_never_more_than_offered() -> None:
+    def offer(id: str, places: int, filled: int | None) -> list[Event[Data]]:
+        posted = event(OpportunityPosted(kind="internship", title="x", places=places), id, by=PLANT)
+        return [posted, *([event(OpportunityClosed(filled=filled), id, by=PLANT)] if filled is not None else [])]
+
+    offers = [*offer("one", 3, 99), *offer("two", 4, 1), *offer("open", 5, None)]
+    assert share("opportunities_filled_rate", *offers) == (4, 7)
+
+
+def test_support_helps_if_it_ends_with_a_job_an_internship_or_training() -> None:
+    outcomes = ("hired", "internship", "training", "withdrawn", "other")
+    closed = [event(SupportClosed(outcome=outcome), outcome, "ann") for outcome in outcomes]
+    assert share("support_success_rate", *closed, id="uni") == (3, 5)
+
+
+def enrolled(learner: str, cohort: str | None = "2025-06") -> Event[Data]:
+    return event(LearnerEnrolled(programme="welding", cohort=cohort), learner, time=at("2022-09-01"))
+
+
+def left(learner: str, on: str = "2024-02-01") -> Event[Data]:
+    return event(LearnerLeft(programme="welding", left_on=date.fromisoformat(on)), learner, time=at(on))
+
+
+def test_completion_and_drop_out_are_of_those_who_were_expected_to_graduate() -> None:
+    students = [*map(enrolled, PEOPLE), enrolled("eve", None), enrolled("fay", "2026-06")]
+    events = [*students, graduated("ann", "2025-09-01"), left("ben"), left("ann")]
+    assert share("completion_rate", *events) == (1, 4)
+    assert share("drop_out_rate", *events) == (1, 4)
+
+
+def test_who_was_enrolled_again_has_not_left() -> None:
+    again = event(LearnerEnrolled(programme="welding", cohort="2025-06"), "ann", time=at("2024-09-01"))
+    assert share("drop_out_rate", enrolled("ann"), left("ann"), again) == (0, 1)
+
+
+# pay and occupation
+
+
+def test_low_pay_is_of_those_whose_pay_is_known() -> None:
+    bands = ("low", "lower_middle", "high")
+    events = [
+        *map(graduated, PEOPLE),
+        *(status(p, "employed", pay_band=b) for p, b in zip(PEOPLE, bands, strict=False)),
+    ]
+    assert share("low_pay_rate", *events, status("dan", "employed")) == (1, 3)
+    assert share("above_median_pay_rate", *events) == (1, 3)
+
+
+def test_a_month_at_a_workplace_is_140_hours() -> None:
+    events = [graduated("ann"), graduated("ben"), interned("ann", hours=140), interned("ben", hours=139.99)]
+    assert share("workplace_month_rate", *events) == (1, 2)
 
 
 # what is shown
@@ -569,15 +782,49 @@ def test_few_programmes_are_shown_because_they_are_not_people() -> None:
     assert shown(INDICATORS["joint_programmes_rate"], {"programmes": 2, "programmes_joint": 1}, 5)["value"] == 0.5
 
 
-def test_a_gap_that_would_tell_of_few_certificates_is_not_shown() -> None:
-    counted = {"demand_reports": 1, "demand_places": 10, "certificates": 3}
+def test_a_gap_that_would_tell_of_few_holders_is_not_shown() -> None:
+    counted = {"demand_reports": 1, "demand_lack": 7, "holders": 3}
     assert shown(INDICATORS["competency_gap"], counted, 5)["status"] == "suppressed"
-    assert shown(INDICATORS["competency_gap"], {**counted, "certificates": 0}, 5)["value"] == 10
+    assert shown(INDICATORS["competency_gap"], {**counted, "demand_lack": 10, "holders": 0}, 5)["value"] == 10
+
+
+def said_around(indicator: str, counted: dict[str, int]) -> dict[str, Any]:
+    said = shown(INDICATORS[indicator], counted, 5)
+    return around(INDICATORS[indicator], counted, said, 5, 0.5)
+
+
+def test_a_rate_says_whom_it_leaves_out_and_between_what_it_lies() -> None:
+    counted = {"graduates": 100, "status_employed": 30, "status_seeking": 10, "status_studying": 20}
+    assert said_around("employment_rate", counted) == {
+        "coverage": 0.6,
+        "thin": False,
+        "lower": 0.3,
+        "upper": 0.7,
+        "left_out": [{"reason": "unknown", "n": 40}],
+    }
+    unemployment = said_around("unemployment_rate", counted)
+    assert unemployment["left_out"] == [{"reason": "studying", "n": 20}, {"reason": "unknown", "n": 40}]
+    assert (unemployment["lower"], unemployment["upper"]) == (10 / 80, 50 / 80)
+
+
+def test_a_rate_of_which_too_little_is_known_is_thin() -> None:
+    assert said_around("employment_rate", {"graduates": 100, "status_employed": 49})["thin"]
+    assert not said_around("employment_rate", {"graduates": 100, "status_employed": 50})["thin"]
+
+
+def test_few_who_are_left_out_are_hidden_with_enough_others() -> None:
+    counted = {"graduates": 50, "status_employed": 20, "status_illness": 2, "status_studying": 6, "status_other": 9}
+    left_out = {item["reason"]: item["n"] for item in said_around("unemployment_rate", counted)["left_out"]}
+    assert left_out == {"studying": None, "illness": None, "other": 9, "unknown": 13}
+
+
+def test_nothing_is_said_around_a_hidden_value() -> None:
+    assert set(said_around("employment_rate", {"graduates": 9, "status_employed": 2}).values()) == {None}
 
 
 def test_the_series_of_a_stock_says_every_month() -> None:
     changes = {"2025-01": {"partners": 3}, "2025-03": {"partners": -1}}
-    points = series(INDICATORS["active_partners"], changes, "2025-02", "2025-04")
+    points = series(INDICATORS["members"], changes, "2025-02", "2025-04")
     assert [(month, counted["partners"]) for month, counted in points] == [
         ("2025-02", 3),
         ("2025-03", 2),
@@ -597,7 +844,7 @@ def test_every_entry_is_explained_in_both_languages_and_offered_for_the_network(
     texts = (entry.title, entry.formula, entry.group, entry.window)
     assert all(text.into("en") and text.into("ru") and text.into("en") != text.into("ru") for text in texts)
     assert "network" in entry.scopes
-    assert entry.histogram if entry.kind == "median" else entry.numerator
+    assert entry.histogram if entry.kind in ("median", "members") else entry.numerator
 
 
 def test_the_catalogue_holds_every_indicator_of_the_design() -> None:
@@ -632,4 +879,27 @@ def test_the_catalogue_holds_every_indicator_of_the_design() -> None:
         "median_days_to_revision",
         "active_partners",
         "active_agreements",
+        "employment_rate_24m",
+        "employment_rate_36m",
+        "further_study_rate",
+        "low_pay_rate",
+        "above_median_pay_rate",
+        "over_qualification_rate",
+        "employed_at_graduation_rate",
+        "workplace_month_rate",
+        "internship_failure_rate",
+        "internship_cancellation_rate",
+        "validated_hours_per_learner",
+        "conversion_rate",
+        "retention_rate",
+        "opportunities_filled_rate",
+        "support_success_rate",
+        "completion_rate",
+        "drop_out_rate",
+        "guest_teaching_hours",
+        "guest_teaching_participants",
+        "joint_research_hours",
+        "joint_research_participants",
+        "competency_surplus",
+        "members",
     }

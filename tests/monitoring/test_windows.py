@@ -28,7 +28,7 @@ def counted(indicator: str, cases: Cases) -> dict[str, Measures]:
         "median_days_to_employment": "employment_weeks/w003",
         "workplace_hours_per_learner": "interns",
         "recognised_certificates_rate": "certificates",
-        "competency_gap": "certificates",
+        "competency_gap": "holders",
     }[indicator]
     return {month: {measure: n, "demand_reports": 1, "demand_places": 50} for month, n in cases.items()}
 

@@ -61,6 +61,7 @@ WORLD = [
     event(AgreementProposed(**TERMS), "a-3"),  # type: ignore[arg-type]
     event(InternshipStarted(enterprise="plant", programme="mechanics"), "i-1", "l-1", by="enterprise:plant"),
     event(EmploymentRecorded(status="employed", enterprise="works"), "j-1", "l-1"),
+    event(EmploymentRecorded(status="employed", enterprise="abroad"), "j-0", "l-2", id="a-mistake"),
     event(OpportunityPosted(kind="vacancy", title="Welder", places=2), "o-1", by="enterprise:plant"),
 ]
 INTERNSHIP = {"enterprise": "plant", "programme": "mechanics"}
@@ -98,6 +99,31 @@ ACCEPTED: dict[str, DecodedEvent] = {
         EMPLOYED | {"enterprise": "abroad"},
         2,
     ),
+    "the end of a job that one has recorded": (
+        "uni",
+        "employment.ended",
+        "j-1",
+        "l-1",
+        {"ended_on": "2026-03-20"},
+        20,
+    ),
+    "one's own word taken back": (
+        "uni",
+        "employment.annulled",
+        "j-0",
+        "l-2",
+        {"event": "a-mistake", "reason": "another learner"},
+        3,
+    ),
+    "leaving a programme": (
+        "uni",
+        "learner.left",
+        "l-3",
+        None,
+        {"programme": "mechanics", "left_on": "2026-03-01"},
+        2,
+    ),
+    "a partner's confirmation": ("college", "programme.joined", "mechanics", None, {}, 3),
     "the end of one's offer": ("plant", "opportunity.closed", "o-1", None, {"filled": 2}, 2),
 }
 REFUSED: dict[str, tuple[DecodedEvent, int, str, str, str]] = {
@@ -114,6 +140,55 @@ REFUSED: dict[str, tuple[DecodedEvent, int, str, str, str]] = {
         "plausible",
         "i-1",
         "time",
+    ),
+    "the end of a job that another recorded": (
+        ("plant", "employment.ended", "j-1", "l-1", {"ended_on": "2026-03-20"}, 20),
+        422,
+        "employment",
+        "l-1",
+        "subject",
+    ),
+    "the end of a job before its begin": (
+        ("uni", "employment.ended", "j-1", "l-1", {"ended_on": "2026-01-20"}, 20),
+        422,
+        "plausible",
+        "j-1",
+        "data.ended_on",
+    ),
+    "taking back what was not said": (
+        ("uni", "employment.annulled", "j-1", "l-1", {"event": "nothing", "reason": "x"}, 3),
+        422,
+        "annulled",
+        "l-1",
+        "data.event",
+    ),
+    "taking back another's word": (
+        ("works", "employment.annulled", "j-0", "l-2", {"event": "a-mistake", "reason": "x"}, 3),
+        422,
+        "annulled",
+        "l-2",
+        "data.event",
+    ),
+    "the confirmation of a stranger": (
+        ("plant", "programme.joined", "mechanics", None, {}, 3),
+        403,
+        "programme",
+        "mechanics",
+        "subject",
+    ),
+    "a detail of another status": (
+        ("uni", "employment.recorded", "j-9", "l-1", EMPLOYED | {"detail": "illness"}, 2),
+        422,
+        "",
+        "",
+        "data.detail",
+    ),
+    "more participants than there were": (
+        ("uni", "activity.held", "w-8", None, WORKSHOP | {"participants_of": {"uni": 21}}, 2),
+        422,
+        "",
+        "",
+        "data.participants_of",
     ),
     "unknown programme": (
         ("uni", "learner.enrolled", "n-3", None, {"programme": "nothing"}, 2),

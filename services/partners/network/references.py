@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from shared.contract import events, frameworks
 from shared.contract.events import Data, Event, Publisher
-from shared.processing import facts, ownership
+from shared.processing import annulments, facts, ownership
 from shared.processing.mongo import Key
 
 from .registry import OWNED_FIELDS, TOPICS, View, entity, implausible, objection, owned
@@ -25,7 +25,7 @@ READ: dict[str, tuple[str, ...]] = {
         "institutions",
         "programmes.id",
         *(f"internships.{name}" for name in ("id", "enterprise", "started_at", "status")),
-        "employment.enterprise",
+        *(f"employment.{name}" for name in ("id", "recorded_by", "enterprise", "since", "at")),
         "support.id",
         "shared_with",
     ),
@@ -310,6 +310,39 @@ def _placed(event: Event[Any], known: Known) -> Objection | None:
     return Objection(403, "placement", key.id, "partitionkey", detail, (key,))
 
 
+def _recorded(event: Event[Any], known: Known) -> Objection | None:
+    """What is ended was recorded by the sender, and begins before it ends."""
+    key, id = Key("learners", event.partitionkey), event.subject
+    learner = known.of(*key)
+    if learner.get("erased"):
+        return None
+    own = [job for job in learner.get("employment", ()) if (job["id"], job["recorded_by"]) == (id, _sender(event))]
+    if not own:
+        detail = f"{id} is no record of employment of {key.id} by {_sender(event)}: record it first"
+        return _missing("employment", key, "subject", detail)
+    began, ended_on = own[0]["since"] or own[0]["at"][:10], event.data.ended_on.isoformat()
+    if ended_on >= began:
+        return None
+    detail = f"{id} ended on {ended_on}, before it began on {began}"
+    return Objection(422, "plausible", id, "data.ended_on", detail, (key,))
+
+
+def _said(event: Event[Any], known: Known) -> Objection | None:
+    """What is taken back was said of the entity, and nothing newer has replaced it."""
+    key = entity(event)
+    doc = known.entities.get(key, {}) if key else {}
+    if key is None or known.sandbox or doc.get("erased") or (doc.get("bytes") and not doc.get("facts")):
+        return None
+    held, one = doc.get("facts", {}), facts.from_event(event)
+    is_known = annulments.slot_of(one) in held.get(one.event_class.short_type, {})
+    if is_known or annulments.target(held, one):
+        return None
+    what = one.event_class.short_type.partition(".")[0]
+    detail = f"{event.data.event} is no event {what}.* of {annulments.whose(one)} about {key.id} that counts"
+    hint = "if something newer has replaced it, take that back"
+    return _missing("annulled", key, "data.event", f"{detail}; {hint}")
+
+
 def _few_named(event: Event[Any], known: Known) -> Objection | None:
     """What is sent to all that it names is bounded."""
     named = named_in(event)
@@ -404,6 +437,13 @@ def _recommended(event: Event[Any], known: Known) -> Objection | None:
     return Objection(422, "recommendation", id, "data.recommendation", detail, (key,))
 
 
+def _named_as_partner(event: Event[Any], known: Known) -> Objection | None:
+    key, sender = Key("programmes", event.subject), _sender(event)
+    if sender in {partner["organisation"] for partner in known.of(*key).get("joint_partners") or ()}:
+        return None
+    return Objection(403, "programme", key.id, "subject", f"{key.id} does not name {sender} as a partner", (key,))
+
+
 def _covered(event: Event[Any], known: Known) -> Objection | None:
     """A signed agreement of the enterprise and the programme's institution covers the programme on the first day."""
     data = event.data
@@ -473,19 +513,24 @@ RULES: dict[type[Data], tuple[Rule, ...]] = {
     events.ProgrammePublished: (_registered,),
     events.ProgrammeRevised: (_subject, _recommended),
     events.ProgrammeRevisionDeclined: (_subject, _recommended),
+    events.ProgrammeRevisionPlanned: (_subject, _recommended),
+    events.ProgrammeJoined: (_subject, _named_as_partner),
     events.ActivityHeld: (_registered,),
     events.LearnerEnrolled: (_programmes, _offers),
     events.LearnerGraduated: (_programmes, _own_learner, _enrolled),
+    events.LearnerLeft: (_programmes, _own_learner, _enrolled),
     events.LearnerErased: _OF_LEARNER,
     events.SupportRequested: _OF_LEARNER,
     events.SupportClosed: _OF_LEARNER,
     **dict.fromkeys(INTERNSHIP, _PLACEMENT),
     events.InternshipCompleted: (*_PLACEMENT, _plausible),
     events.EmploymentRecorded: _OF_ENTERPRISE_TOO,
+    events.EmploymentEnded: (*_OF_ENTERPRISE_TOO, _recorded),
     events.AssessmentRecorded: _OF_ENTERPRISE_TOO,
     events.OpportunityClosed: (_subject,),
     events.FeedbackSubmitted: (_programmes, _asked),
     events.LearnerShared: (_shared_with,),
+    **dict.fromkeys(annulments.ANNULMENTS, (_said,)),
 }
 # What introduces something that is named by its subject: where the entity lists it, "" for the entity itself.
 NAMED: dict[type[Data], str] = {

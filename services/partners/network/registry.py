@@ -1,6 +1,6 @@
 """The registry's rules: which entity an event belongs to, and what is shown of it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any
 
@@ -8,6 +8,7 @@ from shared.contract import events
 from shared.contract.events import Data, Event
 from shared.http.access import access
 from shared.processing import facts
+from shared.processing.annulments import ANNULMENTS
 from shared.processing.facts import DecodedEvent, Fact, State, age, newest
 from shared.processing.mongo import Key
 
@@ -35,11 +36,14 @@ _OWNERS = {
 _OF_INSTITUTIONS = (
     events.LearnerEnrolled,
     events.LearnerGraduated,
+    events.LearnerLeft,
     events.LearnerShared,
     events.LearnerErased,
     events.SupportRequested,
     events.SupportClosed,
 )
+# What partners say of a programme that is not theirs.
+OF_PARTNERS = (events.ProgrammeJoined, events.ProgrammeAnnulled)
 OWNED_FIELDS = tuple(_OWNERS.values())
 
 View = dict[str, Any]
@@ -74,27 +78,71 @@ def is_said(shown: View, data: Data) -> bool:
     return all(shown.get(field) == value for field, value in data.model_dump(mode="json").items())
 
 
-def misfits(event: Event[Data]) -> list[tuple[str, str]]:
-    """What is wrong with an event that its schema cannot say: (field, what)."""
-    data, caller = event.data, events.organisation_of(event.source)
+Misfits = list[tuple[str, str]]  # field, and what is wrong with it
+
+
+def misfits(event: Event[Data]) -> Misfits:
+    """What is wrong with an event that its schema cannot say."""
     if event.data.topic == "organisation" and event.subject == OPERATOR:
         return [("subject", f"{OPERATOR} is no organisation of the registry")]
-    if isinstance(data, events.AgreementProposed):
-        if caller not in data.parties:
-            return [("data.parties", f"must name you ({caller}): only a party proposes")]
-        if len(set(data.parties)) < len(data.parties):
-            return [("data.parties", "names an organisation twice")]
-    if isinstance(data, events.CredentialWithdrawn) and event.subject != data.credential:
-        return [("subject", f"must be the credential ({data.credential})")]
-    if isinstance(data, events.LearnerErased) and event.sourcekind == events.Publisher.operator and not data.reason:
-        return [("data.reason", "must say why: you are no institution of the learner")]
-    return []
+    rule = _MISFITS.get(type(event.data))
+    return rule(event, event.data, events.organisation_of(event.source)) if rule else []
+
+
+def _of_a_proposal(_: Event[Data], data: events.AgreementProposed, sender: str) -> Misfits:
+    if sender not in data.parties:
+        return [("data.parties", f"must name you ({sender}): only a party proposes")]
+    return [("data.parties", "names an organisation twice")] if len(set(data.parties)) < len(data.parties) else []
+
+
+def _of_a_withdrawal(event: Event[Data], data: events.CredentialWithdrawn, _: str) -> Misfits:
+    is_it = event.subject == data.credential
+    return [] if is_it else [("subject", f"must be the credential ({data.credential})")]
+
+
+def _of_an_erasure(event: Event[Data], data: events.LearnerErased, _: str) -> Misfits:
+    is_said = data.reason or event.sourcekind != events.Publisher.operator
+    return [] if is_said else [("data.reason", "must say why: you are no institution of the learner")]
+
+
+def _of_a_status(_: Event[Data], data: events.EmploymentRecorded, __: str) -> Misfits:
+    found: Misfits = []
+    if data.detail and data.status is not events.EmploymentStatus.other:
+        found.append(("data.detail", f"says what the status other is; the status is {data.status}"))
+    if data.study_level and data.status is not events.EmploymentStatus.studying:
+        found.append(("data.study_level", f"is of who is studying; the status is {data.status}"))
+    return found
+
+
+def _of_an_activity(_: Event[Data], data: events.ActivityHeld, sender: str) -> Misfits:
+    if strangers := sorted(data.participants_of.keys() - {sender, *data.organisations}):
+        return [("data.participants_of", f"names {strangers[0]}, which took no part: it is not in organisations")]
+    counted = sum(data.participants_of.values())
+    is_more = counted > data.participants
+    return [("data.participants_of", f"counts {counted} of {data.participants} participants")] if is_more else []
+
+
+def _of_an_annulment(_: Event[Data], data: Any, sender: str) -> Misfits:
+    if sender == OPERATOR:
+        return [] if data.organisation else [("data.organisation", "must say whose event is taken back")]
+    own = data.organisation in (None, sender)
+    return [] if own else [("data.organisation", f"must be {sender} or left out: you take back your own events")]
+
+
+_MISFITS: dict[type[Data], Callable[[Event[Data], Any, str], Misfits]] = {
+    events.AgreementProposed: _of_a_proposal,
+    events.CredentialWithdrawn: _of_a_withdrawal,
+    events.LearnerErased: _of_an_erasure,
+    events.EmploymentRecorded: _of_a_status,
+    events.ActivityHeld: _of_an_activity,
+    **dict.fromkeys(ANNULMENTS, _of_an_annulment),
+}
 
 
 def owned(event: Event[Data]) -> Key | None:
     """The entity of which nobody but its owners may say this; None if there is no such rule."""
     key = entity(event)
-    if key is None or key.collection not in _OWNERS:
+    if key is None or key.collection not in _OWNERS or isinstance(event.data, OF_PARTNERS):
         return None
     return None if key.collection == "learners" and not isinstance(event.data, _OF_INSTITUTIONS) else key
 
@@ -199,26 +247,44 @@ def _programme(state: State) -> View:
         **_fields(events.ProgrammePublished, published),
         "institution": facts.organisation(published),
         "published_at": published["time"],
+        "joined": sorted(facts.facts(state, "programme.joined")),
         "recommendations": [_recommendation(fact, published, state) for fact in sorted(recommended, key=age)],
     }
 
 
+_ANSWERS = {
+    "programme.revised": "revised",
+    "programme.revision_declined": "declined",
+    "programme.revision_planned": "planned",
+}
+
+
 def _recommendation(recommended: Fact, published: Fact, state: State) -> View:
     slot = f"{facts.organisation(published)}/{recommended['data']['recommendation']}"
-    answer = newest(*_of(state, slot, "programme.revised", "programme.revision_declined"))
+    answer = newest(*_of(state, slot, *_ANSWERS))
     shown = _fields(events.ProgrammeRevisionRecommended, recommended)
     shown |= {"recommended_at": recommended["time"], "status": "open"}
     if answer is not None:
-        status = "revised" if _is_of(answer, "programme.revised", state) else "declined"
+        status = next(status for type_, status in _ANSWERS.items() if _is_of(answer, type_, state))
         answer_fields = {field: value for field, value in answer["data"].items() if field != "recommendation"}
         shown |= {"status": status, "answered_at": answer["time"], **answer_fields}
     return shown
 
 
+def annulled(state: State) -> list[View]:
+    """The events of an entity that were taken back, each with whom it concerned."""
+    return [
+        {"event": fact["data"]["event"], "concerned": fact["void"]["concerned"]}
+        for by in ANNULMENTS
+        for _, fact in sorted(facts.facts(state, by.short_type).items())
+        if "void" in fact
+    ]
+
+
 def _activity(state: State) -> View:
     held = facts.last(state, "activity.held")
     if held is None:
-        return {}
+        return {"annulled": annulled(state)}
     organiser = facts.organisation(held)
     organisations = sorted({organiser, *held["data"]["organisations"]})
     own = {"organiser": organiser, "organisations": organisations, "held_at": held["time"]}
@@ -245,16 +311,18 @@ def _learner(state: State) -> View:
     institutions = sorted({*map(facts.organisation, facts.facts(state, "learner.enrolled").values())})
     whole = [OPERATOR, *institutions]
     jobs = sorted(facts.facts(state, "employment.recorded").items(), key=lambda item: age(item[1]), reverse=True)
+    ends = facts.facts(state, "employment.ended")
     shown = {
-        "programmes": [_studies(id, state) for id in _ids(state, "learner.enrolled", "learner.graduated")],
+        "programmes": [_studies(id, state) for id in _ids(state, *_STUDIES)],
         "internships": [i for id in _ids(state, *_INTERNSHIP) for i in _internships(id, state, whole)],
-        "employment": [_job(slot, fact, whole) for slot, fact in jobs],
+        "employment": [_job(slot, fact, ends.get(slot), whole) for slot, fact in jobs],
         "support": [_support(id, state) for id in _ids(state, "support.requested", "support.closed")],
     }
     readers = {reader for item in (*shown["internships"], *shown["employment"]) for reader in item["readers"]}
     shared_with = sorted({fact["data"]["institution"] for fact in facts.facts(state, "learner.shared").values()})
     asked = sorted(map(facts.organisation, facts.facts(state, "learner.erased").values()))
     own = {"institutions": institutions, "shared_with": shared_with, "erasure_asked_by": asked}
+    own |= {"annulled": annulled(state)}
     return {**shown, **own, "readers": sorted({*whole, *readers})}
 
 
@@ -290,9 +358,9 @@ def _concerned(fact: Fact) -> set[str]:
     return {facts.organisation(fact), fact["data"].get("enterprise") or facts.organisation(fact)}
 
 
-def _job(slot: str, fact: Fact, whole: list[str]) -> View:
+def _job(slot: str, fact: Fact, ended: Fact | None, whole: list[str]) -> View:
     id, readers = slot.rpartition("/")[2], sorted({*whole, *_concerned(fact)})
-    shown = _fields(events.EmploymentRecorded, fact)
+    shown = _fields(events.EmploymentRecorded, fact) | {"ended_on": ended["data"]["ended_on"] if ended else None}
     return {"id": id, **shown, "at": fact["time"], "recorded_by": facts.organisation(fact), "readers": readers}
 
 
@@ -307,14 +375,20 @@ def _of(state: State, slot: str, *short_types: str) -> tuple[Fact | None, ...]:
     return tuple(facts.facts(state, short_type).get(slot) for short_type in short_types)
 
 
+_STUDIES = ("learner.enrolled", "learner.graduated", "learner.left")
+
+
 def _studies(programme: str, state: State) -> View:
-    enrolled, graduated = _of(state, programme, "learner.enrolled", "learner.graduated")
+    """Who graduated has not left; who was enrolled again after leaving is enrolled."""
+    enrolled, graduated, left = _of(state, programme, *_STUDIES)
+    has_left = left is not None and graduated is None and newest(enrolled, left) is left
     return {
         "id": programme,
-        "status": "graduated" if graduated else "enrolled",
+        "status": "graduated" if graduated else "left" if has_left else "enrolled",
         "enrolled_at": enrolled["time"] if enrolled else None,
         "cohort": enrolled["data"].get("cohort") if enrolled else None,
         "graduated_on": graduated["data"]["graduated_on"] if graduated else None,
+        "left_on": left["data"]["left_on"] if left and has_left else None,
     }
 
 

@@ -97,6 +97,13 @@ _ALL = (
         events.ProgrammeRevisionDeclined(recommendation="welding-2026Q2", reason="The new workshop opens in autumn."),
     ),
     _by(
+        COLLEGE,
+        "welding",
+        events.ProgrammeRevisionPlanned(recommendation="welding-2026Q2", until=date(2026, 12, 31)),
+    ),
+    _by(PLANT, "welding", events.ProgrammeJoined()),
+    _by(PLANT, "welding", events.ProgrammeAnnulled(event="welding-joined", reason="It was another programme.")),
+    _by(
         PLANT,
         "open-day-2026-6",
         events.ActivityHeld(
@@ -107,8 +114,11 @@ _ALL = (
             competencies=[WELDING],
         ),
     ),
+    _by(PLANT, "open-day-2026-6", events.ActivityAnnulled(event="open-day-2026-6-held", reason="It was put off.")),
     _by(COLLEGE, LEARNER, events.LearnerEnrolled(programme="welding", cohort="2026-06")),
     _by(COLLEGE, LEARNER, events.LearnerGraduated(programme="welding", graduated_on=date(2026, 6, 14))),
+    _by(COLLEGE, LEARNER, events.LearnerLeft(programme="welding", left_on=date(2026, 3, 31))),
+    _by(COLLEGE, LEARNER, events.LearnerAnnulled(event="learner-17-graduated", reason="Another learner graduated.")),
     _by(COLLEGE, LEARNER, events.LearnerShared(institution="south-university")),
     _by(COLLEGE, LEARNER, events.LearnerErased()),
     _by(
@@ -136,6 +146,11 @@ _ALL = (
     ),
     _by(
         PLANT,
+        "internship-31",
+        events.InternshipAnnulled(event="internship-31-completed", reason="It goes on until July."),
+    ),
+    _by(
+        PLANT,
         "job-8",
         events.EmploymentRecorded(
             status=events.EmploymentStatus.employed,
@@ -144,16 +159,28 @@ _ALL = (
             full_time=True,
             related_to_field=True,
             enterprise="river-plant",
+            basis=events.Basis.employer,
+            hours_per_week=40,
+            occupation="isco:7212",
+            pay_band=events.PayBand.upper_middle,
         ),
     ),
+    _by(PLANT, "job-8", events.EmploymentEnded(ended_on=date(2026, 6, 14))),
+    _by(PLANT, "job-8", events.EmploymentAnnulled(event="job-8-recorded", reason="Another learner was hired.")),
     _by(COLLEGE, "case-5", events.SupportRequested(need=events.SupportNeed.job)),
     _by(COLLEGE, "case-5", events.SupportClosed(outcome=events.SupportOutcome.hired)),
+    _by(COLLEGE, "case-5", events.SupportAnnulled(event="case-5-closed", reason="The contract was not signed.")),
     _by(
         PLANT,
         "assessment-12",
         events.AssessmentRecorded(
             competency=WELDING, method=events.AssessmentMethod.workplace_demonstration, score=0.85
         ),
+    ),
+    _by(
+        PLANT,
+        "assessment-12",
+        events.AssessmentAnnulled(event="assessment-12-recorded", reason="It was another learner's."),
     ),
     _concluded(
         "certification",
@@ -214,6 +241,13 @@ _ALL = (
         "request-77",
         events.FeedbackWithdrawn(organisation="river-plant", submission="answer-40", reason="It was sent by mistake."),
     ),
+    _concluded(
+        "feedback",
+        "request-77",
+        events.FeedbackCancelled(
+            role=events.FeedbackRole.enterprise, respondent="river-plant", learner=LEARNER, programme="welding"
+        ),
+    ),
     _concluded("feedback", "request-77", events.FeedbackErased()),
     _by(
         PLANT,
@@ -221,6 +255,11 @@ _ALL = (
         events.DemandReported(
             competency=WELDING, places=40, horizon=date(2027, 12, 31), research="Staffing plan of the plant for 2027"
         ),
+    ),
+    _by(
+        PLANT,
+        "demand-2027",
+        events.DemandAnnulled(competency=WELDING, event="demand-2027-reported", reason="It was meant for turners."),
     ),
     _by(PLANT, "recognition-2", events.RecognitionGranted(competency=WELDING, since=date(2026, 6, 1))),
     _by(

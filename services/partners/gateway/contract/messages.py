@@ -114,6 +114,7 @@ OWN_FIELDS = (
     "ProgrammeRevisionRecommended.threshold",
     "InternshipCompleted.competencies",
     "EmploymentRecorded.since",
+    "EmploymentRecorded.detail",
     "FeedbackSubmitted.competencies",
     "IndicatorAlerted.scope",
     "LearnerShared.institution",
@@ -121,6 +122,7 @@ OWN_FIELDS = (
     "FeedbackRequested.institution",
     "FeedbackWithdrawn.organisation",
     "EventRefused.organisation",
+    "EventRefused.event",
     "EventRefused.type",
 )
 
@@ -137,4 +139,6 @@ REGISTRY_RULES = (
     "opportunity",
     "agreement",
     "plausible",
+    "employment",
+    "annulled",
 )

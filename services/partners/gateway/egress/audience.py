@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.partners.network.registry import View
+from services.partners.network.registry import OF_PARTNERS, View
 from shared.contract import events
 from shared.contract.events import Data, Event, EventClass, FeedbackRole
 
@@ -35,7 +35,7 @@ def _is_foreign(event: Event[Data], known: Known) -> bool:
     publisher = events.organisation_of(event.source)
     if event.sourcekind in (events.Publisher.service, events.Publisher.operator):
         return False
-    if event.data.topic == "programme":
+    if event.data.topic == "programme" and not isinstance(event.data, OF_PARTNERS):
         return known.programmes.get(event.subject, {}).get("institution") not in (None, publisher)
     if event.data.topic == "activity":
         return known.activities.get(event.subject, {}).get("organiser") not in (None, publisher)
@@ -104,6 +104,13 @@ def _participants(event: Event[Any], _: Known) -> Iterable[str]:
     return tuple(event.data.organisations)
 
 
+def _concerned(event: Event[Any], known: Known) -> Iterable[str]:
+    """Those whom the event concerned that is taken back."""
+    of = known.activities if event.data.topic == "activity" else known.learners
+    taken_back = of.get(event.partitionkey, {}).get("annulled", ())
+    return tuple(id for item in taken_back if item["event"] == event.data.event for id in item["concerned"])
+
+
 def _certifiers(event: Event[Any], _: Known) -> Iterable[str]:
     """Who issued the scheme, and whose assessments met it."""
     return (event.data.institution, *(evidence.partition("/")[0] for evidence in event.data.evidence))
@@ -140,18 +147,29 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.ProgrammeRevisionWithdrawn: (_partners,),
     events.ProgrammeRevised: (_partners,),
     events.ProgrammeRevisionDeclined: (_partners,),
+    events.ProgrammeRevisionPlanned: (_partners,),
+    events.ProgrammeJoined: (_partners,),
+    events.ProgrammeAnnulled: (_partners,),
     events.ActivityHeld: (_participants,),
+    events.ActivityAnnulled: (_concerned,),
     events.LearnerEnrolled: (_institutions,),
     events.LearnerGraduated: (_institutions,),
+    events.LearnerLeft: (_institutions,),
+    events.LearnerAnnulled: (_concerned, _institutions),
     events.LearnerShared: (_consented, _institutions),
     events.LearnerErased: (_institutions,),  # and whom the learner concerned before: see `forwarding.py`
     events.InternshipStarted: (_enterprise, _institutions),
     events.InternshipCompleted: (_enterprise, _institutions),
     events.InternshipCancelled: (_enterprise, _institutions),
+    events.InternshipAnnulled: (_concerned, _institutions),
     events.EmploymentRecorded: (_enterprise, _institutions),
+    events.EmploymentEnded: (_institutions,),
+    events.EmploymentAnnulled: (_concerned, _institutions),
     events.SupportRequested: (_institutions,),
     events.SupportClosed: (_institutions,),
+    events.SupportAnnulled: (_concerned, _institutions),
     events.AssessmentRecorded: (_institutions,),
+    events.AssessmentAnnulled: (_concerned, _institutions),
     events.CompetencyCertified: (_certifiers, _institutions),
     events.CompetencyRevoked: (_institutions,),
     events.OpportunityPosted: (),
@@ -159,8 +177,10 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.FeedbackRequested: (_respondent, _institution, _institutions),
     events.FeedbackSubmitted: (_institution,),
     events.FeedbackWithdrawn: (_publisher,),
+    events.FeedbackCancelled: (_respondent, _institution, _institutions),
     events.FeedbackErased: (),  # who was sent the request is sent the learner's erasure
     events.DemandReported: (),
+    events.DemandAnnulled: (),
     events.RecognitionGranted: (),
     events.RecognitionWithdrawn: (),
     events.SchemePublished: (),

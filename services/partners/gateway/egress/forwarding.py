@@ -218,7 +218,9 @@ async def _known(events: Iterable[Event[Data]], service: Service) -> tuple[Known
     """What the registry shows of what these events are about, and which of their learners are erased."""
     events = [event for event in events if not event.sandbox]
     learners = await service.by_id(
-        "learners", set(filter(None, map(learner_of, events))), {"institutions": 1, "readers": 1, "state.erased": 1}
+        "learners",
+        set(filter(None, map(learner_of, events))),
+        {"institutions": 1, "readers": 1, "annulled": 1, "state.erased": 1},
     )
     agreements = await service.by_id(
         "agreements", {event.subject for event in events if event.data.topic == "agreement"}, {"parties": 1}
@@ -227,7 +229,9 @@ async def _known(events: Iterable[Event[Data]], service: Service) -> tuple[Known
         "programmes", set(filter(None, map(programme_of, events))), {"institution": 1, "joint_partners": 1}
     )
     activities = await service.by_id(
-        "activities", {event.subject for event in events if event.data.topic == "activity"}, {"organiser": 1}
+        "activities",
+        {event.subject for event in events if event.data.topic == "activity"},
+        {"organiser": 1, "annulled": 1},
     )
     erased = {id for id, doc in learners.items() if "erased" in doc.get("state", {})}
     return Known(learners, agreements, programmes, activities), erased

@@ -24,7 +24,7 @@ final class Learners {
         Set.of("permanent", "fixed_term", "agency", "apprenticeship", "other");
     private static final Set<String> IN_WORK = Set.of("employed", "self_employed");
     private static final Pattern ID = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._:~-]{0,99}");
-    private static final int[] HORIZONS_MONTHS = {6, 12, 18, 30};
+    private static final int[] HORIZONS_MONTHS = {6, 12, 18, 24, 30, 36};
     private static final String[] WEEKS =
         IntStream.rangeClosed(0, 260).mapToObj(week -> String.format("w%03d", week)).toArray(String[]::new);
     private static final ObjectReader READER = new ObjectMapper().readerFor(Envelope.class);
@@ -59,6 +59,31 @@ final class Learners {
         LocalDate begin() {
             return since == null ? recorded : since;
         }
+
+        LocalDate end() {
+            return recorded.plusMonths(6);
+        }
+
+        boolean works() {
+            return IN_WORK.contains(status);
+        }
+
+        int hours() {
+            return fullTime == null ? 0 : fullTime ? 40 : 20;
+        }
+
+        /** Does a status that began later take this one's place? Two jobs may be held at once. */
+        boolean isReplaced(List<Job> others) {
+            for (Job other : others) {
+                if (LAST_BEGUN.compare(other, this) <= 0) continue;
+                if (!works() || !other.works() || other.begin().isAfter(recorded)) return true;
+            }
+            return false;
+        }
+
+        static final Comparator<Job> LAST_BEGUN = Comparator.comparing(Job::begin).thenComparing(Job::age);
+        static final Comparator<Job> MAIN =
+            Comparator.comparing(Job::hours).reversed().thenComparing(Job::begin).thenComparing(Job::age);
     }
 
     /** One of graduation and job is there; the slot is the programme or the job's own id. */
@@ -133,7 +158,27 @@ final class Learners {
         LocalDate day, Collection<Job> jobs, Consumer<String> yield) {
         yield.accept("graduates");
         if (jobs.isEmpty()) return;
-        Job newest = jobs.stream().max(Comparator.comparing(Job::age)).get();
+        LocalDate last = jobs.stream().map(Job::recorded).max(Comparator.naturalOrder()).get();
+        Job newest = statusOn(last, jobs);
+        if (newest != null) ofStatus(newest, yield);
+        for (int months : HORIZONS_MONTHS) {
+            Job held = statusOn(day.plusMonths(months), jobs);
+            if (held != null) yield.accept("after_" + months + "m_" + held.status);
+        }
+        LocalDate first = null;
+        for (Job job : jobs) {
+            if (!job.works()) continue;
+            if (job.begin().isBefore(day) && day.isBefore(job.end())) {
+                yield.accept("employed_at_graduation");
+                return;
+            }
+            if (job.since != null && !job.since.isBefore(day) && (first == null || job.since.isBefore(first)))
+                first = job.since;
+        }
+        if (first != null) yield.accept(WEEKS[(int) Math.min((first.toEpochDay() - day.toEpochDay()) / 7, 260)]);
+    }
+
+    private static void ofStatus(Job newest, Consumer<String> yield) {
         yield.accept("status_" + newest.status);
         if (IN_WORK.contains(newest.status)) {
             String contract = newest.status.equals("self_employed") ? "permanent" : newest.contract;
@@ -141,29 +186,20 @@ final class Learners {
             if (newest.fullTime != null) yield.accept(newest.fullTime ? "hours_full" : "hours_part");
             if (newest.related != null) yield.accept(newest.related ? "work_related" : "work_unrelated");
         }
-        for (int months : HORIZONS_MONTHS) {
-            Job held = statusOn(day.plusMonths(months), jobs);
-            if (held != null) yield.accept("after_" + months + "m_" + held.status);
-        }
-        LocalDate first = null;
-        for (Job job : jobs)
-            if (IN_WORK.contains(job.status) && job.since != null && (first == null || job.since.isBefore(first)))
-                first = job.since;
-        if (first != null) {
-            long days = Math.max(0, first.toEpochDay() - day.toEpochDay());
-            yield.accept(WEEKS[(int) Math.min(days / 7, 260)]);
-        }
     }
 
-    /** The status that began last of those in force: from its first day until six months after it was recorded. */
+    /** The main job of those held on a day (most hours, then longest), else the status that began last. */
     private static Job statusOn(LocalDate day, Collection<Job> jobs) {
-        Job found = null;
-        for (Job job : jobs) {
-            if (job.begin().isAfter(day) || !day.isBefore(job.recorded.plusMonths(6))) continue;
-            int later = found == null ? 1 : job.begin().compareTo(found.begin());
-            if (later > 0 || later == 0 && job.age.compareTo(found.age) > 0) found = job;
+        List<Job> held = new ArrayList<>(2);
+        for (Job job : jobs) if (!job.begin().isAfter(day) && day.isBefore(job.end())) held.add(job);
+        if (held.size() < 2) return held.isEmpty() ? null : held.get(0);
+        Job main = null, last = null;
+        for (Job job : held) {
+            if (job.isReplaced(held)) continue;
+            if (job.works() && (main == null || Job.MAIN.compare(job, main) < 0)) main = job;
+            if (last == null || Job.LAST_BEGUN.compare(job, last) > 0) last = job;
         }
-        return found;
+        return main == null ? last : main;
     }
 
     /** What to add to the counters, by programme and month. */

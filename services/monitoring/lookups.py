@@ -1,0 +1,215 @@
+"""Measures that are worked out when they are read: one word is about many entities, or several words are about one.
+
+What an enterprise recognises is about all certificates of a competency, a programme's level about all its graduates;
+reports of one demand come from several senders. Stocks are changes month by month, as the counters hold them.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from shared.processing import mongo
+from shared.processing.mongo import Database
+
+from .employment import FOR_EVER, months_after
+from .figures import add
+from .states import UNKNOWN
+
+Sums = dict[tuple[str, ...], dict[str, int]]
+LEAST_LEVEL, TERTIARY_LEVEL = 3, 5  # of the European Qualifications Framework
+ACTIVE_MONTHS = 12
+
+
+ByMonth = Mapping[str, Mapping[str, Mapping[str, int]]]  # what is counted, by id, month and measure
+
+
+class Question(NamedTuple):
+    """Which counters are asked for.
+
+    Attributes:
+        ids: None: all.
+        programmes: the entries of the registry, by id.
+    """
+
+    db: Database
+    kind: str
+    ids: Sequence[str] | None
+    latest: str
+    programmes: Mapping[str, Mapping[str, Any]]
+
+    async def by_month(self, *measures: str) -> ByMonth:
+        """What is counted of these measures."""
+        match: dict[str, Any] = {"kind": self.kind, "period": {"$lte": self.latest}}
+        if self.ids is not None:
+            match["id"] = {"$in": list(self.ids)}
+        found: dict[str, dict[str, dict[str, int]]] = {}
+        for (id, month), counts in (await mongo.sums(self.db, match, ("id", "period"), list(measures))).items():
+            found.setdefault(id, {})[month] = counts
+        return found
+
+
+Change = tuple[str, str, str, int]  # id, month, measure, and by how much it changes
+Lookup = Callable[[Question], Awaitable[Iterable[Change]]]
+
+
+async def worked_out(question: Question, measures: set[str], by: Sequence[str]) -> Sums:
+    """Those of *measures* that are not counted, summed by id or period or both."""
+    found: Sums = {}
+    for lookup in {LOOKUPS[measure] for measure in measures & LOOKUPS.keys()}:
+        for id, month, measure, change in await lookup(question):
+            values = {"id": id, "period": month}
+            add(found.setdefault(tuple(values[name] for name in by), {}), {measure: change})
+    return found
+
+
+def _changes(id: str, measure: str, stock: Iterable[tuple[str, int]]) -> Iterator[Change]:
+    """The changes of a stock that is told by the month."""
+    before = 0
+    for month, now in stock:
+        if now != before:
+            yield id, month, measure, now - before
+        before = now
+
+
+def _stock(changes: Mapping[str, Mapping[str, int]], measure: str, months: Sequence[str]) -> dict[str, int]:
+    """A stock at the end of each of *months*, which are in order and hold all months of the changes."""
+    so_far = accumulate(changes.get(month, {}).get(measure, 0) for month in months)
+    return dict(zip(months, so_far, strict=True))
+
+
+async def _occupations(asked: Question) -> list[Change]:
+    """Graduates whose occupation is known, and those who work below what their programme qualifies for."""
+    found: list[Change] = []
+    for id, months in (await asked.by_month(*(f"occupation_{group}" for group in range(10)))).items():
+        level = asked.programmes.get(id, {}).get("level") or 0
+        if level < LEAST_LEVEL:
+            continue
+        below = [f"occupation_{group}" for group in ("456789" if level >= TERTIARY_LEVEL else "9")]
+        for month, counts in months.items():
+            found.append((id, month, "occupation_known", sum(counts.values())))
+            found.append((id, month, "occupation_below", sum(counts.get(group, 0) for group in below)))
+    return found
+
+
+async def _recognised(asked: Question) -> Iterable[Change]:
+    """Valid certificates of competencies that an enterprise recognised at the end of the month."""
+    known = [doc async for doc in asked.db["recognitions"].find({"since": {"$exists": True}}, {"state": 0})]
+    spans = spans_of(known, datetime.now(UTC).date().isoformat())
+    return recognised(spans, await asked.by_month("certificates"), asked.latest)
+
+
+Spans = Mapping[str, Sequence[tuple[str, str]]]  # by competency: the first month, and the first that is no longer in
+
+
+def spans_of(recognitions: Iterable[Mapping[str, Any]], today: str) -> Spans:
+    """When each competency was recognised, up to today."""
+    spans: dict[str, list[tuple[str, str]]] = {}
+    for one in recognitions:
+        if one["since"] <= today:
+            spans.setdefault(one["competency"], []).append((one["since"][:7], (one["until"] or FOR_EVER)[:7]))
+    return spans
+
+
+def recognised(spans: Spans, certificates: ByMonth, latest: str) -> list[Change]:
+    """How the stock of recognised certificates changes, with recognition and with certificates."""
+    found: list[Change] = []
+    for id, counted in certificates.items():
+        own = spans.get(id, ())
+        months = sorted({*counted, *(month for span in own for month in span if month <= latest)})
+        stock = _stock(counted, "certificates", months)
+        in_all = [(m, stock[m] if any(since <= m < until for since, until in own) else 0) for m in months]
+        found += _changes(id, "certificates_recognised", in_all)
+    return found
+
+
+class Report(NamedTuple):
+    """A report of demand: when it was made, and the months in which it is in force."""
+
+    at: str
+    begin: str
+    end: str
+    places: int
+
+
+Demands = Mapping[str, Mapping[str, Sequence[Report]]]  # by competency, and by the demand that they are about
+
+
+async def _gaps(asked: Question) -> Iterable[Change]:
+    """Places demanded, how many of them no holder of a valid certificate could fill, and how many holders are over."""
+    reported = [doc async for doc in asked.db["demands"].find({"places": {"$exists": True}}, {"state": 0})]
+    demanded = {id: some for id, some in demands_of(reported).items() if asked.ids is None or id in asked.ids}
+    return gaps(demanded, await asked.by_month("holders"), asked.latest)
+
+
+def demands_of(reported: Iterable[Mapping[str, Any]]) -> Demands:
+    """The reports; one that was moved to another competency is the newest of its number."""
+    newest: dict[str, Mapping[str, Any]] = {}
+    for doc in reported:
+        number = doc["_id"].partition("/")[2]
+        if number not in newest or (doc["at"], doc["_id"]) > (newest[number]["at"], newest[number]["_id"]):
+            newest[number] = doc
+    found: dict[str, dict[str, list[Report]]] = {}
+    for number, doc in newest.items():
+        about = f"of {doc['of']}" if doc["of"] else number
+        report = Report(doc["at"], doc["at"][:7], doc["horizon"][:7], doc["places"])
+        found.setdefault(doc["competency"], {}).setdefault(about, []).append(report)
+    return found
+
+
+def gaps(demanded: Demands, holders: ByMonth, latest: str) -> list[Change]:
+    """How demand, lack and surplus change; where nobody reports demand there is neither lack nor surplus."""
+    found: list[Change] = []
+    for id, reports in demanded.items():
+        limits = {m for some in reports.values() for r in some for m in (r.begin, months_after(f"{r.end}-01", 1)[:7])}
+        months = sorted(month for month in {*limits, *holders.get(id, {})} if month <= latest)
+        held = _stock(holders.get(id, {}), "holders", months)
+        in_force = {month: [r for some in reports.values() if (r := _newest(some, month))] for month in months}
+        places = {month: sum(report.places for report in some) for month, some in in_force.items()}
+        gap = {month: places[month] - held[month] if in_force[month] else 0 for month in months}
+        found += _changes(id, "demand_reports", [(m, len(some)) for m, some in in_force.items()])
+        found += _changes(id, "demand_places", list(places.items()))
+        found += _changes(id, "demand_lack", [(m, max(0, gap[m])) for m in months])
+        found += _changes(id, "demand_surplus", [(m, max(0, -gap[m])) for m in months])
+    return found
+
+
+def _newest(reports: Iterable[Report], month: str) -> Report | None:
+    """Of the reports on one demand the newest that is in force."""
+    return max((report for report in reports if report.begin <= month <= report.end), default=None)
+
+
+async def _active(asked: Question) -> Iterable[Change]:
+    """Organisations of which anything was counted in the last 12 months, while they are registered."""
+    kinds = {"kind": {"$in": ["enterprise", "organisation", "programme"]}, "period": {"$lte": asked.latest}}
+    counted = await mongo.sums(asked.db, kinds, ("kind", "id", "period"), None)
+    acts: dict[str, set[str]] = {}
+    for (kind, id, month), counts in counted.items():
+        whose = asked.programmes.get(id, {}).get("institution", UNKNOWN) if kind == "programme" else id
+        if counts.keys() - {"partners"}:
+            acts.setdefault(whose, set()).add(month)
+    return active(await asked.by_month("partners"), acts, asked.latest)
+
+
+def active(members: ByMonth, acts: Mapping[str, set[str]], latest: str) -> list[Change]:
+    """How the number of active members changes.
+
+    Args:
+        acts: by organisation: the months in which something was counted of it.
+    """
+    found: list[Change] = []
+    for id, counted in members.items():
+        until = {month: months_after(f"{month}-01", ACTIVE_MONTHS)[:7] for month in acts.get(id, ())}
+        months = sorted(month for month in {*counted, *until, *until.values()} if month <= latest)
+        member = _stock(counted, "partners", months)
+        in_all = [(m, int(member[m] > 0 and any(act <= m < end for act, end in until.items()))) for m in months]
+        found += _changes(id, "partners_active", in_all)
+    return found
+
+
+LOOKUPS: dict[str, Lookup] = {
+    **dict.fromkeys(("occupation_known", "occupation_below"), _occupations),
+    "certificates_recognised": _recognised,
+    **dict.fromkeys(("demand_reports", "demand_places", "demand_lack", "demand_surplus"), _gaps),
+    "partners_active": _active,
+}
