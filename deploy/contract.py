@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from deploy import indicators
 from services.partners.gateway.contract import asyncapi
 from shared.contract.events import schemas
 from shared.http.application import create_app
@@ -141,7 +142,8 @@ def main() -> None:
     for path, text in made.items():
         (FOLDER / path).parent.mkdir(parents=True, exist_ok=True)
         (FOLDER / path).write_text(text)
-    print(f"contract: {len(made)} documents in {FOLDER}")
+    indicators.PATH.write_text(indicators.document())
+    print(f"contract: {len(made)} documents in {FOLDER}, and {indicators.PATH}")
 
 
 if __name__ == "__main__":

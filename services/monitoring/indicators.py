@@ -16,6 +16,18 @@ from .employment import HORIZONS_MONTHS, IN_WORK, STATUSES, months_later
 from .states import EMPLOYERS
 
 Scope = Literal["network", "region", "institution", "programme", "sector", "enterprise", "competency"]
+Unit = Literal[
+    "share",
+    "days",
+    "hours",
+    "person-hours",
+    "hours per learner",
+    "places",
+    "people",
+    "organisations",
+    "agreements",
+    "activities",
+]
 Status = Literal["ok", "suppressed", "not_enough_data"]
 Measures = Mapping[str, int]
 
@@ -72,9 +84,7 @@ class Indicator:
     group: Text
     title: Text
     formula: Text
-    unit: Literal[
-        "share", "days", "hours", "person-hours", "hours per learner", "places", "people", "organisations", "agreements"
-    ]
+    unit: Unit
     kind: Literal["ratio", "sum", "median", "members"] = "ratio"
     numerator: tuple[str, ...] = ()
     denominator: tuple[str, ...] = ()
@@ -740,6 +750,21 @@ CATALOGUE: tuple[Indicator, ...] = (
         by="period",
         personal=False,
         source="EQAVET 2, which is of all training of teachers",
+    ),
+    Indicator(
+        id="activities_held",
+        group=COOPERATION,
+        title=Text("Activities held"),
+        formula=Text(
+            "workshops, master classes, lectures, project assignments, research and training, at their organiser"
+        ),
+        unit="activities",
+        kind="sum",
+        numerator=("activities_held",),
+        cases=("activities_held",),
+        scopes=ORGANISERS,
+        by="period",
+        personal=False,
     ),
     _activity(
         "guest_teaching",

@@ -18,6 +18,7 @@ from .states import UNKNOWN
 
 Sums = dict[tuple[str, ...], dict[str, int]]
 LEAST_LEVEL, TERTIARY_LEVEL = 3, 5  # of the European Qualifications Framework
+OCCUPATIONS = tuple(f"occupation_{group}" for group in range(10))  # the major groups of ISCO-08
 ACTIVE_MONTHS = 12
 
 
@@ -78,17 +79,25 @@ def _stock(changes: Mapping[str, Mapping[str, int]], measure: str, months: Seque
     return dict(zip(months, so_far, strict=True))
 
 
-async def _occupations(asked: Question) -> list[Change]:
+async def _occupations(asked: Question) -> Iterable[Change]:
     """Graduates whose occupation is known, and those who work below what their programme qualifies for."""
+    levels = {id: entry.get("level") or 0 for id, entry in asked.programmes.items()}
+    return occupations(levels, await asked.by_month(*OCCUPATIONS))
+
+
+def occupations(levels: Mapping[str, int], graduates: ByMonth) -> list[Change]:
+    """Who works below a programme's level, by the major group of the occupation.
+
+    Args:
+        levels: of the European Qualifications Framework, by programme.
+    """
     found: list[Change] = []
-    for id, months in (await asked.by_month(*(f"occupation_{group}" for group in range(10)))).items():
-        level = asked.programmes.get(id, {}).get("level") or 0
-        if level < LEAST_LEVEL:
+    for id, months in graduates.items():
+        if levels.get(id, 0) < LEAST_LEVEL:
             continue
-        below = [f"occupation_{group}" for group in ("456789" if level >= TERTIARY_LEVEL else "9")]
-        for month, counts in months.items():
-            found.append((id, month, "occupation_known", sum(counts.values())))
-            found.append((id, month, "occupation_below", sum(counts.get(group, 0) for group in below)))
+        below = [f"occupation_{group}" for group in ("456789" if levels[id] >= TERTIARY_LEVEL else "9")]
+        for measure, groups in (("occupation_known", OCCUPATIONS), ("occupation_below", below)):
+            found += [(id, m, measure, sum(counts.get(group, 0) for group in groups)) for m, counts in months.items()]
     return found
 
 
@@ -183,12 +192,22 @@ async def _active(asked: Question) -> Iterable[Change]:
     """Organisations of which anything was counted in the last 12 months, while they are registered."""
     kinds = {"kind": {"$in": ["enterprise", "organisation", "programme"]}, "period": {"$lte": asked.latest}}
     counted = await mongo.sums(asked.db, kinds, ("kind", "id", "period"), None)
+    institutions = {id: entry.get("institution", UNKNOWN) for id, entry in asked.programmes.items()}
+    return active(await asked.by_month("partners"), acts_of(counted, institutions), asked.latest)
+
+
+def acts_of(counted: Sums, institutions: Mapping[str, str]) -> dict[str, set[str]]:
+    """The months in which something was counted of an organisation, but for its membership.
+
+    Args:
+        counted: by kind, id and month.
+        institutions: by programme.
+    """
     acts: dict[str, set[str]] = {}
     for (kind, id, month), counts in counted.items():
-        whose = asked.programmes.get(id, {}).get("institution", UNKNOWN) if kind == "programme" else id
         if counts.keys() - {"partners"}:
-            acts.setdefault(whose, set()).add(month)
-    return active(await asked.by_month("partners"), acts, asked.latest)
+            acts.setdefault(institutions.get(id, UNKNOWN) if kind == "programme" else id, set()).add(month)
+    return acts
 
 
 def active(members: ByMonth, acts: Mapping[str, set[str]], latest: str) -> list[Change]:

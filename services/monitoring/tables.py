@@ -65,6 +65,7 @@ WORDS = {
     "places": N_("places"),
     "organisations": N_("organisations"),
     "agreements": N_("agreements"),
+    "activities": N_("activities"),
     "cohort": N_("month of graduation"),
     "period": N_("month of the event"),
     "stock": N_("end of the month"),

@@ -385,6 +385,7 @@ class Expected:
 
     def add_activity(self, held: Said) -> None:
         said = held.data
+        self.count("organisation", held.by, held.month, "activities_held")
         if said["kind"] == "teacher_upskilling" and any(c.startswith("greencomp:") for c in said["competencies"]):
             self.count("organisation", held.by, held.month, "upskilling_activities")
             self.count_hours("organisation", held.by, held.month, "upskilling", [said["hours"]] * said["participants"])

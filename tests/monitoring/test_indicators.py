@@ -896,6 +896,7 @@ def test_the_catalogue_holds_every_indicator_of_the_design() -> None:
         "support_success_rate",
         "completion_rate",
         "drop_out_rate",
+        "activities_held",
         "guest_teaching_hours",
         "guest_teaching_participants",
         "joint_research_hours",

@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from deploy import contract
+from deploy import contract, indicators
 from deploy.contract import breaking_changes, committed, committed_schemas, documents
 from services.partners.gateway.contract.examples import EXAMPLES
 from shared.contract import events
@@ -62,6 +62,7 @@ def test_the_committed_documents_are_todays():
     today, before = documents(), committed()
     stale = [path for path in sorted(today.keys() | before.keys()) if today.get(path) != before.get(path)]
     assert not stale, "run `make contract` and commit what it writes"
+    assert indicators.PATH.read_text() == indicators.document(), "run `make contract`"
 
 
 def test_an_event_survives_the_wire():

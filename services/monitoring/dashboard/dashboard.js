@@ -46,7 +46,22 @@ function made(item) {
   const n = word("n", number(item.n));
   if (item.denominator === null) return n;
   if (item.unit === "share") return `${word("of", upper, lower)} · ${n}`;
-  return `${upper} ${item.unit === "places" ? "−" : "/"} ${lower} · ${n}`;
+  return `${upper} ${"/"} ${lower} · ${n}`;
+}
+
+// who is left out of a value, and how far it could be off for that
+function around(item) {
+  const parts = [];
+  if (item.coverage !== null && item.coverage < 1) {
+    const known = shown(item.coverage, "share");
+    if (item.thin) parts.push(word("thin", known));
+    else if (item.lower !== null) parts.push(word("known", known, shown(item.lower, "share"), shown(item.upper, "share")));
+  }
+  if (item.left_out) {
+    const all = item.left_out.map(({ reason, n }) => `${word(`left_${reason}`)} ${n === null ? word("few") : number(n)}`);
+    parts.push(word("left_out", all.join(", ")));
+  }
+  return parts.join(". ");
 }
 
 // building the page
@@ -120,6 +135,7 @@ function show(items) {
     say(value.children[0], ok ? shown(item.value, item.unit) : word(item.status));
     say(value.children[1], ok ? word(item.unit) : "");
     say(found.article.querySelector(".made"), made(item));
+    say(found.article.querySelector(".around"), around(item));
     const points = JSON.stringify(item.points);
     if (points !== found.points) {
       found.points = points;
