@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from shared.contract.events import (
+    HOSTS,
+    INSTITUTION,
     Data,
     DemandAnnulled,
     DemandReported,
@@ -250,8 +252,8 @@ def is_cancelled(state: State) -> bool:
 
 
 def _speaks(submitted: Fact) -> bool:
-    by_enterprise = submitted["data"]["role"] == FeedbackRole.enterprise
-    return submitted["kind"] == ("enterprise" if by_enterprise else "institution")
+    is_hosts = submitted["data"]["role"] == FeedbackRole.enterprise
+    return submitted["kind"] in (HOSTS if is_hosts else INSTITUTION)
 
 
 def contributions(key: Key, state: State) -> Counts:

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from shared.contract.events import Basis, EmploymentDetail, EmploymentStatus, organisation_of
+from shared.contract.events import HOSTS, Basis, EmploymentDetail, EmploymentStatus, organisation_of
 from shared.processing.facts import Fact, State, age
 
 STATUSES = (*EmploymentStatus, *EmploymentDetail)  # a detail counts in place of the status `other`
@@ -45,7 +45,7 @@ class Spell(NamedTuple):
     @property
     def employer(self) -> str | None:
         """Where the work is, if that is known: an enterprise speaks of itself."""
-        by_host = self.fact["kind"] in ("enterprise", "research_centre")
+        by_host = self.fact["kind"] in HOSTS
         named: str | None = self.data.get("enterprise")
         return named or (organisation_of(self.fact["source"]) if by_host else None)
 

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from shared.contract.events import (
+    HOSTS,
     Basis,
     RecognitionGranted,
     RecognitionWithdrawn,
@@ -329,7 +330,7 @@ def _request(_: str, state: State) -> Added:
         about = {**fact["data"], **asked, **_answerer(fact)}
         for measure in _rating(fact):
             yield from _feedback(about, _month(fact), measure)
-        if fact["data"]["role"] == "enterprise" and fact["kind"] == "enterprise":
+        if fact["data"]["role"] == "enterprise" and fact["kind"] in HOSTS:
             employer = encoded(organisation_of(fact["source"]))
             yield from _feedback(about, _month(fact), f"{EMPLOYERS}/{employer}/answers")
             yield from _feedback(about, _month(fact), f"{EMPLOYERS}/{employer}/rating", fact["data"]["overall"])

@@ -98,12 +98,10 @@ class Publisher(StrEnum):
 
 OPERATOR = (Publisher.operator,)
 INSTITUTION = (Publisher.institution,)
-ENTERPRISE = (Publisher.enterprise,)
+HOSTS = (Publisher.enterprise, Publisher.research_centre)  # where people are trained and hired
 SERVICE = (Publisher.service,)
-HOSTS = (Publisher.institution, Publisher.enterprise)
 PARTNERS = (Publisher.institution, Publisher.enterprise, Publisher.research_centre)
 INSTITUTION_OR_OPERATOR = (Publisher.institution, Publisher.operator)
-HOSTS_OR_OPERATOR = (*HOSTS, Publisher.operator)
 PARTNERS_OR_OPERATOR = (*PARTNERS, Publisher.operator)
 
 
@@ -343,7 +341,7 @@ class LearnerErased(Data, topic="learner", by=INSTITUTION_OR_OPERATOR):
     reason: Text | None = Field(None, description="Why the operator erases; an institution may leave it out.")
 
 
-class InternshipStarted(Data, topic="learner", by=HOSTS, key="learner"):
+class InternshipStarted(Data, topic="learner", by=PARTNERS, key="learner"):
     """A learner began an internship at an enterprise."""
 
     enterprise: OrganisationId
@@ -356,7 +354,7 @@ class InternshipOutcome(StrEnum):
     failed = "failed"
 
 
-class InternshipCompleted(Data, topic="learner", by=HOSTS, key="learner"):
+class InternshipCompleted(Data, topic="learner", by=PARTNERS, key="learner"):
     """An internship ended as planned; the enterprise's word on the outcome is its validation."""
 
     enterprise: OrganisationId
@@ -366,7 +364,7 @@ class InternshipCompleted(Data, topic="learner", by=HOSTS, key="learner"):
     outcome: InternshipOutcome
 
 
-class InternshipCancelled(Data, topic="learner", by=HOSTS, key="learner"):
+class InternshipCancelled(Data, topic="learner", by=PARTNERS, key="learner"):
     """An internship did not take place or was broken off."""
 
     enterprise: OrganisationId
@@ -374,7 +372,7 @@ class InternshipCancelled(Data, topic="learner", by=HOSTS, key="learner"):
     reason: Text
 
 
-class InternshipAnnulled(_Annulled, Data, topic="learner", by=HOSTS_OR_OPERATOR, key="learner"):
+class InternshipAnnulled(_Annulled, Data, topic="learner", by=PARTNERS_OR_OPERATOR, key="learner"):
     """An internship, or its end, was entered by mistake."""
 
 
@@ -413,7 +411,7 @@ class PayBand(StrEnum):
     high = "high"
 
 
-class EmploymentRecorded(Data, topic="learner", by=HOSTS, key="learner"):
+class EmploymentRecorded(Data, topic="learner", by=PARTNERS, key="learner"):
     """What a learner was doing at the event's time. What is left out is unknown, never zero."""
 
     status: EmploymentStatus
@@ -442,13 +440,13 @@ class EmploymentRecorded(Data, topic="learner", by=HOSTS, key="learner"):
     )
 
 
-class EmploymentEnded(Data, topic="learner", by=HOSTS, key="learner"):
+class EmploymentEnded(Data, topic="learner", by=PARTNERS, key="learner"):
     """A job or another status ended; the subject is the record of employment that it ends, of the same publisher."""
 
     ended_on: Day = Field(description="Its last day.")
 
 
-class EmploymentAnnulled(_Annulled, Data, topic="learner", by=HOSTS_OR_OPERATOR, key="learner"):
+class EmploymentAnnulled(_Annulled, Data, topic="learner", by=PARTNERS_OR_OPERATOR, key="learner"):
     """A record of employment, or its end, was entered by mistake."""
 
 
@@ -494,7 +492,7 @@ class AssessmentMethod(StrEnum):
     review_360 = "review_360"
 
 
-class AssessmentRecorded(Data, topic="learner", by=HOSTS, key="learner"):
+class AssessmentRecorded(Data, topic="learner", by=PARTNERS, key="learner"):
     """A competency of a learner was assessed by the publishing organisation."""
 
     competency: CompetencyId
@@ -502,7 +500,7 @@ class AssessmentRecorded(Data, topic="learner", by=HOSTS, key="learner"):
     score: float = Field(ge=0, le=1, description="0 (nothing) to 1 (everything).")
 
 
-class AssessmentAnnulled(_Annulled, Data, topic="learner", by=HOSTS_OR_OPERATOR, key="learner"):
+class AssessmentAnnulled(_Annulled, Data, topic="learner", by=PARTNERS_OR_OPERATOR, key="learner"):
     """An assessment was entered by mistake; a certificate that needs it is revoked."""
 
 
@@ -531,8 +529,8 @@ class OpportunityKind(StrEnum):
     vacancy = "vacancy"
 
 
-class OpportunityPosted(Data, topic="opportunity", by=ENTERPRISE):
-    """An enterprise offers places."""
+class OpportunityPosted(Data, topic="opportunity", by=HOSTS):
+    """An enterprise or research centre offers places."""
 
     kind: OpportunityKind
     title: Text
@@ -541,7 +539,7 @@ class OpportunityPosted(Data, topic="opportunity", by=ENTERPRISE):
     closes_on: Day | None = None
 
 
-class OpportunityClosed(Data, topic="opportunity", by=ENTERPRISE):
+class OpportunityClosed(Data, topic="opportunity", by=HOSTS):
     """The places are no longer offered."""
 
     filled: int = Field(ge=0, le=100_000, description="How many places were filled.")
@@ -573,7 +571,7 @@ class FeedbackRequested(Data, topic="feedback", by=SERVICE):
     due: Day
 
 
-class FeedbackSubmitted(Data, topic="feedback", by=HOSTS, key="request"):
+class FeedbackSubmitted(Data, topic="feedback", by=PARTNERS, key="request"):
     """Feedback was given; a later one of the same request and role corrects the earlier."""
 
     request: Id | None = Field(None, description="The request that this answers.")
@@ -610,7 +608,7 @@ class FeedbackErased(Data, topic="feedback", by=SERVICE):
 # demand, recognition, scheme, indicator
 
 
-class DemandReported(Data, topic="demand", by=(Publisher.enterprise, Publisher.operator), key="competency"):
+class DemandReported(Data, topic="demand", by=PARTNERS_OR_OPERATOR, key="competency"):
     """Labour-market research: so many places for a competency until the horizon. The subject is the report."""
 
     competency: CompetencyId
@@ -624,13 +622,13 @@ class DemandReported(Data, topic="demand", by=(Publisher.enterprise, Publisher.o
     )
 
 
-class DemandAnnulled(_Annulled, Data, topic="demand", by=(Publisher.enterprise, Publisher.operator), key="competency"):
+class DemandAnnulled(_Annulled, Data, topic="demand", by=PARTNERS_OR_OPERATOR, key="competency"):
     """A report was entered by mistake."""
 
     competency: CompetencyId
 
 
-class RecognitionGranted(Data, topic="recognition", by=ENTERPRISE, key="competency"):
+class RecognitionGranted(Data, topic="recognition", by=HOSTS, key="competency"):
     """The publishing enterprise recognises a competency's certificates, or one of them."""
 
     competency: CompetencyId
@@ -638,7 +636,7 @@ class RecognitionGranted(Data, topic="recognition", by=ENTERPRISE, key="competen
     since: Day
 
 
-class RecognitionWithdrawn(Data, topic="recognition", by=ENTERPRISE, key="competency"):
+class RecognitionWithdrawn(Data, topic="recognition", by=HOSTS, key="competency"):
     """The publishing enterprise no longer recognises it."""
 
     competency: CompetencyId

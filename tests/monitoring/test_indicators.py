@@ -281,7 +281,7 @@ def asked(request: str, role: str = "enterprise", respondent: str = "plant", due
 
 def answered(request: str | None, submission: str, overall: int, **given: object) -> Event[Data]:
     by, seen = str(given.pop("by", PLANT)), str(given.pop("seen", "2025-02-10"))
-    role = "enterprise" if by.startswith("enterprise") else "graduate"
+    role = "graduate" if by.startswith("institution") else "enterprise"
     data = FeedbackSubmitted(request=request, role=role, overall=overall, **given)
     return event(data, submission, request or submission, by=by, time=at(seen))
 
@@ -296,6 +296,14 @@ def test_employers_are_satisfied_from_four_of_five_on_and_count_once_however_oft
     answers = [*given("plant", 3, 4, 5), *given("works.east", 3, 4), *given("mill", 4)]
     assert share("employer_satisfaction", *answers) == (2, 3)
     assert share("employer_satisfaction", *answers, kind="enterprise", id="works.east") == (0, 1)
+
+
+def test_a_research_centre_answers_and_hires_like_an_enterprise() -> None:
+    lab = "research_centre:lab"
+    assert share("employer_satisfaction", answered(None, "one", 5, programme="welding", by=lab)) == (1, 1)
+    hired = status("ann", "employed", "2024-07-01", since="2024-07-01", by=lab)
+    assert share("employment_rate_18m", graduated(), hired) == (1, 1)
+    assert share("internship_to_hire_rate", graduated(), interned(enterprise="lab", by=lab), hired) == (1, 1)
 
 
 def test_an_enterprise_is_not_blamed_for_the_silence_of_its_interns() -> None:

@@ -1,5 +1,6 @@
 """Commands become events once the registry allows them; lists show what events have said."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,16 @@ async def test_organisations_are_found_by_kind_and_region(partners: Running):
     assert [entry["id"] for entry in found["items"]] == ["college", "uni"]
     assert (await get(partners, "/organisations?region=RU-MOW"))["items"] == []
     assert (await partners.client.get("/organisations?kind=university")).status_code == 422
+
+
+async def test_an_offer_whose_last_day_has_passed_is_expired_and_not_open(partners: Running):
+    old = {"kind": "vacancy", "title": "Welder", "places": 1, "closes_on": date(2026, 1, 31)}
+    await partners.publish(event(OpportunityPosted(**old), "o-old", by="enterprise:plant"))
+    await partners.applied()
+    assert (await get(partners, "/opportunities/o-old"))["status"] == "expired"
+    listed = {s: (await get(partners, f"/opportunities?status={s}"))["items"] for s in ("open", "expired")}
+    assert "o-old" not in [item["id"] for item in listed["open"]]
+    assert [(item["id"], item["status"]) for item in listed["expired"]] == [("o-old", "expired")]
 
 
 async def test_opportunities_are_found_by_enterprise(partners: Running):

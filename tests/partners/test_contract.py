@@ -45,6 +45,18 @@ def test_every_type_is_shown_with_an_example_that_is_accepted(language: Language
             assert check(event, sender, Settings()) == EXAMPLES[type_]
 
 
+@pytest.mark.parametrize("type_", [type_ for type_, data in DATA.items() if events.Publisher.enterprise in data.by])
+def test_a_research_centre_takes_part_like_an_enterprise(type_: str):
+    by_plant = EXAMPLES[type_].sourcekind == events.Publisher.enterprise
+    lab = Caller("lab", events.Publisher.research_centre)
+    published = {**sent(type_), "source": lab.source} | (
+        {} if by_plant else {"partitionkey": EXAMPLES[type_].partitionkey}
+    )
+    published["data"] = {k: ["lab", "river-plant"] if k == "parties" else v for k, v in published["data"].items()}
+    published["data"].pop("participants_of", None)
+    assert check(published, lab, Settings()).sourcekind == lab.kind
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_field_of_every_type_is_shown(language: Language):
     html = page(language, Settings())

@@ -127,6 +127,13 @@ ACCEPTED: dict[str, DecodedEvent] = {
     "the end of one's offer": ("plant", "opportunity.closed", "o-1", None, {"filled": 2}, 2),
 }
 REFUSED: dict[str, tuple[DecodedEvent, int, str, str, str]] = {
+    "more places filled than offered": (
+        ("plant", "opportunity.closed", "o-1", None, {"filled": 99}, 2),
+        422,
+        "places",
+        "o-1",
+        "data.filled",
+    ),
     "more hours than there were": (
         ("plant", "internship.completed", "i-1", "l-1", COMPLETED | {"hours": 9_999}, 30),
         422,

@@ -1,6 +1,7 @@
 """What the registry answers and the commands that it takes: each checks the registry and becomes an event."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -361,16 +362,28 @@ async def list_opportunities(
     paging: Pages,
     kind: OpportunityKind | None = None,
     enterprise: Filter = None,
-    status: Literal["open", "closed"] | None = None,
+    status: Literal["open", "expired", "closed"] | None = None,
 ) -> View:
-    """Internships and vacancies offered, by id."""
-    return await entries(service, "opportunities", {"kind": kind, "enterprise": enterprise, "status": status}, paging)
+    """Internships and vacancies offered, by id; `expired`: its last day has passed, and it was not closed."""
+    today = datetime.now(UTC).date().isoformat()
+    match: View = {"kind": kind, "enterprise": enterprise, "status": "open" if status == "expired" else status}
+    if status == "open":
+        match["$or"] = [{"closes_on": None}, {"closes_on": {"$gte": today}}]
+    elif status == "expired":
+        match["closes_on"] = {"$lt": today}
+    shown = await entries(service, "opportunities", match, paging)
+    return shown | {"items": [_as_of(offer, today) for offer in shown["items"]]}
+
+
+def _as_of(offer: View, today: str) -> View:
+    has_passed = offer["status"] == "open" and (offer["closes_on"] or today) < today
+    return offer | {"status": "expired"} if has_passed else offer
 
 
 @router.get("/opportunities/{id}", tags=["opportunities"])
 async def read_opportunity(service: Running, id: EntityId) -> View:
     """One opportunity."""
-    return await entry(service, "opportunities", id)
+    return _as_of(await entry(service, "opportunities", id), datetime.now(UTC).date().isoformat())
 
 
 # learners: for the institutions that enrolled them and the operator; for others what concerns them

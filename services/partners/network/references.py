@@ -20,7 +20,7 @@ READ: dict[str, tuple[str, ...]] = {
     "agreements": ("status", "proposed_at", "ended.at", *events.AgreementProposed.model_fields),
     "programmes": ("institution", "joint_partners", "recommendations.recommendation"),
     "activities": ("organiser",),
-    "opportunities": ("enterprise",),
+    "opportunities": ("enterprise", "places"),
     "learners": (
         "institutions",
         "programmes.id",
@@ -164,7 +164,7 @@ def tie(event: Event[Any]) -> Tie | None:
     data = event.data
     if not isinstance(data, events.FeedbackSubmitted) or data.request or not data.programme:
         return None
-    host = _sender(event) if _is_enterprise(event) else data.enterprise
+    host = _sender(event) if _is_host(event) else data.enterprise
     return (host, data.programme) if host else None
 
 
@@ -214,8 +214,9 @@ def _sender(event: Event[Data]) -> str:
     return events.organisation_of(event.source)
 
 
-def _is_enterprise(event: Event[Data]) -> bool:
-    return event.sourcekind == Publisher.enterprise
+def _is_host(event: Event[Data]) -> bool:
+    """Does an enterprise speak, or a research centre, which trains and hires like one?"""
+    return event.sourcekind in events.HOSTS
 
 
 def _missing(rule: str, key: Key, about: str, detail: str, *further: Key) -> Objection:
@@ -229,6 +230,15 @@ def _subject(event: Event[Any], known: Known) -> Objection | None:
         return None
     what = TOPICS[key.collection]
     return _missing(what, key, "subject", f"{key.id} is no {what} that is known")
+
+
+def _offered(event: Event[Any], known: Known) -> Objection | None:
+    """No more places are filled than were offered."""
+    key, filled = Key("opportunities", event.subject), event.data.filled
+    places = known.of(*key).get("places")
+    if places is None or filled <= places:
+        return None
+    return Objection(422, "places", key.id, "data.filled", f"{filled} of the {places} places of {key.id}", (key,))
 
 
 def _registered(event: Event[Any], known: Known) -> Objection | None:
@@ -293,7 +303,7 @@ def _own_learner(event: Event[Any], known: Known) -> Objection | None:
         return None
     if not learner.get("institutions"):
         return _missing("learner", key, about, f"{key.id} is no learner that is known: the institution enrols first")
-    if _is_enterprise(event) or _sender(event) in learner["institutions"]:
+    if _is_host(event) or _sender(event) in learner["institutions"]:
         return None
     return Objection(403, "learner", key.id, about, f"{key.id} belongs to another organisation", (key,))
 
@@ -304,7 +314,7 @@ def _placed(event: Event[Any], known: Known) -> Objection | None:
     learner, enterprise = known.of(*key), _sender(event)
     took_place = [i for i in learner.get("internships", ()) if i["started_at"] or i["status"] != "cancelled"]
     named = {item.get("enterprise") for item in (*took_place, *learner.get("employment", ()))}
-    if not _is_enterprise(event) or learner.get("erased") or enterprise in named:
+    if not _is_host(event) or learner.get("erased") or enterprise in named:
         return None
     detail = f"{key.id} was not placed at {enterprise} and has not named it"
     return Objection(403, "placement", key.id, "partitionkey", detail, (key,))
@@ -355,7 +365,7 @@ def _few_named(event: Event[Any], known: Known) -> Objection | None:
 def _at_home(event: Event[Any], _: Known) -> Objection | None:
     """An enterprise speaks of what is at its own place."""
     named = event.data.enterprise
-    if not _is_enterprise(event) or named in (None, _sender(event)):
+    if not _is_host(event) or named in (None, _sender(event)):
         return None
     return Objection(
         403, "enterprise", named, "data.enterprise", f"must be {_sender(event)}, not {named}: you speak of your own", ()
@@ -364,7 +374,7 @@ def _at_home(event: Event[Any], _: Known) -> Objection | None:
 
 def _own_employment(event: Event[Any], known: Known) -> Objection | None:
     """An enterprise reports employment at itself; what else a learner does, the institution says."""
-    if not _is_enterprise(event) or event.data.status is events.EmploymentStatus.employed:
+    if not _is_host(event) or event.data.status is events.EmploymentStatus.employed:
         return None
     detail = f"must be employed, not {event.data.status}: an enterprise reports only employment at itself"
     return Objection(403, "enterprise", _sender(event), "data.status", detail, ())
@@ -382,7 +392,7 @@ def _asked(event: Event[Any], known: Known) -> Objection | None:
         return _missing("request", key, "data.request", f"{id} is no request that is known")
     if event.data.role != request["role"]:
         return _missing("request", key, "data.role", f"the request asks for the word of the {request['role']}")
-    if _is_enterprise(event):
+    if _is_host(event):
         passes_on = {request["respondent"]} if request["role"] == events.FeedbackRole.enterprise else set()
     else:
         passes_on = {request["institution"]} if request.get("institution") else _institutions_of(request, known)
@@ -396,14 +406,14 @@ def _institutions_of(request: View, known: Known) -> set[str]:
 
 
 def _tied(event: Event[Any], known: Known) -> Objection | None:
-    role, programme, is_enterprise = event.data.role, event.data.programme, _is_enterprise(event)
-    if is_enterprise is not (role == events.FeedbackRole.enterprise):
+    role, programme, is_host = event.data.role, event.data.programme, _is_host(event)
+    if is_host is not (role == events.FeedbackRole.enterprise):
         detail = "an enterprise speaks for itself, as enterprise; for learners, graduates and mentors their institution"
         return Objection(403, "role", role, "data.role", detail, ())
     if programme is None:
         detail = "must be named: only an answer to a request may leave it out"
         return Objection(422, "programme", "", "data.programme", detail, ())
-    if not is_enterprise and (foreign := _offers(event, known)):
+    if not is_host and (foreign := _offers(event, known)):
         return foreign
     needed = tie(event)
     if needed is None or needed in known.ties:
@@ -527,7 +537,7 @@ RULES: dict[type[Data], tuple[Rule, ...]] = {
     events.EmploymentRecorded: _OF_ENTERPRISE_TOO,
     events.EmploymentEnded: (*_OF_ENTERPRISE_TOO, _recorded),
     events.AssessmentRecorded: _OF_ENTERPRISE_TOO,
-    events.OpportunityClosed: (_subject,),
+    events.OpportunityClosed: (_subject, _offered),
     events.FeedbackSubmitted: (_programmes, _asked),
     events.LearnerShared: (_shared_with,),
     **dict.fromkeys(annulments.ANNULMENTS, (_said,)),

@@ -141,4 +141,5 @@ REGISTRY_RULES = (
     "plausible",
     "employment",
     "annulled",
+    "places",
 )
