@@ -67,7 +67,7 @@ bench: $(INSTALLED) ## measure against other frameworks, Java and the ceilings; 
 bench-full: $(INSTALLED) ## the same, and growth to 5.8 million learners
 	BENCH_FULL=1 $(BIN)/python -m benchmarks
 
-contract: $(INSTALLED) ## write AsyncAPI, OpenAPI, JSON Schemas and docs/indicators.md; refuses what breaks a reader
+contract: $(INSTALLED) ## write AsyncAPI, OpenAPI, JSON Schemas, docs/indicators.md and docs/events.md; refuses what breaks a reader
 	$(BIN)/python -m deploy.contract
 
 messages: $(INSTALLED) ## bring the catalogues up to date with the texts of code and templates

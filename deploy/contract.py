@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from deploy import indicators
+from deploy import effects, indicators
 from services.partners.gateway.contract import asyncapi
 from shared.contract.events import schemas
 from shared.http.application import create_app
@@ -142,8 +142,9 @@ def main() -> None:
     for path, text in made.items():
         (FOLDER / path).parent.mkdir(parents=True, exist_ok=True)
         (FOLDER / path).write_text(text)
-    indicators.PATH.write_text(indicators.document())
-    print(f"contract: {len(made)} documents in {FOLDER}, and {indicators.PATH}")
+    for document in (indicators, effects):
+        document.PATH.write_text(document.document())
+    print(f"contract: {len(made)} documents in {FOLDER}, and docs/indicators.md, docs/events.md")
 
 
 if __name__ == "__main__":

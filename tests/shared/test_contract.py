@@ -11,11 +11,11 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from deploy import contract, indicators
+from deploy import contract, effects, indicators
 from deploy.contract import breaking_changes, committed, committed_schemas, documents
 from services.partners.gateway.contract.examples import EXAMPLES
 from shared.contract import events
-from shared.contract.events import ContractError, Data, parse, schemas, serialise
+from shared.contract.events import DATA, ContractError, Data, parse, schemas, serialise
 
 EMPLOYED = "praktika.employment.recorded.v1"
 EVENT: dict[str, Any] = {
@@ -62,7 +62,28 @@ def test_the_committed_documents_are_todays():
     today, before = documents(), committed()
     stale = [path for path in sorted(today.keys() | before.keys()) if today.get(path) != before.get(path)]
     assert not stale, "run `make contract` and commit what it writes"
-    assert indicators.PATH.read_text() == indicators.document(), "run `make contract`"
+    for document in (indicators, effects):
+        assert document.PATH.read_text() == document.document(), "run `make contract`"
+
+
+# What is on the log so that people are told or rules judge by it; every other type changes a figure.
+WITHOUT_FIGURE = {
+    "credential.withdrawn",
+    "programme.revision_planned",
+    "learner.shared",
+    "internship.started",
+    "support.requested",
+    "assessment.recorded",
+    "assessment.annulled",
+    "opportunity.posted",
+    "scheme.published",
+    "indicator.alerted",
+    "event.refused",
+}
+
+
+def test_every_event_changes_a_figure_or_is_told_or_judged_by():
+    assert {data.short_type for data in DATA.values() if not effects.indicators_of(data.short_type)} == WITHOUT_FIGURE
 
 
 def test_an_event_survives_the_wire():

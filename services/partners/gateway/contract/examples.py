@@ -165,7 +165,7 @@ _ALL = (
             pay_band=events.PayBand.upper_middle,
         ),
     ),
-    _by(PLANT, "job-8", events.EmploymentEnded(ended_on=date(2026, 6, 14))),
+    _by(PLANT, "job-8", events.EmploymentEnded(ended_on=date(2026, 6, 30))),
     _by(PLANT, "job-8", events.EmploymentAnnulled(event="job-8-recorded", reason="Another learner was hired.")),
     _by(COLLEGE, "case-5", events.SupportRequested(need=events.SupportNeed.job)),
     _by(COLLEGE, "case-5", events.SupportClosed(outcome=events.SupportOutcome.hired)),
