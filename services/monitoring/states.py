@@ -504,8 +504,6 @@ def _activity(_: str, state: State) -> Added:
         return
     data, month, organiser = held["data"], _month(held), organisation_of(held["source"])
     yield ("organisation", organiser, month, "activities_held"), 1
-    for guest in sorted({*data["organisations"]} - {organiser}):
-        yield ("organisation", guest, month, "activities_joined"), 1
     if data["kind"] == "teacher_upskilling" and any(map(is_sustainability, data["competencies"])):
         for whose, teachers in _teachers(held):
             yield ("organisation", whose, month, "upskilling_activities"), 1

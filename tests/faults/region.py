@@ -227,7 +227,7 @@ class Story:
             if self.random.random() < 0.8:
                 said["contract"] = self.random.choice(("permanent", "fixed_term", "agency"))
             if self.random.random() < 0.5:
-                said["hours_per_week"] = self.random.choice((8, 20, 36, 40))
+                said["hours_per_week"] = self.random.choice((7.5, 19.5, 36.5, 39.5))
             for field in ("full_time", "related_to_field"):
                 if self.random.random() < 0.7:
                     said[field] = self.random.random() < 0.7

@@ -52,7 +52,7 @@ async def found_region(network: Network, seed: int) -> dict[str, Json]:
     first = [*programme_events(), *introductions(seed)]
     for id in organisations:
         network.credentials[id] = await network.ask("partners", "POST", f"/organisations/{id}/credentials")
-    for kind in ("learner.enrolled", "internship.started", "programme.published"):
+    for kind in ("learner.enrolled", "internship.started", "programme.published", "programme.joined"):
         for id in (*INSTITUTIONS, *ENTERPRISES):
             own = [e for e in first if e["source"].endswith(f"/{id}") and kind in e["type"]]
             if own:
