@@ -6,13 +6,11 @@ signed changes: their sum up to a month is the stock at its end. A histogram's m
 and the week (`employment_weeks/w012`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from shared.contract.events import (
     HOSTS,
-    Basis,
     RecognitionGranted,
     RecognitionWithdrawn,
     is_sustainability,
@@ -22,11 +20,12 @@ from shared.http.access import access
 from shared.processing import facts
 from shared.processing.annulments import whose
 from shared.processing.facts import DecodedEvent, Fact, State
-from shared.processing.mongo import Counter, Counts, Key
+from shared.processing.mongo import Counts, Key
 from shared.processing.ownership import is_asked
 
-from . import employment
-from .employment import IN_WORK, Spell, day_after, day_of, months_later
+from .employment import day_after
+from .learners import learner
+from .measures import Added, day_in, hours_as, hundredths, in_order, month_of, week_of
 
 COLLECTIONS = {
     "organisation": "organisations",
@@ -43,7 +42,6 @@ INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in CO
 
 RECOGNITIONS = (RecognitionGranted, RecognitionWithdrawn)
 UNKNOWN = "-"  # in place of an id that nobody gave; no id can be this
-WEEKS = 260  # the last week of a histogram holds all that is later, too
 
 
 def route(event: DecodedEvent) -> Key | None:
@@ -73,247 +71,6 @@ def contributions(key: Key, state: State) -> Counts:
     return counts if all(counts.values()) else {counter: count for counter, count in counts.items() if count}
 
 
-Added = Iterable[tuple[Counter, int]]
-
-
-def _month(moment: Fact | str) -> str:
-    """The month (YYYY-MM) of a fact, or of a day or time as text."""
-    return (moment if isinstance(moment, str) else moment["time"])[:7]
-
-
-def _day(moment: Fact | str) -> date:
-    return day_of((moment if isinstance(moment, str) else moment["time"])[:10])
-
-
-def _month_after(day: str) -> str:
-    return months_later(day_of(day).replace(day=1), 1).isoformat()[:7]
-
-
-def _week(days: int) -> str:
-    """The week (w000 to w260) of a histogram that so many days fall into."""
-    return f"w{min(max(days, 0) // 7, WEEKS):03d}"
-
-
-def _hundredths(hours: float) -> int:
-    """Hundredths of an hour: whole, so that sums are exact."""
-    return round(hours * 100)
-
-
-def _hours(prefix: str, hundredths: int) -> Iterator[tuple[str, int]]:
-    """Hours as measures: whole quarters, which is all that was counted once, and the hundredths that are left over."""
-    quarters, rest = divmod(hundredths, 25)
-    yield f"{prefix}_quarter_hours", quarters
-    if rest:
-        yield f"{prefix}_hundredth_hours", rest
-
-
-def _in_order(found: Iterable[Fact]) -> list[Fact]:
-    return sorted(found, key=facts.age)
-
-
-# learners
-
-
-class Placed(NamedTuple):
-    """A learner's internships: those that were completed, and the enterprises that hired their intern."""
-
-    completed: Mapping[str, Fact]
-    hired_at: set[str]
-
-
-def _learner(_: str, state: State) -> Added:
-    told = state["facts"]
-    spells = employment.spells_of(state)
-    placed = Placed({}, set())
-    if not INTERNSHIPS.isdisjoint(told):
-        internships = _internships(state)
-        completed = {id: end for id, end in internships.items() if _completed(end)}
-        placed = Placed(completed, employment.hired_at(spells, _placements_begun(state, completed)))
-        yield from _placements(internships.values(), placed)
-    if spells:
-        yield from _hires(spells)
-    yield from _certificates(state)
-    yield from _studies(state)
-    yield from _support(state)
-    for programme, graduation in told.get("learner.graduated", {}).items():
-        graduated_on = graduation["data"]["graduated_on"]
-        month = graduated_on[:7]
-        for measure in _graduate(state, programme, graduated_on, spells, placed):
-            yield ("programme", programme, month, measure), 1
-
-
-def _studies(state: State) -> Added:
-    """Of those who were expected to graduate in a month: who did, at any time, and who left."""
-    graduated, left = facts.facts(state, "learner.graduated"), facts.facts(state, "learner.left")
-    for programme, enrolled in state["facts"].get("learner.enrolled", {}).items():
-        cohort = enrolled["data"].get("cohort")
-        if cohort is None:
-            continue
-        yield ("programme", programme, cohort, "expected"), 1
-        if programme in graduated:
-            yield ("programme", programme, cohort, "expected_graduated"), 1
-        elif programme in left and facts.newest(enrolled, left[programme]) is left[programme]:
-            yield ("programme", programme, cohort, "expected_left"), 1
-
-
-def _support(state: State) -> Added:
-    """Cases of support on the way to a job, in the month in which they were closed, for who closed them."""
-    for closed in state["facts"].get("support.closed", {}).values():
-        whose, outcome = organisation_of(closed["source"]), closed["data"]["outcome"]
-        yield ("organisation", whose, _month(closed), "support_closed"), 1
-        if outcome in HELPED:
-            yield ("organisation", whose, _month(closed), "support_helped"), 1
-
-
-HELPED = ("hired", "internship", "training")
-
-
-def _hires(spells: list[Spell]) -> Added:
-    """Who began to work at an enterprise, and of whom it is known, whether they were there 12 months later."""
-    jobs: dict[str, list[Spell]] = {}
-    for spell in spells:
-        if spell.in_work and spell.employer and (spell.basis != Basis.survey or "since" in spell.data):
-            jobs.setdefault(spell.employer, []).append(spell)
-    for employer, held in jobs.items():
-        first = min(held, key=lambda job: job.begin)
-        then = employment.months_after(first.begin, RETAINED_MONTHS)
-        is_there = any(job.begin <= then < job.end for job in held)
-        if is_there or all(job.is_ended for job in held):
-            yield ("enterprise", employer, _month(first.begin), "hires_known"), 1
-            if is_there:
-                yield ("enterprise", employer, _month(first.begin), "hires_retained"), 1
-
-
-INTERNSHIPS = frozenset({"internship.completed", "internship.cancelled"})
-MONTH_AT_WORKPLACE_HOURS = 140  # four weeks of 35 hours
-RETAINED_MONTHS = 12
-
-
-def _placements(internships: Iterable[Fact], placed: Placed) -> Added:
-    for internship in internships:
-        how = internship["data"].get("outcome", "cancelled")
-        for kind in ("programme", "enterprise"):
-            yield (kind, internship["data"][kind], _month(internship), f"internships_{how}"), 1
-    for kind in ("programme", "enterprise"):
-        yield from _workplace_hours(kind, placed)
-
-
-def _placements_begun(state: State, completed: Mapping[str, Fact]) -> dict[str, str]:
-    """The enterprises of completed internships, with the first day of the first; its end where that is not known."""
-    started = facts.facts(state, "internship.started")
-    begun: dict[str, str] = {}
-    for id, fact in completed.items():
-        enterprise, day = fact["data"]["enterprise"], started.get(id, fact)["time"][:10]
-        begun[enterprise] = min(day, begun.get(enterprise, day))
-    return begun
-
-
-def _internships(state: State) -> dict[str, Fact]:
-    """The end of each internship that ended: the newest of completed and cancelled."""
-    completed, cancelled = facts.facts(state, "internship.completed"), facts.facts(state, "internship.cancelled")
-    ends = {id: facts.newest(completed.get(id), cancelled.get(id)) for id in sorted({*completed, *cancelled})}
-    return {id: end for id, end in ends.items() if end is not None}
-
-
-def _completed(end: Fact) -> bool:
-    return "hours" in end["data"]
-
-
-def _workplace_hours(kind: str, placed: Placed) -> Added:
-    """A learner's hours count, like the learner, in the month of the first completed internship there.
-
-    Validated are those that the enterprise itself has reported.
-    """
-    by_id: dict[str, list[Fact]] = {}
-    for fact in placed.completed.values():
-        by_id.setdefault(fact["data"][kind], []).append(fact)
-    for id, internships in by_id.items():
-        month = min(map(_month, internships))
-        yield (kind, id, month, "interns"), 1
-        if kind == "enterprise" and id in placed.hired_at:
-            yield (kind, id, month, "interns_hired"), 1
-        validated = [fact for fact in internships if organisation_of(fact["source"]) == fact["data"]["enterprise"]]
-        for prefix, some in (("intern", internships), ("validated", validated)):
-            hours = sum(_hundredths(fact["data"]["hours"]) for fact in some)
-            for measure, count in _hours(prefix, hours):
-                yield (kind, id, month, measure), count
-
-
-def _certificates(state: State) -> Added:
-    """Valid certificates by competency, and their holders: a learner with several of one competency is one."""
-    if "competency.certified" not in state["facts"]:
-        return
-    revoked = facts.facts(state, "competency.revoked")
-    changes: dict[str, list[tuple[str, int]]] = {}
-    for id, fact in facts.facts(state, "competency.certified").items():
-        competency, month = fact["data"]["competency"], _month(fact)
-        changes.setdefault(competency, []).append((month, 1))
-        if id in revoked:
-            changes[competency].append((max(month, _month(revoked[id])), -1))
-    for competency, changed in changes.items():
-        held = 0
-        for month, change in sorted(changed, key=lambda item: (item[0], -item[1])):
-            yield ("competency", competency, month, "certificates"), change
-            if (held == 0) is not (held + change == 0):
-                yield ("competency", competency, month, "holders"), change
-            held += change
-
-
-def _graduate(state: State, programme: str, graduated_on: str, spells: list[Spell], placed: "Placed") -> list[str]:
-    """The measures in which a graduate of *programme* counts."""
-    measures = ["graduates"]
-    if spells:
-        measures += _employment(state, employment.of_graduate(spells, graduated_on), graduated_on)
-    own = [fact for fact in placed.completed.values() if fact["data"]["programme"] == programme]
-    if own:
-        measures.append("graduates_interned")
-        measures += ["graduates_hired_where_interned"] if placed.hired_at else []
-        hours = sum(_hundredths(fact["data"]["hours"]) for fact in own)
-        measures += ["graduates_month_at_workplace"] if hours >= MONTH_AT_WORKPLACE_HOURS * 100 else []
-    held = state["facts"].get("competency.certified")
-    if held:
-        revoked = facts.facts(state, "competency.revoked")
-        valid = [fact["data"]["competency"] for id, fact in held.items() if id not in revoked]
-        measures += ["graduates_certified"] if valid else []
-        measures += ["graduates_certified_sustainability"] if any(map(is_sustainability, valid)) else []
-    return measures
-
-
-def _employment(state: State, spells: list[Spell], graduated_on: str) -> list[str]:
-    """The measures of what is known of a graduate's work: newest, at the horizons, and how long it took."""
-    measures: list[str] = []
-    if newest := employment.at(spells, employment.last_seen(state, graduated_on)):
-        measures += _status(newest.data)
-    for prefix, day in employment.horizons(graduated_on):
-        if then := employment.at(spells, day):
-            measures.append(prefix + employment.status_of(then.data))
-    if employment.works_at_graduation(spells, graduated_on):
-        measures.append("employed_at_graduation")
-    elif (days := employment.days_to_first_job(spells, graduated_on)) is not None:
-        measures.append(f"employment_weeks/{_week(days)}")
-    return measures
-
-
-def _status(data: dict[str, Any]) -> list[str]:
-    """The measures of a graduate's newest status; what is unknown counts in no denominator."""
-    measures = [f"status_{employment.status_of(data)}"]
-    status = data["status"]
-    if status not in IN_WORK:
-        return measures
-    contract = "permanent" if status == "self_employed" else data.get("contract")
-    if contract:
-        measures.append("contract_stable" if contract == "permanent" else "contract_other")
-    if "full_time" in data:
-        measures.append("hours_full" if data["full_time"] else "hours_part")
-    if "related_to_field" in data:
-        measures.append("work_related" if data["related_to_field"] else "work_unrelated")
-    if "pay_band" in data:
-        measures.append(f"pay_{data['pay_band']}")
-    if "occupation" in data:
-        measures.append(f"occupation_{data['occupation'].partition(':')[2][0]}")
-    return measures
-
-
 # feedback
 
 
@@ -329,11 +86,11 @@ def _request(_: str, state: State) -> Added:
     for fact in answers:
         about = {**fact["data"], **asked, **_answerer(fact)}
         for measure in _rating(fact):
-            yield from _feedback(about, _month(fact), measure)
+            yield from _feedback(about, month_of(fact), measure)
         if fact["data"]["role"] == "enterprise" and fact["kind"] in HOSTS:
             employer = encoded(organisation_of(fact["source"]))
-            yield from _feedback(about, _month(fact), f"{EMPLOYERS}/{employer}/answers")
-            yield from _feedback(about, _month(fact), f"{EMPLOYERS}/{employer}/rating", fact["data"]["overall"])
+            yield from _feedback(about, month_of(fact), f"{EMPLOYERS}/{employer}/answers")
+            yield from _feedback(about, month_of(fact), f"{EMPLOYERS}/{employer}/rating", fact["data"]["overall"])
 
 
 EMPLOYERS = "employers"
@@ -346,7 +103,7 @@ def encoded(id: str) -> str:
 
 def _asked(asked: dict[str, Any], measure: str) -> Added:
     """A request counts for its programme, and for the enterprise only if that is asked itself."""
-    month = _month(asked["due"])
+    month = month_of(asked["due"])
     yield ("programme", asked["programme"], month, measure), 1
     if asked["role"] == "enterprise":
         yield ("enterprise", asked["respondent"], month, measure), 1
@@ -388,13 +145,13 @@ def _organisation_counts(id: str, state: State) -> Added:
     entry = facts.last(state, "organisation.registered")
     if entry is None or entry["data"].get("sandbox"):
         return
-    first, active = min(map(_month, registered)), True
+    first, active = min(map(month_of, registered)), True
     yield ("organisation", id, first, "partners"), 1
     suspended, reinstated = (facts.facts(state, f"organisation.{t}") for t in ("suspended", "reinstated"))
-    for fact in _in_order([*suspended.values(), *reinstated.values()]):
+    for fact in in_order([*suspended.values(), *reinstated.values()]):
         if active is _suspends(fact):
             active = not active
-            yield ("organisation", id, max(first, _month(fact)), "partners"), 1 if active else -1
+            yield ("organisation", id, max(first, month_of(fact)), "partners"), 1 if active else -1
 
 
 def _suspends(change: Fact) -> bool:
@@ -437,7 +194,7 @@ def in_force(proposed: Fact, state: State) -> tuple[str, str | None] | None:
     ends += [ended[party]["time"] for party in parties & ended.keys()]
     if "valid_until" in data:
         ends.append(day_after(data["valid_until"]))
-    return max(map(_month, begins)), min(map(_month, ends), default=None)
+    return max(map(month_of, begins)), min(map(month_of, ends), default=None)
 
 
 def _is_about(fact: Fact, proposed: Fact) -> bool:
@@ -448,12 +205,12 @@ def _programme(id: str, state: State) -> Added:
     yield from _programme_stocks(id, state)
     standing = facts.standing(state, "programme.revision_recommended", "programme.revision_withdrawn")
     for slot, recommended in standing.items():
-        yield ("programme", id, _month(recommended), "revisions_recommended"), 1
+        yield ("programme", id, month_of(recommended), "revisions_recommended"), 1
         answered = _first_answer(state, slot)
         if answered:
-            week = _week((_day(answered) - _day(recommended)).days)
-            yield ("programme", id, _month(recommended), "revisions_answered"), 1
-            yield ("programme", id, _month(recommended), f"revision_weeks/{week}"), 1
+            week = week_of((day_in(answered) - day_in(recommended)).days)
+            yield ("programme", id, month_of(recommended), "revisions_answered"), 1
+            yield ("programme", id, month_of(recommended), f"revision_weeks/{week}"), 1
 
 
 def _first_answer(state: State, recommendation: str) -> str | None:
@@ -478,14 +235,14 @@ def _programme_stocks(id: str, state: State) -> Added:
     version: dict[str, Any] | None = None
     joined: set[str] = set()
     published = facts.facts(state, "programme.published").values()
-    for fact in _in_order([*published, *facts.facts(state, "programme.joined").values()]):
+    for fact in in_order([*published, *facts.facts(state, "programme.joined").values()]):
         if "version" in fact["data"]:
             version = fact["data"]
         elif fact["kind"] == "enterprise":
             joined.add(organisation_of(fact["source"]))
         now = _stocks_of(version, joined) if version else set()
         for measure in sorted(now ^ offered):
-            yield ("programme", id, _month(fact), measure), 1 if measure in now else -1
+            yield ("programme", id, month_of(fact), measure), 1 if measure in now else -1
         offered = now
 
 
@@ -502,18 +259,18 @@ def _activity(_: str, state: State) -> Added:
     held = facts.last(state, "activity.held")
     if held is None:
         return
-    data, month, organiser = held["data"], _month(held), organisation_of(held["source"])
+    data, month, organiser = held["data"], month_of(held), organisation_of(held["source"])
     yield ("organisation", organiser, month, "activities_held"), 1
     if data["kind"] == "teacher_upskilling" and any(map(is_sustainability, data["competencies"])):
         for whose, teachers in _teachers(held):
             yield ("organisation", whose, month, "upskilling_activities"), 1
-            for measure, count in _hours("upskilling", _hundredths(data["hours"]) * teachers):
+            for measure, count in hours_as("upskilling", hundredths(data["hours"]) * teachers):
                 yield ("organisation", whose, month, measure), count
     prefix = ACTIVITIES.get(data["kind"])
     if prefix:
         yield ("organisation", organiser, month, f"{prefix}_activities"), 1
         yield ("organisation", organiser, month, f"{prefix}_participants"), data["participants"]
-        for measure, count in _hours(prefix, _hundredths(data["hours"])):
+        for measure, count in hours_as(prefix, hundredths(data["hours"])):
             yield ("organisation", organiser, month, measure), count
 
 
@@ -542,7 +299,7 @@ def _opportunity(_: str, state: State) -> Added:
     if posted is None or closed is None or closed["source"] != posted["source"]:
         return
     places = posted["data"]["places"]
-    enterprise, month = organisation_of(posted["source"]), _month(closed)
+    enterprise, month = organisation_of(posted["source"]), month_of(closed)
     yield ("enterprise", enterprise, month, "places_offered"), places
     yield ("enterprise", enterprise, month, "places_filled"), min(places, closed["data"]["filled"])
 
@@ -561,7 +318,7 @@ CONTRIBUTIONS: dict[str, Callable[[str, State], Added]] = {
     "programmes": _programme,
     "activities": _activity,
     "opportunities": _opportunity,
-    "learners": _learner,
+    "learners": learner,
     "requests": _request,
     "demands": _nothing,
     "recognitions": _nothing,

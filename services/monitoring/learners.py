@@ -1,0 +1,213 @@
+"""What a learner adds to the counters: a pure function of the facts. Of a graduate under the month of graduation."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from shared.contract.events import Basis, is_sustainability, organisation_of
+from shared.processing import facts
+from shared.processing.facts import Fact, State
+
+from . import employment
+from .employment import IN_WORK, Spell
+from .measures import Added, hours_as, hundredths, month_of, week_of
+
+
+class Placed(NamedTuple):
+    """A learner's internships: those that were completed, and the enterprises that hired their intern."""
+
+    completed: Mapping[str, Fact]
+    hired_at: set[str]
+
+
+def learner(_: str, state: State) -> Added:
+    """What a learner adds: practice, work, certificates, studies and support, and the graduate's measures."""
+    told = state["facts"]
+    spells = employment.spells_of(state)
+    placed = Placed({}, set())
+    if not INTERNSHIPS.isdisjoint(told):
+        internships = _internships(state)
+        completed = {id: end for id, end in internships.items() if _completed(end)}
+        placed = Placed(completed, employment.hired_at(spells, _placements_begun(state, completed)))
+        yield from _placements(internships.values(), placed)
+    if spells:
+        yield from _hires(spells)
+    yield from _certificates(state)
+    yield from _studies(state)
+    yield from _support(state)
+    for programme, graduation in told.get("learner.graduated", {}).items():
+        graduated_on = graduation["data"]["graduated_on"]
+        month = graduated_on[:7]
+        for measure in _graduate(state, programme, graduated_on, spells, placed):
+            yield ("programme", programme, month, measure), 1
+
+
+def _studies(state: State) -> Added:
+    """Of those who were expected to graduate in a month: who did, at any time, and who left."""
+    graduated, left = facts.facts(state, "learner.graduated"), facts.facts(state, "learner.left")
+    for programme, enrolled in state["facts"].get("learner.enrolled", {}).items():
+        cohort = enrolled["data"].get("cohort")
+        if cohort is None:
+            continue
+        yield ("programme", programme, cohort, "expected"), 1
+        if programme in graduated:
+            yield ("programme", programme, cohort, "expected_graduated"), 1
+        elif programme in left and facts.newest(enrolled, left[programme]) is left[programme]:
+            yield ("programme", programme, cohort, "expected_left"), 1
+
+
+def _support(state: State) -> Added:
+    """Cases of support on the way to a job, in the month in which they were closed, for who closed them."""
+    for closed in state["facts"].get("support.closed", {}).values():
+        whose, outcome = organisation_of(closed["source"]), closed["data"]["outcome"]
+        yield ("organisation", whose, month_of(closed), "support_closed"), 1
+        if outcome in HELPED:
+            yield ("organisation", whose, month_of(closed), "support_helped"), 1
+
+
+HELPED = ("hired", "internship", "training")
+
+
+def _hires(spells: list[Spell]) -> Added:
+    """Who began to work at an enterprise, and of whom it is known, whether they were there 12 months later."""
+    jobs: dict[str, list[Spell]] = {}
+    for spell in spells:
+        if spell.in_work and spell.employer and (spell.basis != Basis.survey or "since" in spell.data):
+            jobs.setdefault(spell.employer, []).append(spell)
+    for employer, held in jobs.items():
+        first = min(held, key=lambda job: job.begin)
+        then = employment.months_after(first.begin, RETAINED_MONTHS)
+        is_there = any(job.begin <= then < job.end for job in held)
+        if is_there or all(job.is_ended for job in held):
+            yield ("enterprise", employer, month_of(first.begin), "hires_known"), 1
+            if is_there:
+                yield ("enterprise", employer, month_of(first.begin), "hires_retained"), 1
+
+
+INTERNSHIPS = frozenset({"internship.completed", "internship.cancelled"})
+MONTH_AT_WORKPLACE_HOURS = 140  # four weeks of 35 hours
+RETAINED_MONTHS = 12
+
+
+def _placements(internships: Iterable[Fact], placed: Placed) -> Added:
+    for internship in internships:
+        how = internship["data"].get("outcome", "cancelled")
+        for kind in ("programme", "enterprise"):
+            yield (kind, internship["data"][kind], month_of(internship), f"internships_{how}"), 1
+    for kind in ("programme", "enterprise"):
+        yield from _workplace_hours(kind, placed)
+
+
+def _placements_begun(state: State, completed: Mapping[str, Fact]) -> dict[str, str]:
+    """The enterprises of completed internships, with the first day of the first; its end where that is not known."""
+    started = facts.facts(state, "internship.started")
+    begun: dict[str, str] = {}
+    for id, fact in completed.items():
+        enterprise, day = fact["data"]["enterprise"], started.get(id, fact)["time"][:10]
+        begun[enterprise] = min(day, begun.get(enterprise, day))
+    return begun
+
+
+def _internships(state: State) -> dict[str, Fact]:
+    """The end of each internship that ended: the newest of completed and cancelled."""
+    completed, cancelled = facts.facts(state, "internship.completed"), facts.facts(state, "internship.cancelled")
+    ends = {id: facts.newest(completed.get(id), cancelled.get(id)) for id in sorted({*completed, *cancelled})}
+    return {id: end for id, end in ends.items() if end is not None}
+
+
+def _completed(end: Fact) -> bool:
+    return "hours" in end["data"]
+
+
+def _workplace_hours(kind: str, placed: Placed) -> Added:
+    """A learner's hours count, like the learner, in the month of the first completed internship there.
+
+    Validated are those that the enterprise itself has reported.
+    """
+    by_id: dict[str, list[Fact]] = {}
+    for fact in placed.completed.values():
+        by_id.setdefault(fact["data"][kind], []).append(fact)
+    for id, internships in by_id.items():
+        month = min(map(month_of, internships))
+        yield (kind, id, month, "interns"), 1
+        if kind == "enterprise" and id in placed.hired_at:
+            yield (kind, id, month, "interns_hired"), 1
+        validated = [fact for fact in internships if organisation_of(fact["source"]) == fact["data"]["enterprise"]]
+        for prefix, some in (("intern", internships), ("validated", validated)):
+            hours = sum(hundredths(fact["data"]["hours"]) for fact in some)
+            for measure, count in hours_as(prefix, hours):
+                yield (kind, id, month, measure), count
+
+
+def _certificates(state: State) -> Added:
+    """Valid certificates by competency, and their holders: a learner with several of one competency is one."""
+    if "competency.certified" not in state["facts"]:
+        return
+    revoked = facts.facts(state, "competency.revoked")
+    changes: dict[str, list[tuple[str, int]]] = {}
+    for id, fact in facts.facts(state, "competency.certified").items():
+        competency, month = fact["data"]["competency"], month_of(fact)
+        changes.setdefault(competency, []).append((month, 1))
+        if id in revoked:
+            changes[competency].append((max(month, month_of(revoked[id])), -1))
+    for competency, changed in changes.items():
+        held = 0
+        for month, change in sorted(changed, key=lambda item: (item[0], -item[1])):
+            yield ("competency", competency, month, "certificates"), change
+            if (held == 0) is not (held + change == 0):
+                yield ("competency", competency, month, "holders"), change
+            held += change
+
+
+def _graduate(state: State, programme: str, graduated_on: str, spells: list[Spell], placed: "Placed") -> list[str]:
+    """The measures in which a graduate of *programme* counts."""
+    measures = ["graduates"]
+    if spells:
+        measures += _employment(state, employment.of_graduate(spells, graduated_on), graduated_on)
+    own = [fact for fact in placed.completed.values() if fact["data"]["programme"] == programme]
+    if own:
+        measures.append("graduates_interned")
+        measures += ["graduates_hired_where_interned"] if placed.hired_at else []
+        hours = sum(hundredths(fact["data"]["hours"]) for fact in own)
+        measures += ["graduates_month_at_workplace"] if hours >= MONTH_AT_WORKPLACE_HOURS * 100 else []
+    held = state["facts"].get("competency.certified")
+    if held:
+        revoked = facts.facts(state, "competency.revoked")
+        valid = [fact["data"]["competency"] for id, fact in held.items() if id not in revoked]
+        measures += ["graduates_certified"] if valid else []
+        measures += ["graduates_certified_sustainability"] if any(map(is_sustainability, valid)) else []
+    return measures
+
+
+def _employment(state: State, spells: list[Spell], graduated_on: str) -> list[str]:
+    """The measures of what is known of a graduate's work: newest, at the horizons, and how long it took."""
+    measures: list[str] = []
+    if newest := employment.at(spells, employment.last_seen(state, graduated_on)):
+        measures += _status(newest.data)
+    for prefix, day in employment.horizons(graduated_on):
+        if then := employment.at(spells, day):
+            measures.append(prefix + employment.status_of(then.data))
+    if employment.works_at_graduation(spells, graduated_on):
+        measures.append("employed_at_graduation")
+    elif (days := employment.days_to_first_job(spells, graduated_on)) is not None:
+        measures.append(f"employment_weeks/{week_of(days)}")
+    return measures
+
+
+def _status(data: dict[str, Any]) -> list[str]:
+    """The measures of a graduate's newest status; what is unknown counts in no denominator."""
+    measures = [f"status_{employment.status_of(data)}"]
+    status = data["status"]
+    if status not in IN_WORK:
+        return measures
+    contract = "permanent" if status == "self_employed" else data.get("contract")
+    if contract:
+        measures.append("contract_stable" if contract == "permanent" else "contract_other")
+    if "full_time" in data:
+        measures.append("hours_full" if data["full_time"] else "hours_part")
+    if "related_to_field" in data:
+        measures.append("work_related" if data["related_to_field"] else "work_unrelated")
+    if "pay_band" in data:
+        measures.append(f"pay_{data['pay_band']}")
+    if "occupation" in data:
+        measures.append(f"occupation_{data['occupation'].partition(':')[2][0]}")
+    return measures
