@@ -7,6 +7,7 @@ from services.monitoring.indicators import CATALOGUE, Indicator
 from shared.pages.languages import LANGUAGES, Language
 
 PATH = Path(__file__).parents[1] / "docs/indicators.md"
+# The words of the document itself; in a language that they are not in, they are English.
 HEADINGS: dict[Language, tuple[str, ...]] = {
     "en": ("Indicators", "What is counted", "A month is", "Example", "Source", "Offered for"),
     "ru": ("Показатели", "Что считается", "Месяц — это", "Пример", "Источник", "Для чего"),
@@ -34,7 +35,7 @@ def document() -> str:
 
 
 def _in(language: Language) -> str:
-    title, *headings = HEADINGS[language]
+    title, *headings = HEADINGS.get(language, HEADINGS["en"])
     lines = [f"\n# {title}"]
     groups = {indicator.group.message: indicator.group for indicator in CATALOGUE}
     for group in groups.values():
@@ -51,11 +52,11 @@ def _example(one: Indicator, language: Language) -> str:
     """A value worked out by the same code that works out the real ones, from a few cases."""
     if one.kind == "median":
         found = figures(one, {f"{one.histogram}/w000": 1, f"{one.histogram}/w002": 1, f"{one.histogram}/w008": 2})
-        return MEDIAN[language].format(found.value)
+        return MEDIAN.get(language, MEDIAN["en"]).format(found.value)
     if one.kind == "members":
         given = {"one/answers": 2, "one/rating": 9, "two/answers": 2, "two/rating": 7}
         found = figures(one, {f"{one.histogram}/{name}": n for name, n in given.items()})
-        return MEMBERS[language].format(found.numerator, found.denominator)
+        return MEMBERS.get(language, MEMBERS["en"]).format(found.numerator, found.denominator)
     counted = dict.fromkeys(one.evidence or (), 1)
     is_apart = not {*one.numerator} & {*one.denominator}  # the denominator counts the numerator's cases as its own
     if one.denominator:
@@ -66,7 +67,7 @@ def _example(one: Indicator, language: Language) -> str:
     if one.kind == "sum":
         return f"{found.value:g}"
     value = f"{found.value:.0%}" if one.unit == "share" else f"{found.value:g}"
-    return OF[language].format(found.numerator, found.denominator, value)
+    return OF.get(language, OF["en"]).format(found.numerator, found.denominator, value)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ WALKS = {
                     '    _by(PLANT, "open-day", events.ActivityPostponed(until=date(2026, 10, 1))),\n',
                 )
             ],
+            "tests/shared/test_contract.py": [("WITHOUT_FIGURE = {\n", '    "activity.postponed",\n')],
         },
         tests=("tests/shared/test_contract.py", "tests/partners/test_contract.py", "tests/partners/test_audience.py"),
     ),

@@ -27,7 +27,7 @@ core = Core(
         "agreements": [("parties",), ("programmes",)],
         "programmes": [("institution",), ("competencies.competency",), ("recommendations.status",)],
         "activities": [("kind",), ("organisations",), ("competencies",)],
-        "learners": [("readers",), ("programmes.id",), ("internships.enterprise",)],
+        "learners": [("readers",), ("programmes.id",), ("internships.enterprise",), ("certificates",)],
         "opportunities": [("enterprise",), ("status",)],
         "requests": [],
     },

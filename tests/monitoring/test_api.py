@@ -194,6 +194,14 @@ async def test_a_comparison_of_windows_leaves_out_the_same(stack: Running) -> No
         assert values["casting"] == (5, 0)
 
 
+async def test_who_is_left_out_is_told_of_the_whole_and_of_no_window(stack: Running) -> None:
+    asked = {"scope": "programme", "scope_id": "brazing"}
+    whole = await ask(stack, "/indicators/employment_rate", **asked)
+    assert (whole["coverage"], whole["thin"], whole["lower"], whole["upper"]) == (1, False, 13 / 16, 13 / 16)
+    window = await ask(stack, "/indicators/employment_rate", **asked, to="2024-07")
+    assert {window[name] for name in ("coverage", "thin", "lower", "upper", "left_out")} == {None}
+
+
 async def test_nobody_in_the_window_is_not_enough_data(stack: Running) -> None:
     value = await ask(stack, "/indicators/employment_rate", to="2020-01")
     assert (value["status"], value["value"], value["n"]) == ("not_enough_data", None, 0)

@@ -100,7 +100,10 @@ def test_a_single_event_may_be_laid_out_for_reading(event: dict[str, Any], inden
             "source: must be /organisations/ and your id: /organisations/north-college",
         ),
         (changed(type="praktika.internship.complete.v1"), "is it praktika.internship.completed.v1?"),
-        ({**COMPLETED, "sourcekind": "research_centre"}, "comes from institution or enterprise"),
+        (
+            {**sent("praktika.support.requested.v1"), "sourcekind": "enterprise"},
+            "comes from institution; you are enterprise",
+        ),
         ({**COMPLETED, "sourcekind": "service"}, "sourcekind: you are"),
         ({**COMPLETED, "dataschema": "/other"}, "dataschema: must end with /schemas/praktika.internship.completed.v1"),
         (sent("praktika.competency.certified.v1"), "type: only Praktika's own services publish this"),

@@ -18,6 +18,7 @@ from shared.contract.events import (
     AgreementEnded,
     AgreementProposed,
     AgreementSigned,
+    CompetencyCertified,
     Data,
     EmploymentRecorded,
     InternshipStarted,
@@ -62,6 +63,19 @@ WORLD = [
     event(InternshipStarted(enterprise="plant", programme="mechanics"), "i-1", "l-1", by="enterprise:plant"),
     event(EmploymentRecorded(status="employed", enterprise="works"), "j-1", "l-1"),
     event(EmploymentRecorded(status="employed", enterprise="abroad"), "j-0", "l-2", id="a-mistake"),
+    event(
+        CompetencyCertified(
+            competency="greencomp:3.1",
+            level=5,
+            scheme="s",
+            institution="uni",
+            evidence=["uni/x-1"],
+            address="/certificates/c-1",
+        ),
+        "c-1",
+        "l-1",
+        by="service:certification",
+    ),
     event(OpportunityPosted(kind="vacancy", title="Welder", places=2), "o-1", by="enterprise:plant"),
 ]
 INTERNSHIP = {"enterprise": "plant", "programme": "mechanics"}
@@ -124,9 +138,31 @@ ACCEPTED: dict[str, DecodedEvent] = {
         2,
     ),
     "a partner's confirmation": ("college", "programme.joined", "mechanics", None, {}, 3),
+    "a certificate that was issued": (
+        "plant",
+        "recognition.granted",
+        "g-1",
+        None,
+        {"competency": "greencomp:3.1", "certificate": "c-1", "since": "2026-03-01"},
+        2,
+    ),
     "the end of one's offer": ("plant", "opportunity.closed", "o-1", None, {"filled": 2}, 2),
 }
 REFUSED: dict[str, tuple[DecodedEvent, int, str, str, str]] = {
+    "a certificate that nobody issued": (
+        (
+            "plant",
+            "recognition.granted",
+            "g-2",
+            None,
+            {"competency": "greencomp:3.1", "certificate": "c-9", "since": "2026-03-01"},
+            2,
+        ),
+        422,
+        "certificate",
+        "c-9",
+        "data.certificate",
+    ),
     "more places filled than offered": (
         ("plant", "opportunity.closed", "o-1", None, {"filled": 99}, 2),
         422,
@@ -544,6 +580,5 @@ def test_every_type_that_organisations_send_has_rules_or_needs_none():
     assert without == {
         "praktika.opportunity.posted.v1",
         "praktika.demand.reported.v1",
-        "praktika.recognition.granted.v1",
         "praktika.recognition.withdrawn.v1",
     }

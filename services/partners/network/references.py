@@ -59,7 +59,7 @@ Tie = tuple[str, str]  # an enterprise, and a programme of which a learner was p
 
 @dataclass
 class Known:
-    """What the registry knows: entities, and of the enterprises in question their agreements and ties.
+    """What the registry knows: entities, of the enterprises in question agreements and ties, and certificates.
 
     Args:
         audience_max: how many others an event may name.
@@ -70,6 +70,7 @@ class Known:
     entities: dict[Key, View] = field(default_factory=dict)
     agreements: dict[str, View] = field(default_factory=dict)
     ties: set[Tie] = field(default_factory=set)
+    certificates: set[str] = field(default_factory=set)
     sandbox: str | None = None
     free_ids: bool = False
     audience_max: int = 50
@@ -439,6 +440,21 @@ def unasked_subject(event: Event[Any]) -> str:
     return subject if len(subject := ":".join(parts)) <= events.LONGEST_ID else events.derived_id("feedback", *parts)
 
 
+def certificate_in(event: Event[Any]) -> str | None:
+    """The single certificate that is recognised, if it is one."""
+    return event.data.certificate if isinstance(event.data, events.RecognitionGranted) else None
+
+
+def _certified(event: Event[Any], known: Known) -> Objection | None:
+    """A single certificate that is recognised has been issued."""
+    id = certificate_in(event)
+    if id is None or id in known.certificates or known.sandbox:
+        return None
+    return Objection(
+        422, "certificate", id, "data.certificate", f"{id} is no certificate that was issued", (Key("learners", ""),)
+    )
+
+
 def _recommended(event: Event[Any], known: Known) -> Objection | None:
     key, id = Key("programmes", event.subject), event.data.recommendation
     if id in {r["recommendation"] for r in known.of(*key).get("recommendations", ())}:
@@ -540,6 +556,7 @@ RULES: dict[type[Data], tuple[Rule, ...]] = {
     events.OpportunityClosed: (_subject, _offered),
     events.FeedbackSubmitted: (_programmes, _asked),
     events.LearnerShared: (_shared_with,),
+    events.RecognitionGranted: (_certified,),
     **dict.fromkeys(annulments.ANNULMENTS, (_said,)),
 }
 # What introduces something that is named by its subject: where the entity lists it, "" for the entity itself.

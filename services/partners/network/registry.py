@@ -322,7 +322,7 @@ def _learner(state: State) -> View:
     shared_with = sorted({fact["data"]["institution"] for fact in facts.facts(state, "learner.shared").values()})
     asked = sorted(map(facts.organisation, facts.facts(state, "learner.erased").values()))
     own = {"institutions": institutions, "shared_with": shared_with, "erasure_asked_by": asked}
-    own |= {"annulled": annulled(state)}
+    own |= {"annulled": annulled(state), "certificates": sorted(facts.facts(state, "competency.certified"))}
     return {**shown, **own, "readers": sorted({*whole, *readers})}
 
 

@@ -142,4 +142,5 @@ REGISTRY_RULES = (
     "employment",
     "annulled",
     "places",
+    "certificate",
 )

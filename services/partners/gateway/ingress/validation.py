@@ -22,6 +22,7 @@ from services.partners.network.references import (
     Known,
     Objection,
     Tie,
+    certificate_in,
     competencies,
     enterprises,
     judge,
@@ -229,13 +230,14 @@ async def _known(service: Service, caller: Caller, published: list[Event[Data]])
         apart = SANDBOX if _is_apart(caller, Key(collection, "")) else ""
         return service.by_id(apart + collection, keys, _JUDGED_BY[collection])
 
-    found, agreements, ties = await asyncio.gather(
+    found, agreements, ties, certificates = await asyncio.gather(
         asyncio.gather(*(find(collection, keys) for collection, keys in wanted.items())),
         _agreements(service, caller, enterprises(published)),
         _ties(service, caller, {needed for event in published if (needed := tie(event))}),
+        _certificates(service, {id for event in published if (id := certificate_in(event))}),
     )
     sandbox = caller.organisation if caller.sandbox else None
-    known = Known(agreements=agreements, ties=ties, sandbox=sandbox)
+    known = Known(agreements=agreements, ties=ties, certificates=certificates, sandbox=sandbox)
     known.free_ids, known.audience_max = service.settings.free_ids, service.settings.audience_max
     digests = Digests()
     for collection, docs in zip(wanted, found, strict=True):
@@ -255,6 +257,14 @@ async def _agreements(service: Service, caller: Caller, of: set[str]) -> dict[st
         between, dict.fromkeys(READ["agreements"], 1)
     )
     return {doc["_id"]: {"id": doc["_id"], **doc} for doc in await docs.to_list(MOST_AGREEMENTS)}
+
+
+async def _certificates(service: Service, wanted: set[str]) -> set[str]:
+    """Those that were issued."""
+    if not wanted:
+        return set()
+    holders = service.db["learners"].find({"certificates": {"$in": sorted(wanted)}}, {"certificates": 1})
+    return {id async for doc in holders for id in doc["certificates"]} & wanted
 
 
 async def _ties(service: Service, caller: Caller, wanted: set[Tie]) -> set[Tie]:
