@@ -17,7 +17,7 @@ MEDIAN: dict[Language, str] = {
     "en": "one in the first, one in the third and two in the ninth week: {0:g} days",
     "ru": "один на первой, один на третьей и двое на девятой неделе: {0:g} дня",
 }
-MEMBERS: dict[Language, str] = {
+RATERS: dict[Language, str] = {
     "en": "one with 5 and 4, one with 3 and 4: {0:g} of {1:g}",
     "ru": "у одного 5 и 4, у другого 3 и 4: {0:g} из {1:g}",
 }
@@ -53,10 +53,10 @@ def _example(one: Indicator, language: Language) -> str:
     if one.kind == "median":
         found = figures(one, {f"{one.histogram}/w000": 1, f"{one.histogram}/w002": 1, f"{one.histogram}/w008": 2})
         return MEDIAN.get(language, MEDIAN["en"]).format(found.value)
-    if one.kind == "members":
+    if one.kind == "satisfied":
         given = {"one/answers": 2, "one/rating": 9, "two/answers": 2, "two/rating": 7}
         found = figures(one, {f"{one.histogram}/{name}": n for name, n in given.items()})
-        return MEMBERS.get(language, MEMBERS["en"]).format(found.numerator, found.denominator)
+        return RATERS.get(language, RATERS["en"]).format(found.numerator, found.denominator)
     counted = dict.fromkeys(one.evidence or (), 1)
     is_apart = not {*one.numerator} & {*one.denominator}  # the denominator counts the numerator's cases as its own
     if one.denominator:

@@ -43,7 +43,7 @@ from shared.processing import facts
 from shared.processing.annulments import whose
 from shared.processing.facts import DecodedEvent, Fact, State
 from shared.processing.mongo import Counter, Counts, Key
-from shared.processing.ownership import is_asked
+from shared.processing.ownership import is_asked, is_withdrawn
 
 # After the completion, or after it was told, if that was later. No setting: what an event says follows from facts.
 DUE = timedelta(days=14)
@@ -119,10 +119,11 @@ def ask(learner: str, state: State, secret: RequestKey) -> list[Event[Data]]:
         for role in (FeedbackRole.enterprise, FeedbackRole.learner)
     ]
     wanted = [_request(one, state, secret) for one in asked_for if not _is_raised(one, state, secret)]
+    cancelled = facts.facts(state, "feedback.cancelled")
     over = [
         _cancellation(request, fact, state)
         for request, fact in sorted(facts.facts(state, "feedback.requested").items())
-        if fact["data"]["internship"] not in completed and not _is_withdrawn(request, fact, state)
+        if fact["data"]["internship"] not in completed and not is_withdrawn(fact, cancelled.get(request))
     ]
     return [event for event in (*wanted, *over) if facts.apply(state, event) is not state]
 
@@ -132,11 +133,6 @@ def _completed(state: State) -> dict[str, Fact]:
     cancelled = facts.facts(state, "internship.cancelled")
     found = facts.facts(state, "internship.completed").items()
     return {id: fact for id, fact in found if facts.newest(fact, cancelled.get(id)) is fact}
-
-
-def _is_withdrawn(request: str, raised: Fact, state: State) -> bool:
-    cancelled = facts.facts(state, "feedback.cancelled").get(request)
-    return cancelled is not None and raised["time"] <= cancelled["time"]
 
 
 def _cancellation(request: str, raised: Fact, state: State) -> Event[Data]:
@@ -239,16 +235,10 @@ def answers(state: State) -> list[Fact]:
     requested = facts.last(state, "feedback.requested")
     if requested is None:
         return [fact for fact in submitted if "request" not in fact["data"]]
-    if is_cancelled(state):
+    if is_withdrawn(requested, facts.last(state, "feedback.cancelled")):
         return []
     newest = facts.newest(*(fact for fact in submitted if is_asked(fact, requested["data"])))
     return [newest] if newest else []
-
-
-def is_cancelled(state: State) -> bool:
-    """Is a request withdrawn, and not raised again since?"""
-    requested, cancelled = facts.last(state, "feedback.requested"), facts.last(state, "feedback.cancelled")
-    return cancelled is not None and requested is not None and requested["time"] <= cancelled["time"]
 
 
 def _speaks(submitted: Fact) -> bool:
@@ -290,7 +280,8 @@ def _request_view(state: State) -> dict[str, Any]:
     if asked is None:
         about = {"programme": counting[0]["data"].get("programme")} if counting else {}
         return {"status": "unsolicited" if counting else "unknown", "answers": shown, **about}
-    status = "withdrawn" if is_cancelled(state) else "answered" if counting else "open"
+    cancelled = facts.last(state, "feedback.cancelled")
+    status = "withdrawn" if is_withdrawn(asked, cancelled) else "answered" if counting else "open"
     return {"status": status, **asked["data"], "requested_at": asked["time"], "answers": shown}
 
 

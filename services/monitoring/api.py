@@ -18,7 +18,7 @@ from shared.pages.languages import Chosen, Language
 from shared.pages.pages import page, static
 
 from . import counters
-from .figures import NOBODY_LEFT_OUT, add, around, of_months, of_window, sum_of, within
+from .figures import NO_CAVEATS, add, caveats, of_months, of_window, sum_of, within
 from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
 from .tables import csv_of, file_name, xlsx_of
 
@@ -136,7 +136,7 @@ async def value(  # noqa: PLR0913, PLR0917
     `status` is ok, not_enough_data (nothing to work a value out from, never zero) or suppressed (a small group). When
     `from` or `to` is given, months with few cases are left out and counted in `months_left_out`; `n` is null if nothing
     else is in the window. Without `from` and `to` everything is counted, and the answer says who is left out of a rate
-    and why (`left_out`; `n` is null where there are few), what share of those it is about it could use (`coverage`;
+    and why (`left_out`; of few not the reason), what share of those it is about it could use (`coverage`;
     `thin` if that is too little), and between what it would lie if everybody was known (`lower`, `upper`).
     """
     if series:
@@ -193,7 +193,7 @@ async def _work_out(
                 "from": begin,
                 "to": end,
                 **said,
-                **(around(indicator, sum_of(by_month), said, below, coverage_min) if is_whole else NOBODY_LEFT_OUT),
+                **(caveats(indicator, sum_of(by_month), said, below, coverage_min) if is_whole else NO_CAVEATS),
                 "unit": indicator.unit,
                 **_explained(indicator),
                 "applied_until": None,

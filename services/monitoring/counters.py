@@ -12,7 +12,7 @@ from shared.processing.mongo import COUNTERS, TOTAL, Database
 
 from .figures import add
 from .indicators import Indicator, Scope
-from .lookups import LOOKUPS, Question, Sums, worked_out
+from .lookups import LOOKUPS, Selection, Sums, look_up
 from .states import UNKNOWN
 
 _OF_REGISTRY = ("organisation-", "programme-")  # partitions
@@ -123,8 +123,8 @@ async def read(  # noqa: PLR0913
     named = measures - LOOKUPS.keys() if are_few else None
     found: Sums = {} if named == set() else await mongo.sums(db, of_all, by, named)
     if measures & LOOKUPS.keys():
-        question = Question(db, kind, ids, latest, (await registry(db)).programmes)
-        for key, counts in (await worked_out(question, measures, by)).items():
+        selection = Selection(db, kind, ids, latest, (await registry(db)).programmes)
+        for key, counts in (await look_up(selection, measures, by)).items():
             add(found.setdefault(key, {}), counts)
     return found
 

@@ -28,6 +28,7 @@ class Spell(NamedTuple):
     Attributes:
         end: the first day on which it is no longer taken to hold.
         observed: the day on which it was seen.
+        is_ended: its end was said.
     """
 
     begin: str
@@ -41,6 +42,10 @@ class Spell(NamedTuple):
     @property
     def data(self) -> dict[str, Any]:
         return self.fact["data"]
+
+    @property
+    def is_begin_known(self) -> bool:
+        return "since" in self.data
 
     @property
     def employer(self) -> str | None:
@@ -113,7 +118,9 @@ def usual_hours(data: Mapping[str, Any]) -> float:
     """A week's; 0 where nothing is known of them."""
     if "hours_per_week" in data:
         return float(data["hours_per_week"])
-    return {True: FULL_TIME_HOURS, False: PART_TIME_HOURS}.get(data.get("full_time"), 0)  # type: ignore[arg-type]
+    if "full_time" not in data:
+        return 0
+    return FULL_TIME_HOURS if data["full_time"] else PART_TIME_HOURS
 
 
 def status_of(data: Mapping[str, Any]) -> str:
@@ -128,7 +135,7 @@ def works_at_graduation(spells: Iterable[Spell], graduated_on: str) -> bool:
 
 def days_to_first_job(spells: Iterable[Spell], graduated_on: str) -> int | None:
     """Days from graduation to the first work after it whose first day is known."""
-    begins = [spell.begin for spell in spells if spell.in_work and "since" in spell.data]
+    begins = [spell.begin for spell in spells if spell.in_work and spell.is_begin_known]
     later = [begin for begin in begins if begin >= graduated_on]
     return (day_of(min(later)) - day_of(graduated_on)).days if later else None
 

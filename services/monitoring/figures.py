@@ -33,8 +33,8 @@ def figures(indicator: Indicator, counted: Measures) -> Figures:
         prefix = f"{indicator.histogram}/w"
         weeks = {int(m.removeprefix(prefix)): count for m, count in counted.items() if m.startswith(prefix)}
         return Figures(median_days(weeks), None, None, sum(weeks.values()))
-    if indicator.kind == "members":
-        return _members(counted, f"{indicator.histogram}/")
+    if indicator.kind == "satisfied":
+        return _satisfied(counted, f"{indicator.histogram}/")
     n = total(indicator.denominator if indicator.cases is None else indicator.cases)
     numerator: float = sum(indicator.weights.get(m, 1) * counted.get(m, 0) for m in indicator.numerator)
     numerator = numerator if indicator.divisor == 1 else numerator / indicator.divisor
@@ -47,19 +47,19 @@ def figures(indicator: Indicator, counted: Measures) -> Figures:
     return Figures(value, numerator, denominator, n)
 
 
-def _members(counted: Measures, prefix: str) -> Figures:
-    """Of those who gave ratings, how many are satisfied on average."""
-    answers, ratings = (
-        {
-            m.removeprefix(prefix).rpartition("/")[0]: n
-            for m, n in counted.items()
-            if m.startswith(prefix) and m.endswith(e)
-        }
-        for e in ("/answers", "/rating")
-    )
-    asked = [member for member, n in answers.items() if n]
-    satisfied = sum(ratings[member] >= SATISFIED * answers[member] for member in asked)
-    return Figures(satisfied / len(asked) if asked else None, satisfied, len(asked), len(asked))
+def _satisfied(counted: Measures, prefix: str) -> Figures:
+    """Of those who gave ratings, how many are satisfied on average.
+
+    Measures are named `<prefix><who>/answers` and `<prefix><who>/rating`, the sum of the ratings.
+    """
+    given: dict[str, dict[str, int]] = {}
+    for measure, count in counted.items():
+        if measure.startswith(prefix):
+            who, _, what = measure.removeprefix(prefix).rpartition("/")
+            given.setdefault(who, {})[what] = count
+    answered = [one for one in given.values() if one["answers"]]
+    satisfied = sum(one["rating"] >= SATISFIED * one["answers"] for one in answered)
+    return Figures(satisfied / len(answered) if answered else None, satisfied, len(answered), len(answered))
 
 
 SATISFIED = 4  # of 5
@@ -89,10 +89,10 @@ def shown(indicator: Indicator, counted: Measures, suppress_below: int) -> dict[
     }
 
 
-NOBODY_LEFT_OUT: dict[str, Any] = {"coverage": None, "thin": None, "lower": None, "upper": None, "left_out": None}
+NO_CAVEATS: dict[str, Any] = {"coverage": None, "thin": None, "lower": None, "upper": None, "left_out": None}
 
 
-def around(
+def caveats(
     indicator: Indicator, counted: Measures, said: Mapping[str, Any], suppress_below: int, coverage_min: float
 ) -> dict[str, Any]:
     """What a value is to be read with: who is left out of it and why, and how far it could be off for that.
@@ -104,25 +104,39 @@ def around(
         `coverage`, the share of those whom the indicator is about that could be used for it; `thin`, whether that is
         too little; `lower` and `upper`, between which the value would lie if nobody was left out as unknown.
     """
-    if said["status"] == "suppressed":
-        return NOBODY_LEFT_OUT
 
     def total(measures: Iterable[str]) -> int:
         return sum(counted.get(measure, 0) for measure in measures)
 
-    left_out = {reason: total(measures) for reason, measures in indicator.left_out.items()}
-    around = NOBODY_LEFT_OUT
-    if indicator.of_all and (everybody := total(indicator.of_all)):
-        numerator, denominator = total(indicator.numerator), total(indicator.denominator)
-        unknown = left_out["unknown"] = everybody - denominator - sum(left_out.values())
-        known = everybody - unknown
-        around = around | {"coverage": known / everybody, "thin": known < coverage_min * everybody}
-        if indicator.unit == "share" and denominator + unknown:
-            possible = denominator + unknown
-            around |= {"lower": numerator / possible, "upper": (numerator + unknown) / possible}
-    hidden = _smallest({r: n for r, n in left_out.items() if r != "unknown"}, suppress_below)
-    listed = [{"reason": r, "n": None if r in hidden else n} for r, n in left_out.items() if n]
-    return around | {"left_out": listed or None}
+    everybody = total(indicator.of_all)
+    if said["status"] == "suppressed" or 0 < everybody < suppress_below:
+        return NO_CAVEATS
+    left_out = {reason: n for reason, measures in indicator.left_out.items() if (n := total(measures))}
+    listed = _listed(left_out, suppress_below)
+    if not everybody:
+        return NO_CAVEATS | {"left_out": listed or None}
+    numerator, denominator = total(indicator.numerator), total(indicator.denominator)
+    unknown = everybody - denominator - sum(left_out.values())
+    possible = denominator + unknown
+    bounds = (numerator / possible, (numerator + unknown) / possible) if possible else (None, None)
+    listed += [{"reason": "unknown", "n": unknown}] if unknown else []
+    return {
+        "coverage": (everybody - unknown) / everybody,
+        "thin": everybody - unknown < coverage_min * everybody,
+        "lower": bounds[0],
+        "upper": bounds[1],
+        "left_out": listed or None,
+    }
+
+
+def _listed(left_out: Mapping[str, int], suppress_below: int) -> list[dict[str, Any]]:
+    """How many are left out for each reason; of few not even the reason is said (one of them is illness)."""
+    hidden = _smallest(left_out, suppress_below)
+    listed: list[dict[str, Any]] = [{"reason": r, "n": n} for r, n in left_out.items() if r not in hidden]
+    together = sum(left_out[reason] for reason in hidden)
+    if hidden:
+        listed.append({"reason": "other_reasons", "n": together if together >= suppress_below else None})
+    return listed
 
 
 LONGEST_SERIES = 240

@@ -66,7 +66,7 @@ class Indicator:
     """One entry of the catalogue.
 
     Attributes:
-        kind: ratio is of numerator and denominator; sum is the numerator; median is of *histogram*; members is the
+        kind: ratio is of numerator and denominator; sum is the numerator; median is of *histogram*; satisfied is the
             share of those in *histogram* whose ratings are 4 or more on average.
         scopes: the scopes offered, each with the kind of counter that it is summed from.
         by: what a month means: of graduation (cohort), of the event (period), or the end of it (stock).
@@ -84,8 +84,8 @@ class Indicator:
     group: Text
     title: Text
     formula: Text
-    unit: Unit
-    kind: Literal["ratio", "sum", "median", "members"] = "ratio"
+    unit: Unit = "share"
+    kind: Literal["ratio", "sum", "median", "satisfied"] = "ratio"
     numerator: tuple[str, ...] = ()
     denominator: tuple[str, ...] = ()
     histogram: str | None = None
@@ -170,7 +170,6 @@ def _employment_after(months: int) -> Indicator:
             "months after it or until the next one",
             {"months": months},
         ),
-        unit="share",
         numerator=_each(f"after_{months}m_", IN_WORK),
         denominator=_each(f"after_{months}m_", _without(STATUSES)),
         of_all=("graduates",),
@@ -189,7 +188,7 @@ def _of_graduates(id: str, title: Text, formula: Text, measure: str, **more: Any
         title=title,
         formula=formula,
         numerator=(measure,),
-        **{"unit": "share", "denominator": ("graduates",), "scopes": GRADUATES, "by": "cohort", **more},
+        **{"denominator": ("graduates",), "scopes": GRADUATES, "by": "cohort", **more},
     )
 
 
@@ -199,7 +198,6 @@ def _of_internships(id: str, title: Text, formula: Text, measure: str) -> Indica
         group=INTERNSHIPS,
         title=title,
         formula=formula,
-        unit="share",
         numerator=(measure,),
         denominator=("internships_passed", "internships_failed", "internships_cancelled"),
         scopes=PRACTICE,
@@ -286,7 +284,6 @@ CATALOGUE: tuple[Indicator, ...] = (
             "graduates employed or self-employed / graduates with a known status, on the day on which anything was "
             "last said of them",
         ),
-        unit="share",
         numerator=_EMPLOYED,
         denominator=_each("status_", _without(STATUSES)),
         of_all=("graduates",),
@@ -303,7 +300,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         formula=Text(
             "graduates seeking work / graduates seeking work, employed or self-employed",
         ),
-        unit="share",
         numerator=("status_seeking",),
         denominator=("status_seeking", *_EMPLOYED),
         of_all=("graduates",),
@@ -319,7 +315,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         formula=Text(
             "graduates employed or self-employed / graduates employed, self-employed or seeking work",
         ),
-        unit="share",
         numerator=_EMPLOYED,
         denominator=(*_EMPLOYED, "status_seeking"),
         of_all=("graduates",),
@@ -335,7 +330,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         formula=Text(
             "graduates in work, study or another known destination (not seeking work) / all graduates",
         ),
-        unit="share",
         numerator=tuple(measure for measure in _KNOWN if measure != "status_seeking"),
         denominator=("graduates",),
         scopes=GRADUATES,
@@ -347,7 +341,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         group=WORK,
         title=Text("Graduates in further study"),
         formula=Text("graduates who study / graduates with a known status"),
-        unit="share",
         numerator=("status_studying",),
         denominator=_KNOWN,
         of_all=("graduates",),
@@ -362,7 +355,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         formula=Text(
             "graduates in work that matches the field of study / graduates in work of whom this is known",
         ),
-        unit="share",
         numerator=("work_related",),
         denominator=("work_related", "work_unrelated"),
         of_all=_EMPLOYED,
@@ -377,7 +369,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         formula=Text(
             "graduates self-employed or with a permanent contract / self-employed, or employed with a known contract",
         ),
-        unit="share",
         numerator=("contract_stable",),
         denominator=("contract_stable", "contract_other"),
         of_all=_EMPLOYED,
@@ -392,7 +383,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         formula=Text(
             "graduates working full time / graduates in work whose working time is known",
         ),
-        unit="share",
         numerator=("hours_full",),
         denominator=("hours_full", "hours_part"),
         of_all=_EMPLOYED,
@@ -405,7 +395,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         group=JOBS,
         title=Text("Low pay"),
         formula=Text("graduates paid less than two thirds of the median / graduates in work whose pay band is known"),
-        unit="share",
         numerator=("pay_low",),
         denominator=_each("pay_", PayBand),
         of_all=_EMPLOYED,
@@ -418,7 +407,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         group=JOBS,
         title=Text("Pay above the median"),
         formula=Text("graduates paid more than the median / graduates in work whose pay band is known"),
-        unit="share",
         numerator=("pay_upper_middle", "pay_high"),
         denominator=_each("pay_", PayBand),
         of_all=_EMPLOYED,
@@ -434,7 +422,6 @@ CATALOGUE: tuple[Indicator, ...] = (
             "of level 3 or higher. Below it are the major groups 4 to 9 of ISCO-08 for level 5 and higher, and group 9 "
             "for levels 3 and 4",
         ),
-        unit="share",
         numerator=("occupation_below",),
         denominator=("occupation_known",),
         of_all=_EMPLOYED,
@@ -488,7 +475,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         group=WORK,
         title=Text("Graduates with a known status"),
         formula=Text("graduates with a known status / all graduates"),
-        unit="share",
         numerator=_KNOWN,
         denominator=("graduates",),
         scopes=GRADUATES,
@@ -502,8 +488,7 @@ CATALOGUE: tuple[Indicator, ...] = (
             "enterprises whose answers (the newest per request) are 4 or more of 5 overall, on average / enterprises "
             "that answered",
         ),
-        unit="share",
-        kind="members",
+        kind="satisfied",
         histogram=EMPLOYERS,
         scopes=PRACTICE,
         by="period",
@@ -516,7 +501,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         formula=Text(
             "graduates' and learners' answers rating the relevance of training 4 or 5 of 5 / those that rate it",
         ),
-        unit="share",
         numerator=("training_relevant",),
         denominator=("training_relevant", "training_not_relevant"),
         scopes=PRACTICE,
@@ -530,7 +514,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         formula=Text(
             "feedback requests answered / feedback requests due in the month; of an enterprise, those that ask itself",
         ),
-        unit="share",
         numerator=("requests_answered",),
         denominator=("requests",),
         scopes=PRACTICE,
@@ -544,7 +527,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         formula=Text(
             "graduates with a valid certificate of a competency / all graduates",
         ),
-        unit="share",
         numerator=("graduates_certified",),
         denominator=("graduates",),
         scopes=GRADUATES,
@@ -557,7 +539,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         formula=Text(
             "graduates with a valid certificate of a sustainability competency / all graduates",
         ),
-        unit="share",
         numerator=("graduates_certified_sustainability",),
         denominator=("graduates",),
         scopes=GRADUATES,
@@ -571,7 +552,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         formula=Text(
             "valid certificates of competencies that at least one enterprise recognises / valid certificates",
         ),
-        unit="share",
         numerator=("certificates_recognised",),
         denominator=("certificates",),
         scopes=COMPETENCIES,
@@ -642,7 +622,6 @@ CATALOGUE: tuple[Indicator, ...] = (
             "interns whom the enterprise hired after their internship began / learners with a completed internship "
             "there, in the month of the first",
         ),
-        unit="share",
         numerator=("interns_hired",),
         denominator=("interns",),
         scopes=HOSTS,
@@ -656,7 +635,6 @@ CATALOGUE: tuple[Indicator, ...] = (
             "learners and graduates who work at the enterprise 12 months after they began there / those of whom it is "
             "known, by the month in which they began",
         ),
-        unit="share",
         numerator=("hires_retained",),
         denominator=("hires_known",),
         scopes=HOSTS,
@@ -668,7 +646,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         group=COOPERATION,
         title=Text("Places filled"),
         formula=Text("places filled / places of offers that were closed in the month"),
-        unit="share",
         numerator=("places_filled",),
         denominator=("places_offered",),
         scopes=HOSTS,
@@ -680,7 +657,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         group=WORK,
         title=Text("Support that led to a job, an internship or training"),
         formula=Text("cases closed with a job, an internship or training / cases closed in the month"),
-        unit="share",
         numerator=("support_helped",),
         denominator=("support_closed",),
         scopes=INSTITUTIONS,
@@ -693,7 +669,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         formula=Text(
             "learners who graduated, at any time / learners who were enrolled and expected to graduate in the month",
         ),
-        unit="share",
         numerator=("expected_graduated",),
         denominator=("expected",),
         scopes=GRADUATES,
@@ -708,7 +683,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         formula=Text(
             "learners who left the programme / learners who were enrolled and expected to graduate in the month",
         ),
-        unit="share",
         numerator=("expected_left",),
         denominator=("expected",),
         scopes=GRADUATES,
@@ -723,7 +697,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         formula=Text(
             "programmes whose newest version has a sustainability competency / programmes",
         ),
-        unit="share",
         numerator=("programmes_sustainability",),
         denominator=("programmes",),
         scopes=GRADUATES,
@@ -787,7 +760,6 @@ CATALOGUE: tuple[Indicator, ...] = (
         formula=Text(
             "programmes whose newest version names an enterprise as a partner that has confirmed it / programmes",
         ),
-        unit="share",
         numerator=("programmes_joint",),
         denominator=("programmes",),
         scopes=GRADUATES,
@@ -802,7 +774,6 @@ CATALOGUE: tuple[Indicator, ...] = (
             "recommended programme revisions whose new version was published, or that were declined / revisions "
             "recommended in the month",
         ),
-        unit="share",
         numerator=("revisions_answered",),
         denominator=("revisions_recommended",),
         scopes=GRADUATES,

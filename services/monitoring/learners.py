@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from shared.contract.events import Basis, is_sustainability, organisation_of
+from shared.contract.events import is_sustainability, organisation_of
 from shared.processing import facts
 from shared.processing.facts import Fact, State
 
@@ -68,10 +68,10 @@ HELPED = ("hired", "internship", "training")
 
 
 def _hires(spells: list[Spell]) -> Added:
-    """Who began to work at an enterprise, and of whom it is known, whether they were there 12 months later."""
+    """Who began to work at an enterprise, and whether they were there 12 months later, where that is known."""
     jobs: dict[str, list[Spell]] = {}
     for spell in spells:
-        if spell.in_work and spell.employer and (spell.basis != Basis.survey or "since" in spell.data):
+        if spell.in_work and spell.employer and spell.is_begin_known:
             jobs.setdefault(spell.employer, []).append(spell)
     for employer, held in jobs.items():
         first = min(held, key=lambda job: job.begin)
@@ -158,7 +158,7 @@ def _certificates(state: State) -> Added:
             held += change
 
 
-def _graduate(state: State, programme: str, graduated_on: str, spells: list[Spell], placed: "Placed") -> list[str]:
+def _graduate(state: State, programme: str, graduated_on: str, spells: list[Spell], placed: Placed) -> list[str]:
     """The measures in which a graduate of *programme* counts."""
     measures = ["graduates"]
     if spells:

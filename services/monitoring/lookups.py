@@ -20,12 +20,10 @@ Sums = dict[tuple[str, ...], dict[str, int]]
 LEAST_LEVEL, TERTIARY_LEVEL = 3, 5  # of the European Qualifications Framework
 OCCUPATIONS = tuple(f"occupation_{group}" for group in range(10))  # the major groups of ISCO-08
 ACTIVE_MONTHS = 12
-
-
 ByMonth = Mapping[str, Mapping[str, Mapping[str, int]]]  # what is counted, by id, month and measure
 
 
-class Question(NamedTuple):
+class Selection(NamedTuple):
     """Which counters are asked for.
 
     Attributes:
@@ -51,14 +49,14 @@ class Question(NamedTuple):
 
 
 Change = tuple[str, str, str, int]  # id, month, measure, and by how much it changes
-Lookup = Callable[[Question], Awaitable[Iterable[Change]]]
+Lookup = Callable[[Selection], Awaitable[Iterable[Change]]]
 
 
-async def worked_out(question: Question, measures: set[str], by: Sequence[str]) -> Sums:
+async def look_up(selection: Selection, measures: set[str], by: Sequence[str]) -> Sums:
     """Those of *measures* that are not counted, summed by id or period or both."""
     found: Sums = {}
     for lookup in {LOOKUPS[measure] for measure in measures & LOOKUPS.keys()}:
-        for id, month, measure, change in await lookup(question):
+        for id, month, measure, change in await lookup(selection):
             values = {"id": id, "period": month}
             add(found.setdefault(tuple(values[name] for name in by), {}), {measure: change})
     return found
@@ -79,7 +77,7 @@ def _stock(changes: Mapping[str, Mapping[str, int]], measure: str, months: Seque
     return dict(zip(months, so_far, strict=True))
 
 
-async def _occupations(asked: Question) -> Iterable[Change]:
+async def _occupations(asked: Selection) -> Iterable[Change]:
     """Graduates whose occupation is known, and those who work below what their programme qualifies for."""
     levels = {id: entry.get("level") or 0 for id, entry in asked.programmes.items()}
     return occupations(levels, await asked.by_month(*OCCUPATIONS))
@@ -101,7 +99,7 @@ def occupations(levels: Mapping[str, int], graduates: ByMonth) -> list[Change]:
     return found
 
 
-async def _recognised(asked: Question) -> Iterable[Change]:
+async def _recognised(asked: Selection) -> Iterable[Change]:
     """Valid certificates of competencies that an enterprise recognised at the end of the month."""
     known = [doc async for doc in asked.db["recognitions"].find({"since": {"$exists": True}}, {"state": 0})]
     spans = spans_of(known, datetime.now(UTC).date().isoformat())
@@ -144,8 +142,8 @@ class Report(NamedTuple):
 Demands = Mapping[str, Mapping[str, Sequence[Report]]]  # by competency, and by the demand that they are about
 
 
-async def _gaps(asked: Question) -> Iterable[Change]:
-    """Places demanded, how many of them no holder of a valid certificate could fill, and how many holders are over."""
+async def _gaps(asked: Selection) -> Iterable[Change]:
+    """Places demanded that no holder of a valid certificate could fill, and how many holders are over."""
     reported = [doc async for doc in asked.db["demands"].find({"places": {"$exists": True}}, {"state": 0})]
     demanded = {id: some for id, some in demands_of(reported).items() if asked.ids is None or id in asked.ids}
     return gaps(demanded, await asked.by_month("holders"), asked.latest)
@@ -167,17 +165,15 @@ def demands_of(reported: Iterable[Mapping[str, Any]]) -> Demands:
 
 
 def gaps(demanded: Demands, holders: ByMonth, latest: str) -> list[Change]:
-    """How demand, lack and surplus change; where nobody reports demand there is neither lack nor surplus."""
+    """How lack and surplus change; where nobody reports demand there is neither lack nor surplus."""
     found: list[Change] = []
     for id, reports in demanded.items():
         limits = {m for some in reports.values() for r in some for m in (r.begin, months_after(f"{r.end}-01", 1)[:7])}
         months = sorted(month for month in {*limits, *holders.get(id, {})} if month <= latest)
         held = _stock(holders.get(id, {}), "holders", months)
         in_force = {month: [r for some in reports.values() if (r := _newest(some, month))] for month in months}
-        places = {month: sum(report.places for report in some) for month, some in in_force.items()}
-        gap = {month: places[month] - held[month] if in_force[month] else 0 for month in months}
+        gap = {m: sum(report.places for report in some) - held[m] if some else 0 for m, some in in_force.items()}
         found += _changes(id, "demand_reports", [(m, len(some)) for m, some in in_force.items()])
-        found += _changes(id, "demand_places", list(places.items()))
         found += _changes(id, "demand_lack", [(m, max(0, gap[m])) for m in months])
         found += _changes(id, "demand_surplus", [(m, max(0, -gap[m])) for m in months])
     return found
@@ -188,7 +184,7 @@ def _newest(reports: Iterable[Report], month: str) -> Report | None:
     return max((report for report in reports if report.begin <= month <= report.end), default=None)
 
 
-async def _active(asked: Question) -> Iterable[Change]:
+async def _active(asked: Selection) -> Iterable[Change]:
     """Organisations of which anything was counted in the last 12 months, while they are registered."""
     kinds = {"kind": {"$in": ["enterprise", "organisation", "programme"]}, "period": {"$lte": asked.latest}}
     counted = await mongo.sums(asked.db, kinds, ("kind", "id", "period"), None)
@@ -205,7 +201,7 @@ def acts_of(counted: Sums, institutions: Mapping[str, str]) -> dict[str, set[str
     """
     acts: dict[str, set[str]] = {}
     for (kind, id, month), counts in counted.items():
-        if counts.keys() - {"partners"}:
+        if any(count for measure, count in counts.items() if measure != "partners"):
             acts.setdefault(institutions.get(id, UNKNOWN) if kind == "programme" else id, set()).add(month)
     return acts
 
@@ -229,6 +225,6 @@ def active(members: ByMonth, acts: Mapping[str, set[str]], latest: str) -> list[
 LOOKUPS: dict[str, Lookup] = {
     **dict.fromkeys(("occupation_known", "occupation_below"), _occupations),
     "certificates_recognised": _recognised,
-    **dict.fromkeys(("demand_reports", "demand_places", "demand_lack", "demand_surplus"), _gaps),
+    **dict.fromkeys(("demand_reports", "demand_lack", "demand_surplus"), _gaps),
     "partners_active": _active,
 }

@@ -1,13 +1,10 @@
 """How measures are named and counted: by months and weeks, hours as whole numbers."""
 
 from collections.abc import Iterable, Iterator
-from datetime import date
 
 from shared.processing import facts
 from shared.processing.facts import Fact
 from shared.processing.mongo import Counter
-
-from .employment import day_of
 
 WEEKS = 260  # the last week of a histogram holds all that is later, too
 Added = Iterable[tuple[Counter, int]]
@@ -16,11 +13,6 @@ Added = Iterable[tuple[Counter, int]]
 def month_of(moment: Fact | str) -> str:
     """The month (YYYY-MM) of a fact, or of a day or time as text."""
     return (moment if isinstance(moment, str) else moment["time"])[:7]
-
-
-def day_in(moment: Fact | str) -> date:
-    """The day of a fact, or of a time as text."""
-    return day_of((moment if isinstance(moment, str) else moment["time"])[:10])
 
 
 def week_of(days: int) -> str:

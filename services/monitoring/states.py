@@ -21,11 +21,11 @@ from shared.processing import facts
 from shared.processing.annulments import whose
 from shared.processing.facts import DecodedEvent, Fact, State
 from shared.processing.mongo import Counts, Key
-from shared.processing.ownership import is_asked
+from shared.processing.ownership import is_asked, is_withdrawn
 
-from .employment import day_after
+from .employment import day_after, day_of
 from .learners import learner
-from .measures import Added, day_in, hours_as, hundredths, in_order, month_of, week_of
+from .measures import Added, hours_as, hundredths, in_order, month_of, week_of
 
 COLLECTIONS = {
     "organisation": "organisations",
@@ -75,8 +75,8 @@ def contributions(key: Key, state: State) -> Counts:
 
 
 def _request(_: str, state: State) -> Added:
-    requested, cancelled = facts.last(state, "feedback.requested"), facts.last(state, "feedback.cancelled")
-    if requested and cancelled and requested["time"] <= cancelled["time"]:
+    requested = facts.last(state, "feedback.requested")
+    if requested and is_withdrawn(requested, facts.last(state, "feedback.cancelled")):
         return
     asked = requested["data"] if requested else {}
     answers = _answers(state, asked)
@@ -208,7 +208,7 @@ def _programme(id: str, state: State) -> Added:
         yield ("programme", id, month_of(recommended), "revisions_recommended"), 1
         answered = _first_answer(state, slot)
         if answered:
-            week = week_of((day_in(answered) - day_in(recommended)).days)
+            week = week_of((day_of(answered[:10]) - day_of(recommended["time"][:10])).days)
             yield ("programme", id, month_of(recommended), "revisions_answered"), 1
             yield ("programme", id, month_of(recommended), f"revision_weeks/{week}"), 1
 
@@ -366,13 +366,10 @@ def _demand_view(state: State) -> dict[str, Any]:
     reported = facts.last(state, "demand.reported")
     if reported is None:
         return {}
-    data, publisher = reported["data"], organisation_of(reported["source"])
-    return {
-        **{field: data[field] for field in ("competency", "places", "horizon")},
-        "of": data.get("of"),
-        "publisher": publisher,
-        "at": reported["time"],
-    }
+    return {field: reported["data"].get(field) for field in _OF_DEMAND} | {"at": reported["time"]}
+
+
+_OF_DEMAND = ("competency", "places", "horizon", "of")
 
 
 VIEWS: dict[str, Callable[[State], dict[str, Any]]] = {

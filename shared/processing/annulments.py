@@ -5,16 +5,15 @@ replaced it. An annulment therefore waits. Once it meets its event, the slot is 
 whatever order both arrive; what is said of the slot with a later time counts.
 """
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from shared.contract import events
 from shared.contract.events import DATA, EventClass, Publisher, organisation_of
+from shared.processing.ownership import HeldFacts
 
 if TYPE_CHECKING:
     from shared.processing.facts import DecodedEvent, Fact
 
-Held = Mapping[str, Mapping[str, "Fact"]]  # facts by short type and slot
 ANNULMENTS = (
     events.LearnerAnnulled,
     events.InternshipAnnulled,
@@ -75,7 +74,7 @@ def whose(event: "DecodedEvent") -> str:
     return event.publisher
 
 
-def target(held: Held, annulment: "DecodedEvent") -> Void | None:
+def target(held: HeldFacts, annulment: "DecodedEvent") -> Void | None:
     """What an annulment makes void, if the fact that it takes back is held."""
     id, by = annulment.fact["data"]["event"], whose(annulment)
     prefix = _subject_of(annulment.event_class) + "."
@@ -107,7 +106,7 @@ def covers(void: Void, fact: "Fact") -> bool:
     return _age(fact) <= void["up_to"]
 
 
-def met_by(held: Held, event: "DecodedEvent", slot: str) -> Annulled | None:
+def met_by(held: HeldFacts, event: "DecodedEvent", slot: str) -> Annulled | None:
     """The annulment that has waited for this event."""
     by = ANNULLED_BY.get(event.event_class, "")
     key = f"{event.publisher}/{event.fact['id']}/{event.subject}"
@@ -117,7 +116,7 @@ def met_by(held: Held, event: "DecodedEvent", slot: str) -> Annulled | None:
     return Annulled(by, key, _void(event.event_class.short_type, slot, event.fact))
 
 
-def is_void(held: Held, event: "DecodedEvent", slot: str) -> bool:
+def is_void(held: HeldFacts, event: "DecodedEvent", slot: str) -> bool:
     """Was an event taken back, itself or with what replaced it?"""
     known = held.get(ANNULLED_BY.get(event.event_class, ""), {}).values()
     about = (event.event_class.short_type, slot)

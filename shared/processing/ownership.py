@@ -74,6 +74,11 @@ def is_asked(submitted: "Fact", request: Mapping[str, Any]) -> bool:
     return submitted["kind"] == Publisher.institution and request.get("institution") in (None, _publisher(submitted))
 
 
+def is_withdrawn(request: "Fact", cancelled: "Fact | None") -> bool:
+    """Was a request withdrawn, and not raised again since?"""
+    return cancelled is not None and request["time"] <= cancelled["time"]
+
+
 def misnamed(id: str, organisation: str) -> str | None:
     """What is wrong with the id of something new: nobody's number shall meet another's."""
     return None if id.startswith(f"{organisation}:") else f"must begin with your own id: {organisation}:{id}"

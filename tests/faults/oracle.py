@@ -228,7 +228,7 @@ class Expected:
 
     def count_hires(self, jobs: "list[Spell]") -> None:
         """Who began at an enterprise on a known day, and whether it is known that they are there a year later."""
-        known = [job for job in jobs if job.works and job.at and (job.holds or "since" in job.said.data)]
+        known = [job for job in jobs if job.works and job.at and "since" in job.said.data]
         for place in {job.at for job in known if job.at}:
             own = [job for job in known if job.at == place]
             begin = min(job.begin for job in own)

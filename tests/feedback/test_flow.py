@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from shared.contract.events import (
     ProgrammePublished,
 )
 from shared.processing.mongo import Key
-from tests.making import event
+from tests.making import NOON, event
 from tests.stack import Running, running, until
 
 
@@ -28,8 +28,10 @@ async def stack(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFacto
         yield one
 
 
-async def complete_internship(stack: Running, learner: str, programme: str = "welding") -> list[dict[str, Any]]:
-    """Let *learner* complete an internship; return the two requests that this raises."""
+async def complete_internship(
+    stack: Running, learner: str, programme: str = "welding", time: datetime | None = None
+) -> list[dict[str, Any]]:
+    """Let *learner* complete an internship, now unless it is said when; return the two requests that this raises."""
     data = InternshipCompleted(
         enterprise="plant",
         programme=programme,
@@ -37,7 +39,7 @@ async def complete_internship(stack: Running, learner: str, programme: str = "we
         competencies=["greencomp:3.1"],
         outcome=InternshipOutcome.passed,
     )
-    completed = event(data, f"i-{learner}", learner, time=datetime.now(UTC))
+    completed = event(data, f"i-{learner}", learner, time=time or datetime.now(UTC))
     await stack.publish(completed, completed)
     operator = stack.token("operator", "operator")
 
@@ -49,6 +51,13 @@ async def complete_internship(stack: Running, learner: str, programme: str = "we
 
     found: list[dict[str, Any]] = await until(raised)
     return found
+
+
+async def test_a_request_is_due_14_days_after_a_completion_of_long_ago_was_told(stack: Running):
+    first = datetime.now(UTC).date()
+    requests = await complete_internship(stack, "late", "welding-late", time=NOON)
+    due = {date.fromisoformat(request["due"]) - timedelta(days=14) for request in requests}
+    assert due <= {first, datetime.now(UTC).date()}
 
 
 async def submit(stack: Running, request: dict[str, Any], overall: int, n: int = 1) -> None:

@@ -8,7 +8,7 @@ from deploy.demo import graduates
 from deploy.demo.count import INDICATORS as COUNTED
 from deploy.demo.count import count
 from deploy.demo.network import Json
-from services.monitoring.figures import around, figures, shown, sum_of
+from services.monitoring.figures import caveats, figures, shown, sum_of
 from services.monitoring.indicators import INDICATORS
 from services.monitoring.states import contributions, route
 from shared.contract.events import Publisher, parse
@@ -66,10 +66,10 @@ def test_hired_and_ended_spells_give_the_counts_of_the_survey_and_the_bounds_of_
     for indicator in ("employment_rate_18m", "employment_rate_30m"):
         assert figures(INDICATORS[indicator], network)[1:3] == expected[indicator]
     entry = INDICATORS["employment_rate_30m"]
-    around_it = around(entry, network, shown(entry, network, 5), 5, 0.5)
-    assert around_it["left_out"] == [{"reason": "unknown", "n": 4_938}]
-    assert (around_it["lower"], around_it["upper"]) == (8_898 / 16_031, (8_898 + 4_938) / 16_031)
-    assert (around_it["coverage"], around_it["thin"]) == (11_093 / 16_031, False)
+    found = caveats(entry, network, shown(entry, network, 5), 5, 0.5)
+    assert found["left_out"] == [{"reason": "unknown", "n": 4_938}]
+    assert (found["lower"], found["upper"]) == (8_898 / 16_031, (8_898 + 4_938) / 16_031)
+    assert (found["coverage"], found["thin"]) == (11_093 / 16_031, False)
 
 
 def test_six_indicators_equal_a_direct_count_over_the_file_for_the_network_and_every_programme() -> None:

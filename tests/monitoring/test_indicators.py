@@ -1,5 +1,8 @@
 """What each indicator counts: one claim each, from events to figures, without servers."""
 
+import os
+import subprocess
+import sys
 from datetime import date
 from typing import Any
 
@@ -8,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.monitoring.employment import months_later
-from services.monitoring.figures import around, figures, median_days, series, shown
+from services.monitoring.figures import caveats, figures, median_days, series, shown
 from services.monitoring.indicators import CATALOGUE, INDICATORS
-from services.monitoring.lookups import active, demands_of, gaps, recognised, spans_of
+from services.monitoring.lookups import active, acts_of, demands_of, gaps, recognised, spans_of
 from services.monitoring.states import view
 from shared.contract.events import (
     ActivityHeld,
@@ -485,6 +488,12 @@ def test_certificates_are_recognised_by_the_state_of_the_month() -> None:
 
 def test_partners_are_active_for_a_year_after_something_was_counted_of_them() -> None:
     members = {"plant": {"2024-01": {"partners": 1}, "2025-06": {"partners": -1}}, "mill": {"2024-01": {"partners": 1}}}
+    counted = {
+        ("enterprise", "plant", "2023-11"): {"interns": 1},
+        ("programme", "welding", "2024-12"): {"graduates": 3},
+    }
+    idle = {("organisation", "mill", "2024-01"): {"partners": 1}, ("enterprise", "mill", "2024-06"): {"interns": 0}}
+    assert acts_of({**counted, **idle}, {"welding": "uni"}) == {"plant": {"2023-11"}, "uni": {"2024-12"}}
     changes = active(members, {"plant": {"2023-11", "2024-12"}, "works": {"2024-12"}}, "2026-03")
     assert changes == [
         ("plant", "2024-01", "partners_active", 1),
@@ -796,38 +805,65 @@ def test_a_gap_that_would_tell_of_few_holders_is_not_shown() -> None:
     assert shown(INDICATORS["competency_gap"], {**counted, "demand_lack": 10, "holders": 0}, 5)["value"] == 10
 
 
-def said_around(indicator: str, counted: dict[str, int]) -> dict[str, Any]:
+def caveats_of(indicator: str, counted: dict[str, int]) -> dict[str, Any]:
     said = shown(INDICATORS[indicator], counted, 5)
-    return around(INDICATORS[indicator], counted, said, 5, 0.5)
+    return caveats(INDICATORS[indicator], counted, said, 5, 0.5)
 
 
 def test_a_rate_says_whom_it_leaves_out_and_between_what_it_lies() -> None:
     counted = {"graduates": 100, "status_employed": 30, "status_seeking": 10, "status_studying": 20}
-    assert said_around("employment_rate", counted) == {
+    assert caveats_of("employment_rate", counted) == {
         "coverage": 0.6,
         "thin": False,
         "lower": 0.3,
         "upper": 0.7,
         "left_out": [{"reason": "unknown", "n": 40}],
     }
-    unemployment = said_around("unemployment_rate", counted)
+    unemployment = caveats_of("unemployment_rate", counted)
     assert unemployment["left_out"] == [{"reason": "studying", "n": 20}, {"reason": "unknown", "n": 40}]
     assert (unemployment["lower"], unemployment["upper"]) == (10 / 80, 50 / 80)
 
 
 def test_a_rate_of_which_too_little_is_known_is_thin() -> None:
-    assert said_around("employment_rate", {"graduates": 100, "status_employed": 49})["thin"]
-    assert not said_around("employment_rate", {"graduates": 100, "status_employed": 50})["thin"]
+    assert caveats_of("employment_rate", {"graduates": 100, "status_employed": 49})["thin"]
+    assert not caveats_of("employment_rate", {"graduates": 100, "status_employed": 50})["thin"]
 
 
-def test_few_who_are_left_out_are_hidden_with_enough_others() -> None:
+def left_out(counted: dict[str, int]) -> dict[str, int | None]:
+    return {item["reason"]: item["n"] for item in caveats_of("unemployment_rate", counted)["left_out"]}
+
+
+def test_why_few_are_left_out_is_not_said() -> None:
     counted = {"graduates": 50, "status_employed": 20, "status_illness": 2, "status_studying": 6, "status_other": 9}
-    left_out = {item["reason"]: item["n"] for item in said_around("unemployment_rate", counted)["left_out"]}
-    assert left_out == {"studying": None, "illness": None, "other": 9, "unknown": 13}
+    assert left_out(counted) == {"other": 9, "other_reasons": 8, "unknown": 13}
+    assert left_out({"graduates": 50, "status_employed": 20, "status_illness": 2}) == {
+        "other_reasons": None,
+        "unknown": 28,
+    }
 
 
-def test_nothing_is_said_around_a_hidden_value() -> None:
-    assert set(said_around("employment_rate", {"graduates": 9, "status_employed": 2}).values()) == {None}
+def test_nothing_is_said_of_whom_a_hidden_value_leaves_out() -> None:
+    assert set(caveats_of("employment_rate", {"graduates": 9, "status_employed": 2}).values()) == {None}
+
+
+def test_how_few_work_is_not_told_by_what_is_not_known_of_their_work() -> None:
+    assert set(caveats_of("low_pay_rate", {"graduates": 9, "status_employed": 2}).values()) == {None}
+    assert caveats_of("low_pay_rate", {"graduates": 9, "status_employed": 5})["left_out"] == [
+        {"reason": "unknown", "n": 5}
+    ]
+
+
+def test_a_country_may_leave_out_statuses_of_the_employment_rates() -> None:
+    script = (
+        "from services.monitoring.indicators import INDICATORS\n"
+        "rates = INDICATORS['employment_rate'], INDICATORS['employment_rate_12m']\n"
+        "print([[any('military' in m for m in of) for of in (r.denominator, r.left_out)] for r in rates])"
+    )
+    chosen = {"PRAKTIKA_EMPLOYMENT_LEAVES_OUT": '["military_service"]'}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | chosen, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[[False, True], [False, True]]\n"
 
 
 def test_the_series_of_a_stock_says_every_month() -> None:
@@ -852,7 +888,7 @@ def test_every_entry_is_explained_in_both_languages_and_offered_for_the_network(
     texts = (entry.title, entry.formula, entry.group, entry.window)
     assert all(text.into("en") and text.into("ru") and text.into("en") != text.into("ru") for text in texts)
     assert "network" in entry.scopes
-    assert entry.histogram if entry.kind in ("median", "members") else entry.numerator
+    assert entry.histogram if entry.kind in ("median", "satisfied") else entry.numerator
 
 
 def test_the_catalogue_holds_every_indicator_of_the_design() -> None:

@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from services.monitoring import lookups
-from services.monitoring.figures import around, figures, shown, sum_of, within
+from services.monitoring.figures import caveats, figures, shown, sum_of, within
 from services.monitoring.indicators import INDICATORS
 from services.monitoring.states import view
 from shared.contract import events as e
@@ -428,10 +428,10 @@ def test_the_products_value_is_the_one_by_hand(indicator: str) -> None:
 def test_who_is_left_out_is_told_with_the_bounds_that_follow() -> None:
     counted = sum_of(measures("programme"))
     entry = INDICATORS["unemployment_rate"]
-    said_around = around(entry, counted, shown(entry, counted, 1), 1, 0.5)
-    assert said_around["left_out"] == [
+    caveats_of = caveats(entry, counted, shown(entry, counted, 1), 1, 0.5)
+    assert caveats_of["left_out"] == [
         {"reason": "studying", "n": 2},
         {"reason": "military_service", "n": 1},
         {"reason": "unknown", "n": 2},
     ]
-    assert (said_around["coverage"], said_around["lower"], said_around["upper"]) == (0.8, 1 / 7, 3 / 7)
+    assert (caveats_of["coverage"], caveats_of["lower"], caveats_of["upper"]) == (0.8, 1 / 7, 3 / 7)

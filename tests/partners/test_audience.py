@@ -12,6 +12,7 @@ from services.partners.network.registry import OPERATOR, route, view
 from shared.contract import events
 from shared.contract.events import DATA, Data, Event, organisation_of
 from shared.processing import facts
+from shared.processing.mongo import Key
 from tests.making import after, event
 
 INSTITUTIONS, ENTERPRISES = ("uni", "college"), ("plant", "works")
@@ -41,6 +42,22 @@ def names(value: Any) -> set[str]:
     if isinstance(value, list):
         return set().union(*map(names, value))
     return {str(value), str(value).partition("/")[0]}
+
+
+def told_of(annulment: Event[Data], *said: Event[Data]) -> set[str]:
+    """Who is sent an annulment, by what the registry shows once it is applied."""
+    state = after(facts.empty(), *said, annulment)
+    return audience_of(annulment, Known(learners={LEARNER: view(Key("learners", LEARNER), state)}))
+
+
+def test_whom_an_event_concerned_is_told_that_it_was_taken_back():
+    enrolled = event(events.LearnerEnrolled(programme="mechanics"), LEARNER, id="enrolled")
+    about: dict[str, Any] = {"enterprise": "plant", "programme": "mechanics"}
+    completed = event(events.InternshipCompleted(hours=8, outcome="passed", **about), "i", LEARNER, id="completed")
+    annulled = event(events.InternshipAnnulled(event="completed", reason="goes on"), "i", LEARNER)
+    assert told_of(annulled, enrolled, completed) == {"uni", "plant"}
+    by_operator = events.LearnerAnnulled(event="enrolled", organisation="uni", reason="another learner")
+    assert told_of(event(by_operator, LEARNER, by="operator:operator"), enrolled) >= {"uni"}
 
 
 def test_nobody_is_concerned_whom_neither_the_event_nor_its_entity_names():

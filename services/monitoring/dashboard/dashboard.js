@@ -50,7 +50,7 @@ function made(item) {
 }
 
 // who is left out of a value, and how far it could be off for that
-function around(item) {
+function caveats(item) {
   const parts = [];
   if (item.coverage !== null && item.coverage < 1) {
     const known = shown(item.coverage, "share");
@@ -135,7 +135,7 @@ function show(items) {
     say(value.children[0], ok ? shown(item.value, item.unit) : word(item.status));
     say(value.children[1], ok ? word(item.unit) : "");
     say(found.article.querySelector(".made"), made(item));
-    say(found.article.querySelector(".around"), around(item));
+    say(found.article.querySelector(".caveats"), caveats(item));
     const points = JSON.stringify(item.points);
     if (points !== found.points) {
       found.points = points;
