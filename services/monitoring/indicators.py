@@ -735,6 +735,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         kind="sum",
         numerator=("activities_held",),
         cases=("activities_held",),
+        evidence=("activities_held",),
         scopes=ORGANISERS,
         by="period",
         personal=False,

@@ -349,9 +349,8 @@ def _said(event: Event[Any], known: Known) -> Objection | None:
     if is_known or annulments.target(held, one):
         return None
     what = one.event_class.short_type.partition(".")[0]
-    detail = f"{event.data.event} is no event {what}.* of {annulments.whose(one)} about {key.id} that counts"
-    hint = "if something newer has replaced it, take that back"
-    return _missing("annulled", key, "data.event", f"{detail}; {hint}")
+    detail = f"{annulments.whose(one)} has said no {what} event {event.data.event} about {key.id} that still counts"
+    return _missing("annulled", key, "data.event", f"{detail}; if a newer one has replaced it, take that back")
 
 
 def _few_named(event: Event[Any], known: Known) -> Objection | None:

@@ -37,7 +37,7 @@ PHRASES = {
 }
 
 # The models' own kinds of text, by name; the models describe them.
-TEXT_KINDS = ("Id", "CompetencyId", "Text", "Month", "Evidence")
+TEXT_KINDS = ("Id", "CompetencyId", "Text", "Month", "Evidence", "Occupation")
 
 # Whose id an event's subject is, by the first part of its type.
 SUBJECTS = {
