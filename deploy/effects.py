@@ -51,6 +51,7 @@ TOLD = {
     "_consented": "the institution that may enrol, too",
     "_publisher": "the organisation that it is about",
     "_scope": "the institution or enterprise that it is about",
+    "_region": "the institutions of its region",
     "_concerned": "whom the event concerned that is taken back",
 }
 INTRO = """<!-- Written by `make contract` from the code (deploy/effects.py): do not edit. -->

@@ -64,6 +64,7 @@ def mine(at: str = "", *, shown: bool = True) -> Rule:
 AGREEMENT = {"parties": ["college", "works"], "scope": "internships", "valid_from": "2026-01-01"}
 PROGRAMME = {"title": "x", "version": "2", "level": 4, "competencies": [], "hours_theory": 1, "hours_workplace": 1}
 SCHEME = {"competency": "greencomp:3.1", "level": 4, "methods": ["exam"], "least_score": 0.1}
+ALERT_RULE = {"indicator": "employment_rate", "scope": "region", "when": "below", "threshold": 0.5}
 
 RULES: dict[str, Rule] = {
     # of all services
@@ -155,7 +156,12 @@ RULES: dict[str, Rule] = {
     "POST /certificates/{id}/revocation": own("/certificates/{certificate}/revocation", body={"reason": "x"}),
     "PUT /schemes/{id}": own("/schemes/futures", body={**SCHEME, "enterprise_required": False}),
     # monitoring
+    "DELETE /alert-rules/{id}": OPERATOR,
+    "GET /alert-rules": PUBLIC,
+    "GET /alert-rules/{id}": PUBLIC,
+    "PUT /alert-rules/{id}": operator(ALERT_RULE),
     "GET /dashboard/dashboard.js": PUBLIC,
+    "GET /gaps": PUBLIC,
     "GET /indicators": PUBLIC,
     "GET /indicators/{indicator_id}": PUBLIC,
     "GET /indicators/{indicator_id}/comparison": PUBLIC,

@@ -1,8 +1,8 @@
-"""The feedback service: requests raised by events, answers, ratings, demand, recommended revisions."""
+"""The feedback service: requests raised by events, answers, ratings, demand, what programmes lack."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shared.contract.events import Data, Event, FeedbackRequested
 from shared.http.application import serve
@@ -14,8 +14,8 @@ from shared.processing.mongo import Database, Key
 from shared.settings import settings
 
 from .api import router
-from .gaps import BY, Gap, gaps, recommend
-from .requests import ask, contributions, forget, route, view
+from .gaps import BY, Demand, Finding, Programme, by_ratings, falls, gaps, recommend, unmet, window_of, wishes
+from .requests import ask, contributions, forget, route, today, view
 
 AT_ONCE = 1_000
 
@@ -24,7 +24,7 @@ class Context(NamedTuple):
     """What a state is judged by besides its facts."""
 
     erased: frozenset[str]  # learners, of those that matter here
-    gaps: list[Gap]  # of the programmes that matter here
+    findings: list[Finding]  # about the programmes that matter here
     now: datetime
     secret: RequestKey
 
@@ -36,7 +36,7 @@ def react(key: Key, state: State, context: Context) -> list[Event[Data]]:
         case "requests":
             return forget(key.id, state, context.erased)
         case "programmes":
-            return recommend(key.id, state, context.gaps, context.now)
+            return recommend(key.id, state, context.findings, context.now)
         case _:
             return []
 
@@ -46,10 +46,10 @@ async def read_context(db: Database, keys: Collection[Key], events: Sequence[Dec
     learners = {event.fact["data"]["learner"] for event in events if event.event_class is FeedbackRequested}
     if requests and not events:
         learners |= {doc["learner"] async for doc in db["requests"].find({"_id": {"$in": requests}}, {"learner": 1})}
-    # Gaps are judged at a tick: in the middle of a backlog the ratings are not all there.
+    # Programmes are judged at a tick: in the middle of a backlog the ratings are not all there.
     programmes = [key.id for key in keys if key.collection == "programmes" and not events]
     secret = request_key(settings().keys_dir)
-    return Context(await _erased(db, learners), await read_gaps(db, programmes), datetime.now(UTC), secret)
+    return Context(await _erased(db, learners), await read_findings(db, programmes), datetime.now(UTC), secret)
 
 
 async def _erased(db: Database, learners: Collection[str]) -> frozenset[str]:
@@ -59,19 +59,72 @@ async def _erased(db: Database, learners: Collection[str]) -> frozenset[str]:
     return frozenset([doc["_id"] async for doc in found])
 
 
-async def read_gaps(db: Database, programmes: Collection[str]) -> list[Gap]:
-    """The ratings of these programmes by competency and window."""
-    if not programmes:
+async def read_findings(db: Database, programmes: Collection[str] | None) -> list[Finding]:
+    """What speaks for revising these programmes (None: any), by ratings, wishes and demand."""
+    if programmes is not None and not programmes:
         return []
     # An id is "<programme> <competency>"; a blank is in neither, and sorts before every other character of an id.
-    ranges = [{"id": {"$gt": f"{programme} ", "$lt": f"{programme}!"}} for programme in programmes]
-    return gaps(await mongo.sums(db, {"kind": "programme_competency", "$or": ranges}, BY))
+    ranges = [{"id": {"$gt": f"{programme} ", "$lt": f"{programme}!"}} for programme in programmes or ()]
+    match = {"$or": ranges} if ranges else {}
+    ratings = gaps(await mongo.sums(db, {"kind": "programme_competency", **match}, BY))
+    wished = wishes(await mongo.sums(db, {"kind": "wish", **match}, BY))
+    return [*by_ratings(ratings), *falls(ratings), *wished, *await _read_unmet(db, programmes)]
+
+
+async def _read_unmet(db: Database, programmes: Collection[str] | None) -> list[Finding]:
+    """Demand of these programmes (None: of any) that is not past and that nobody certifies."""
+    day = today().isoformat()
+    in_force = {"horizon": {"$gte": day}, "places": {"$gt": 0}}
+    newest: dict[tuple[str, str], dict[str, Any]] = {}  # several reports may be on one demand
+    async for doc in db["demands"].find(in_force, {"state": 0}).sort("reported_at"):
+        newest[doc["competency"], doc.get("of") or doc["_id"]] = doc
+    if not newest:
+        return []
+    regions = {
+        doc["_id"]: doc["region"] async for doc in db["organisations"].find({}, {"region": 1}) if "region" in doc
+    }
+    schemes = [doc async for doc in db["schemes"].find({}, {"competency": 1, "institution": 1}) if "competency" in doc]
+    certified = {(doc["competency"], regions.get(doc["institution"])) for doc in schemes}
+    demanded = [_demand(doc, regions) for doc in newest.values()]
+    hosts = await _hosts(db, {one.organisation for one in demanded}, programmes)
+    taught = {"competencies": {"$in": sorted({one.competency for one in demanded})}}
+    match: dict[str, Any] = {"$or": [taught, {"_id": {"$in": sorted(hosts)}}]}
+    match |= {} if programmes is None else {"_id": {"$in": list(programmes)}}
+    could = [
+        Programme(
+            doc["_id"],
+            regions.get(doc["institution"]),
+            frozenset(doc["competencies"]),
+            hosts.get(doc["_id"], frozenset()),
+        )
+        async for doc in db["programmes"].find(match, {"institution": 1, "competencies": 1})
+        if "competencies" in doc
+    ]
+    return unmet(could, demanded, certified, window_of(day))
+
+
+def _demand(report: dict[str, Any], regions: dict[str, str | None]) -> Demand:
+    of = report.get("of") or report["organisation"]
+    return Demand(report["competency"], regions.get(of, of), of, report["places"])
+
+
+async def _hosts(
+    db: Database, enterprises: Collection[str], programmes: Collection[str] | None
+) -> dict[str, frozenset[str]]:
+    """Which of these enterprises trained learners of a programme, by programme."""
+    match: dict[str, Any] = {"enterprise": {"$in": sorted(enterprises)}, "status": {"$in": ["open", "answered"]}}
+    match |= {} if programmes is None else {"programme": {"$in": list(programmes)}}
+    hosts: dict[str, set[str]] = {}
+    for programme, enterprise in await mongo.distinct(db, "requests", ("programme", "enterprise"), match):
+        hosts.setdefault(programme, set()).add(enterprise)
+    return {programme: frozenset(some) for programme, some in hosts.items()}
 
 
 class RegistryChanges:
-    """Finds what other partitions have brought about: erased learners' requests, and gaps in programmes.
+    """Finds what other partitions have brought about: erased learners' requests, and what programmes lack.
 
-    It looks again only after something was consumed, and remembers that there was nothing to do; a restart forgets.
+    It looks again only after something was consumed or another day began, and remembers that there was nothing to do;
+    a restart forgets.
     """
 
     def __init__(self) -> None:
@@ -79,7 +132,7 @@ class RegistryChanges:
 
     async def due(self, db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
         positions = await mongo.positions(db)
-        seen = (db.name, sorted(labels), sorted((label, p.next_offset) for label, p in positions.items()))
+        seen = (db.name, today(), sorted(labels), sorted((label, p.next_offset) for label, p in positions.items()))
         if seen == self._quiet_at:
             return []
         found = await self._requests_of_erased(db, labels) + await self._programmes_with_gaps(db, labels)
@@ -98,8 +151,8 @@ class RegistryChanges:
 
     async def _programmes_with_gaps(self, db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
         now = datetime.now(UTC)
-        known = [gap for gap in gaps(await mongo.sums(db, {"kind": "programme_competency"}, BY)) if gap.is_open]
-        mine = {"_id": {"$in": list({gap.programme for gap in known})}, "partition": {"$in": list(labels)}}
+        known = await read_findings(db, None)
+        mine = {"_id": {"$in": list({finding.programme for finding in known})}, "partition": {"$in": list(labels)}}
         return [
             (doc["partition"], Key("programmes", doc["_id"]))
             async for doc in db["programmes"].find(mine)
@@ -109,12 +162,13 @@ class RegistryChanges:
 
 core = Core(
     name="feedback",
-    topics=("learner", "feedback", "programme", "demand", "organisation"),
+    topics=("learner", "feedback", "programme", "demand", "scheme", "organisation"),
     indexes={
         "learners": [("erased",)],
         "requests": [("learner",), ("status", "due"), ("programme",), ("enterprise",)],
-        "programmes": [("institution",)],
-        "demands": [("competency",)],
+        "programmes": [("institution",), ("competencies",)],
+        "demands": [("competency",), ("horizon",)],
+        "schemes": [],
         "organisations": [],
     },
     route=route,

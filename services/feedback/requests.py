@@ -26,13 +26,16 @@ from shared.contract.events import (
     LearnerEnrolled,
     LearnerErased,
     LearnerShared,
+    OrganisationRegistered,
     ProgrammeAnnulled,
+    ProgrammeGapFound,
     ProgrammePublished,
     ProgrammeRevised,
     ProgrammeRevisionDeclined,
     ProgrammeRevisionPlanned,
     ProgrammeRevisionRecommended,
     ProgrammeRevisionWithdrawn,
+    SchemePublished,
     derive,
     derived_id,
     timestamp,
@@ -47,6 +50,7 @@ from shared.processing.ownership import is_asked, is_withdrawn
 
 # After the completion, or after it was told, if that was later. No setting: what an event says follows from facts.
 DUE = timedelta(days=14)
+SATISFIED = 4  # of 5
 
 
 COLLECTIONS: dict[EventClass, str] = {
@@ -65,6 +69,7 @@ COLLECTIONS: dict[EventClass, str] = {
     FeedbackErased: "requests",
     ProgrammePublished: "programmes",
     ProgrammeRevisionRecommended: "programmes",
+    ProgrammeGapFound: "programmes",
     ProgrammeRevisionWithdrawn: "programmes",
     ProgrammeRevised: "programmes",
     ProgrammeRevisionDeclined: "programmes",
@@ -72,6 +77,8 @@ COLLECTIONS: dict[EventClass, str] = {
     ProgrammeAnnulled: "programmes",
     DemandReported: "demands",
     DemandAnnulled: "demands",
+    SchemePublished: "schemes",
+    OrganisationRegistered: "organisations",
     **dict.fromkeys(CHANGES, "organisations"),
 }
 
@@ -93,7 +100,10 @@ def view(key: Key, state: State) -> dict[str, Any]:
         case "demands":
             return _demand_view(state)
         case "organisations":
-            return access(state)
+            registered = facts.last(state, "organisation.registered")
+            return {**access(state), "region": registered["data"].get("region") if registered else None}
+        case "schemes":
+            return _scheme_view(state)
         case _:
             return {"erased": "erased" in state}
 
@@ -266,6 +276,8 @@ def contributions(key: Key, state: State) -> Counts:
             if "programme" in about:
                 id = f"{about['programme']} {competency}"
                 _add(counts, ("programme_competency", id, period, f"rating_{rating}"))
+                if data["role"] == FeedbackRole.enterprise and rating < SATISFIED:
+                    _add(counts, ("wish", f"{id} {facts.organisation(answer)}", period, "ratings"))
     return counts
 
 
@@ -301,7 +313,20 @@ def _programme_view(state: State) -> dict[str, Any]:
     view = {"recommendations": recommendations(state)}
     if published is None:
         return view
-    return {"institution": facts.organisation(published), "title": published["data"]["title"], **view}
+    declared = sorted({part["competency"] for part in published["data"]["competencies"]})
+    return {
+        "institution": facts.organisation(published),
+        "title": published["data"]["title"],
+        "competencies": declared,
+        **view,
+    }
+
+
+def _scheme_view(state: State) -> dict[str, Any]:
+    published = facts.last(state, "scheme.published")
+    if published is None:
+        return {}
+    return {"competency": published["data"]["competency"], "institution": facts.organisation(published)}
 
 
 _ANSWERS = {"revised": "revised", "revision_declined": "declined", "revision_planned": "planned"}
@@ -312,13 +337,13 @@ def recommendations(state: State) -> list[dict[str, Any]]:
     published = facts.last(state, "programme.published")
     owner = facts.organisation(published) if published else ""
     found = []
-    standing = facts.standing(state, "programme.revision_recommended", "programme.revision_withdrawn")
-    for id, fact in sorted(standing.items()):
+    for id, fact in sorted(facts.recommended(state).items()):
         given = {s: facts.facts(state, f"programme.{t}").get(f"{owner}/{id}") for t, s in _ANSWERS.items()}
         answer = facts.newest(*given.values())
         found.append(
             {
                 "id": id,
+                "ground": "ratings",
                 **{k: v for k, v in fact["data"].items() if k != "recommendation"},
                 "recommended_at": fact["time"],
                 "status": next((status for status, fact in given.items() if fact and fact is answer), "open"),

@@ -18,7 +18,8 @@ from shared.pages.languages import Chosen, Language
 from shared.pages.pages import page, static
 
 from . import counters
-from .figures import NO_CAVEATS, add, caveats, of_months, of_window, sum_of, within
+from .figures import NO_CAVEATS, caveats, of_months, of_window, sum_of, within
+from .gaps import GapScope, gap_table
 from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
 from .tables import csv_of, file_name, xlsx_of
 
@@ -231,25 +232,25 @@ async def months(service: Running, indicator: OfIndicator, asked: Question, form
 @router.get("/indicators/{indicator_id}/comparison")
 async def comparison(service: Running, indicator: OfIndicator, asked: Question, form: Wanted) -> Response:
     """The values of all regions, institutions, programmes … side by side. At most a second old."""
-    kind = _kind(indicator, asked.scope)
+    _kind(indicator, asked.scope)
     begin, end = indicator.months(asked.begin, asked.end, counters.today())
     question = ("comparison", indicator.id, astuple(asked), counters.today())
     recent = service.shared.setdefault("comparisons", counters.RecentSums(most=8))  # each may be long
-    items, until = await recent.answer(service.db, question, 1, lambda: _side_by_side(service, indicator, kind, asked))
+    items, until = await recent.answer(service.db, question, 1, lambda: _side_by_side(service, indicator, asked))
     answer = _whole(indicator, until) | {"scope": asked.scope, "from": begin, "to": end}
     return await _answer(form, {**answer, "items": items}, [{**answer, **item} for item in items])
 
 
-async def _side_by_side(service: Service, indicator: Indicator, kind: str, asked: Asked) -> list[dict[str, Any]]:
+async def _side_by_side(service: Service, indicator: Indicator, asked: Asked) -> list[dict[str, Any]]:
     registry = await counters.registry(service.db)
-    by_scope: dict[str, dict[str, dict[str, int]]] = {id: {} for id in registry.ids(asked.scope)}
-    latest = indicator.latest(counters.today())
-    by = ["id", "period"] if asked.begin or asked.end else ["id"]
-    read = await counters.read(service.db, [indicator], kind, None, by=by, latest=latest)
-    for (id, *month), counted in read.items():
-        scope_id = registry.scope_of(id, kind, asked.scope)
-        if scope_id is not None and indicator.is_in(counted):
-            add(by_scope.setdefault(scope_id, {}).setdefault(month[0] if month else latest, {}), counted)
+    by_scope = await counters.by_scope(
+        service.db,
+        indicator,
+        asked.scope,
+        None,
+        indicator.latest(counters.today()),
+        by_month=bool(asked.begin or asked.end),
+    )
     return [
         {
             "scope_id": scope_id,
@@ -276,6 +277,29 @@ async def scopes(service: Running, scope: Scope, form: Wanted) -> Response:
     ids = {*registry.ids(scope), *(await counters.counted_ids(service.db, scope))}
     items = [{"id": id, "name": registry.name(scope, id)} for id in sorted(ids)]
     return await _answer(form, {"items": items}, items)
+
+
+@router.get("/gaps")
+async def competency_gaps(
+    service: Running,
+    form: Wanted,
+    scope: GapScope = "network",
+    scope_id: Annotated[
+        str | None, Query(max_length=100, description="Needed unless the scope is the network.")
+    ] = None,
+) -> Response:
+    """Places demanded now beside people who hold a valid certificate, by competency.
+
+    Of a region: what its organisations demand, and who was certified by its institutions. Of a programme: what its
+    region demands, and who is enrolled in it. `lack` and `surplus` are hidden where few hold the certificate.
+    """
+    asked = Asked(scope, scope_id)
+    about, registry = await _about(service, asked), await counters.registry(service.db)
+    until = (await counters.applied(service.db)).until
+    below = service.settings.suppress_below
+    rows = await gap_table(service.db, registry, scope, asked.scope_id, below)
+    items = [{**about.scope(), **row} for row in rows]
+    return await _answer(form, {**about.scope(), "items": items, "applied_until": until}, items)
 
 
 @dataclass(frozen=True)

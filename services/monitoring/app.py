@@ -1,9 +1,13 @@
 """Monitoring: turns all events into indicators that can be explained and proved."""
 
+from fastapi import APIRouter
+
 from shared.http.application import serve
 from shared.processing.core import Core
 
-from .api import last_audit, router
+from . import alert_api, api
+from .alerts import DueRules, react, read_context
+from .api import last_audit
 from .states import COLLECTIONS, INDEXES, contributions, route, view
 
 core = Core(
@@ -12,8 +16,13 @@ core = Core(
     indexes=INDEXES,
     route=route,
     view=view,
+    react=react,
     contributions=contributions,
+    context=read_context,
+    due=DueRules().due,
 )
+
+router = APIRouter(routes=[*api.router.routes, *alert_api.router.routes])
 
 if __name__ == "__main__":
     serve(core, router, [last_audit])

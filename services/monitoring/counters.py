@@ -94,7 +94,7 @@ async def is_counted(db: Database, kind: str, id: str) -> bool:
 
 async def counted_ids(db: Database, kind: str) -> list[str]:
     """The ids that have counters of this kind, registered or not."""
-    return [id for id in await mongo.distinct(db, COUNTERS, "id", {"kind": kind}) if id != UNKNOWN]
+    return [id for (id,) in await mongo.distinct(db, COUNTERS, ("id",), {"kind": kind}) if id != UNKNOWN]
 
 
 async def read(  # noqa: PLR0913
@@ -126,6 +126,27 @@ async def read(  # noqa: PLR0913
         selection = Selection(db, kind, ids, latest, (await registry(db)).programmes)
         for key, counts in (await look_up(selection, measures, by)).items():
             add(found.setdefault(key, {}), counts)
+    return found
+
+
+async def by_scope(  # noqa: PLR0913, PLR0917
+    db: Database, indicator: Indicator, scope: Scope, scope_id: str | None, latest: str, by_month: bool = True
+) -> dict[str, dict[str, dict[str, int]]]:
+    """What is counted of an indicator in each region, institution, programme …, month by month, or all as *latest*.
+
+    Args:
+        scope_id: only this one.
+    Returns:
+        {id: {month: {measure: count}}}; all that are registered are there. The network's id is "network".
+    """
+    kind, known = indicator.scopes[scope], await registry(db)
+    ids = known.members(kind, scope, scope_id) if scope_id and scope != "network" else None
+    by = (["id"] if scope != "network" else []) + (["period"] if by_month else [])
+    found: dict[str, dict[str, dict[str, int]]] = {id: {} for id in ([scope_id] if scope_id else known.ids(scope))}
+    for key, counted in (await read(db, [indicator], kind, ids, by=by, latest=latest)).items():
+        id = known.scope_of(key[0], kind, scope) if scope != "network" else scope
+        if id is not None and indicator.is_in(counted):
+            add(found.setdefault(id, {}).setdefault(key[-1] if by_month else latest, {}), counted)
     return found
 
 

@@ -653,6 +653,31 @@ CATALOGUE: tuple[Indicator, ...] = (
         personal=False,
     ),
     Indicator(
+        id="application_acceptance_rate",
+        group=COOPERATION,
+        title=Text("Applications accepted"),
+        formula=Text("applications accepted / applications that the enterprise decided on in the month"),
+        numerator=("applications_accepted",),
+        denominator=("applications_accepted", "applications_declined"),
+        scopes=HOSTS,
+        by="period",
+    ),
+    Indicator(
+        id="planned_workplace_share",
+        group=COOPERATION,
+        title=Text("Hours at the workplace in the programmes"),
+        formula=Text(
+            "planned hours at the workplace / planned hours of theory and at the workplace, of the newest versions of "
+            "programmes that say both"
+        ),
+        numerator=("planned_workplace_hours",),
+        denominator=("planned_hours",),
+        cases=("programmes_planned",),
+        scopes=GRADUATES,
+        by="stock",
+        personal=False,
+    ),
+    Indicator(
         id="support_success_rate",
         group=WORK,
         title=Text("Support that led to a job, an internship or training"),

@@ -34,6 +34,7 @@ def learner(_: str, state: State) -> Added:
     yield from _certificates(state)
     yield from _studies(state)
     yield from _support(state)
+    yield from _applications(state)
     for programme, graduation in told.get("learner.graduated", {}).items():
         graduated_on = graduation["data"]["graduated_on"]
         month = graduated_on[:7]
@@ -62,6 +63,22 @@ def _support(state: State) -> Added:
         yield ("organisation", whose, month_of(closed), "support_closed"), 1
         if outcome in HELPED:
             yield ("organisation", whose, month_of(closed), "support_helped"), 1
+
+
+def _applications(state: State) -> Added:
+    """Applications that an enterprise has decided on, in the month of its decision; none that was withdrawn since."""
+    if "application.submitted" not in state["facts"]:
+        return
+    accepted, declined, withdrawn = (
+        facts.facts(state, f"application.{verb}") for verb in ("accepted", "declined", "withdrawn")
+    )
+    for id, submitted in facts.facts(state, "application.submitted").items():
+        enterprise = submitted["data"]["enterprise"]
+        decisions = {"accepted": accepted.get(f"{enterprise}/{id}"), "declined": declined.get(f"{enterprise}/{id}")}
+        last = facts.newest(submitted, withdrawn.get(id), *decisions.values())
+        for decision, fact in decisions.items():
+            if fact is not None and fact is last:
+                yield ("enterprise", enterprise, month_of(fact), f"applications_{decision}"), 1
 
 
 HELPED = ("hired", "internship", "training")
@@ -139,22 +156,33 @@ def _workplace_hours(kind: str, placed: Placed) -> Added:
 
 
 def _certificates(state: State) -> Added:
-    """Valid certificates by competency, and their holders: a learner with several of one competency is one."""
+    """Valid certificates by competency, and their holders: a learner with several of one competency is one.
+
+    Holders also by institution and by programme.
+    """
     if "competency.certified" not in state["facts"]:
         return
     revoked = facts.facts(state, "competency.revoked")
-    changes: dict[str, list[tuple[str, int]]] = {}
+    programmes = sorted(state["facts"].get("learner.enrolled", {}))
+    changes: dict[tuple[str, str], list[tuple[str, int]]] = {}
     for id, fact in facts.facts(state, "competency.certified").items():
         competency, month = fact["data"]["competency"], month_of(fact)
-        changes.setdefault(competency, []).append((month, 1))
+        changed = [(month, 1)]
         if id in revoked:
-            changes[competency].append((max(month, month_of(revoked[id])), -1))
-    for competency, changed in changes.items():
+            changed.append((max(month, month_of(revoked[id])), -1))
+        for whose in (
+            ("competency", competency),
+            ("institution_competency", f"{fact['data']['institution']} {competency}"),
+            *(("programme_competency", f"{programme} {competency}") for programme in programmes),
+        ):
+            changes.setdefault(whose, []).extend(changed)
+    for (kind, about), changed in changes.items():
         held = 0
         for month, change in sorted(changed, key=lambda item: (item[0], -item[1])):
-            yield ("competency", competency, month, "certificates"), change
+            if kind == "competency":
+                yield (kind, about, month, "certificates"), change
             if (held == 0) is not (held + change == 0):
-                yield ("competency", competency, month, "holders"), change
+                yield (kind, about, month, "holders"), change
             held += change
 
 

@@ -171,12 +171,17 @@ def gaps(demanded: Demands, holders: ByMonth, latest: str) -> list[Change]:
         limits = {m for some in reports.values() for r in some for m in (r.begin, months_after(f"{r.end}-01", 1)[:7])}
         months = sorted(month for month in {*limits, *holders.get(id, {})} if month <= latest)
         held = _stock(holders.get(id, {}), "holders", months)
-        in_force = {month: [r for some in reports.values() if (r := _newest(some, month))] for month in months}
-        gap = {m: sum(report.places for report in some) - held[m] if some else 0 for m, some in in_force.items()}
-        found += _changes(id, "demand_reports", [(m, len(some)) for m, some in in_force.items()])
+        asked = {month: in_force(reports, month) for month in months}
+        gap = {m: sum(report.places for report in some) - held[m] if some else 0 for m, some in asked.items()}
+        found += _changes(id, "demand_reports", [(m, len(some)) for m, some in asked.items()])
         found += _changes(id, "demand_lack", [(m, max(0, gap[m])) for m in months])
         found += _changes(id, "demand_surplus", [(m, max(0, -gap[m])) for m in months])
     return found
+
+
+def in_force(reports: Mapping[str, Sequence[Report]], month: str) -> list[Report]:
+    """The newest report on each demand that is in force in a month."""
+    return [report for some in reports.values() if (report := _newest(some, month))]
 
 
 def _newest(reports: Iterable[Report], month: str) -> Report | None:

@@ -11,6 +11,9 @@ from typing import Any
 
 from shared.contract.events import (
     HOSTS,
+    IndicatorAlerted,
+    IndicatorRuleRemoved,
+    IndicatorRuleSet,
     RecognitionGranted,
     RecognitionWithdrawn,
     is_sustainability,
@@ -37,6 +40,7 @@ COLLECTIONS = {
     "feedback": "requests",
     "demand": "demands",
     "recognition": "recognitions",
+    "indicator": "alert_rules",
 }
 INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in COLLECTIONS.values()}
 
@@ -203,8 +207,7 @@ def _is_about(fact: Fact, proposed: Fact) -> bool:
 
 def _programme(id: str, state: State) -> Added:
     yield from _programme_stocks(id, state)
-    standing = facts.standing(state, "programme.revision_recommended", "programme.revision_withdrawn")
-    for slot, recommended in standing.items():
+    for slot, recommended in facts.recommended(state).items():
         yield ("programme", id, month_of(recommended), "revisions_recommended"), 1
         answered = _first_answer(state, slot)
         if answered:
@@ -231,7 +234,7 @@ def _first_answer(state: State, recommendation: str) -> str | None:
 
 def _programme_stocks(id: str, state: State) -> Added:
     """What the newest version is, month by month; it is joint once an enterprise that it names has confirmed."""
-    offered: set[str] = set()
+    offered: dict[str, int] = {}
     version: dict[str, Any] | None = None
     joined: set[str] = set()
     published = facts.facts(state, "programme.published").values()
@@ -240,19 +243,23 @@ def _programme_stocks(id: str, state: State) -> Added:
             version = fact["data"]
         elif fact["kind"] == "enterprise":
             joined.add(organisation_of(fact["source"]))
-        now = _stocks_of(version, joined) if version else set()
-        for measure in sorted(now ^ offered):
-            yield ("programme", id, month_of(fact), measure), 1 if measure in now else -1
+        now = _stocks_of(version, joined) if version else {}
+        for measure in sorted(now.keys() | offered.keys()):
+            if change := now.get(measure, 0) - offered.get(measure, 0):
+                yield ("programme", id, month_of(fact), measure), change
         offered = now
 
 
-def _stocks_of(version: dict[str, Any], joined: set[str]) -> set[str]:
-    measures = {"programmes"}
+def _stocks_of(version: dict[str, Any], joined: set[str]) -> dict[str, int]:
+    stocks = {"programmes": 1}
     if any(is_sustainability(part["competency"]) for part in version["competencies"]):
-        measures.add("programmes_sustainability")
+        stocks["programmes_sustainability"] = 1
     if joined & {partner["organisation"] for partner in version["joint_partners"]}:
-        measures.add("programmes_joint")
-    return measures
+        stocks["programmes_joint"] = 1
+    if "hours_theory" in version and "hours_workplace" in version:
+        theory, workplace = hundredths(version["hours_theory"]), hundredths(version["hours_workplace"])
+        stocks |= {"programmes_planned": 1, "planned_hours": theory + workplace, "planned_workplace_hours": workplace}
+    return stocks
 
 
 def _activity(_: str, state: State) -> Added:
@@ -308,7 +315,10 @@ def _opportunity(_: str, state: State) -> Added:
 
 
 def _nothing(_: str, __: State) -> Added:
-    """Demand and recognition are looked up when certificates are read: one word of them is about many at once."""
+    """Demand and recognition are looked up when certificates are read: one word of them is about many at once.
+
+    Alerts are of figures, and no figure is of alerts.
+    """
     return ()
 
 
@@ -322,6 +332,7 @@ CONTRIBUTIONS: dict[str, Callable[[str, State], Added]] = {
     "requests": _request,
     "demands": _nothing,
     "recognitions": _nothing,
+    "alert_rules": _nothing,
 }
 
 
@@ -372,9 +383,37 @@ def _demand_view(state: State) -> dict[str, Any]:
 _OF_DEMAND = ("competency", "places", "horizon", "of")
 
 
+def rule_of(state: State) -> dict[str, Any] | None:
+    """What the rule asks for; None: it was removed, or never set."""
+    said = facts.last(state, IndicatorRuleSet.short_type, IndicatorRuleRemoved.short_type)
+    return said["data"] if said and "indicator" in said["data"] else None
+
+
+def _rule_view(state: State) -> dict[str, Any]:
+    """A rule with its alerts, the newest first."""
+    said = facts.last(state, IndicatorRuleSet.short_type)
+    if said is None:
+        return {}
+    alerts = [_alert_view(fact) for fact in facts.facts(state, IndicatorAlerted.short_type).values()]
+    return {
+        **{name: said["data"].get(name) for name in IndicatorRuleSet.model_fields},
+        "status": "removed" if rule_of(state) is None else "active",
+        "set_at": said["time"],
+        "alerts": sorted(alerts, key=lambda alert: (alert["alerted_at"], alert["scope_id"]), reverse=True),
+    }
+
+
+def _alert_view(fact: Fact) -> dict[str, Any]:
+    return {"alerted_at": fact["time"], **{name: fact["data"].get(name) for name in _SHOWN}}
+
+
+_SHOWN = ("scope_id", "window", "value", "threshold", "n", "before", "n_before")
+
+
 VIEWS: dict[str, Callable[[State], dict[str, Any]]] = {
     "organisations": _organisation_view,
     "programmes": _programme_view,
     "recognitions": _recognition_view,
     "demands": _demand_view,
+    "alert_rules": _rule_view,
 }

@@ -230,6 +230,34 @@ class ProgrammeRevisionRecommended(Data, topic="programme", by=SERVICE):
     threshold: float = Field(ge=0, le=1, description="Share of 4 and 5 below which a revision is recommended.")
 
 
+class GapGround(StrEnum):
+    wishes = "wishes"
+    demand = "demand"
+    fall = "fall"
+
+
+class ProgrammeGapFound(Data, topic="programme", by=SERVICE):
+    """A programme lacks what employers wish or demand, or its learners fell back in a sustainability competency.
+
+    It is answered like a recommended revision: revised, declined or planned.
+    """
+
+    recommendation: Id = Field(description="What an answer names.")
+    competency: CompetencyId
+    window: str = Field(pattern=_QUARTER, description="Calendar quarter (UTC) of the ratings, or when it was found.")
+    ground: GapGround
+    employers: int | None = Field(
+        None, ge=1, description="wishes: how many of them rated a competency below 4 that the programme does not name."
+    )
+    places: int | None = Field(
+        None, ge=1, description="demand: places demanded, while no institution of the region has a scheme for it."
+    )
+    ratings: int | None = Field(None, ge=1, description="fall: ratings in the window.")
+    satisfied: int | None = Field(None, ge=0, description="fall: how many of them are 4 or 5.")
+    ratings_before: int | None = Field(None, ge=1, description="fall: ratings in the window before.")
+    satisfied_before: int | None = Field(None, ge=0, description="fall: how many of those are 4 or 5.")
+
+
 class ProgrammeRevisionWithdrawn(Data, topic="programme", by=OPERATOR):
     """The operator withdrew a recommendation, for good: the feedback that called for it did not hold."""
 
@@ -450,6 +478,30 @@ class EmploymentAnnulled(_Annulled, Data, topic="learner", by=PARTNERS_OR_OPERAT
     """A record of employment, or its end, was entered by mistake."""
 
 
+class ApplicationSubmitted(Data, topic="learner", by=INSTITUTION, key="learner"):
+    """A learner or graduate applies for work or practice; the institution passes it on. The subject is the application.
+
+    Papers and names take other ways. Once the enterprise has accepted, it may report that it hired the applicant.
+    """
+
+    enterprise: OrganisationId
+    opportunity: Id | None = Field(None, description="The offer that it answers.")
+
+
+class ApplicationWithdrawn(Data, topic="learner", by=INSTITUTION, key="learner"):
+    """The applicant no longer wants it, or it was entered by mistake."""
+
+    enterprise: OrganisationId
+
+
+class ApplicationAccepted(Data, topic="learner", by=HOSTS, key="learner"):
+    """The enterprise takes the applicant."""
+
+
+class ApplicationDeclined(Data, topic="learner", by=HOSTS, key="learner"):
+    """The enterprise does not take the applicant."""
+
+
 class SupportNeed(StrEnum):
     job = "job"
     internship = "internship"
@@ -657,16 +709,45 @@ class SchemePublished(Data, topic="scheme", by=SERVICE):
     enterprise_required: bool = Field(description="Must one of the assessments come from an enterprise?")
 
 
+class AlertWhen(StrEnum):
+    below = "below"
+    above = "above"
+    falls = "falls"
+
+
+class IndicatorRuleSet(Data, topic="indicator", by=OPERATOR):
+    """The operator wants to be alerted when an indicator crosses a threshold, or falls; the subject is the rule.
+
+    Of one rule the newest word counts. Windows are whole years of cohorts, and quarters of everything else.
+    """
+
+    indicator: Id
+    scope: Id = Field(description="network, region, institution, programme, sector, enterprise or competency.")
+    scope_id: Id | None = Field(None, description="Left out: each region, institution, programme …")
+    when: AlertWhen = Field(
+        description="falls: a share is lower than in the window before, and the two 95 % intervals lie apart."
+    )
+    threshold: float = Field(ge=-1e9, le=1e9, description="The value that is crossed; falls: the least difference.")
+    least_n: int = Field(30, ge=1, description="With fewer cases in a window there is no alert.")
+
+
+class IndicatorRuleRemoved(Data, topic="indicator", by=OPERATOR):
+    """The rule alerts no more."""
+
+
 class IndicatorAlerted(Data, topic="indicator", by=SERVICE):
-    """An indicator crossed its threshold."""
+    """An indicator crossed the threshold of a rule, which is the subject; once per window."""
 
     indicator: Id
     scope: Id
-    scope_id: Id
+    scope_id: Id = Field(description="network, if the scope is the network.")
     value: float
-    threshold: float
-    window: Id
+    threshold: float = Field(description="As the rule sets it.")
+    window: Id = Field(description="A year of cohorts, or a calendar quarter (UTC).")
     n: int = Field(ge=0)
+    when: AlertWhen | None = None
+    before: float | None = Field(None, description="falls: the value in the window before.")
+    n_before: int | None = Field(None, ge=0)
 
 
 # refusal

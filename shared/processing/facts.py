@@ -14,6 +14,8 @@ from shared.contract.events import (
     AgreementEnded,
     AgreementRefused,
     AgreementSigned,
+    ApplicationAccepted,
+    ApplicationDeclined,
     AssessmentRecorded,
     CompetencyCertified,
     CredentialWithdrawn,
@@ -25,6 +27,7 @@ from shared.contract.events import (
     FeedbackErased,
     FeedbackSubmitted,
     FeedbackWithdrawn,
+    IndicatorAlerted,
     InternshipCompleted,
     LearnerEnrolled,
     LearnerErased,
@@ -34,6 +37,7 @@ from shared.contract.events import (
     OrganisationRegistered,
     OrganisationReinstated,
     OrganisationSuspended,
+    ProgrammeGapFound,
     ProgrammeJoined,
     ProgrammePublished,
     ProgrammeRevised,
@@ -206,6 +210,11 @@ def _answer(event: DecodedEvent) -> str:
     return f"{organisation(event.fact)}/{_recommendation(event)}"
 
 
+def _alerted(event: DecodedEvent) -> str:
+    data = event.fact["data"]
+    return f"{data['indicator']}/{data['scope']}/{data['scope_id']}/{data['window']}"
+
+
 _SLOTS: dict[EventClass, Callable[[DecodedEvent], str]] = {
     LearnerEnrolled: _programme,
     LearnerGraduated: _programme,
@@ -218,11 +227,14 @@ _SLOTS: dict[EventClass, Callable[[DecodedEvent], str]] = {
     CredentialWithdrawn: _credential,
     ProgrammePublished: _month,
     ProgrammeRevisionRecommended: _recommendation,
+    ProgrammeGapFound: _recommendation,
     ProgrammeRevisionWithdrawn: _recommendation,
     ProgrammeRevised: _answer,
     ProgrammeRevisionDeclined: _answer,
     ProgrammeRevisionPlanned: _answer,
     ProgrammeJoined: _publisher,
+    ApplicationAccepted: _of_publisher,
+    ApplicationDeclined: _of_publisher,
     AssessmentRecorded: _of_publisher,
     EmploymentRecorded: _of_publisher,
     EmploymentEnded: _of_publisher,
@@ -231,6 +243,7 @@ _SLOTS: dict[EventClass, Callable[[DecodedEvent], str]] = {
     AgreementSigned: _publisher,
     AgreementRefused: _publisher,
     AgreementEnded: _publisher,
+    IndicatorAlerted: _alerted,
     **dict.fromkeys(ANNULMENTS, annulments.slot_of),
 }
 
@@ -247,7 +260,7 @@ def slot_of(event: DecodedEvent) -> str:
 
 ERASURES = (LearnerErased, FeedbackErased)
 LOGGED = (InternshipCompleted,)  # of which a rule asks when it became known
-DECIDED_ONCE = (CompetencyCertified, ProgrammeRevisionRecommended)
+DECIDED_ONCE = (CompetencyCertified, ProgrammeRevisionRecommended, ProgrammeGapFound, IndicatorAlerted)
 
 
 def apply(state: State, event: Event[Data] | DecodedEvent) -> State:
@@ -370,6 +383,15 @@ def standing(state: State, short_type: str, annulled_by: str) -> dict[str, Fact]
     """The facts of one type, by slot, but for those that the operator annulled."""
     annulled = facts(state, annulled_by)
     return {slot: fact for slot, fact in facts(state, short_type).items() if slot not in annulled}
+
+
+def recommended(state: State) -> dict[str, Fact]:
+    """What a programme is recommended to revise, by slot: for ratings, and for gaps of another kind."""
+    withdrawn = "programme.revision_withdrawn"
+    return {
+        **standing(state, "programme.revision_recommended", withdrawn),
+        **standing(state, "programme.gap_found", withdrawn),
+    }
 
 
 def last(state: State, *short_types: str) -> Fact | None:

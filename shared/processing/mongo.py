@@ -512,12 +512,13 @@ async def page_within(  # noqa: PLR0913, PLR0917
     return Page(items, "{id}/{of}".format(**items[-1]) if is_more else None)
 
 
-async def distinct(db: Database, collection: str, field: str, match: Mapping[str, Any]) -> list[Any]:
-    """The values of a field, in order. (The command of this name is not in the Stable API.)"""
-    found = db[collection].aggregate(
-        [{"$match": match}, {"$group": {"_id": f"${field}"}}, {"$sort": {"_id": ASCENDING}}]
-    )
-    return [doc["_id"] async for doc in found]
+async def distinct(
+    db: Database, collection: str, fields: Sequence[str], match: Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
+    """The values that *fields* have together, in order. (The command `distinct` is not in the Stable API.)"""
+    group = {"_id": {field: f"${field}" for field in fields}}
+    found = db[collection].aggregate([{"$match": match}, {"$group": group}, {"$sort": {"_id": ASCENDING}}])
+    return [tuple(doc["_id"].get(field) for field in fields) async for doc in found]
 
 
 async def disk(client: "AsyncIOMotorClient[dict[str, Any]]", name: str) -> tuple[float, float] | None:

@@ -143,6 +143,13 @@ def _supports(held: HeldFacts, event: "DecodedEvent") -> str | None:
     return _of_institutions(held, event)
 
 
+def _applies(held: HeldFacts, event: "DecodedEvent") -> str | None:
+    known = held.get("application.submitted", {}).get(event.subject)
+    if known is not None and _publisher(known) != event.publisher:
+        return "another institution has passed this application on"
+    return _of_institutions(held, event)
+
+
 def _places(held: HeldFacts, event: "DecodedEvent") -> str | None:
     """An internship is of its enterprise, of who introduced it and of who enrolled the learner in its programme."""
     if event.fact["kind"] == Publisher.institution and (foreign := _of_institutions(held, event)):
@@ -196,5 +203,7 @@ _RULES: dict[EventClass, Rule] = {
     events.InternshipStarted: _places,
     events.InternshipCompleted: _places,
     events.InternshipCancelled: _places,
+    events.ApplicationSubmitted: _applies,
+    events.ApplicationWithdrawn: _applies,
     events.FeedbackSubmitted: _answers,
 }

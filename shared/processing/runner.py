@@ -36,6 +36,7 @@ OLDEST_S = Gauge("praktika_oldest_unapplied_seconds", "Age of the oldest event t
 
 TRANSIENT = (DatabaseError, NotPublished, KafkaError, Fenced, TimeoutError)
 FOLLOW_S = 1  # so often is looked which database is in use
+DUE_SHARE = 20  # finding out what time has brought takes no more than one part in so many of the time
 STUCK_S = 30  # lag but no batch for so long: not ready
 STALLED_S = 180  # lag but no batch for so long: end the process, its supervisor starts a fresh one
 
@@ -58,6 +59,7 @@ class Runner(ConsumerRebalanceListener):
         self._joined = self._ending = False
         self._left_at = self._measured_at = time.monotonic()
         self._most = settings.consume_max_records  # records at once; less after a failure
+        self._look_again_at = float("-inf")  # when it is time to ask what time has brought
         self._taken_at = float("-inf")  # when the last batch was handed over
         self._failures = 0  # since the last success
         self._failed_at = 0.0
@@ -301,8 +303,10 @@ class Runner(ConsumerRebalanceListener):
                 self._recover()
                 await self._locate()
                 self._commit_soon()
-                if not self._is_behind:
+                if not self._is_behind and time.monotonic() >= self._look_again_at:
+                    began = time.monotonic()
                     due = await self.core.due(self._store.db, list(self._batches.positions))
+                    self._look_again_at = began + DUE_SHARE * (time.monotonic() - began)
                     if due:
                         await self._batches.revisit(due)
             except Exception:

@@ -210,7 +210,7 @@ class Expected:
                 self.count_hours(kind, place, first, "intern", [end.data["hours"] for end in there])
                 own = [end.data["hours"] for end in there if end.by == end.data["enterprise"]]
                 self.count_hours(kind, place, first, "validated", own)
-        self.count_certificates(certificates)
+        self.count_certificates(certificates, facts["learner.enrolled"])
         self.count_hires(jobs)
         for programme, graduation in facts["learner.graduated"].items():
             day = date.fromisoformat(graduation.data["graduated_on"])
@@ -219,10 +219,16 @@ class Expected:
             if hired and programme in {end.data["programme"] for end in practice}:
                 self.count("programme", programme, day.strftime("%Y-%m"), "graduates_hired_where_interned")
 
-    def count_certificates(self, certificates: list[Derived]) -> None:
+    def count_certificates(self, certificates: list[Derived], programmes: Iterable[str]) -> None:
         for competency in {certificate.data["competency"] for certificate in certificates}:
             months = sorted(c.at.strftime("%Y-%m") for c in certificates if c.data["competency"] == competency)
             self.count("competency", competency, months[0], "holders")
+            own = [c for c in certificates if c.data["competency"] == competency]
+            for institution in {c.data["institution"] for c in own}:
+                first = min(c.at.strftime("%Y-%m") for c in own if c.data["institution"] == institution)
+                self.count("institution_competency", f"{institution} {competency}", first, "holders")
+            for programme in programmes:
+                self.count("programme_competency", f"{programme} {competency}", months[0], "holders")
             for month in months:
                 self.count("competency", competency, month, "certificates")
 
@@ -333,6 +339,8 @@ class Expected:
             self.ratings["competency", competency, answer.month, f"rating_{rating}"] += 1
             id = f"{asked['programme']} {competency}"
             self.ratings["programme_competency", id, answer.month, f"rating_{rating}"] += 1
+            if asked["role"] == "enterprise" and rating < 4:
+                self.ratings["wish", f"{id} {answer.by}", answer.month, "ratings"] += 1
 
     def gaps(self) -> set[Gap]:
         """Where a revision must be recommended: five ratings at least, of which under 60 % are 4 or 5."""

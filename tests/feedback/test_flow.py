@@ -14,8 +14,10 @@ from shared.contract.events import (
     InternshipCompleted,
     InternshipOutcome,
     LearnerErased,
+    OrganisationRegistered,
     ProgrammeCompetency,
     ProgrammePublished,
+    SchemePublished,
 )
 from shared.processing.mongo import Key
 from tests.making import NOON, event
@@ -129,6 +131,42 @@ async def test_bad_ratings_recommend_a_revision_once(stack: Running):
     ratings = (await stack.client.get("/programmes/welding-c/ratings")).json()
     assert ratings["competencies"]["greencomp:3.1"]["n"] == 8
     assert (await stack.client.get("/competencies/greencomp:3.1/ratings")).json()["ratings"]["n"] >= 8
+
+
+async def gaps_of(stack: Running, programme: str) -> list[dict[str, Any]]:
+    answer = await stack.client.get(f"/programmes/{programme}/recommendations")
+    return [item for item in answer.json().get("items", ()) if item["ground"] != "ratings"]
+
+
+async def test_what_three_employers_miss_is_found_as_a_gap_of_the_programme(stack: Running):
+    data = ProgrammePublished(title="W", version="1", level=4)
+    await stack.publish(event(data, "welding-w"))
+    for employer in ("plant", "mill", "works"):
+        about = {"programme": "welding-w", "overall": 3, "competencies": {"greencomp:4.2": 1}}
+        said = FeedbackSubmitted(role="enterprise", **about)
+        await stack.publish(event(said, f"{employer}-w", by=f"enterprise:{employer}", time=datetime.now(UTC)))
+    (shown,) = await until(lambda: gaps_of(stack, "welding-w"))
+    assert (shown["ground"], shown["competency"], shown["employers"]) == ("wishes", "greencomp:4.2", 3)
+
+
+async def test_demand_that_nobody_of_the_region_certifies_is_found_as_a_gap(stack: Running):
+    for id, kind in (("east-college", "institution"), ("east-plant", "enterprise")):
+        entry = OrganisationRegistered(kind=kind, name=id, region="east")
+        await stack.publish(event(entry, id, by="operator:operator"))
+    for programme, competency in (("welding-x", "demanded:one"), ("welding-y", "demanded:two")):
+        taught = [ProgrammeCompetency(competency=competency, level=4)]
+        data = ProgrammePublished(title="X", version="1", level=4, competencies=taught)
+        await stack.publish(event(data, programme, by="institution:east-college"))
+    scheme = SchemePublished(
+        competency="demanded:two", level=4, methods=["exam"], least_score=0.5, enterprise_required=False
+    )
+    await stack.publish(event(scheme, "scheme-two", by="institution:east-college"))
+    for competency in ("demanded:one", "demanded:two"):
+        report = DemandReported(competency=competency, places=12, horizon=date(2099, 1, 1), research="plan")
+        await stack.publish(event(report, "plan", competency, by="enterprise:east-plant"))
+    (shown,) = await until(lambda: gaps_of(stack, "welding-x"))
+    assert (shown["ground"], shown["places"]) == ("demand", 12)
+    assert await gaps_of(stack, "welding-y") == []
 
 
 async def test_what_was_looked_at_in_one_database_is_looked_at_in_another(stack: Running):

@@ -6,7 +6,19 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.feedback.gaps import Gap, gaps, recommend, window_of
+from services.feedback.gaps import (
+    Demand,
+    Finding,
+    Gap,
+    Programme,
+    by_ratings,
+    falls,
+    gaps,
+    recommend,
+    unmet,
+    window_of,
+    wishes,
+)
 from services.feedback.requests import answers, ask, contributions, forget, recommendations, view
 from shared.contract.events import (
     Data,
@@ -16,6 +28,7 @@ from shared.contract.events import (
     FeedbackRequested,
     FeedbackRole,
     FeedbackSubmitted,
+    GapGround,
     InternshipAnnulled,
     InternshipCancelled,
     InternshipCompleted,
@@ -211,26 +224,26 @@ def gap(ratings: int, satisfied: int, competency: str = "greencomp:3.1") -> Gap:
 
 
 def test_fewer_than_sixty_percent_of_five_ratings_recommend_a_revision():
-    (event_,) = recommend("welding", programme(), [gap(5, 2)], NOON)
+    (event_,) = recommend("welding", programme(), by_ratings([gap(5, 2)]), NOON)
     assert (event_.data.window, event_.data.ratings, event_.data.satisfied) == ("2026Q1", 5, 2)
     assert event_.partitionkey == event_.subject == "welding"
 
 
 def test_sixty_percent_or_four_ratings_or_a_foreign_competency_recommend_nothing():
     for known in (gap(5, 3), gap(10, 6), gap(4, 0), gap(9, 0, "greencomp:1.1")):
-        assert recommend("welding", programme(), [known], NOON) == []
-    assert recommend("welding", facts.empty(), [gap(5, 0)], NOON) == []
+        assert recommend("welding", programme(), by_ratings([known]), NOON) == []
+    assert recommend("welding", facts.empty(), by_ratings([gap(5, 0)]), NOON) == []
 
 
 def test_a_revision_is_recommended_once_per_window_whatever_comes_after():
-    (first,) = recommend("welding", programme(), [gap(5, 2)], NOON)
-    assert recommend("welding", programme(first), [gap(9, 0)], NOON + timedelta(days=1)) == []
+    (first,) = recommend("welding", programme(), by_ratings([gap(5, 2)]), NOON)
+    assert recommend("welding", programme(first), by_ratings([gap(9, 0)]), NOON + timedelta(days=1)) == []
     other = Gap("welding", "greencomp:3.1", "2026Q2", 5, 0)
-    assert len(recommend("welding", programme(first), [other], NOON)) == 1
+    assert len(recommend("welding", programme(first), by_ratings([other]), NOON)) == 1
 
 
 def test_a_recommendation_shows_its_newest_answer():
-    (recommended,) = recommend("welding", programme(), [gap(5, 2)], NOON)
+    (recommended,) = recommend("welding", programme(), by_ratings([gap(5, 2)]), NOON)
     id = recommended.data.recommendation
     declined = event(ProgrammeRevisionDeclined(recommendation=id, reason="costs"), "welding", time=NOON)
     revised = event(ProgrammeRevised(recommendation=id, version="2"), "welding", time=NOON + timedelta(days=3))
@@ -239,7 +252,7 @@ def test_a_recommendation_shows_its_newest_answer():
 
 
 def test_another_institutions_answer_to_a_recommendation_is_none():
-    (recommended,) = recommend("welding", programme(), [gap(5, 2)], NOON)
+    (recommended,) = recommend("welding", programme(), by_ratings([gap(5, 2)]), NOON)
     id = recommended.data.recommendation
     revised = event(ProgrammeRevised(recommendation=id, version="2"), "welding")
     foreign = event(
@@ -270,3 +283,76 @@ def test_ratings_of_a_quarter_are_summed_over_its_months():
         ("welding greencomp:3.1", "2026-03"): {"rating_5": 1, "rating_3": 1},
     }
     assert gaps(sums) == [gap(5, 3)]
+
+
+# gaps of other kinds
+
+
+def low(competency: str, *employers: str, month: str = "2026-02") -> dict[tuple[str, ...], dict[str, int]]:
+    return {(f"welding {competency} {employer}", month): {"ratings": 2} for employer in employers}
+
+
+def test_three_employers_who_rate_low_what_a_programme_does_not_name_wish_for_it():
+    (finding,) = wishes(low("greencomp:1.1", "plant", "mill", "works") | low("greencomp:1.2", "plant", "mill"))
+    (found,) = recommend("welding", programme(), [finding], NOON)
+    assert (found.data.competency, found.data.ground, found.data.employers) == ("greencomp:1.1", "wishes", 3)
+    assert recommend("welding", programme(found), [finding], NOON + timedelta(days=1)) == []
+    (shown,) = recommendations(programme(found))
+    assert (shown["ground"], shown["status"], shown["employers"]) == ("wishes", "open", 3)
+
+
+def test_employers_of_two_quarters_or_of_what_is_taught_already_wish_for_nothing():
+    apart = low("greencomp:1.1", "plant", "mill") | low("greencomp:1.1", "works", month="2026-04")
+    assert wishes(apart) == []
+    taught = wishes(low("greencomp:3.1", "plant", "mill", "works"))
+    assert recommend("welding", programme(), taught, NOON) == []
+
+
+def test_a_hosts_low_rating_is_counted_by_who_gave_it():
+    state = taken_in(asked(), submitted("s1", 3))
+    assert contributions(REQUEST, state)["wish", "welding greencomp:3.1 plant", "2026-03", "ratings"] == 1
+    assert not any(kind == "wish" for kind, *_ in contributions(REQUEST, taken_in(asked(), submitted("s1", 4))))
+
+
+def test_a_sustainability_competency_falls_if_the_intervals_of_two_quarters_lie_apart():
+    before = gap(100, 95)
+    # by Wilson 0.888 to 0.978, 0.671 to 0.833 and 0.762 to 0.900
+    for satisfied, found in ((76, 1), (84, 0)):
+        later = before._replace(window="2026Q3", ratings=100, satisfied=satisfied)
+        assert len(falls([later, before])) == found
+    (finding,) = falls([before, before._replace(window="2026Q3", satisfied=76)])
+    (event_,) = recommend("welding", programme(), [finding], NOON)
+    assert (event_.data.ground, event_.data.satisfied, event_.data.satisfied_before) == ("fall", 76, 95)
+
+
+def test_a_fall_is_of_sustainability_only_and_not_of_what_its_ratings_show_already():
+    before, after_ = gap(100, 95), gap(100, 40)._replace(window="2026Q2")
+    assert falls([before, after_]) == []
+    assert len(by_ratings([before, after_])) == 1
+    welding = [one._replace(competency="welding:tig", satisfied=n) for one, n in ((before, 95), (after_, 70))]
+    assert falls(welding) == []
+
+
+WELDING = Programme("welding", "east", frozenset({"welding:tig"}), frozenset({"plant"}))
+
+
+def test_demand_is_a_gap_where_it_could_be_met_and_nobody_of_the_region_certifies():
+    def found(demand: Demand, *certified: tuple[str, str]) -> list[Finding]:
+        return unmet([WELDING], [demand], {*certified}, "2026Q1")
+
+    taught = Demand("welding:tig", "east", "mill", 4)
+    (finding,) = found(taught)
+    assert (finding.ground, finding.evidence) == (GapGround.demand, {"places": 4})
+    assert found(taught, ("welding:tig", "east")) == []
+    assert len(found(taught, ("welding:tig", "west"))) == 1
+    assert found(taught._replace(region="west")) == []
+    # Not taught: only from who trains its learners.
+    assert found(Demand("welding:laser", "east", "mill", 4)) == []
+    assert len(found(Demand("welding:laser", "west", "plant", 4))) == 1
+    assert len(recommend("welding", programme(), found(Demand("welding:laser", "west", "plant", 4)), NOON)) == 1
+
+
+def test_places_of_several_reports_are_one_gap():
+    reports = [Demand("welding:tig", "east", "mill", 4), Demand("welding:tig", "east", "plant", 3)]
+    (finding,) = unmet([WELDING], reports, set(), "2026Q1")
+    assert finding.evidence == {"places": 7}

@@ -17,8 +17,10 @@ from services.monitoring.app import core, router
 from services.monitoring.counters import RecentSums
 from shared.contract.events import (
     CompetencyCertified,
+    DemandReported,
     Event,
     FeedbackSubmitted,
+    LearnerEnrolled,
     LearnerErased,
     OrganisationRegistered,
     ProgrammePublished,
@@ -472,3 +474,31 @@ async def test_only_so_many_answers_are_kept(positions: mongo.Database) -> None:
     for question in ("one", "two", "three", "three", "one"):
         await recent.answer(positions, question, 0, work)
     assert work.times == 4
+
+
+async def test_demand_stands_beside_the_holders_of_a_region_and_of_a_programme(stack: Running) -> None:
+    def demand(competency: str, places: int, by: str, of: str | None = None) -> Event[Any]:
+        data = DemandReported(competency=competency, places=places, horizon=date(2099, 1, 1), research="plan", of=of)
+        return event(data, f"plan-{by.partition(':')[2]}", competency, by=by, time=datetime.now(UTC))
+
+    enrolled = [event(LearnerEnrolled(programme="welding"), f"holder-{n}") for n in range(5)]
+    demanded = [demand("greencomp:3.1", 10, "enterprise:plant"), demand("esco:cnc", 4, OPERATOR, of="west")]
+    await stack.publish(*enrolled, *demanded)
+    await stack.applied()
+    green = {"competency": "greencomp:3.1", "places": 10, "reports": 1, "holders": 6, "lack": 4, "surplus": 0}
+    cnc = {"competency": "esco:cnc", "places": 4, "reports": 1, "holders": 0, "lack": 4, "surplus": 0}
+    hidden = {**cnc, "holders": "<5", "lack": None, "surplus": None, "status": "suppressed"}
+    of_programme = green | {"holders": 5, "lack": 5}
+    for scope, rows in (
+        ({}, [hidden, green]),
+        ({"scope": "region", "scope_id": "east"}, [green]),
+        ({"scope": "region", "scope_id": "west"}, [cnc]),
+        ({"scope": "programme", "scope_id": "welding"}, [of_programme]),
+    ):
+        answer = await ask(stack, "/gaps", **scope)
+        assert [{**row, **wanted} for row, wanted in zip(answer["items"], rows, strict=True)] == answer["items"]
+    text = (await stack.client.get("/gaps", params={"format": "csv"})).text
+    assert next(csv.DictReader(io.StringIO(text)))["competency"] == "esco:cnc"
+    book = load_workbook(io.BytesIO((await stack.client.get("/gaps", params={"format": "xlsx"})).content))
+    assert "Places demanded" in [cell.value for cell in book.worksheets[0][1]]
+    assert (await stack.client.get("/gaps", params={"scope": "region", "scope_id": "nowhere"})).status_code == 404

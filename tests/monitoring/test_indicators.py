@@ -22,6 +22,10 @@ from shared.contract.events import (
     AgreementProposed,
     AgreementRefused,
     AgreementSigned,
+    ApplicationAccepted,
+    ApplicationDeclined,
+    ApplicationSubmitted,
+    ApplicationWithdrawn,
     CompetencyCertified,
     CompetencyRevoked,
     Data,
@@ -729,6 +733,34 @@ def test_places_filled_are_of_offers_that_were_closed_and_never_more_than_offere
     assert share("opportunities_filled_rate", *offers) == (4, 7)
 
 
+def test_an_application_counts_when_the_enterprise_that_it_is_to_has_decided() -> None:
+    def applied(id: str, *then: Data, by: str = PLANT) -> list[Event[Data]]:
+        submitted = event(ApplicationSubmitted(enterprise="plant"), id, "ann", time=at("2024-05-01"))
+        return [submitted, *(event(data, id, "ann", by=by, time=at("2024-05-02")) for data in then)]
+
+    events = [
+        *applied("one", ApplicationAccepted()),
+        *applied("two", ApplicationDeclined()),
+        *applied("three", ApplicationDeclined(), by="enterprise:mill"),
+        *applied("four"),
+    ]
+    withdrawn = event(ApplicationWithdrawn(enterprise="plant"), "one", "ann", time=at("2024-05-03"))
+    assert share("application_acceptance_rate", *events, id="plant") == (1, 2)
+    assert share("application_acceptance_rate", *events, withdrawn, id="plant") == (0, 1)
+
+
+def test_planned_hours_are_those_of_the_newest_version() -> None:
+    def version(id: str, on: str, **hours: float) -> Event[Data]:
+        data = ProgrammePublished(title="x", version=id, level=4, **hours)
+        return event(data, "welding", time=at(on))
+
+    first = version("1", "2024-01-01", hours_theory=300, hours_workplace=100)
+    second = version("2", "2024-06-01", hours_theory=200, hours_workplace=200)
+    assert share("planned_workplace_share", first, version("2", "2024-06-01", hours_theory=200)) == (0, 0)
+    found = measured("planned_workplace_share", first, second)
+    assert (found.value, found.n) == (0.5, 1)
+
+
 def test_support_helps_if_it_ends_with_a_job_an_internship_or_training() -> None:
     outcomes = ("hired", "internship", "training", "withdrawn", "other")
     closed = [event(SupportClosed(outcome=outcome), outcome, "ann") for outcome in outcomes]
@@ -937,6 +969,8 @@ def test_the_catalogue_holds_every_indicator_of_the_design() -> None:
         "conversion_rate",
         "retention_rate",
         "opportunities_filled_rate",
+        "application_acceptance_rate",
+        "planned_workplace_share",
         "support_success_rate",
         "completion_rate",
         "drop_out_rate",

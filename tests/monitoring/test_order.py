@@ -37,6 +37,8 @@ ONE_SPEAKS = (
     e.LearnerEnrolled,
     e.LearnerLeft,
     e.LearnerGraduated,
+    e.ApplicationSubmitted,
+    e.ApplicationWithdrawn,
     e.SupportRequested,
     e.SupportClosed,
     e.InternshipStarted,
@@ -121,6 +123,14 @@ TOPICS = (
             satisfied=st.just(3),
             threshold=st.just(0.6),
         ),
+        says(
+            e.ProgrammeGapFound,
+            PROGRAMMES,
+            recommendation=IDS,
+            competency=COMPETENCIES,
+            window=st.just("2024Q1"),
+            ground=st.sampled_from(e.GapGround),
+        ),
         says(e.ProgrammeRevisionWithdrawn, PROGRAMMES, recommendation=IDS, reason=IDS),
         says(e.ProgrammeRevised, PROGRAMMES, recommendation=IDS, version=IDS),
         says(e.ProgrammeRevisionDeclined, PROGRAMMES, recommendation=IDS, reason=IDS),
@@ -147,6 +157,10 @@ TOPICS = (
         says(e.LearnerLeft, LEARNERS, programme=PROGRAMMES, left_on=DAYS),
         says(e.SupportRequested, key=LEARNERS, need=st.just("job")),
         says(e.SupportClosed, key=LEARNERS, outcome=st.sampled_from(e.SupportOutcome)),
+        says(e.ApplicationSubmitted, key=LEARNERS, enterprise=PARTIES),
+        says(e.ApplicationWithdrawn, key=LEARNERS, enterprise=PARTIES),
+        says(e.ApplicationAccepted, key=LEARNERS),
+        says(e.ApplicationDeclined, key=LEARNERS),
         says(e.InternshipStarted, key=LEARNERS, **INTERNSHIP),
         says(e.LearnerGraduated, LEARNERS, programme=PROGRAMMES, graduated_on=DAYS),
         says(
@@ -232,7 +246,8 @@ SEQUENCES = st.one_of(*(st.lists(st.one_of(*topic), max_size=20) for topic in (*
 
 
 def test_every_type_that_counts_is_drawn() -> None:
-    uncounted = {e.LearnerShared, e.AssessmentRecorded, *ANNULMENTS}  # the latter: tests/shared/test_annulments.py
+    alerts = {e.IndicatorRuleSet, e.IndicatorRuleRemoved, e.IndicatorAlerted}
+    uncounted = {e.LearnerShared, e.AssessmentRecorded, *alerts, *ANNULMENTS}  # these: tests/shared/test_annulments.py
     assert {data for data in e.DATA.values() if data.topic in core.topics} == DRAWN | uncounted
 
 

@@ -71,6 +71,17 @@ def status(learner: str, by: str, on: str, subject: str = "s", **data: Any) -> E
     return said(by, on, f"{learner}-{subject}", e.EmploymentRecorded(**data), learner)
 
 
+def applies(learner: str, at_: str, *then: Data) -> list[Event[Data]]:
+    submitted = said(UNI, "2024-06-01", f"{learner}-a", e.ApplicationSubmitted(enterprise=at_), learner)
+    by = {e.ApplicationWithdrawn: UNI}
+    days = ("2024-06-05", "2024-06-09")
+    told = [
+        said(by.get(type(data), f"enterprise:{at_}"), on, f"{learner}-a", data, learner)
+        for data, on in zip(then, days, strict=False)
+    ]
+    return [submitted, *told]
+
+
 LEARNERS = [
     *studies("ann", WELDING),
     *internship("ann", PLANT, "plant", "passed", 160),
@@ -161,6 +172,10 @@ LEARNERS = [
     said(UNI, "2021-09-02", "lea", e.LearnerShared(institution="college")),
     *studies("lea", NURSING),
     status("lea", COLLEGE, "2025-01-15", status="studying", study_level=7),
+    *applies("ben", "plant", e.ApplicationDeclined()),
+    *applies("cid", "mill", e.ApplicationAccepted()),
+    *applies("eve", "mill", e.ApplicationAccepted(), e.ApplicationWithdrawn(enterprise="mill")),
+    *applies("fay", "mill"),
     said(UNI, "2024-02-01", "case-1", e.SupportRequested(need="job"), "ben"),
     said(UNI, "2024-05-01", "case-1", e.SupportClosed(outcome="hired"), "ben"),
     said(UNI, "2024-06-01", "case-2", e.SupportClosed(outcome="withdrawn"), "eve"),
@@ -219,7 +234,13 @@ def demand(by: str, on: str, report: str, competency: str, places: int, *, of: s
 
 
 def programme(
-    of: tuple[str, str, str], on: str, version: str, level: int, *competencies: str, partner: bool = False
+    of: tuple[str, str, str],
+    on: str,
+    version: str,
+    level: int,
+    *competencies: str,
+    partner: bool = False,
+    hours: tuple[float, float] | None = None,
 ) -> Event[Data]:
     data = e.ProgrammePublished(
         title=of[0],
@@ -227,6 +248,7 @@ def programme(
         level=level,
         competencies=[e.ProgrammeCompetency(competency=c, level=level) for c in competencies],
         joint_partners=[e.JointPartner(organisation="plant", kind="enterprise")] if partner else [],
+        **({"hours_theory": hours[0], "hours_workplace": hours[1]} if hours else {}),
     )
     return said(of[1], on, of[0], data)
 
@@ -265,12 +287,12 @@ NETWORK = [
         e.AgreementProposed(parties=["uni", "plant"], scope="practice", valid_from=day("2023-09-01")),
     ),
     said(PLANT, "2023-08-15", "a1", e.AgreementSigned()),
-    programme(WELDING, "2023-01-10", "1", 4, "esco:cnc", partner=True),
+    programme(WELDING, "2023-01-10", "1", 4, "esco:cnc", partner=True, hours=(900, 300)),
     said(PLANT, "2023-02-01", "welding", e.ProgrammeJoined()),
-    programme(NURSING, "2023-01-10", "1", 6, "greencomp:3.1"),
+    programme(NURSING, "2023-01-10", "1", 6, "greencomp:3.1", hours=(1000, 500)),
     *map(recommended, ("one", "two", "three")),
     said(UNI, "2025-01-20", "welding", e.ProgrammeRevised(recommendation="one", version="2")),
-    programme(WELDING, "2025-02-05", "2", 4, "esco:cnc", partner=True),
+    programme(WELDING, "2025-02-05", "2", 4, "esco:cnc", partner=True, hours=(600, 600)),
     said(UNI, "2025-01-10", "welding", e.ProgrammeRevisionDeclined(recommendation="two", reason="no")),
     said(UNI, "2025-01-10", "welding", e.ProgrammeRevisionPlanned(recommendation="three", until=day("2026-01-01"))),
     demand(OPERATOR, "2025-01-01", "region-1", "esco:cnc", 6, of="plant"),
@@ -402,6 +424,10 @@ BY_HAND: dict[str, tuple[float, float] | float | None] = {
     "joint_research_participants": None,
     # 2 of 3, and of 4 no more than 4
     "opportunities_filled_rate": (6, 7),
+    # of cid, of him and ben; eve has withdrawn, and nobody has decided on fay
+    "application_acceptance_rate": (1, 2),
+    # in hundredths of an hour: 600 and 500 of 1,200 and 1,500
+    "planned_workplace_share": (110_000, 270_000),
     # the first by publishing version 2 after 35 days, the second by declining after 9; the third is planned
     "revision_answer_rate": (2, 3),
     "median_days_to_revision": 14,

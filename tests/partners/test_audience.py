@@ -126,6 +126,27 @@ def test_parties_partners_and_institutions_hear_of_what_is_theirs(data: Data, by
     assert audience_of(event(data, "entity", key, by=by), known) == whom
 
 
+def test_demand_offers_and_recognition_reach_the_institutions_of_the_region():
+    horizon, since = "2027-01-01", "2026-01-01"
+    demand = {"competency": "welding:tig", "places": 9, "horizon": horizon, "research": "plan"}
+    told: list[tuple[Data, str]] = [
+        (events.DemandReported.model_validate(demand), "plant"),
+        (events.DemandReported.model_validate(demand | {"of": "RU-KEM"}), "RU-KEM"),
+        (events.OpportunityPosted(kind=events.OpportunityKind.vacancy, title="Welder", places=1), "plant"),
+        (events.RecognitionGranted.model_validate({"competency": "welding:tig", "since": since}), "plant"),
+    ]
+    for data, of in told:
+        known = Known(institutions={of: frozenset({"uni", "college"})})
+        assert audience_of(event(data, "one", "welding:tig", by="enterprise:plant"), known) == {
+            "plant",
+            "uni",
+            "college",
+        }
+    about = {"indicator": "i", "scope": "region", "scope_id": "RU-KEM", "value": 0, "threshold": 1, "window": "w"}
+    alert = event(events.IndicatorAlerted(**about, n=9), "rule", by="service:monitoring")
+    assert audience_of(alert, Known(institutions={"RU-KEM": frozenset({"uni"})})) == {"uni"}
+
+
 def test_an_enterprise_is_not_told_how_it_was_rated_nor_what_a_learner_is_asked():
     known = Known(learners={LEARNER: {"institutions": ["uni"]}}, programmes={"mechanics": {"institution": "college"}})
     for role, respondent, whom in (

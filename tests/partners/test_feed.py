@@ -62,6 +62,16 @@ async def test_enterprises_of_one_learner_do_not_see_each_other(connected: Runni
     assert ours["id"] not in ids(await feed(connected, "works"))
 
 
+async def test_an_offer_reaches_the_institutions_of_its_region_and_no_other_enterprise(connected: Running):
+    data = {"kind": "vacancy", "title": "Welder", "places": 2}
+    offer = enrolled(source="/organisations/plant", type="praktika.opportunity.posted.v1", subject="plant-1", data=data)
+    await publish(connected, "plant", offer)
+    for institution in ("uni", "college"):
+        assert offer["id"] in ids(await fed(connected, institution, offer["id"]))
+    await settled(connected)
+    assert offer["id"] not in ids(await feed(connected, "works"))
+
+
 async def test_an_organisation_hears_of_its_own_registration(connected: Running):
     (first,) = (await connected.client.get("/feed?limit=1", headers=as_("works", connected))).json()["items"]
     assert (first["type"], first["subject"]) == ("praktika.organisation.registered.v1", "works")

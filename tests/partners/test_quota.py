@@ -124,6 +124,22 @@ async def test_bytes_have_a_quota_and_what_names_others_counts_for_each(slim: Ru
     assert (await send(slim, "college"))[0] == 202
 
 
+async def test_what_is_told_a_region_counts_for_each_of_its_institutions(slim: Running):
+    await register(slim, "plant", "enterprise")  # with four institutions
+
+    async def publish(number: int) -> Any:
+        data = {"kind": "vacancy", "title": "Welder", "places": number + 1}
+        posted = enrolled(type="praktika.opportunity.posted.v1", subject=f"plant-{number}", data=data)
+        offer = posted | {"source": "/organisations/plant"}
+        return await slim.client.post("/events", json=offer, headers=as_("plant", slim) | STRUCTURED)
+
+    sent = 0
+    while (answer := await publish(sent)).status_code == 202:
+        sent += 1
+        assert sent < 6, "each is some 300 bytes, five times"
+    assert answer.status_code == 429, answer.text
+
+
 async def test_work_in_flight_waits_in_turn_and_another_goes_on(slim: Running):
     slim.settings.in_flight_bytes, slim.settings.in_flight_bytes_of_one = 1_000, 600
     in_flight, done = InFlight(slim.settings), list[str]()

@@ -18,6 +18,8 @@ from shared.contract.events import (
     AgreementEnded,
     AgreementProposed,
     AgreementSigned,
+    ApplicationAccepted,
+    ApplicationSubmitted,
     CompetencyCertified,
     Data,
     EmploymentRecorded,
@@ -77,6 +79,10 @@ WORLD = [
         by="service:certification",
     ),
     event(OpportunityPosted(kind="vacancy", title="Welder", places=2), "o-1", by="enterprise:plant"),
+    event(LearnerEnrolled(programme="mechanics"), "l-4"),
+    event(ApplicationSubmitted(enterprise="plant", opportunity="o-1"), "ap-1", "l-4"),
+    event(ApplicationSubmitted(enterprise="works"), "ap-2", "l-4"),
+    event(ApplicationAccepted(), "ap-2", "l-4", by="enterprise:works", time=NOON + timedelta(minutes=1)),
 ]
 INTERNSHIP = {"enterprise": "plant", "programme": "mechanics"}
 COMPLETED = INTERNSHIP | {"hours": 80, "outcome": "passed"}
@@ -146,6 +152,16 @@ ACCEPTED: dict[str, DecodedEvent] = {
         {"competency": "greencomp:3.1", "certificate": "c-1", "since": "2026-03-01"},
         2,
     ),
+    "an application for an offer": (
+        "uni",
+        "application.submitted",
+        "ap-3",
+        "l-2",
+        {"enterprise": "plant", "opportunity": "o-1"},
+        2,
+    ),
+    "an application withdrawn": ("uni", "application.withdrawn", "ap-2", "l-4", {"enterprise": "works"}, 1),
+    "a job of an applicant whom one has accepted": ("works", "employment.recorded", "j-7", "l-4", EMPLOYED, 2),
     "the end of one's offer": ("plant", "opportunity.closed", "o-1", None, {"filled": 2}, 2),
 }
 REFUSED: dict[str, tuple[DecodedEvent, int, str, str, str]] = {
@@ -162,6 +178,27 @@ REFUSED: dict[str, tuple[DecodedEvent, int, str, str, str]] = {
         "certificate",
         "c-9",
         "data.certificate",
+    ),
+    "an application for another's offer": (
+        ("uni", "application.submitted", "ap-4", "l-2", {"enterprise": "works", "opportunity": "o-1"}, 2),
+        422,
+        "opportunity",
+        "o-1",
+        "data.opportunity",
+    ),
+    "the decision on an application to another": (
+        ("works", "application.accepted", "ap-1", "l-4", {}, 2),
+        422,
+        "application",
+        "l-4",
+        "subject",
+    ),
+    "a job of an applicant on whom nothing is decided": (
+        ("plant", "employment.recorded", "j-8", "l-4", EMPLOYED, 2),
+        403,
+        "placement",
+        "l-4",
+        "partitionkey",
     ),
     "more places filled than offered": (
         ("plant", "opportunity.closed", "o-1", None, {"filled": 99}, 2),

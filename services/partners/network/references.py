@@ -26,6 +26,7 @@ READ: dict[str, tuple[str, ...]] = {
         "programmes.id",
         *(f"internships.{name}" for name in ("id", "enterprise", "started_at", "status")),
         *(f"employment.{name}" for name in ("id", "recorded_by", "enterprise", "since", "at")),
+        *(f"applications.{name}" for name in ("id", "enterprise", "status")),
         "support.id",
         "shared_with",
     ),
@@ -126,6 +127,8 @@ def references(event: Event[Data]) -> Iterator[Key]:
         yield key
     if data.topic == "learner":
         yield Key("learners", event.partitionkey)
+    if isinstance(data, events.ApplicationSubmitted) and data.opportunity:
+        yield Key("opportunities", data.opportunity)
     yield from (Key("organisations", id) for id in _organisations_in(data))
     yield from (Key("programmes", id) for id in _programmes_in(data))
 
@@ -141,6 +144,8 @@ def _organisations_in(data: Any) -> list[str]:
             return list(data.organisations)
         case events.LearnerShared():
             return [data.institution]
+        case events.ApplicationSubmitted():
+            return [data.enterprise]
     return [data.enterprise] if isinstance(data, INTERNSHIP) else []
 
 
@@ -310,15 +315,36 @@ def _own_learner(event: Event[Any], known: Known) -> Objection | None:
 
 
 def _placed(event: Event[Any], known: Known) -> Objection | None:
-    """An enterprise speaks of learners who were placed there, or have named it as where they work."""
+    """An enterprise speaks of learners whom it has placed or accepted, or who have named it as where they work."""
     key = Key("learners", event.partitionkey)
     learner, enterprise = known.of(*key), _sender(event)
     took_place = [i for i in learner.get("internships", ()) if i["started_at"] or i["status"] != "cancelled"]
-    named = {item.get("enterprise") for item in (*took_place, *learner.get("employment", ()))}
+    accepted = [item for item in learner.get("applications", ()) if item["status"] == "accepted"]
+    named = {item.get("enterprise") for item in (*took_place, *accepted, *learner.get("employment", ()))}
     if not _is_host(event) or learner.get("erased") or enterprise in named:
         return None
-    detail = f"{key.id} was not placed at {enterprise} and has not named it"
+    detail = f"{key.id} was not placed at {enterprise}, has not named it, and has no application that it accepted"
     return Objection(403, "placement", key.id, "partitionkey", detail, (key,))
+
+
+def _applied(event: Event[Any], known: Known) -> Objection | None:
+    """What is decided or withdrawn is an application to the enterprise."""
+    key, id = Key("learners", event.partitionkey), event.subject
+    learner, enterprise = known.of(*key), getattr(event.data, "enterprise", _sender(event))
+    if learner.get("erased") or (id, enterprise) in {
+        (item["id"], item["enterprise"]) for item in learner.get("applications", ())
+    }:
+        return None
+    return _missing("application", key, "subject", f"{key.id} has no application {id} to {enterprise}")
+
+
+def _offer(event: Event[Any], known: Known) -> Objection | None:
+    """The offer that is applied for is the enterprise's."""
+    id, enterprise = event.data.opportunity, event.data.enterprise
+    if id is None or known.of("opportunities", id).get("enterprise") == enterprise:
+        return None
+    key = Key("opportunities", id)
+    return _missing("opportunity", key, "data.opportunity", f"{id} is no opportunity of {enterprise}")
 
 
 def _recorded(event: Event[Any], known: Known) -> Objection | None:
@@ -552,6 +578,10 @@ RULES: dict[type[Data], tuple[Rule, ...]] = {
     events.EmploymentRecorded: _OF_ENTERPRISE_TOO,
     events.EmploymentEnded: (*_OF_ENTERPRISE_TOO, _recorded),
     events.AssessmentRecorded: _OF_ENTERPRISE_TOO,
+    events.ApplicationSubmitted: (*_OF_LEARNER, _registered, _offer),
+    events.ApplicationWithdrawn: (*_OF_LEARNER, _applied),
+    events.ApplicationAccepted: (*_OF_LEARNER, _applied),
+    events.ApplicationDeclined: (*_OF_LEARNER, _applied),
     events.OpportunityClosed: (_subject, _offered),
     events.FeedbackSubmitted: (_programmes, _asked),
     events.LearnerShared: (_shared_with,),
@@ -566,6 +596,7 @@ NAMED: dict[type[Data], str] = {
     events.ActivityHeld: "",
     events.OpportunityPosted: "",
     events.SupportRequested: "support",
+    events.ApplicationSubmitted: "applications",
     **dict.fromkeys(INTERNSHIP, "internships"),
 }
 # What only the sender's own word may be, whatever is checked besides.

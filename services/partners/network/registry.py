@@ -242,7 +242,7 @@ def _programme(state: State) -> View:
     published = facts.last(state, "programme.published")
     if published is None:
         return {}
-    recommended = facts.standing(state, "programme.revision_recommended", "programme.revision_withdrawn").values()
+    recommended = facts.recommended(state).values()
     return {
         **_fields(events.ProgrammePublished, published),
         "institution": facts.organisation(published),
@@ -262,7 +262,10 @@ _ANSWERS = {
 def _recommendation(recommended: Fact, published: Fact, state: State) -> View:
     slot = f"{facts.organisation(published)}/{recommended['data']['recommendation']}"
     answer = newest(*_of(state, slot, *_ANSWERS))
-    shown = _fields(events.ProgrammeRevisionRecommended, recommended)
+    of: type[Data] = (
+        events.ProgrammeGapFound if "ground" in recommended["data"] else events.ProgrammeRevisionRecommended
+    )
+    shown = {"ground": "ratings", **_fields(of, recommended)}
     shown |= {"recommended_at": recommended["time"], "status": "open"}
     if answer is not None:
         status = next(status for type_, status in _ANSWERS.items() if _is_of(answer, type_, state))
@@ -316,9 +319,10 @@ def _learner(state: State) -> View:
         "programmes": [_studies(id, state) for id in _ids(state, *_STUDIES)],
         "internships": [i for id in _ids(state, *_INTERNSHIP) for i in _internships(id, state, whole)],
         "employment": [_job(slot, fact, ends.get(slot), whole) for slot, fact in jobs],
+        "applications": [_application(id, fact, state, whole) for id, fact in _applications(state)],
         "support": [_support(id, state) for id in _ids(state, "support.requested", "support.closed")],
     }
-    readers = {reader for item in (*shown["internships"], *shown["employment"]) for reader in item["readers"]}
+    readers = {reader for field in _IN_PARTS for item in shown[field] for reader in item["readers"]}
     shared_with = sorted({fact["data"]["institution"] for fact in facts.facts(state, "learner.shared").values()})
     asked = sorted(map(facts.organisation, facts.facts(state, "learner.erased").values()))
     own = {"institutions": institutions, "shared_with": shared_with, "erasure_asked_by": asked}
@@ -335,6 +339,7 @@ def _request(state: State) -> View:
 _ASKED = ("role", "respondent", "institution", "programme")
 
 
+_IN_PARTS = ("internships", "employment", "applications")
 _WHOLE = ("id", "programmes", "support", "institutions", "shared_with", "erasure_asked_by")
 
 
@@ -342,14 +347,12 @@ def part(learner: View, reader: str) -> View:
     """What *reader* may see of a learner's entry: an institution of the learner all, others what concerns them."""
     whole = reader == OPERATOR or reader in learner["institutions"]
     shown = {field: learner.get(field, []) for field in _WHOLE}
-    own = {
-        field: [unread(i) for i in learner[field] if reader in i["readers"]] for field in ("internships", "employment")
-    }
+    own = {field: [unread(i) for i in learner.get(field, ()) if reader in i["readers"]] for field in _IN_PARTS}
     return {**(shown if whole else {"id": learner["id"]}), **own}
 
 
 def unread(item: View) -> View:
-    """An internship or a job without the list of who may read it."""
+    """An internship, a job or an application without the list of who may read it."""
     return {field: value for field, value in item.items() if field != "readers"}
 
 
@@ -434,6 +437,28 @@ def _internship(id: str, started: Fact | None, completed: Fact | None, cancelled
     own = {field: value for field, value in counting["data"].items() if ended and field not in shown}
     wrong = implausible(started["time"], ended["time"], own["hours"]) if started and ended and "hours" in own else None
     return {**shown, **own, "implausible": wrong and wrong[1]}
+
+
+def _applications(state: State) -> Iterable[tuple[str, Fact]]:
+    return sorted(facts.facts(state, "application.submitted").items())
+
+
+def _application(id: str, submitted: Fact, state: State, whole: list[str]) -> View:
+    """Of what the institution and the enterprise said of it the newest counts."""
+    enterprise = submitted["data"]["enterprise"]
+    withdrawn = facts.facts(state, "application.withdrawn").get(id)
+    accepted, declined = _of(state, f"{enterprise}/{id}", "application.accepted", "application.declined")
+    last = newest(submitted, withdrawn, accepted, declined)
+    states = {"withdrawn": withdrawn, "accepted": accepted, "declined": declined}
+    return {
+        "id": id,
+        "enterprise": enterprise,
+        "opportunity": submitted["data"].get("opportunity"),
+        "submitted_at": submitted["time"],
+        "status": next((status for status, fact in states.items() if fact is not None and fact is last), "submitted"),
+        "decided_at": last["time"] if last and last is not submitted else None,
+        "readers": sorted({*whole, enterprise}),
+    }
 
 
 def _support(id: str, state: State) -> View:

@@ -85,6 +85,17 @@ _ALL = (
             threshold=0.6,
         ),
     ),
+    _concluded(
+        "feedback",
+        "welding",
+        events.ProgrammeGapFound(
+            recommendation="welding-greencomp-4.2-2026Q2",
+            competency="greencomp:4.2",
+            window="2026Q2",
+            ground=events.GapGround.wishes,
+            employers=4,
+        ),
+    ),
     _by(
         OPERATOR,
         "welding",
@@ -167,6 +178,14 @@ _ALL = (
     ),
     _by(PLANT, "job-8", events.EmploymentEnded(ended_on=date(2026, 6, 30))),
     _by(PLANT, "job-8", events.EmploymentAnnulled(event="job-8-recorded", reason="Another learner was hired.")),
+    _by(
+        COLLEGE,
+        "application-4",
+        events.ApplicationSubmitted(enterprise="river-plant", opportunity="places-2026-autumn"),
+    ),
+    _by(COLLEGE, "application-4", events.ApplicationWithdrawn(enterprise="river-plant")),
+    _by(PLANT, "application-4", events.ApplicationAccepted()),
+    _by(PLANT, "application-4", events.ApplicationDeclined()),
     _by(COLLEGE, "case-5", events.SupportRequested(need=events.SupportNeed.job)),
     _by(COLLEGE, "case-5", events.SupportClosed(outcome=events.SupportOutcome.hired)),
     _by(COLLEGE, "case-5", events.SupportAnnulled(event="case-5-closed", reason="The contract was not signed.")),
@@ -278,17 +297,26 @@ _ALL = (
             enterprise_required=True,
         ),
     ),
+    _by(
+        OPERATOR,
+        "low-employment",
+        events.IndicatorRuleSet(
+            indicator="employment_rate_18m", scope="programme", when=events.AlertWhen.below, threshold=0.6, least_n=20
+        ),
+    ),
+    _by(OPERATOR, "falling-completion", events.IndicatorRuleRemoved()),
     _concluded(
         "monitoring",
-        "employment-rate-welding",
+        "low-employment",
         events.IndicatorAlerted(
-            indicator="employment_rate",
+            indicator="employment_rate_18m",
             scope="programme",
             scope_id="welding",
             value=0.52,
             threshold=0.6,
-            window="2026-06",
+            window="2024",
             n=25,
+            when=events.AlertWhen.below,
         ),
     ),
     _concluded(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.partners.network.regions import of_region
 from services.partners.network.registry import OF_PARTNERS, View
 from shared.contract import events
 from shared.contract.events import Data, Event, EventClass, FeedbackRole
@@ -15,12 +16,13 @@ from shared.contract.events import Data, Event, EventClass, FeedbackRole
 
 @dataclass(frozen=True)
 class Known:
-    """What the registry shows of the entities that the events are about, by id."""
+    """What the registry shows of the entities that the events are about, by id; of regions see `regions.py`."""
 
     learners: Mapping[str, View] = field(default_factory=dict)
     agreements: Mapping[str, View] = field(default_factory=dict)
     programmes: Mapping[str, View] = field(default_factory=dict)
     activities: Mapping[str, View] = field(default_factory=dict)
+    institutions: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def audience_of(event: Event[Data], known: Known) -> set[str]:
@@ -133,6 +135,11 @@ def _scope(event: Event[Any], _: Known) -> Iterable[str]:
     return (event.data.scope_id,) if event.data.scope in ("institution", "enterprise") else ()
 
 
+def _region(event: Event[Any], known: Known) -> Iterable[str]:
+    """The institutions of the region that it is of."""
+    return known.institutions.get(of_region(event) or "", ())
+
+
 RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.OrganisationRegistered: (_subject,),
     events.OrganisationSuspended: (_subject,),
@@ -144,6 +151,7 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.AgreementEnded: (_parties,),
     events.ProgrammePublished: (_named_partners, _partners),
     events.ProgrammeRevisionRecommended: (_partners,),
+    events.ProgrammeGapFound: (_partners,),
     events.ProgrammeRevisionWithdrawn: (_partners,),
     events.ProgrammeRevised: (_partners,),
     events.ProgrammeRevisionDeclined: (_partners,),
@@ -165,6 +173,10 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.EmploymentRecorded: (_enterprise, _institutions),
     events.EmploymentEnded: (_institutions,),
     events.EmploymentAnnulled: (_concerned, _institutions),
+    events.ApplicationSubmitted: (_enterprise, _institutions),
+    events.ApplicationWithdrawn: (_enterprise, _institutions),
+    events.ApplicationAccepted: (_institutions,),
+    events.ApplicationDeclined: (_institutions,),
     events.SupportRequested: (_institutions,),
     events.SupportClosed: (_institutions,),
     events.SupportAnnulled: (_concerned, _institutions),
@@ -172,18 +184,20 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.AssessmentAnnulled: (_concerned, _institutions),
     events.CompetencyCertified: (_certifiers, _institutions),
     events.CompetencyRevoked: (_institutions,),
-    events.OpportunityPosted: (),
-    events.OpportunityClosed: (),
+    events.OpportunityPosted: (_region,),
+    events.OpportunityClosed: (_region,),
     events.FeedbackRequested: (_respondent, _institution, _institutions),
     events.FeedbackSubmitted: (_institution,),
     events.FeedbackWithdrawn: (_publisher,),
     events.FeedbackCancelled: (_respondent, _institution, _institutions),
     events.FeedbackErased: (),  # who was sent the request is sent the learner's erasure
-    events.DemandReported: (),
-    events.DemandAnnulled: (),
-    events.RecognitionGranted: (),
-    events.RecognitionWithdrawn: (),
+    events.DemandReported: (_region,),
+    events.DemandAnnulled: (_region,),
+    events.RecognitionGranted: (_region,),
+    events.RecognitionWithdrawn: (_region,),
     events.SchemePublished: (),
-    events.IndicatorAlerted: (_scope, _partners),
+    events.IndicatorRuleSet: (),
+    events.IndicatorRuleRemoved: (),
+    events.IndicatorAlerted: (_scope, _partners, _region),
     events.EventRefused: (_publisher,),
 }

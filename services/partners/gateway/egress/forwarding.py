@@ -16,6 +16,7 @@ from prometheus_client import Counter as Metric
 from prometheus_client import Gauge
 from pydantic_core import to_json
 
+from services.partners.network import regions
 from shared.contract import events
 from shared.contract.events import SANDBOX, TOPICS, ContractError, Data, Event, LearnerErased
 from shared.http.service import Service
@@ -234,7 +235,8 @@ async def _known(events: Iterable[Event[Data]], service: Service) -> tuple[Known
         {"organiser": 1, "annulled": 1},
     )
     erased = {id for id, doc in learners.items() if "erased" in doc.get("state", {})}
-    return Known(learners, agreements, programmes, activities), erased
+    of_regions = await regions.institutions(service, events)
+    return Known(learners, agreements, programmes, activities, of_regions), erased
 
 
 class _Audiences:

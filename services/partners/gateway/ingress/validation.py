@@ -30,6 +30,7 @@ from services.partners.network.references import (
     references,
     tie,
 )
+from services.partners.network.regions import institutions, of_region
 from services.partners.network.registry import SANDBOX, TOPICS, View, entity, misfits, view
 from shared.contract import events
 from shared.contract.events import DATA, ContractError, Data, Event, LearnerErased
@@ -103,15 +104,21 @@ async def validated(
             checked[number] = wrong
         else:
             digests[event.id] = sent
-    _charge_named(service, caller, items, checked)
+    await _charge_others(service, caller, items, checked)
     return checked, digests
 
 
-def _charge_named(service: Service, caller: Caller, items: list[Any], checked: list[Event[Data] | Problem]) -> None:
-    """Count what names other organisations for each of them, too: it is sent to all."""
+async def _charge_others(
+    service: Service, caller: Caller, items: list[Any], checked: list[Event[Data] | Problem]
+) -> None:
+    """Count what is sent to others for each of them, too: whom an event names, and the institutions of its region."""
+    told = await institutions(service, (event for event in checked if not isinstance(event, Problem)))
     for item, event in zip(items, checked, strict=True):
-        if not isinstance(event, Problem) and (named := len(named_in(event))):
-            quotas_of(service).charge(caller.organisation, named, named * len(to_json(item)))
+        if isinstance(event, Problem):
+            continue
+        whom = named_in(event) | told.get(of_region(event) or "", frozenset())
+        if others := len(whom - {caller.organisation}):
+            quotas_of(service).charge(caller.organisation, others, others * len(to_json(item)))
 
 
 async def _objections(
