@@ -12,6 +12,7 @@ from pymongo import MongoClient
 
 from services.certification import schemes
 from services.feedback import requests
+from services.feedback.gaps import wishes
 from services.monitoring import states
 from shared.contract.events import Data, Event, parse, timestamp
 from shared.http.auth import RequestKey
@@ -21,7 +22,17 @@ from shared.processing.mongo import Key
 from tests.faults.breaking import FENCED, KINDS
 from tests.faults.finding import Findings
 from tests.faults.oracle import Expected
-from tests.faults.region import LEAST_SCORE, METHODS, REQUEST_KEY, SCHEMES, Json, kind_of, programme_events, said_of
+from tests.faults.region import (
+    LEAST_SCORE,
+    METHODS,
+    REQUEST_KEY,
+    SCHEMES,
+    WISHED,
+    Json,
+    kind_of,
+    programme_events,
+    said_of,
+)
 from tests.faults.run import running
 from tests.faults.stack import WORKERS, Stack
 from tests.making import after
@@ -75,6 +86,12 @@ def test_the_oracle_and_the_services_agree_on_any_order():
     derived = concluded(events)
     assert counted(states, [*events, *derived]) == {key: n for key, n in expected.counters.items() if n}
     assert counted(requests, [*events, *derived]) == {key: n for key, n in expected.ratings.items() if n}
+    sums: dict[tuple[str, ...], dict[str, int]] = {}
+    for (kind, id, month, measure), number in counted(requests, [*events, *derived]).items():
+        if kind == "wish":
+            sums[id, month] = {measure: number}
+    wished = {(one.programme, one.competency, one.window) for one in wishes(sums) if one.competency == WISHED}
+    assert wished == expected.wishes() != set()
     must = {id for id, one in expected.derived.items() if one.must}
     found = {event.id: event for event in derived if event.data.short_type != "feedback.erased"}
     assert must <= found.keys() <= expected.derived.keys()

@@ -81,7 +81,7 @@ async def _read_unmet(db: Database, programmes: Collection[str] | None) -> list[
     if not newest:
         return []
     regions = {
-        doc["_id"]: doc["region"] async for doc in db["organisations"].find({}, {"region": 1}) if "region" in doc
+        doc["_id"]: doc["region"] async for doc in db["organisations"].find({}, {"region": 1}) if doc.get("region")
     }
     schemes = [doc async for doc in db["schemes"].find({}, {"competency": 1, "institution": 1}) if "competency" in doc]
     certified = {(doc["competency"], regions.get(doc["institution"])) for doc in schemes}
@@ -103,7 +103,7 @@ async def _read_unmet(db: Database, programmes: Collection[str] | None) -> list[
     return unmet(could, demanded, certified, window_of(day))
 
 
-def _demand(report: dict[str, Any], regions: dict[str, str | None]) -> Demand:
+def _demand(report: dict[str, Any], regions: dict[str, str]) -> Demand:
     of = report.get("of") or report["organisation"]
     return Demand(report["competency"], regions.get(of, of), of, report["places"])
 

@@ -66,10 +66,10 @@ class Finding(NamedTuple):
 
 
 class Demand(NamedTuple):
-    """Places demanded of a competency in a region, and by whom; None: of a region that is not known."""
+    """Places demanded of a competency in a region, and by whom."""
 
     competency: str
-    region: str | None
+    region: str
     organisation: str
     places: int
 

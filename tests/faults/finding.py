@@ -233,7 +233,7 @@ def compare_said(found: Findings, logged: Logged, seed: int, learners: int) -> N
 
 def compare_derived(found: Findings, expected: Expected, logged: Logged) -> None:
     """Each event that must follow is there, with one content, the one that follows; and no other is there."""
-    seen = {id: contents for id, contents in logged.derived.items() if not is_of(contents, "revision_recommended")}
+    seen = {id: contents for id, contents in logged.derived.items() if not is_recommendation(contents)}
     wanted = {**expected.derived, **erasures(expected, seen)}
     for id, derived in wanted.items():
         if derived.must and id not in seen:
@@ -274,19 +274,26 @@ def is_of(contents: Mapping[bytes, Json], type_: str) -> bool:
     return all(type_ in event["type"] for event in contents.values())
 
 
+def is_recommendation(contents: Mapping[bytes, Json]) -> bool:
+    return is_of(contents, "revision_recommended") or is_of(contents, "gap_found")
+
+
 def compare_recommendations(found: Findings, expected: Expected, logged: Logged) -> None:
     """A revision is recommended when it was noticed that it must be: the oracle knows that, and not when.
 
     Decided twice (a crash between publishing and writing) it may name two moments; the first one counts.
     """
-    must = {derived_id("programme.revision_recommended", *gap): gap for gap in expected.gaps()}
-    may = {derived_id("programme.revision_recommended", *gap) for gap, rated in expected.rated.items() if rated >= 5}
-    seen = {id: contents for id, contents in logged.derived.items() if is_of(contents, "revision_recommended")}
+    by_ratings, by_wishes = ("programme.revision_recommended",), ("programme.gap_found", "wishes")
+    must = {derived_id(*by_ratings, *gap): gap for gap in expected.gaps()}
+    must |= {derived_id(*by_wishes, *gap): gap for gap in expected.wishes()}
+    may = {derived_id(*by_ratings, *gap) for gap, rated in expected.rated.items() if rated >= 5}
+    may |= {derived_id(*by_wishes, *gap) for gap, some in expected.rated_low.items() if len(some) >= 3}
+    seen = {id: contents for id, contents in logged.derived.items() if is_recommendation(contents)}
     for id in must.keys() - seen.keys():
-        found.lose(f"programme.revision_recommended of {must[id]} did not follow")
+        found.lose(f"a recommendation for {must[id]} did not follow")
     for id, contents in seen.items():
         if id not in must.keys() | may:
-            found.repeat(f"programme.revision_recommended {id} should not be")
+            found.repeat(f"the recommendation {id} should not be")
         moments = (datetime.fromisoformat(said["time"]).astimezone(UTC) for said in contents.values())
         expected.add_recommendation(next(iter(contents.values()))["subject"], min(moments))
     found.checked["recommended revisions"] = len(seen)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from shared.contract.events import derived_id
 
-from .region import LEAST_SCORE, METHODS, SCHEMES, Json, kind_of, request_of
+from .region import LEAST_SCORE, METHODS, SCHEMES, WISHED, Json, kind_of, request_of
 
 Count = tuple[str, str, str, str]  # kind, id, month, measure
 Gap = tuple[str, str, str]  # programme, competency, quarter
@@ -117,6 +117,7 @@ class Expected:
         certificates: by id, what each says, and of whom.
         derived: by id, the events of the services.
         rated: how many ratings were ever given, valid or not, by programme, competency and quarter.
+        rated_low: the enterprises that ever rated what no programme names, valid or not.
         facts: by topic and entity, the ids of the events that count, by type and what they are about.
         erased: learners.
         due: by the id of a derived request, when the log says that it is due: that depends on when it was raised.
@@ -128,6 +129,7 @@ class Expected:
     ratings: Counter[Count] = field(default_factory=Counter)
     derived: dict[str, Derived] = field(default_factory=dict)
     rated: Counter[Gap] = field(default_factory=Counter)
+    rated_low: dict[Gap, set[str]] = field(default_factory=lambda: defaultdict(set))
     facts: dict[tuple[str, str], dict[tuple[str, str], str]] = field(default_factory=dict)
     erased: set[str] = field(default_factory=set)
 
@@ -168,9 +170,7 @@ class Expected:
         facts = keep_newest(said)
         erased = "learner.erased" in facts
         programme = next(iter(facts["learner.enrolled"]))
-        for answer in (one for key in requests_of(learner, said) for one in answers.get(key, [])):
-            for competency in answer.data["competencies"]:
-                self.rated[programme, competency, quarter_of(answer.month)] += 1
+        self.note_ratings(programme, [one for key in requests_of(learner, said) for one in answers.get(key, [])])
         certificates = list(self.certify(learner, facts, must=not erased))
         for one in said:
             if one.type == "internship.completed":
@@ -190,6 +190,15 @@ class Expected:
                 request = request_of(learner, internship, role)
                 asked, over = self.request_data(learner, completed, role), ended_otherwise(facts, completed)
                 self.count_request(request, asked, answers.get(request, []), stands=over is None)
+
+    def note_ratings(self, programme: str, answers: list[Said]) -> None:
+        for answer in answers:
+            for competency in answer.data["competencies"]:
+                gap = programme, competency, quarter_of(answer.month)
+                if competency == WISHED:
+                    self.rated_low[gap].add(answer.by)
+                else:
+                    self.rated[gap] += 1
 
     def count_learner(self, facts: Facts, certificates: list[Derived]) -> None:
         completed, cancelled = facts["internship.completed"], facts["internship.cancelled"]
@@ -352,8 +361,18 @@ class Expected:
         return {
             gap
             for gap, ratings in totals.items()
+            if gap[1] != WISHED
             if ratings.total() >= 5 and ratings["rating_4"] + ratings["rating_5"] < 0.6 * ratings.total()
         }
+
+    def wishes(self) -> set[Gap]:
+        """What three enterprises rate below 4 in a quarter, and the programme does not name."""
+        employers: dict[Gap, set[str]] = defaultdict(set)
+        for (kind, id, month, _), number in self.ratings.items():
+            if kind == "wish" and number:
+                programme, competency, employer = id.split(" ")
+                employers[programme, competency, quarter_of(month)].add(employer)
+        return {gap for gap, some in employers.items() if len(some) >= 3 and gap[1] == WISHED}
 
     # the region
 

@@ -16,6 +16,7 @@ UNREGISTERED = ("reserve-foundry",)  # named in events, in no registry
 HOSTILE_ENTERPRISE, HOSTILE_INSTITUTION = "scrap-dealer", "diploma-mill"  # what they do: hostile.py
 ATTACKED = tuple(f"learner-{number}" for number in range(50))
 COMPETENCIES = ("greencomp:1.1", "greencomp:3.1", "welding:tig", "logistics:7")
+WISHED = "soft:teamwork"  # in no programme; employers rate it low
 METHODS = ("exam", "workplace_demonstration")
 LEAST_SCORE = 0.6
 REQUEST_KEY = bytes(range(32))  # by which the network makes the ids of requests
@@ -184,6 +185,8 @@ class Story:
         rating = self.random.choice((1, 2) if self.programme.poor else (4, 5))
         said: Json = {"request": request, "role": role, "overall": self.random.randrange(1, 6)}
         said["competencies"] = {self.programme.competency: rating}
+        if role == "enterprise":
+            said["competencies"][WISHED] = self.random.choice((1, 2, 3))
         if self.random.random() < 0.6:
             said["relevance"] = self.random.randrange(1, 6)
         return said
