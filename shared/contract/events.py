@@ -815,10 +815,14 @@ SANDBOX = "sandbox"  # the topic of all that sandbox organisations say; only par
 DATA: dict[str, type[Data]] = {f"praktika.{data.short_type}.v1": data for data in Data.__subclasses__()}
 TOPICS: tuple[str, ...] = tuple(dict.fromkeys(data.topic for data in DATA.values()))
 
-MODELS: dict[str, type[Event[Data]]] = {
-    type_: create_model(data.__name__, __base__=Event[data], __doc__=data.__doc__, type=(Literal[type_], ...))  # type: ignore[arg-type, valid-type]
-    for type_, data in DATA.items()
-}
+
+def _model(type_: str, data: type[Data]) -> type[Event[Data]]:
+    """The events of a type. (`Event[data]` would be built before, and takes as long again.)"""
+    own: dict[str, Any] = {"type": (Literal[type_], ...), "data": (data, ...)}
+    return create_model(data.__name__, __base__=Event, __doc__=data.__doc__, **own)
+
+
+MODELS: dict[str, type[Event[Data]]] = {type_: _model(type_, data) for type_, data in DATA.items()}
 _ANY: TypeAdapter[Event[Data]] = TypeAdapter(
     Annotated[reduce(or_, MODELS.values()), Field(discriminator="type")]  # type: ignore[arg-type]
 )
