@@ -96,7 +96,8 @@ def crossing(
 
 
 def _interval(said: Mapping[str, Any]) -> tuple[float, float]:
-    return wilson(int(said["numerator"]), int(said["denominator"]))
+    n = int(said["denominator"])
+    return wilson(min(int(said["numerator"]), n), n)
 
 
 def alert(id: str, state: State, crossings: Iterable[Crossing], now: datetime) -> list[Event[Data]]:

@@ -124,8 +124,8 @@ class Indicator:
             return Text("by month of graduation") if self.by == "cohort" else Text("by month of the event")
         if self.by == "period":
             return Text("by month of the event, months that have passed")
-        if self.passed_months == 0:
-            return Text("by month of graduation, months that have passed")
+        if "expected" in self.denominator:
+            return Text("by month in which the graduation was expected, months that have passed")
         passed = {"months": self.passed_months}
         return Text("by month of graduation, cohorts whose {months} months have passed", passed)
 
