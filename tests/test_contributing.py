@@ -73,8 +73,8 @@ WALKS = {
         {
             "services/monitoring/states.py": [
                 (
-                    '    measures = {"programmes"}\n',
-                    '    measures |= {"programmes_short"} if version["level"] < 4 else set()\n',
+                    '    stocks = {"programmes": 1}\n',
+                    '    stocks |= {"programmes_short": 1} if version["level"] < 4 else {}\n',
                 )
             ],
             "services/monitoring/indicators.py": [

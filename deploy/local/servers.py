@@ -109,7 +109,9 @@ def mongod(folder: Path, port: int = 0, secrets: Path | None = None) -> Server:
         if secrets:
             security.ensure_mongodb(secrets).chmod(0o400)
 
-    return replace(server, prepare=prepare)
+    # Not `direct`: the driver would keep connections that it made while the node was no primary yet, and take them for
+    # connections without transactions for good.
+    return replace(server, prepare=prepare, address=f"mongodb://127.0.0.1:{port}/?replicaSet=rs0")
 
 
 def mongod_program(

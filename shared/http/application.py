@@ -38,6 +38,7 @@ log = logs.get(__name__)
 ENDED_WITHIN_S = 10.0  # so long a task may take to end, twice
 WORK_AGAIN_S = 2
 HANGING_S = 60  # an event loop that stands still, or an end that does not come, for so long: end the process
+KEEP_ALIVE_S = 30  # longer than clients keep an idle connection, or they would use it while it is being closed
 PORTS = {"partners": 8101, "feedback": 8102, "certification": 8103, "monitoring": 8104}
 
 
@@ -222,6 +223,7 @@ def serve(core: Core, router: APIRouter, observations: Sequence[Observation] = (
         h11_max_incomplete_event_size=hardening.HEAD_BYTES,
         forwarded_allow_ips=settings.proxies,
         timeout_graceful_shutdown=20,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
     app.state.server = uvicorn.Server(config)  # what answers for long looks whether the server is ending
     with suppress(KeyboardInterrupt):

@@ -155,7 +155,7 @@ async def test_entry_is_read_whole_by_its_institution_and_in_part_by_others(part
         assert found[0] == whole
     for reader, jobs, internships in (("plant", ["j-plant"], ["i-1"]), ("works", ["j-works", "j-1"], [])):
         own = (await read(partners, reader, "/learners/r-1")).json()
-        assert own.keys() == {"id", "internships", "employment"}
+        assert own.keys() == {"id", "internships", "employment", "applications"}
         assert sorted(job["id"] for job in own["employment"]) == sorted(jobs)
         assert [i["id"] for i in own["internships"]] == internships
         assert own in (await read(partners, reader, "/learners")).json()["items"]
