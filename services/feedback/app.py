@@ -74,7 +74,7 @@ async def read_findings(db: Database, programmes: Collection[str] | None) -> lis
 async def _read_unmet(db: Database, programmes: Collection[str] | None) -> list[Finding]:
     """Demand of these programmes (None: of any) that is not past and that nobody certifies."""
     day = today().isoformat()
-    in_force = {"horizon": {"$gte": day}, "places": {"$gt": 0}}
+    in_force = {"horizon": {"$gte": day}}
     newest: dict[tuple[str, str], dict[str, Any]] = {}  # several reports may be on one demand
     async for doc in db["demands"].find(in_force, {"state": 0}).sort("reported_at"):
         newest[doc["competency"], doc.get("of") or doc["_id"]] = doc
@@ -85,7 +85,7 @@ async def _read_unmet(db: Database, programmes: Collection[str] | None) -> list[
     }
     schemes = [doc async for doc in db["schemes"].find({}, {"competency": 1, "institution": 1}) if "competency" in doc]
     certified = {(doc["competency"], regions.get(doc["institution"])) for doc in schemes}
-    demanded = [_demand(doc, regions) for doc in newest.values()]
+    demanded = [_demand(doc, regions) for doc in newest.values() if doc["places"]]
     hosts = await _hosts(db, {one.organisation for one in demanded}, programmes)
     taught = {"competencies": {"$in": sorted({one.competency for one in demanded})}}
     match: dict[str, Any] = {"$or": [taught, {"_id": {"$in": sorted(hosts)}}]}

@@ -1,6 +1,5 @@
 """Places demanded beside people who hold a certificate, competency by competency, in a region or for a programme."""
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 from shared.processing import mongo
@@ -66,14 +65,13 @@ async def _holders(db: Database, registry: Registry, scope: GapScope, scope_id: 
     if scope == "network":
         read = await mongo.sums(db, {"kind": "competency"}, ("id",), ["holders"])
         return {competency: counts.get("holders", 0) for (competency,), counts in read.items()}
-    is_theirs: Callable[[str], bool] = lambda whose: whose == scope_id  # noqa: E731
+    kind, own = "programme_competency", {scope_id}
     if scope == "region":
+        kind = "institution_competency"
         own = {id for id, entry in registry.organisations.items() if entry.get("region") == scope_id}
-        is_theirs = own.__contains__
-    kind = "institution_competency" if scope == "region" else "programme_competency"
     held: dict[str, int] = {}
     for (about,), counts in (await mongo.sums(db, {"kind": kind}, ("id",), ["holders"])).items():
         whose, competency = about.split(" ")
-        if is_theirs(whose):
+        if whose in own:
             held[competency] = held.get(competency, 0) + counts.get("holders", 0)
     return held
