@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+PORTS = {"partners": 8101, "feedback": 8102, "certification": 8103, "monitoring": 8104}
+
 
 class Settings(BaseSettings):
     """Settings of one process, read from `PRAKTIKA_*` (and the two servers' usual names).
@@ -61,6 +63,35 @@ class Settings(BaseSettings):
     private_keys_dir: Path | None = Field(
         None, description="Holds token.key, for partners and the set-up only; default: keys_dir/private."
     )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[A-Za-z0-9.-]{1,253}(:\d{1,5})?)?$",
+        description="Where people reach all services behind one proxy: https://praktika.example. Else see public_urls.",
+    )
+    public_urls: dict[str, str] = Field(
+        {},
+        description="Where people reach each service, if each has an address of its own; default: its port at localhost"
+        " (browsers take passkeys there, and not at 127.0.0.1).",
+    )
+    smtp_url: SecretStr = Field(
+        SecretStr(""),
+        description="Invitations are sent through it: smtp://user:password@mail.example:587, or smtps:// on 465. With "
+        "a user, smtp:// speaks TLS before it logs in. Empty: links are only shown, to be sent by hand.",
+    )
+    smtp_from: str = Field("", max_length=254, description="The sender's address of these mails.")
+    oidc_issuer: str = Field("", description="OpenID Connect: the provider's issuer. Empty: no sign-in through one.")
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr = SecretStr("")
+    oidc_name: str = Field("OpenID Connect", max_length=60, description="How people call the provider.")
+    oidc_provision: dict[str, str] = Field(
+        {},
+        description="Whoever the provider knows under a verified address of these domains becomes a member (staff) of "
+        'the organisation: {"college.example": "north-college"}. Empty: only who is a member may sign in.',
+    )
+    sign_in_failures: int = Field(
+        10, ge=1, description="Wrong passwords for one member from one network at once; ten times as many from one."
+    )
+    sign_in_failures_per_min: float = Field(1, gt=0, description="The same in the long run.")
     token_lifetime_s: int = Field(900, ge=1, le=900)
     token_failures: int = Field(
         20, ge=1, description="Wrong secrets for one client_id from one address at once; ten times as many from one."
@@ -166,6 +197,10 @@ class Settings(BaseSettings):
         Field(frozenset(), description='Statuses that count in no employment rate; JSON: ["military_service"].')
     )
     log_level: str = "INFO"
+
+    def public(self, service: str) -> str:
+        """The address at which people reach a service, without a slash at its end."""
+        return self.public_url or self.public_urls.get(service, f"http://localhost:{PORTS[service]}")
 
 
 @lru_cache

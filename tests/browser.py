@@ -10,6 +10,8 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, expect
 
+from tests.packages import packages
+
 expect.set_options(timeout=20_000)
 Test = Callable[..., Awaitable[None]]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -44,3 +46,20 @@ async def shot(page: Page, name: str) -> None:
     """Kept to be looked at where PRAKTIKA_SHOTS names a folder."""
     if folder := os.environ.get("PRAKTIKA_SHOTS"):
         await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+_AXE = """async (tags) => {
+  const { violations } = await axe.run(document, { runOnly: { type: "tag", values: tags } });
+  return violations.map(({ id, help, nodes }) => [id, help, ...nodes.map((node) => node.html)].join("\\n  "));
+}"""
+
+
+async def accessible(page: Page) -> None:
+    """Demand that axe-core finds nothing of WCAG 2.2 AA, and that a phone's page is no wider than the phone."""
+    await page.evaluate((packages() / "node_modules/axe-core/axe.min.js").read_text())
+    found: list[str] = await page.evaluate(_AXE, WCAG)
+    assert not found, "\n".join([page.url, *found])
+    overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0, f"{page.url} is {overflow} px wider than the window"

@@ -1,6 +1,6 @@
 """Who may do what: each route of each service has a rule here, and is tried by those who may not.
 
-A new route is one line in `RULES`. Routes are found by themselves.
+A new route is one line in `RULES`, a page one in tests/pages.py. Routes are found by themselves.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from shared.http.auth import Signer, ensure_keys
 from shared.log.topics import SERVICES
 from shared.settings import Settings
 from tests.network import COHORT, INTERNSHIP, LEARNER, STRUCTURED, as_, cloudevent
+from tests.pages import PAGES
 from tests.stack import Running
 
 
@@ -33,7 +34,7 @@ class Rule:
         shown: `tests.network.tell` says something that the owner sees there.
     """
 
-    who: Literal["everybody", "organisations", "operator", "owner"]
+    who: Literal["everybody", "organisations", "operator", "owner", "page"]
     at: str = ""
     refused: int = 403
     body: Any = None
@@ -44,6 +45,7 @@ class Rule:
 PUBLIC = Rule("everybody")
 TOKEN = Rule("organisations")  # any organisation, and the answer is the same for each
 OPERATOR = Rule("operator")
+PAGE = Rule("page")  # no token opens it: see tests/partners/test_page_rights.py
 
 
 def operator(body: Any) -> Rule:
@@ -168,6 +170,8 @@ RULES: dict[str, Rule] = {
     "GET /indicators/{indicator_id}/series": PUBLIC,
     "GET /scopes/{scope}": PUBLIC,
     "GET /values": PUBLIC,
+    # those that take a session's cookie
+    **dict.fromkeys(PAGES, PAGE),
 }
 
 
@@ -183,7 +187,7 @@ def routes() -> list[tuple[str, str]]:
 
 
 ROUTES = routes()
-GUARDED = [(service, route) for service, route in ROUTES if route in RULES and RULES[route].who != "everybody"]
+GUARDED = [(s, route) for s, route in ROUTES if route in RULES and RULES[route].who not in ("everybody", "page")]
 OPEN = [(service, route) for service, route in ROUTES if RULES.get(route) == PUBLIC]
 BAD_TOKENS = (
     *("none", "expired", "no algorithm", "public key as secret", "other key", "other key under our name"),

@@ -32,6 +32,7 @@ COMMANDS = {
     "organisations": ("deploy.praktika.organisations", "app", "List, register, suspend, reinstate organisations."),
     "credentials": ("deploy.praktika.organisations", "credentials", "List, make, rotate, withdraw credentials."),
     "operator": ("deploy.praktika.operator", "command", "Make a credential for a person who operates the network."),
+    "member": ("services.partners.people.command", "app", "The people who sign in: invite, list, remove, new link."),
     "rejections": ("services.partners.gateway.egress.rejections_command", "command", "What the ingress has refused."),
     "dead-letters": ("deploy.praktika.dead_letters", "app", "What services could not process: look, replay, discard."),
     "trail": ("deploy.praktika.trail", "command", "Who did what, from where, and how it ended."),

@@ -15,12 +15,13 @@ from shared.settings import Settings
 from . import history
 
 HISTORY, HOME, PUBLIC, PRIVATE = "history.jsonl.gz", "home.jsonl", "keys", "keys-private"
-KEPT = ("credentials", "webhooks", "webhook_failures")  # of partners: what is not in the log
+# Of partners: what is not in the log.
+KEPT = ("credentials", "webhooks", "webhook_failures", "members", "invitations", "people_journal")
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="On a disk that nobody else reads: it holds secrets.")]
 
 
 def backup(folder: Folder, json: Json = False) -> None:
-    """Copy the log, credentials, webhooks and keys into a folder, while the network goes on.
+    """Copy the log, credentials, members, webhooks and keys into a folder, while the network goes on.
 
     The folder must be new or empty; it can be read by its owner only. How with containers: docs/operations.md.
     """

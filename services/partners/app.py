@@ -17,6 +17,7 @@ from .gateway.ingress.kafka import ingress_over_kafka
 from .gateway.kafka_credentials import access_to_kafka
 from .network import api
 from .network.registry import COLLECTIONS, SANDBOX, route, view
+from .people import account, member_pages, sign_in
 
 core = Core(
     name="partners",
@@ -36,8 +37,9 @@ core = Core(
     view=view,
 )
 # One router, and the ingress first: FastAPI looks through them in turn, and most requests are events.
-parts = (http, credentials, kafka_credentials, api, feed, webhooks, rejections, page, uploads)
-router = APIRouter(routes=[route for part in parts for route in part.router.routes])
+gateway = (http, credentials, kafka_credentials, api, feed, webhooks, rejections, page, uploads)
+people = (sign_in, account, member_pages)
+router = APIRouter(routes=[route for part in (*gateway, *people) for route in part.router.routes])
 
 observations = (observe_lag,)
 work = (ingress_over_kafka, access_to_kafka, forward, deliver)

@@ -771,7 +771,7 @@ EventClass = type[Data]
 
 
 class Event(BaseModel, Generic[D_co]):
-    """A CloudEvent 1.0. Extensions: `partitionkey` (the Kafka key), `sourcekind` (who the source is), `sandbox`."""
+    """A CloudEvent 1.0. Extensions: `partitionkey` (the Kafka key), `sourcekind` (who speaks), `sandbox`, `member`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -792,6 +792,9 @@ class Event(BaseModel, Generic[D_co]):
     datacontenttype: Literal["application/json"] = "application/json"
     sandbox: Literal[True] | None = Field(
         None, description="From an organisation that tries things out; set by the ingress, on the topic `sandbox` only."
+    )
+    member: Id | None = Field(
+        None, description="Opaque id of the person who acted on a page for the source; set by partners, never a name."
     )
     dataschema: Annotated[str, StringConstraints(max_length=500, pattern=_PRINTABLE)] | None = Field(
         None, description="Follows from the type: leave it out, or end it with /schemas/<type>/data.json."
@@ -1008,7 +1011,15 @@ def derived_id(*parts: str) -> str:
 
 
 def compose(  # noqa: PLR0913
-    data: Data, *, source: str, kind: Publisher, id: str, subject: str, key: str, time: datetime
+    data: Data,
+    *,
+    source: str,
+    kind: Publisher,
+    id: str,
+    subject: str,
+    key: str,
+    time: datetime,
+    member: str | None = None,
 ) -> Event[Data]:
     """The event that says *data*."""
     type_ = f"praktika.{data.short_type}.v1"
@@ -1021,6 +1032,7 @@ def compose(  # noqa: PLR0913
         time=time,
         partitionkey=key,
         sourcekind=kind,
+        member=member,
         data=data,
     )
 

@@ -24,13 +24,14 @@ from shared.http.health import OBSERVED, Observation, observe
 from shared.http.parameters import known_parameters
 from shared.http.problems import PROBLEM, REFUSALS, handle_errors
 from shared.http.service import Service
+from shared.http.sessions import Sessions
 from shared.log.producer import NotPublished, Producer
 from shared.log.reads import Log
 from shared.observability import logs, metrics
 from shared.processing import mongo
 from shared.processing.core import Core
 from shared.processing.runner import Runner
-from shared.settings import Settings
+from shared.settings import PORTS, Settings
 from shared.settings import settings as read_settings
 
 log = logs.get(__name__)
@@ -39,7 +40,6 @@ ENDED_WITHIN_S = 10.0  # so long a task may take to end, twice
 WORK_AGAIN_S = 2
 HANGING_S = 60  # an event loop that stands still, or an end that does not come, for so long: end the process
 KEEP_ALIVE_S = 30  # longer than clients keep an idle connection, or they would use it while it is being closed
-PORTS = {"partners": 8101, "feedback": 8102, "certification": 8103, "monitoring": 8104}
 
 
 class Application(FastAPI):
@@ -179,6 +179,7 @@ def create_app(  # noqa: PLR0913
     app.add_middleware(BodyLimit, large=settings.batch_max_bytes)
     app.add_middleware(ConditionalGet)
     app.add_middleware(Compression)
+    app.add_middleware(Sessions, service=lambda: app.state.service)
     app.add_middleware(
         hardening.AnonymousLimits,
         at_once=settings.strangers_at_once,

@@ -5,7 +5,9 @@ import math
 import os
 import time
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, NamedTuple
@@ -20,7 +22,11 @@ from shared.contract.events import Publisher, timestamp
 from shared.settings import Settings
 
 ISSUER = AUDIENCE = "praktika"
+PAGES = "praktika-pages"  # audience of a session's token: pages take it, the API does not
+BROWSER = "praktika-browser"  # audience of what a browser keeps for us between two requests
 FURTHER = ("credential", "name", "scope")  # claims beside who it is
+SESSION_S = 12 * 3600  # of a session, at most
+KEPT_S = 600  # of what a browser keeps for us
 LIFETIME_S = 900  # of a token, at most
 PROVEN = 10_000  # tokens that are remembered
 TOKEN_LENGTH = 4096  # ours have about 400
@@ -37,11 +43,13 @@ class Caller(NamedTuple):
     credential: str = ""  # that it proved itself with
     name: str = ""  # of the person, if it is an operator
     scope: str = ""  # `send` or `read`: it may do nothing else
+    member: str = ""  # the opaque id of the person who acts for it on a page
 
     @property
     def actor(self) -> str:
         """Who it is on the trail."""
-        return f"{self.organisation}/{self.name}" if self.name else self.organisation
+        person = self.name or self.member
+        return f"{self.organisation}/{person}" if person else self.organisation
 
     @property
     def source(self) -> str:
@@ -50,6 +58,55 @@ class Caller(NamedTuple):
     @property
     def is_operator(self) -> bool:
         return self.kind is Publisher.operator
+
+
+class Role(StrEnum):
+    """What a member may do: `admin`, `staff` and `mentor` in an organisation, the other two in the whole network."""
+
+    admin = "admin"
+    staff = "staff"
+    mentor = "mentor"
+    operator = "operator"
+    coordinator = "coordinator"
+
+
+class Member(NamedTuple):
+    """A person who is signed in, as the session's token says.
+
+    Attributes:
+        issued_at: of the token, in seconds since 1970, as the others.
+        expires_at: of the token; after that the session must be renewed.
+        until: when the session ends at the latest.
+    """
+
+    id: str
+    organisation: str
+    kind: Publisher
+    role: Role
+    name: str
+    session: str
+    issued_at: int
+    expires_at: int
+    until: int
+    sandbox: bool = False
+
+    @property
+    def is_current(self) -> bool:
+        return time.time() < self.expires_at
+
+    @property
+    def is_operator(self) -> bool:
+        return self.kind is Publisher.operator
+
+    @property
+    def csrf(self) -> str:
+        """What forms in this session carry: nobody else can know it, and it stays the same when the token changes."""
+        return sha256(f"csrf {self.session}".encode()).hexdigest()[:32]
+
+    @property
+    def caller(self) -> Caller:
+        """As whom the member acts: as the organisation."""
+        return Caller(self.organisation, self.kind, self.sandbox, member=self.id)
 
 
 class Unauthorised(Exception):
@@ -175,19 +232,28 @@ class Signer:
         self.lifetime_s = settings.token_lifetime_s
 
     def token(self, caller: Caller) -> str:
+        further = {name: value for name in FURTHER if (value := getattr(caller, name))}
+        return self._signed(AUDIENCE, self.lifetime_s, {**_who(caller), "jti": str(uuid4()), **further})
+
+    def session_token(self, member: Member) -> str:
+        """What the session's cookie holds, new from now on; `issued_at` and `expires_at` are not looked at."""
+        person = {"member": member.id, "role": member.role.value, "name": member.name}
+        claims = {**_who(member.caller), **person, "sid": member.session, "until": member.until}
+        return self._signed(PAGES, min(self.lifetime_s, member.until - int(time.time())), claims)
+
+    def keepsake(self, purpose: str, content: dict[str, Any]) -> str:
+        """What a browser shall keep for us for `KEPT_S`, so that we need not; it can be read there, but not changed."""
+        return self._signed(BROWSER, KEPT_S, {"sub": purpose, "jti": token_hex(16), "content": content})
+
+    def _signed(self, audience: str, lifetime_s: int, claims: dict[str, Any]) -> str:
         now = int(time.time())
-        claims = {
-            "iss": ISSUER,
-            "aud": AUDIENCE,
-            "sub": caller.organisation,
-            "kind": caller.kind.value,
-            "iat": now,
-            "exp": now + self.lifetime_s,
-            "jti": str(uuid4()),
-            **({"sandbox": True} if caller.sandbox else {}),
-            **{name: value for name in FURTHER if (value := getattr(caller, name))},
-        }
-        return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": self._kid})
+        times = {"iss": ISSUER, "aud": audience, "iat": now, "exp": now + lifetime_s}
+        return jwt.encode({**times, **claims}, self._key, algorithm="EdDSA", headers={"kid": self._kid})
+
+
+def _who(caller: Caller) -> dict[str, Any]:
+    sandbox = {"sandbox": True} if caller.sandbox else {}
+    return {"sub": caller.organisation, "kind": caller.kind.value, **sandbox}
 
 
 class Verifier:
@@ -223,18 +289,7 @@ class Verifier:
         caller, ends_at = self._proven.get(token, (None, 0))
         if caller is not None and time.time() < ends_at:
             return caller
-        key, key_ends_at = self._key(jwt.get_unverified_header(token)["kid"])
-        claims = jwt.decode(
-            token,
-            key,
-            algorithms=["EdDSA"],
-            audience=AUDIENCE,
-            issuer=ISSUER,
-            # Whose clock is a little behind must still take a token that has just been signed.
-            options={"require": ["exp", "iat", "sub", "aud", "iss"], "verify_iat": False},
-        )
-        if not 0 < claims["exp"] - claims["iat"] <= LIFETIME_S:
-            raise ValueError("lives too long")
+        claims, key_ends_at = self._claims(token, AUDIENCE)
         who = str(claims["sub"]), Publisher(claims["kind"]), bool(claims.get("sandbox"))
         credential, name, scope = (str(claims.get(further, "")) for further in FURTHER)
         caller = Caller(*who, credential, name, scope)
@@ -242,6 +297,59 @@ class Verifier:
             self._proven.clear()
         self._proven[token] = caller, min(claims["exp"], key_ends_at)
         return caller
+
+    def member(self, token: str) -> Member | None:
+        """Who is signed in, by the session's cookie, though the token may have expired; None: it proves nobody."""
+        try:
+            claims = self._claims_of_a_browser(token, PAGES, expired_too=True)
+            return Member(
+                id=str(claims["member"]),
+                organisation=str(claims["sub"]),
+                kind=Publisher(claims["kind"]),
+                role=Role(claims["role"]),
+                name=str(claims["name"]),
+                session=str(claims["sid"]),
+                issued_at=claims["iat"],
+                expires_at=claims["exp"],
+                until=int(claims["until"]),
+                sandbox=bool(claims.get("sandbox")),
+            )
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError, RecursionError):
+            return None
+
+    def keepsake(self, purpose: str, token: str) -> dict[str, Any] | None:
+        """What `Signer.keepsake` was given, with its id as `jti`; None: it is another's, changed, or too old."""
+        try:
+            claims = self._claims_of_a_browser(token, BROWSER)
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError, RecursionError):
+            return None
+        return {**claims["content"], "jti": claims["jti"]} if claims["sub"] == purpose else None
+
+    def _claims_of_a_browser(self, token: str, audience: str, *, expired_too: bool = False) -> dict[str, Any]:
+        if len(token) > TOKEN_LENGTH:
+            raise ValueError("too long")
+        self._look()
+        return self._claims(token, audience, expired_too=expired_too)[0]
+
+    def _claims(self, token: str, audience: str, *, expired_too: bool = False) -> tuple[dict[str, Any], float]:
+        """What a token says, and when its key ends."""
+        key, key_ends_at = self._key(jwt.get_unverified_header(token)["kid"])
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=["EdDSA"],
+            audience=audience,
+            issuer=ISSUER,
+            # Whose clock is a little behind must still take a token that has just been signed.
+            options={
+                "require": ["exp", "iat", "sub", "aud", "iss"],
+                "verify_iat": False,
+                "verify_exp": not expired_too,
+            },
+        )
+        if not 0 < claims["exp"] - claims["iat"] <= LIFETIME_S:
+            raise ValueError("lives too long")
+        return claims, key_ends_at
 
     def _look(self) -> None:
         """Read the keys if they have changed; with other keys, everybody has to prove anew who it is."""

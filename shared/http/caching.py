@@ -10,7 +10,7 @@ LEAST_BYTES = 1_000  # below that compression saves nothing
 
 
 class ConditionalGet:
-    """Gives answers that may be kept (`Cache-Control: no-cache`) a weak ETag; 304 where the client has that content.
+    """Gives answers that may be kept (`Cache-Control: … no-cache`) a weak ETag; 304 where the client has that content.
 
     RFC 9110, section 13. An answer that comes in parts (of no known length) passes as it is.
     """
@@ -44,7 +44,8 @@ class ConditionalGet:
 
 def _may_be_kept(start: Message) -> bool:
     headers = Headers(raw=start["headers"])
-    return start["status"] == 200 and headers.get("cache-control") == "no-cache" and "content-length" in headers
+    may = "no-cache" in headers.get("cache-control", "")
+    return start["status"] == 200 and may and "content-length" in headers
 
 
 class Compression:

@@ -32,6 +32,7 @@ def event_by(caller: Caller, data: Data, subject: str) -> Event[Data]:
         subject=subject,
         key=subject,
         time=datetime.now(UTC),
+        member=caller.member or None,
     )
 
 

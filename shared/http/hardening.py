@@ -42,7 +42,8 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-                if private:
+                # Pages say themselves who may keep them: a browser, so that its back button keeps what was typed.
+                if private and not headers.get("Cache-Control", "").startswith(("public", "private")):
                     headers["Cache-Control"] = "no-store"
             await send(message)
 

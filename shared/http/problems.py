@@ -3,20 +3,23 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from shared.contract.events import wording_of
 from shared.log.producer import NotPublished
 from shared.observability import logs
-from shared.pages.languages import LANGUAGES, preferred
+from shared.pages.languages import language_of
 from shared.pages.pages import page
 from shared.processing import mongo
+from shared.settings import Settings
 
+FORM = "application/x-www-form-urlencoded"
 log = logs.get(__name__)
 
 
@@ -54,17 +57,38 @@ class Problem(Exception):
         return JSONResponse(self.body(), self.status, self.headers, media_type="application/problem+json")
 
 
+class SignInNeeded(Exception):
+    """Nobody is signed in (any more), and the page is not for everybody.
+
+    Attributes:
+        typed: the form that was sent, as it came.
+    """
+
+    def __init__(self, typed: str = "") -> None:
+        self.typed = typed
+        super().__init__()
+
+
 def answer(request: Request, problem: Problem) -> Response:
-    """problem+json for programs; a page for a browser that asks for one."""
-    if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
+    """problem+json for programs; a page for a browser that asks for one, or sends a form."""
+    is_form = request.headers.get("content-type", "").startswith(FORM)
+    if "text/html" not in request.headers.get("accept", "") or not (request.method == "GET" or is_form):
         return problem.response()
-    asked = request.query_params.get("lang")
-    language = next(
-        (each for each in LANGUAGES if each == asked), preferred(request.headers.get("accept-language", ""))
-    )
-    shown = page(request, "shared/pages/problem.html", language, status=problem.status, problem=problem)
+    template = "shared/pages/problem.html"
+    shown = page(request, template, language_of(request), status=problem.status, problem=problem)
     shown.headers.update(problem.headers or {})
     return shown
+
+
+def ask_to_sign_in(request: Request, needed: SignInNeeded) -> Response:
+    """Send a browser to the sign-in; a form that it sent comes along, so that nothing typed is lost."""
+    settings: Settings = request.app.state.service.settings
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    address = f"{settings.public('partners')}/sign-in"
+    if request.method == "GET":
+        return RedirectResponse(f"{address}?next={quote(here, safe='')}", 303)
+    template = "shared/pages/sign_in_needed.html"
+    return page(request, template, language_of(request), status=401, address=address, next=here, typed=needed.typed)
 
 
 TEXT = {"type": "string"}
@@ -98,6 +122,10 @@ def handle_errors(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> Response:
         return answer(request, error)
+
+    @app.exception_handler(SignInNeeded)
+    async def sign_in_needed(request: Request, error: SignInNeeded) -> Response:
+        return ask_to_sign_in(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, get_args
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
-from fastapi import Depends, Header, Query
+from fastapi import Depends, Header, Query, Request
 
 Language = Literal["en", "ru"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -75,11 +75,24 @@ def preferred(accept_language: str) -> Language:
     return most if wanted[most] else "en"
 
 
+COOKIE = "praktika_language"  # the language that was chosen last
+
+
+def language_of(request: Request) -> Language:
+    """The language of an answer: of the address, else chosen last, else the browser's."""
+    wanted = (request.query_params.get("lang"), request.cookies.get(COOKIE))
+    chosen = next((each for want in wanted for each in LANGUAGES if each == want), None)
+    return chosen or preferred(request.headers.get("accept-language", ""))
+
+
 def _chosen(
-    lang: Annotated[Language | None, Query(description="Else what Accept-Language prefers.")] = None,
+    request: Request,
+    lang: Annotated[
+        Language | None, Query(description="Else what was chosen last, or Accept-Language prefers.")
+    ] = None,
     accept_language: Annotated[str, Header()] = "",
 ) -> Language:
-    return lang or preferred(accept_language)
+    return language_of(request)
 
 
 Chosen = Annotated[Language, Depends(_chosen)]

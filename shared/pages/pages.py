@@ -1,27 +1,26 @@
 """Pages for people: Jinja templates in one layout, with one style sheet, in the language that is asked for."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from babel.dates import format_date
+from babel.dates import format_date, format_datetime
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import Response
 
+from shared.pages.languages import COOKIE as LANGUAGE_COOKIE
 from shared.pages.languages import NAMES, Language, catalogue
 
 ROOT = Path(__file__).parents[2]  # a template's name is its path in the repository
 STYLE = Path(__file__).parent / "praktika.css"
 MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
-POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
-)
+POLICY = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'"
 SCRIPT_POLICY = f"{POLICY}; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'"
+SERVICES = ("partners", "feedback", "certification", "monitoring")
 
 
 @cache
@@ -38,6 +37,7 @@ def environment(language: Language) -> Environment:
     )
     found.install_gettext_translations(catalogue(language), newstyle=True)  # type: ignore[attr-defined]
     found.filters["day"] = lambda value: day(value, language)
+    found.filters["moment"] = lambda value: moment(value, language)
     return found
 
 
@@ -45,6 +45,12 @@ def day(value: str | date, language: Language) -> str:
     """A day in words: 15 June 2026, 15 июня 2026 г."""
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     return format_date(moment, "long", locale={"en": "en_GB"}.get(language, language))
+
+
+def moment(value: str | datetime, language: Language) -> str:
+    """A moment in figures, in UTC: 15/06/2026, 09:30 UTC."""
+    at = (datetime.fromisoformat(value) if isinstance(value, str) else value).replace(tzinfo=UTC)
+    return f"{format_datetime(at, 'short', tzinfo=UTC, locale={'en': 'en_GB'}.get(language, language))} UTC"
 
 
 def render(template: str, language: Language, **context: Any) -> str:
@@ -66,14 +72,28 @@ def page(
         template: by its path in the repository; it extends `shared/pages/layout.html`.
         scripts: the page has scripts of its own; else none may run.
     """
-    text = render(template, language, root=root(request), languages=_languages(request, language), **context)
+    service, me = request.app.state.service, getattr(request.state, "member", None)
+
+    def to(name: str, path: str) -> str:
+        """The address of a page: within the same service the way there, so that a proxy may serve it below any path."""
+        own = name == service.core.name and not service.settings.public_url
+        return root(request) + path if own else f"{service.settings.public(name)}/{path}"
+
+    here = service.core.name, request.url.path.strip("/")
+    given = {"me": me, "to": to, "here": here, "root": root(request), "languages": _languages(request, language)}
+    text = render(template, language, **{**given, **context})
+    # Browsers hold what a form is answered with against it, too: after a sign-in that may be another service.
+    forms = " ".join(dict.fromkeys(service.settings.public(name) for name in SERVICES))
     headers = {
-        "Content-Security-Policy": SCRIPT_POLICY if scripts else POLICY,
+        "Content-Security-Policy": f"{SCRIPT_POLICY if scripts else POLICY}; form-action 'self' {forms}",
         "Content-Language": language,
-        "Cache-Control": "no-cache",
-        "Vary": "Accept, Accept-Language",
+        "Cache-Control": "private, no-cache" if me else "no-cache",
+        "Vary": "Accept, Accept-Language, Cookie",
     }
-    return HTMLResponse(text, status, headers)
+    answer = HTMLResponse(text, status, headers)
+    if request.query_params.get("lang") == language != request.cookies.get(LANGUAGE_COOKIE):
+        answer.set_cookie(LANGUAGE_COOKIE, language, max_age=365 * 86_400, httponly=True, samesite="lax")
+    return answer
 
 
 def root(request: Request) -> str:
@@ -93,7 +113,7 @@ def _languages(request: Request, chosen: Language) -> list[dict[str, Any]]:
 
 def static(path: Path) -> Response:
     """A style sheet or a script. It comes with the program, and stays the same while that runs."""
-    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": POLICY}
+    headers = {"Cache-Control": "public, no-cache", "Content-Security-Policy": POLICY}
     return Response(_content(path), media_type=MEDIA_TYPES[path.suffix], headers=headers)
 
 

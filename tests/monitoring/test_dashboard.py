@@ -61,7 +61,7 @@ async def test_what_is_chosen_stands_in_the_address_the_title_and_the_history(
     await page.go_forward()
     await page.go_forward()
     await expect(page.locator("h1")).to_have_text(heading)
-    await page.locator("nav a:not([aria-current])").click()
+    await page.locator(".languages a:not([aria-current])").click()
     await expect(page.locator("h1")).to_contain_text("Welding")
     await expect(page.locator("h1")).not_to_have_text(heading)
     await expect(page.locator("#scope-id")).to_have_value("welding")

@@ -24,7 +24,8 @@ CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 
 
 def page(language: Language, settings: Settings) -> str:
-    return render(f"{TEMPLATES}/contract.html", language, root="./", languages=[], **content(language, settings))
+    layout = {"root": "./", "languages": [], "me": None, "here": (), "to": lambda _, path: path}
+    return render(f"{TEMPLATES}/contract.html", language, **layout, **content(language, settings))
 
 
 def examples(html: str) -> dict[str, Any]:

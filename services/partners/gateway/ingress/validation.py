@@ -350,6 +350,8 @@ def _completed(item: dict[str, Any], caller: Caller) -> dict[str, Any]:
     if item.get("sandbox") not in (None, caller.sandbox):
         raise refusal(403, "the sender is another", "sandbox", "follows from who you are; leave it out")
     completed = {**item, "sourcekind": caller.kind.value} | ({"sandbox": True} if caller.sandbox else {})
+    completed.pop("member", None)
+    completed |= {"member": caller.member} if caller.member else {}
     if "partitionkey" in item:
         return completed
     rule, data = DATA[item["type"]].key, item.get("data")

@@ -1,0 +1,58 @@
+"""Invitations by mail, over the SMTP server that the settings name."""
+
+import asyncio
+import smtplib
+import ssl
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from urllib.parse import unquote, urlsplit
+
+from shared.observability import logs
+from shared.pages.languages import LANGUAGES, Text
+from shared.settings import Settings
+
+from .members import INVITED_DAYS, Invited
+
+log = logs.get(__name__)
+PATIENCE_S = 20
+SUBJECT = Text("Your access to Praktika")
+BODY = Text(
+    "Hello {name},\n\n{organisation} gives you access to Praktika, where education and industry train people together."
+    "\nOpen this link within {days} days and choose how to sign in:\n\n{link}\n\n"
+    "The link works once. If you did not expect it, do nothing.\n"
+)
+
+
+async def send_link(settings: Settings, invited: Invited, organisation: str, link: str) -> bool:
+    """Send somebody the link; False: it did not work, or there is no server: then it must be handed over."""
+    if not settings.smtp_url.get_secret_value():
+        return False
+    given = {"name": invited.name, "organisation": organisation, "days": INVITED_DAYS, "link": link}
+    message = EmailMessage()
+    message["Subject"] = " / ".join(SUBJECT.into(language) for language in LANGUAGES)
+    message["From"] = settings.smtp_from
+    message["To"] = invited.email
+    message["Date"], message["Message-ID"] = formatdate(), make_msgid(domain="praktika")
+    message.set_content("\n\n".join(Text(BODY.message, given).into(language) for language in LANGUAGES))
+    try:
+        await asyncio.to_thread(_send, settings.smtp_url.get_secret_value(), message)
+    except (OSError, smtplib.SMTPException, ValueError) as error:
+        log.warning("mail_not_sent", reason=type(error).__name__)
+        return False
+    return True
+
+
+def _send(url: str, message: EmailMessage) -> None:
+    parts, context = urlsplit(url), ssl.create_default_context()
+    host = parts.hostname or ""
+    is_tls = parts.scheme == "smtps"
+    with (
+        smtplib.SMTP_SSL(host, parts.port or 465, timeout=PATIENCE_S, context=context)
+        if is_tls
+        else smtplib.SMTP(host, parts.port or 25, timeout=PATIENCE_S)
+    ) as server:
+        if parts.username:
+            if not is_tls:
+                server.starttls(context=context)
+            server.login(unquote(parts.username), unquote(parts.password or ""))
+        server.send_message(message)

@@ -1,0 +1,101 @@
+"""A visit to a page: who comes, in which language, with which form; and who may come at all."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.responses import RedirectResponse, Response
+
+from services.partners.network.registry import OPERATOR
+from shared.http.auth import Member, Role
+from shared.http.forms import Form, read_form
+from shared.http.problems import FORM, Problem, SignInNeeded
+from shared.http.service import Running, Service
+from shared.pages.languages import N_, Chosen, Language, Text, translated
+from shared.pages.pages import page
+
+from . import sessions
+
+
+@dataclass
+class Visit:
+    """What a page's route works with.
+
+    Attributes:
+        form: what was sent; on a GET an empty one, to be filled.
+    """
+
+    request: Request
+    service: Service
+    language: Language
+    form: Form = field(default_factory=Form)
+
+    def word(self, text: str) -> str:
+        """A marked text (N_) in the visitor's language."""
+        return translated(self.language, text)
+
+    def wrong(self, errors: Mapping[str, Text]) -> None:
+        """Say beside the form's fields what does not do."""
+        self.form.errors = {name: text.into(self.language) for name, text in errors.items()}
+
+    def show(self, template: str, status: int = 200, *, scripts: bool = False, **context: Any) -> Response:
+        """The page, with the form on it."""
+        given = {"form": self.form, **context}
+        return page(self.request, template, self.language, status=status, scripts=scripts, **given)
+
+    def go(self, address: str) -> Response:
+        """Send the browser to another page, after something was done."""
+        return RedirectResponse(address, 303)
+
+
+@dataclass
+class MemberVisit(Visit):
+    """A visit of somebody who is signed in."""
+
+    member: Member = field(kw_only=True)
+
+
+async def _visit(request: Request, service: Running, language: Chosen) -> Visit:
+    form = await read_form(request) if request.method == "POST" else Form()
+    return Visit(request, service, language, form)
+
+
+async def _member_visit(request: Request, service: Running, language: Chosen) -> MemberVisit:
+    """The visit of whoever is signed in.
+
+    Raises:
+        SignInNeeded: nobody; a form that was sent is kept for after the sign-in.
+    """
+    member = await sessions.current(request, service)
+    if member is None:
+        is_form = request.headers.get("content-type", "").startswith(FORM)
+        raise SignInNeeded((await request.body()).decode(errors="replace") if is_form else "")
+    form = await read_form(request) if request.method == "POST" else Form()
+    return MemberVisit(request, service, language, form, member=member)
+
+
+AnyVisit = Annotated[Visit, Depends(_visit)]
+SignedIn = Annotated[MemberVisit, Depends(_member_visit)]
+
+
+def only(*roles: Role) -> Callable[[MemberVisit], Awaitable[MemberVisit]]:
+    """A dependency: the visit of a member who has one of these roles."""
+
+    async def visit_of_role(visit: SignedIn) -> MemberVisit:
+        if visit.member.role not in roles:
+            raise Problem(403, f"this page is for {', '.join(roles)}; you are {visit.member.role}")
+        return visit
+
+    return visit_of_role
+
+
+ByChief = Annotated[MemberVisit, Depends(only(Role.admin, Role.operator))]
+
+
+async def name_of(service: Service, organisation: str, language: Language = "en") -> str:
+    """The name of an organisation; its id, as long as the registry does not know it."""
+    if organisation == OPERATOR:
+        return translated(language, N_("operator of the network"))
+    entry = await service.db["organisations"].find_one({"_id": organisation}, {"name": 1}) or {}
+    return str(entry.get("name", organisation))

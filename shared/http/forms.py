@@ -1,0 +1,75 @@
+"""What people send with a form: read, and known to come from a page of ours in the sender's own session."""
+
+import hmac
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlsplit
+
+from fastapi import Request
+
+from shared.http.problems import FORM, Problem
+from shared.http.sessions import signed_in
+
+MOST_FIELDS = 2_000
+TOKEN = "csrf"  # noqa: S105 (a field's name)
+DRAFT = "draft"  # the field that says: show what was typed, do nothing
+
+
+@dataclass
+class Form:
+    """What was typed, and what is wrong with it.
+
+    Attributes:
+        values: by field, in order.
+        errors: words by field; under the name "" what is wrong with the whole.
+        is_meant: it comes from a page of ours in this session, and is to be carried out. Else it is only shown again.
+    """
+
+    values: dict[str, list[str]] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    is_meant: bool = True
+
+    def __getitem__(self, name: str) -> str:
+        """The first value of a field, without spaces around it; empty if it was left out."""
+        return self.values.get(name, [""])[0].strip()
+
+    def all(self, name: str) -> list[str]:
+        return [value for each in self.values.get(name, ()) if (value := each.strip())]
+
+    def secret(self, name: str) -> str:
+        """A field as it was typed, spaces and all."""
+        return self.values.get(name, [""])[0]
+
+    @classmethod
+    def filled(cls, **values: str) -> "Form":
+        """A form before anybody has typed."""
+        return cls({name: [value] for name, value in values.items()})
+
+
+async def read_form(request: Request) -> Form:
+    """The form that a request sends.
+
+    Raises:
+        Problem: 415 or 422, it is none.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        raise Problem(415, f"a form comes as {FORM}")
+    try:
+        body = (await request.body()).decode()
+        pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
+    except ValueError:
+        raise Problem(422, f"this is no form of {MOST_FIELDS} fields at most, in UTF-8") from None
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    member = signed_in(request)
+    token = values.pop(TOKEN, [""])[0]
+    is_draft = values.pop(DRAFT, None) is not None
+    proves = member is None or hmac.compare_digest(token.encode(), member.csrf.encode())
+    return Form(values, is_meant=proves and not is_draft and _is_from_here(request))
+
+
+def _is_from_here(request: Request) -> bool:
+    """Did a page of this origin send it, by what browsers say of every form (and pages cannot change)?"""
+    if site := request.headers.get("sec-fetch-site"):
+        return site in ("same-origin", "none")
+    return urlsplit(request.headers.get("origin", "")).netloc == request.headers.get("host", "-")

@@ -1,0 +1,163 @@
+"""Pages against strangers: each page and form is tried as nobody, as another organisation, and in each role."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from fastapi.routing import iter_route_contexts
+
+from services.partners.app import core, router
+from services.partners.people.members import JOURNAL, MEMBERS, SESSIONS
+from shared.http.application import create_app
+from shared.settings import Settings
+from tests.pages import PAGES, PageRule
+from tests.partners.conftest import ORGANISATIONS
+from tests.people import Visitor, close, in_session, person, signed_in, visitor
+from tests.stack import Running
+
+KINDS = {**ORGANISATIONS, "operator": "operator"}
+ROLES = (
+    *(("uni", role) for role in ("admin", "staff", "mentor")),
+    *(("plant", role) for role in ("admin", "staff", "mentor")),
+    *(("operator", role) for role in ("operator", "coordinator")),
+)
+GUARDED = sorted(page for page, rule in PAGES.items() if rule.roles is not None)
+FORMS = sorted(page for page in GUARDED if page.startswith("POST "))
+
+
+@pytest_asyncio.fixture(scope="module")
+async def visitors(partners: Running) -> AsyncIterator[dict[tuple[str, str], Visitor]]:
+    """Somebody of each organisation and role."""
+    made = {(of, role): await signed_in(partners, of, role, KINDS[of]) for of, role in ROLES}
+    yield made
+    await close(*made.values())
+
+
+@pytest_asyncio.fixture(scope="module")
+async def names(partners: Running) -> dict[str, dict[str, str]]:
+    """By organisation: what stands for the braces in an address of its own."""
+    return {of: {"member": (await person(partners, of, role))["_id"]} for of, role in ROLES}
+
+
+def address(page: str, names: dict[str, str]) -> tuple[str, str]:
+    """The method and the path of a page of an organisation's own."""
+    method, path = page.split(" ")
+    return method, (PAGES[page].at or path).format(**names)
+
+
+def test_page_rights_are_said_of_every_page_and_every_form_leads_to_one():
+    app = create_app(core, router, Settings(role="all"))
+    api = {*app.openapi()["paths"]}
+    there = {
+        f"{method} {route.path}"
+        for route in iter_route_contexts(app.routes)
+        for method in route.methods or ()
+        if method != "HEAD" and route.original_route.endpoint.__module__.startswith("services.partners.people")
+    }
+    assert there == {*PAGES}
+    assert not api & {page.split(" ")[1] for page in PAGES}, "pages are no part of the HTTP API"
+
+
+@pytest.mark.parametrize("page", GUARDED)
+async def test_page_rights_nobody_is_sent_to_the_sign_in(
+    partners: Running, names: dict[str, dict[str, str]], page: str
+):
+    method, path = address(page, names["uni"])
+    nobody = visitor(partners)
+    answer = await (nobody.get(path) if method == "GET" else nobody.post(path, name="typed by hand"))
+    if method == "GET":
+        assert answer.status_code == 303
+        assert answer.headers["location"].startswith(f"{partners.settings.public('partners')}/sign-in?next=%2F")
+    else:
+        assert answer.status_code == 401
+        assert "typed+by+hand" in answer.text, "what was typed is kept for after the sign-in"
+    await close(nobody)
+
+
+@pytest.mark.parametrize("page", GUARDED)
+async def test_page_rights_only_its_roles_open_it(
+    partners: Running, visitors: dict[tuple[str, str], Visitor], names: dict[str, dict[str, str]], page: str
+):
+    rule: PageRule = PAGES[page]
+    assert rule.roles
+    before = await partners.count(*core.topics)
+    for (organisation, role), who in visitors.items():
+        method, path = address(page, names[organisation])
+        answer = await (who.get(path) if method == "GET" else who.post(path))
+        allowed = role in rule.roles
+        assert (answer.status_code != 403) == allowed, f"{role} of {organisation}: {answer.status_code} {answer.text}"
+        assert answer.status_code < 500
+    assert await partners.count(*core.topics) == before
+
+
+@pytest.mark.parametrize("page", sorted(page for page in GUARDED if PAGES[page].foreign))
+async def test_page_rights_end_at_the_own_organisation(
+    partners: Running, visitors: dict[tuple[str, str], Visitor], names: dict[str, dict[str, str]], page: str
+):
+    method, path = address(page, names["plant"])
+    for role in PAGES[page].roles or ():
+        if (who := visitors.get(("uni", role))) is None:
+            continue
+        for at in (path, f"{path}?organisation=plant"):
+            answer = await (who.get(at) if method == "GET" else who.post(at, do="remove", sure="yes"))
+            assert answer.status_code == PAGES[page].foreign, answer.text
+    assert await partners.service.store.home[MEMBERS].find_one({"_id": names["plant"]["member"]})
+
+
+@pytest.mark.parametrize("page", FORMS)
+@pytest.mark.parametrize("how", ["no token", "another's token", "another site"])
+async def test_page_rights_a_form_from_elsewhere_does_nothing(
+    partners: Running, visitors: dict[tuple[str, str], Visitor], names: dict[str, dict[str, str]], page: str, how: str
+):
+    """Cross-site request forgery: the cookie alone moves nothing."""
+    home = partners.service.store.home
+    role = "admin" if "admin" in (PAGES[page].roles or ()) else next(iter(PAGES[page].roles or ()))
+    organisation = "operator" if role in ("operator", "coordinator") else "uni"
+    who = visitors[organisation, role]
+    _, path = address(page, names[organisation])
+    filled = {"do": "remove", "sure": "yes", "name": "X", "email": "x@uni.example", "role": "staff", "session": "x"}
+    other = visitors["plant", "admin"].member
+    assert other
+    token = {"no token": "", "another's token": other.csrf, "another site": who.member.csrf if who.member else ""}[how]
+    site = {"Sec-Fetch-Site": "cross-site" if how == "another site" else "same-origin"}
+    before = [await home[name].count_documents({}) for name in (MEMBERS, SESSIONS, JOURNAL)]
+    events = await partners.count(*core.topics)
+    answer = await who.client.post(path, data={**filled, "csrf": token}, headers=site)
+    assert answer.status_code == 403, answer.text
+    assert [await home[name].count_documents({}) for name in (MEMBERS, SESSIONS, JOURNAL)] == before
+    assert await partners.count(*core.topics) == events
+
+
+async def test_page_rights_a_session_token_is_none_for_the_api(
+    partners: Running, visitors: dict[tuple[str, str], Visitor]
+):
+    """A mentor's cookie must not open to programs what the organisation's credential opens."""
+    for who in visitors.values():
+        token = who.client.cookies["praktika_session"]
+        for path in ("/learners", "/feed", "/rejections"):
+            answer = await partners.client.get(path, headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code == 401
+        answer = await partners.client.get("/learners", headers={"Cookie": f"praktika_session={token}"})
+        assert answer.status_code == 401
+
+
+async def test_page_rights_end_with_membership_role_and_suspension(partners: Running):
+    home = partners.service.store.home
+    who = await person(partners, "works", "admin")
+    browser = await in_session(partners, who, "enterprise")
+    assert (await browser.get("/members")).status_code == 200
+    await home[MEMBERS].update_one({"_id": who["_id"]}, {"$set": {"role": "mentor"}})
+    assert (await browser.get("/members")).status_code == 403
+    await home[MEMBERS].delete_one({"_id": who["_id"]})
+    assert (await browser.get("/account")).status_code == 303
+    who = await person(partners, "works", "admin")
+    browser = await in_session(partners, who, "enterprise")
+    operator = {**partners.token("operator", "operator"), "Prefer": "wait=20"}
+    answer = await partners.client.post("/organisations/works/suspension", json={"reason": "x"}, headers=operator)
+    assert answer.status_code == 200
+    try:
+        answer = await browser.get("/account")
+        assert answer.status_code == 303
+        assert await home[SESSIONS].find_one({"member": who["_id"]}) is None
+    finally:
+        await partners.client.post("/organisations/works/reinstatement", headers=operator)
