@@ -73,6 +73,7 @@ class Settings(BaseSettings):
         description="Where people reach each service, if each has an address of its own; default: its port at localhost"
         " (browsers take passkeys there, and not at 127.0.0.1).",
     )
+    time_zone: str = Field("UTC", max_length=60, description="In which days and times are typed and shown: Asia/Tomsk.")
     smtp_url: SecretStr = Field(
         SecretStr(""),
         description="Invitations are sent through it: smtp://user:password@mail.example:587, or smtps:// on 465. With "

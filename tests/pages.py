@@ -3,6 +3,22 @@
 from dataclasses import dataclass
 
 CHIEFS = frozenset({"admin", "operator"})
+# Who may use each form of the work space: roles, and the kinds of their organisations.
+_OPERATOR = {("operator", "operator")}
+_INSTITUTION = {("institution", role) for role in ("admin", "staff")}
+_ENTERPRISE = {("enterprise", role) for role in ("admin", "staff")}
+_PARTNERS = _INSTITUTION | _ENTERPRISE
+_MENTORS = _PARTNERS | {("institution", "mentor"), ("enterprise", "mentor")}
+FORMS: dict[str, set[tuple[str, str]]] = {
+    **dict.fromkeys(("register", "suspend", "reinstate"), _OPERATOR),
+    **dict.fromkeys(("propose", "sign", "refuse", "end", "hold", "status", "status_end", "join"), _PARTNERS),
+    **dict.fromkeys(("publish", "revise", "plan", "decline", "enrol", "graduate", "leave", "share"), _INSTITUTION),
+    **dict.fromkeys(("apply", "support", "support_end"), _INSTITUTION),
+    **dict.fromkeys(("start", "complete", "cancel", "assess", "answer"), _MENTORS),
+    **dict.fromkeys(("offer", "close", "accept", "turn_down", "recognise"), _ENTERPRISE),
+    "demand": _ENTERPRISE | _OPERATOR,
+    "erase": _INSTITUTION | _OPERATOR,
+}
 ALL = frozenset({"admin", "staff", "mentor", "operator", "coordinator"})
 
 
@@ -42,4 +58,12 @@ PAGES: dict[str, PageRule] = {
     "GET /members/{id}": PageRule(CHIEFS, "/members/{member}", 404),
     "POST /members/{id}": PageRule(CHIEFS, "/members/{member}", 404),
     "GET /people-log": PageRule(CHIEFS),
+    "GET /work": MEMBERS,
+    "GET /work/{name}": PageRule(ALL, "/work/organisations"),
+    "GET /work/{name}/{id}": PageRule(ALL, "/work/organisations/uni"),
+    "GET /work/do/{name}": PageRule(frozenset({"admin", "staff"}), "/work/do/propose"),
+    "POST /work/do/{name}": PageRule(frozenset({"admin", "staff"}), "/work/do/propose"),
+    "GET /network/{name}": PageRule(None, "/network/programmes"),
+    "GET /network/{name}/{id}": PageRule(None, "/network/programmes/mechanics"),
+    "GET /join": EVERYBODY,
 }

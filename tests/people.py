@@ -20,7 +20,9 @@ from tests.stack import Running
 PASSWORD = "pebble orchard seven lanterns"  # noqa: S105
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Sec-Fetch-Site": "same-origin"}
 # What is right of a page in a browser; every page of a test is looked at for it.
-INLINE = re.compile(r"<script(?![^>]*(\bsrc=|application/json))|<style|\son\w+=|\sstyle=|javascript:", re.IGNORECASE)
+INLINE = re.compile(
+    r"<script(?![^>]*(\bsrc=|application/json))|<style|<\w[^>]*\s(on\w+|style)=|=.javascript:", re.IGNORECASE
+)
 
 
 @dataclass

@@ -17,6 +17,7 @@ from .gateway.ingress.kafka import ingress_over_kafka
 from .gateway.kafka_credentials import access_to_kafka
 from .network import api
 from .network.registry import COLLECTIONS, SANDBOX, route, view
+from .pages import browse, do, home, public
 from .people import account, member_pages, sign_in
 
 core = Core(
@@ -30,7 +31,7 @@ core = Core(
         "activities": [("kind",), ("organisations",), ("competencies",)],
         "learners": [("readers",), ("programmes.id",), ("internships.enterprise",), ("certificates",)],
         "opportunities": [("enterprise",), ("status",)],
-        "requests": [],
+        "requests": [("respondent", "due")],
     },
     tells=(*COLLECTIONS, events.SANDBOX),
     route=route,
@@ -38,7 +39,7 @@ core = Core(
 )
 # One router, and the ingress first: FastAPI looks through them in turn, and most requests are events.
 gateway = (http, credentials, kafka_credentials, api, feed, webhooks, rejections, page, uploads)
-people = (sign_in, account, member_pages)
+people = (sign_in, account, member_pages, do, home, browse, public)
 router = APIRouter(routes=[route for part in (*gateway, *people) for route in part.router.routes])
 
 observations = (observe_lag,)

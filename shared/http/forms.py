@@ -22,11 +22,13 @@ class Form:
         values: by field, in order.
         errors: words by field; under the name "" what is wrong with the whole.
         is_meant: it comes from a page of ours in this session, and is to be carried out. Else it is only shown again.
+        is_draft: that is what its sender wants.
     """
 
     values: dict[str, list[str]] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     is_meant: bool = True
+    is_draft: bool = False
 
     def __getitem__(self, name: str) -> str:
         """The first value of a field, without spaces around it; empty if it was left out."""
@@ -65,7 +67,8 @@ async def read_form(request: Request) -> Form:
     token = values.pop(TOKEN, [""])[0]
     is_draft = values.pop(DRAFT, None) is not None
     proves = member is None or hmac.compare_digest(token.encode(), member.csrf.encode())
-    return Form(values, is_meant=proves and not is_draft and _is_from_here(request))
+    is_ours = proves and _is_from_here(request)
+    return Form(values, is_meant=is_ours and not is_draft, is_draft=is_ours and is_draft)
 
 
 def _is_from_here(request: Request) -> bool:

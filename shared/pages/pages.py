@@ -1,6 +1,6 @@
 """Pages for people: Jinja templates in one layout, with one style sheet, in the language that is asked for."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ def environment(language: Language) -> Environment:
     )
     found.install_gettext_translations(catalogue(language), newstyle=True)  # type: ignore[attr-defined]
     found.filters["day"] = lambda value: day(value, language)
+    found.filters["short_day"] = lambda value, zone: short_day(value, language, zone)
     found.filters["moment"] = lambda value: moment(value, language)
     return found
 
@@ -45,6 +46,13 @@ def day(value: str | date, language: Language) -> str:
     """A day in words: 15 June 2026, 15 июня 2026 г."""
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     return format_date(moment, "long", locale={"en": "en_GB"}.get(language, language))
+
+
+def short_day(value: str, language: Language, zone: tzinfo = UTC) -> str:
+    """A day for lists: 15 Jun 2026, 15 июн. 2026 г.; of a moment the day that it is in *zone*."""
+    at = datetime.fromisoformat(value)
+    at = at.astimezone(zone) if at.tzinfo else at
+    return format_date(at, "medium", locale={"en": "en_GB"}.get(language, language))
 
 
 def moment(value: str | datetime, language: Language) -> str:

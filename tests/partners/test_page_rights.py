@@ -7,11 +7,12 @@ import pytest_asyncio
 from fastapi.routing import iter_route_contexts
 
 from services.partners.app import core, router
+from services.partners.pages.actions import ACTIONS
 from services.partners.people.members import JOURNAL, MEMBERS, SESSIONS
 from shared.http.application import create_app
 from shared.settings import Settings
-from tests.pages import PAGES, PageRule
-from tests.partners.conftest import ORGANISATIONS
+from tests.pages import FORMS, PAGES, PageRule
+from tests.partners.conftest import ORGANISATIONS, practise
 from tests.people import Visitor, close, in_session, person, signed_in, visitor
 from tests.stack import Running
 
@@ -21,8 +22,9 @@ ROLES = (
     *(("plant", role) for role in ("admin", "staff", "mentor")),
     *(("operator", role) for role in ("operator", "coordinator")),
 )
+OURS = ("services.partners.people", "services.partners.pages")
 GUARDED = sorted(page for page, rule in PAGES.items() if rule.roles is not None)
-FORMS = sorted(page for page in GUARDED if page.startswith("POST "))
+SENT = sorted(page for page in GUARDED if page.startswith("POST "))
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -52,7 +54,7 @@ def test_page_rights_are_said_of_every_page_and_every_form_leads_to_one():
         f"{method} {route.path}"
         for route in iter_route_contexts(app.routes)
         for method in route.methods or ()
-        if method != "HEAD" and route.original_route.endpoint.__module__.startswith("services.partners.people")
+        if method != "HEAD" and route.original_route.endpoint.__module__.startswith(OURS)
     }
     assert there == {*PAGES}
     assert not api & {page.split(" ")[1] for page in PAGES}, "pages are no part of the HTTP API"
@@ -104,7 +106,7 @@ async def test_page_rights_end_at_the_own_organisation(
     assert await partners.service.store.home[MEMBERS].find_one({"_id": names["plant"]["member"]})
 
 
-@pytest.mark.parametrize("page", FORMS)
+@pytest.mark.parametrize("page", SENT)
 @pytest.mark.parametrize("how", ["no token", "another's token", "another site"])
 async def test_page_rights_a_form_from_elsewhere_does_nothing(
     partners: Running, visitors: dict[tuple[str, str], Visitor], names: dict[str, dict[str, str]], page: str, how: str
@@ -126,6 +128,122 @@ async def test_page_rights_a_form_from_elsewhere_does_nothing(
     assert answer.status_code == 403, answer.text
     assert [await home[name].count_documents({}) for name in (MEMBERS, SESSIONS, JOURNAL)] == before
     assert await partners.count(*core.topics) == events
+
+
+def test_page_rights_are_said_of_every_form_of_the_work_space():
+    assert ACTIONS.keys() == FORMS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(FORMS))
+async def test_page_rights_each_form_is_for_its_roles(
+    partners: Running, visitors: dict[tuple[str, str], Visitor], name: str
+):
+    before = await partners.count(*core.topics)
+    for (organisation, role), who in visitors.items():
+        may = (KINDS[organisation], role) in FORMS[name]
+        answer = await who.get(f"/work/do/{name}")
+        assert answer.status_code == (200 if may else 403), f"{role} of {organisation}"
+        answer = await who.post(f"/work/do/{name}", csrf="wrong")
+        assert answer.status_code == 403
+        if not may:
+            assert (await who.post(f"/work/do/{name}", subject="uni:x", sure="yes")).status_code == 403
+    nobody = visitor(partners)
+    assert (await nobody.get(f"/work/do/{name}")).status_code == 303
+    assert (await nobody.post(f"/work/do/{name}", subject="uni:x")).status_code == 401
+    assert await partners.count(*core.topics) == before
+
+
+# What college may not do with what is uni's or plant's, though the form is its own.
+FOREIGN: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("college", "sign", {"subject": "practice"}),
+    ("college", "refuse", {"subject": "practice", "reason": "x"}),
+    ("college", "end", {"subject": "practice", "reason": "x"}),
+    ("college", "publish", {"subject": "welding", "title": "x", "version": "9", "level": "4"}),
+    ("college", "revise", {"subject": "welding", "recommendation": "x", "version": "9"}),
+    ("college", "graduate", {"subject": "l-1", "programme": "welding", "graduated_on": "2026-06-01"}),
+    ("college", "leave", {"subject": "l-1", "programme": "welding", "left_on": "2026-06-01"}),
+    ("college", "share", {"subject": "l-1", "institution": "college"}),
+    ("college", "erase", {"subject": "l-1", "sure": "yes"}),
+    ("college", "enrol", {"subject": "l-1", "programme": "welding"}),
+    (
+        "college",
+        "assess",
+        {"subject": "x", "partitionkey": "l-1", "competency": "greencomp:3.1", "method": "exam", "score": "1"},
+    ),
+    ("college", "status", {"subject": "x", "partitionkey": "l-1", "status": "employed"}),
+    (
+        "works",
+        "complete",
+        {
+            "subject": "i",
+            "partitionkey": "l-1",
+            "programme": "welding",
+            "enterprise": "plant",
+            "hours": "1",
+            "outcome": "passed",
+        },
+    ),
+    (
+        "works",
+        "cancel",
+        {"subject": "i", "partitionkey": "l-1", "programme": "welding", "enterprise": "plant", "reason": "x"},
+    ),
+    ("works", "status", {"subject": "x", "partitionkey": "l-1", "status": "employed"}),
+    ("works", "accept", {"subject": "x", "partitionkey": "l-1"}),
+)
+
+
+@pytest.mark.parametrize(("by", "name", "form"), FOREIGN, ids=[f"{by} {name}" for by, name, _ in FOREIGN])
+async def test_page_rights_a_form_moves_nothing_of_others(partners: Running, by: str, name: str, form: dict[str, str]):
+    if not await partners.service.db["agreements"].find_one({"_id": "practice"}):
+        await practise(partners)
+    who = await signed_in(partners, by, "admin", KINDS[by])
+    before = await partners.count(*core.topics)
+    answer = await who.post(f"/work/do/{name}", **form)
+    assert answer.status_code == 422, answer.text
+    assert 'class="trouble"' in answer.text
+    assert await partners.count(*core.topics) == before
+    await close(who)
+
+
+async def test_page_rights_what_is_anothers_is_not_shown(partners: Running):
+    if not await partners.service.db["agreements"].find_one({"_id": "practice"}):
+        await practise(partners)
+    college, uni = [await signed_in(partners, of, "admin", "institution") for of in ("college", "uni")]
+    coordinator = await signed_in(partners, "operator", "coordinator", "operator")
+    for path in ("/work/learners/l-1", "/work/agreements/practice"):
+        assert (await uni.get(path)).status_code == 200
+        assert (await college.get(path)).status_code == 404
+    for path in ("/work/learners", "/work/agreements"):
+        page = (await college.get(path)).text
+        assert ("l-1" in page, "practice" in page) == (False, False)
+    assert (await coordinator.get("/work/agreements/practice")).status_code == 200
+    for path in ("/work/learners", "/work/learners/l-1", "/work/placements"):
+        assert (await coordinator.get(path)).status_code == 404, "learners are not for who only reads"
+
+
+async def test_stored_script_is_text_wherever_it_is_shown(partners: Running):
+    hostile = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'{{7*7}}"
+    uni = await signed_in(partners, "uni", "admin", "institution", 'O"Neil & Sons')
+    answer = await uni.post(
+        "/work/do/propose", subject="hostile", parties="plant", scope=hostile, valid_from="2026-01-01"
+    )
+    assert answer.status_code == 303, answer.text
+    answer = await uni.post("/work/do/publish", subject="hostile", title=hostile, version="1", level="4")
+    assert answer.status_code == 303, answer.text
+    plant = await signed_in(partners, "plant", "admin", "enterprise")
+    shown = 0
+    for who in (uni, plant, visitor(partners)):
+        for path in ("/work", "/work/agreements", "/work/agreements/hostile", "/work/programmes/hostile"):
+            page = await who.get(path)
+            shown += "&lt;script&gt;alert(1)" in page.text
+            assert "<script>alert" not in page.text
+            assert "<img" not in page.text
+            assert "{{7*7}}" in page.text or "49" not in page.text
+        for path in ("/network/programmes", "/network/programmes/hostile"):
+            page = await who.get(path, search="<script>" if path.endswith("s") else "")
+            assert "<script>alert" not in page.text
+    assert shown >= 6
 
 
 async def test_page_rights_a_session_token_is_none_for_the_api(

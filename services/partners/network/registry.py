@@ -331,12 +331,14 @@ def _learner(state: State) -> View:
 
 
 def _request(state: State) -> View:
-    """Who is asked: what an answer is judged by."""
+    """Who is asked for what, and whether the respondent has answered."""
     asked = facts.last(state, "feedback.requested")
-    return {field: asked["data"].get(field) for field in _ASKED} if asked else {}
-
-
-_ASKED = ("role", "respondent", "institution", "programme")
+    if asked is None:
+        return {}
+    shown = _fields(events.FeedbackRequested, asked)
+    answers = map(facts.organisation, facts.facts(state, "feedback.submitted").values())
+    is_void = bool(facts.facts(state, "feedback.cancelled") or facts.facts(state, "feedback.erased"))
+    return shown | {"status": "cancelled" if is_void else "answered" if shown["respondent"] in answers else "open"}
 
 
 _IN_PARTS = ("internships", "employment", "applications")

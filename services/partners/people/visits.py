@@ -24,12 +24,14 @@ class Visit:
 
     Attributes:
         form: what was sent; on a GET an empty one, to be filled.
+        notice: what has been done, if a form led here.
     """
 
     request: Request
     service: Service
     language: Language
     form: Form = field(default_factory=Form)
+    notice: str = ""
 
     def word(self, text: str) -> str:
         """A marked text (N_) in the visitor's language."""
@@ -41,7 +43,7 @@ class Visit:
 
     def show(self, template: str, status: int = 200, *, scripts: bool = False, **context: Any) -> Response:
         """The page, with the form on it."""
-        given = {"form": self.form, **context}
+        given = {"form": self.form, "notice": self.notice, **context}
         return page(self.request, template, self.language, status=status, scripts=scripts, **given)
 
     def go(self, address: str) -> Response:

@@ -1,0 +1,242 @@
+"""The pages of lists and of single things, for members and (what is public) for everybody."""
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, Response
+
+from services.partners.people.visits import AnyVisit, MemberVisit, SignedIn, Visit
+from shared.http.auth import Member
+from shared.http.problems import Problem
+from shared.pages.languages import N_, translated
+from shared.pages.pages import short_day
+
+from .actions import ACTIONS, new_actions
+from .fields import YES_OR_NO, competency, zone
+from .lists import COLUMNS, LISTS, PER_PAGE, STATUS, Doc, Listing, Wanted, find, find_one, lists_of, names_in, scope_of
+from .offers import Offer, offers, recommendation_offers
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+FOLDER = "services/partners/pages/"
+Short = Annotated[str, Query(max_length=100)]
+PageNumber = Annotated[int, Query(ge=1, le=10_000)]
+_DAYS = ("valid_from", "valid_until", "closes_on", "due", "graduated_on", "left_on", "ended_on", "since")
+
+
+@router.get("/work/{name}")
+async def list_page(  # noqa: PLR0913, PLR0917
+    visit: SignedIn,
+    name: str,
+    search: Short = "",
+    status: Short = "",
+    kind: Short = "",
+    level: Short = "",
+    sort: Short = "",
+    page: PageNumber = 1,
+    done: Short = "",
+    later: Short = "",
+) -> Response:
+    visit.notice = notice(visit, done, later)
+    listing = dict(lists_of(visit.member)).get(name)
+    if listing is None:
+        raise Problem(404, "there is no such list for you")
+    filters = {"status": status, "kind": kind, "level": level}
+    wanted = _wanted(listing, search, filters, sort, page)
+    return await _list(visit, name, listing, wanted, visit.member)
+
+
+@router.get("/network/{name}")
+async def public_list_page(  # noqa: PLR0913, PLR0917
+    visit: AnyVisit,
+    name: str,
+    search: Short = "",
+    status: Short = "",
+    kind: Short = "",
+    level: Short = "",
+    sort: Short = "",
+    page: PageNumber = 1,
+) -> Response:
+    listing = _public(name)
+    wanted = _wanted(listing, search, {"status": status, "kind": kind, "level": level}, sort, page)
+    return await _list(visit, name, listing, wanted, None)
+
+
+def _public(name: str) -> Listing:
+    listing = LISTS.get(name)
+    if listing is None or not listing.is_public:
+        raise Problem(404, "there is no such list")
+    return listing
+
+
+def _wanted(listing: Listing, search: str, filters: dict[str, str], sort: str, page: int) -> Wanted:
+    fitting = {field: value for field, value in filters.items() if value in listing.filters.get(field, ())}
+    return Wanted(search.strip(), fitting, sort if sort in _sorts(listing) else listing.sort[0], page)
+
+
+def _sorts(listing: Listing) -> list[str]:
+    return [way for field in listing.sort for way in (field, field.removeprefix("-"), f"-{field.removeprefix('-')}")]
+
+
+async def _list(visit: Visit, name: str, listing: Listing, wanted: Wanted, member: Member | None) -> Response:
+    found = await find(visit, listing, scope_of(listing, member), wanted)
+    names = await names_in(visit, found.items)
+    base = f"work/{name}" if member else f"network/{name}"
+    asked = {"search": wanted.search, **wanted.filters, "sort": wanted.sort if wanted.sort != listing.sort[0] else ""}
+    pages = -(-found.total // PER_PAGE)
+    return visit.show(
+        FOLDER + "list.html",
+        title=visit.word(listing.title),
+        base=base,
+        columns=[(column, visit.word(COLUMNS[column])) for column in listing.columns],
+        rows=[(item["id"], [_cell(visit, names, c, item.get(c)) for c in listing.columns]) for item in found.items],
+        total=found.total,
+        empty=visit.word(listing.empty),
+        wanted=wanted,
+        filters=[(f, visit.word(COLUMNS[f]), [(v, _said(visit, v)) for v in vs]) for f, vs in listing.filters.items()],
+        sorts=[(way, visit.word(COLUMNS[way.lstrip("-")])) for way in listing.sort],
+        pages=pages,
+        address=lambda **changed: "?" + urlencode({k: v for k, v in {**asked, **changed}.items() if v}),
+        new=[(key, visit.word(action.title)) for key, action in new_actions(member, name)] if member else [],
+        is_filtered=bool(wanted.search or wanted.filters),
+    )
+
+
+def _said(visit: Visit, value: str) -> str:
+    """A status or another word of the contract in the visitor's language."""
+    return visit.word(STATUS[value]) if value in STATUS else translated(visit.language, value, "value")
+
+
+def _cell(visit: Visit, names: dict[str, str], field: str, value: Any) -> Any:
+    """A value as people read it: names before ids, words before codes."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return visit.word(dict(YES_OR_NO)[str(value).lower()])
+    if isinstance(value, list):
+        return ", ".join(str(_cell(visit, names, field, each)) for each in value)
+    if isinstance(value, dict):
+        return _part_of_a_list(visit, names, value)
+    return _text(visit, names, field, value) if isinstance(value, str) else value
+
+
+def _part_of_a_list(visit: Visit, names: dict[str, str], value: Doc) -> str:
+    if "competency" in value:
+        return f"{competency(value['competency'], visit.language)} ({value['level']})"
+    id = value.get("organisation") or value.get("id") or ""
+    return names.get(id, id) + (f" ({_said(visit, value['status'])})" if "status" in value else "")
+
+
+def _text(visit: Visit, names: dict[str, str], field: str, value: str) -> str:
+    if field in ("competencies", "competency"):
+        return competency(value, visit.language)
+    if field in ("status", "kind", "role", "outcome"):
+        return _said(visit, value)
+    is_day = field.endswith("_at") or field in _DAYS
+    return short_day(value, visit.language, zone(visit)) if is_day else names.get(value, value)
+
+
+# one thing
+
+
+@router.get("/work/{name}/{id}")
+async def item_page(visit: SignedIn, name: str, id: str, done: Short = "", later: Short = "") -> Response:
+    visit.notice = notice(visit, done, later)
+    listing = dict(lists_of(visit.member)).get(name)
+    item = await _found(visit, listing, id, visit.member) if listing else None
+    if listing is None or item is None:
+        raise Problem(404, f"there is no {id[:100]} here (yet), or it is not yours to see")
+    return await _item(visit, name, listing, item, visit.member)
+
+
+@router.get("/network/{name}/{id}")
+async def public_item_page(visit: AnyVisit, name: str, id: str) -> Response:
+    listing = _public(name)
+    item = await _found(visit, listing, id, None)
+    if item is None:
+        raise Problem(404, f"there is no {id[:100]} here (yet)")
+    return await _item(visit, name, listing, item, None)
+
+
+async def _found(visit: Visit, listing: Listing, id: str, member: Member | None) -> Doc | None:
+    """A thing; what is public may be seen by every member, whosever it is."""
+    own = scope_of(listing, None if listing.is_public else member)
+    return await find_one(visit, listing, own, id)
+
+
+async def _item(visit: Visit, name: str, listing: Listing, item: Doc, member: Member | None) -> Response:
+    names = await names_in(visit, [item])
+    shown = [field for field in COLUMNS if field in item and field != "id" and not isinstance(item[field], dict)]
+    title = item.get(listing.columns[0]) or item["id"]
+    return visit.show(
+        FOLDER + "item.html",
+        title=str(_cell(visit, names, listing.columns[0], title)),
+        item=item,
+        base=f"work/{name}" if member else f"network/{name}",
+        list_title=visit.word(listing.title),
+        facts=[(visit.word(COLUMNS[f]), cell) for f in shown if (cell := _cell(visit, names, f, item[f])) != ""],
+        parts=_parts(visit, names, item),
+        recommendations=_recommendations(visit, item, member),
+        offers=_buttons(visit, offers(name, item, member)) if member else [],
+        is_operator=member is not None and member.is_operator and name == "organisations",
+    )
+
+
+def _recommendations(visit: Visit, item: Doc, member: Member | None) -> list[Doc]:
+    """Revisions recommended to a programme, the open ones first, each with how it may be answered."""
+    found = sorted(item.get("recommendations") or [], key=lambda each: each["status"] != "open")
+    return [
+        {
+            "competency": competency(each["competency"], visit.language),
+            "status": _said(visit, each["status"]),
+            "at": short_day(each["recommended_at"], visit.language, zone(visit)),
+            "n": each.get("ratings") or each.get("employers") or each.get("places"),
+            "satisfied": each.get("satisfied"),
+            "offers": _buttons(visit, recommendation_offers(item, each, member)) if member else [],
+        }
+        for each in found
+    ]
+
+
+# Parts of a thing that are shown as lists of their own: field, its columns.
+_PARTS: dict[str, tuple[str, ...]] = {
+    "answers": ("party", "answer", "at"),
+    "internships": ("id", "enterprise", "programme", "started_at", "status"),
+    "employment": ("status", "enterprise", "since", "ended_on"),
+    "applications": ("id", "enterprise", "status"),
+    "support": ("id", "need", "status"),
+}
+
+
+def _parts(visit: Visit, names: dict[str, str], item: Doc) -> list[tuple[str, list[list[Any]]]]:
+    found = []
+    for field, columns in _PARTS.items():
+        if items := item.get(field):
+            rows = [[_part_cell(visit, names, c, each.get(c)) for c in columns] for each in items]
+            found.append((field, rows))
+    return found
+
+
+def _part_cell(visit: Visit, names: dict[str, str], column: str, value: Any) -> Any:
+    if column in ("answer", "status", "need") and isinstance(value, str):
+        return _said(visit, value)
+    return _cell(visit, names, "x_at" if column == "at" else column, value)
+
+
+def _buttons(visit: Visit, found: list[Offer]) -> list[tuple[str, str, str]]:
+    """Forms as links: (address, words, what they are given)."""
+    made = []
+    for action, given in found:
+        about = given.get("programme", "") if action in ("graduate", "leave") else ""
+        address = f"work/do/{action}?{urlencode(given)}"
+        made.append((address, visit.word(ACTIONS[action].title), about))
+    return made
+
+
+DONE, ACCEPTED = N_("done"), N_("accepted, it will show in a moment")
+
+
+def notice(visit: MemberVisit, done: str, later: str) -> str:
+    """What has been done, when a form led here."""
+    action = ACTIONS.get(done)
+    return f"{visit.word(action.title)}: {visit.word(ACCEPTED if later else DONE)}" if action else ""

@@ -1,0 +1,276 @@
+"""An action's form: which fields it shows, what can be chosen, and how what was typed becomes an event.
+
+A form is a row of a table: it is read, and its mistakes are told, as those of a file are.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from secrets import token_hex
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from services.partners.gateway.contract.rules import Schema
+from services.partners.gateway.files.mapping import (
+    Mistakes,
+    Plan,
+    event_of,
+    explained,
+    fields_of,
+    headings_of,
+    meaning,
+    shown_name,
+)
+from services.partners.gateway.files.tables import Row
+from services.partners.people.visits import MemberVisit, Visit
+from shared.contract import frameworks
+from shared.contract.events import HOSTS, Publisher
+from shared.http.forms import Form
+from shared.http.problems import Problem
+from shared.pages.languages import N_, Language, Text, translated
+from shared.processing import mongo
+
+from .actions import Action
+
+MOST_OPTIONS = 300
+MOST_TICKS = 20  # what is longer is typed
+Options = list[tuple[str, str]]
+YES_OR_NO = [("true", N_("yes")), ("false", N_("no"))]
+LEVELS = [(str(level), str(level)) for level in range(1, 9)]
+# Words of fields that the contract names for programs; in other languages the catalogue has them.
+LABELS = {
+    "subject": N_("Id"),
+    "partitionkey": N_("Learner (pseudonym)"),
+    "time": N_("Day"),
+    "competencies.competency": N_("Competencies, with their level"),
+    "joint_partners.organisation": N_("Partners that offer it together with you"),
+    "parties": N_("Parties besides you"),
+    "organisations": N_("Who took part besides you"),
+    "competencies.*": N_("Competencies"),
+}
+
+
+class FormField(NamedTuple):
+    """A field as it is shown.
+
+    Attributes:
+        widget: how: text, area, day, month, number, choice, several, ticks, levels, ratings, given.
+        options: what can be chosen, as (value, words); of an open choice, what is proposed.
+    """
+
+    name: str
+    label: str
+    hint: str
+    widget: str
+    required: bool
+    options: Options
+
+
+async def form_fields(visit: MemberVisit, action: Action, given: Mapping[str, str]) -> list[FormField]:
+    return [await _field(visit, action, name, given) for name in action.fields]
+
+
+async def _field(visit: MemberVisit, action: Action, name: str, given: Mapping[str, str]) -> FormField:
+    field = fields_of(action.full_type)[name]
+    options = await _options(visit, action, name, field.schema, given)
+    widget = "given" if name in given else _widget(name, field.schema, options, is_list=field.list)
+    if (action.event, name) == ("employment.recorded", "enterprise"):
+        widget = "open"  # where somebody works need not be of the network
+    if widget == "levels":
+        options = [*options, *_added(visit.form, options)]
+    label, hint = _words(action.full_type, name, visit.language)
+    return FormField(name, label, hint, widget, field.required, options)
+
+
+def _added(form: Form, options: Options) -> Options:
+    """Competencies that were added by hand to those that are proposed."""
+    named = [name.removeprefix("level:") for name in form.values if name.startswith("level:") and form[name]]
+    known = {id for id, _ in options}
+    return [(id, id) for id in dict.fromkeys([*named, form["other"]]) if id and id not in known]
+
+
+def _words(type_: str, name: str, language: Language) -> tuple[str, str]:
+    """What to call a field, and what else to say of it."""
+    said = meaning(type_, name, language)
+    if name in LABELS:
+        hint = said if name == "subject" else ""
+        return translated(language, LABELS[name]), hint
+    if language == "en":
+        label = shown_name(name).replace("_", " ").capitalize()
+        return label, "" if said.casefold() == label.casefold() else said
+    label = headings_of(type_, language)[name]
+    return label, "" if said == label else said
+
+
+def _widget(name: str, schema: Schema, options: Options, *, is_list: bool) -> str:  # noqa: PLR0911
+    if name in ("competencies.competency", "competencies.*"):
+        return "levels" if name.endswith("competency") else "ratings"
+    if is_list:
+        return "ticks" if name == "competencies" or 0 < len(options) <= MOST_TICKS else "several"
+    if (schema.get("minimum"), schema.get("maximum")) == (1, 5):
+        return "rating"
+    if options:
+        return "choice" if len(options) < MOST_OPTIONS and name != "competency" else "open"
+    if schema.get("format") in ("date", "date-time"):
+        return "day"
+    if "19|20|21" in schema.get("pattern", ""):
+        return "month"
+    if schema.get("type") in ("integer", "number"):
+        return "number"
+    return "area" if schema.get("maxLength", 0) >= 500 and name not in ("title", "name", "scope") else "text"
+
+
+async def _options(visit: MemberVisit, action: Action, name: str, schema: Schema, given: Mapping[str, str]) -> Options:
+    language = visit.language
+    if "enum" in schema:
+        return [(value, translated(language, value, "value")) for value in schema["enum"]]
+    if schema.get("type") == "boolean":
+        return [(value, translated(language, words)) for value, words in YES_OR_NO]
+    if name in ("level", "study_level"):
+        return LEVELS
+    if name.startswith("competenc"):
+        return await competencies(visit, given)
+    return await _references(visit, action, name)
+
+
+async def _references(visit: MemberVisit, action: Action, name: str) -> Options:
+    """What of the registry may be named in a field; nothing: anything may be typed."""
+    db, own = visit.service.db, visit.member.organisation
+    if name in ("parties", "organisations", "joint_partners.organisation", "enterprise", "institution"):
+        kinds = {"enterprise": list(HOSTS), "institution": [Publisher.institution]}.get(name)
+        match: dict[str, Any] = {"name": {"$exists": True}} | ({"kind": {"$in": kinds}} if kinds else {})
+        return await _named(db, "organisations", match | ({"_id": {"$ne": own}} if kinds is None else {}), "name")
+    if name in ("programme", "programmes"):
+        offers = [{"institution": own}, {"joint_partners.organisation": own}]
+        is_host = visit.member.kind in HOSTS
+        return await _named(db, "programmes", {"title": {"$exists": True}} if is_host else {"$or": offers}, "title")
+    if name == "agreement":
+        return await _named(db, "agreements", {"parties": own, "status": "signed"}, "scope")
+    if name == "opportunity":
+        return await _named(db, "opportunities", {"status": "open", "title": {"$exists": True}}, "title")
+    return []
+
+
+async def _named(db: mongo.Database, collection: str, match: Mapping[str, Any], words: str) -> Options:
+    found = db[collection].find(match, {words: 1}).sort(words, 1).limit(MOST_OPTIONS)
+    return [(doc["_id"], f"{doc.get(words, doc['_id'])} · {doc['_id']}") async for doc in found]
+
+
+async def competencies(visit: MemberVisit, given: Mapping[str, str]) -> Options:
+    """Competencies of the frameworks that are built in, and those that programmes name; of a request only its own."""
+    if request := given.get("request"):
+        doc = await visit.service.db["requests"].find_one({"_id": request}, {"competencies": 1}) or {}
+        known = doc.get("competencies") or []
+    else:
+        built_in = [item["id"] for framework in frameworks.FRAMEWORKS.values() for item in framework["competencies"]]
+        named = visit.service.db["programmes"].aggregate(
+            [
+                {"$unwind": "$competencies"},
+                {"$group": {"_id": "$competencies.competency"}},
+                {"$sort": {"_id": 1}},
+                {"$limit": MOST_OPTIONS},
+            ]
+        )
+        known = list(dict.fromkeys([*built_in, *[doc["_id"] async for doc in named]]))
+    return [(id, competency(id, visit.language)) for id in known]
+
+
+def competency(id: str, language: Language) -> str:
+    """A competency's name, with its id."""
+    name = frameworks.name(id, language)
+    return id if name == id else f"{name} · {id}"
+
+
+# before anything is typed
+
+
+def proposed(visit: MemberVisit, action: Action, given: Mapping[str, str]) -> Form:
+    """The form as it is opened: what the page before gave, and what is likely."""
+    values = dict(given)
+    if "subject" not in values and action.is_new:
+        values["subject"] = f"{visit.member.organisation}:{token_hex(4)}"
+    today = datetime.now(zone(visit)).date().isoformat()
+    for name in ("time", "valid_from", "graduated_on", "left_on", "ended_on", "since"):
+        if name in action.fields and name != "since":
+            values.setdefault(name, today)
+    return Form.filled(**values)
+
+
+def zone(visit: Visit) -> ZoneInfo:
+    return ZoneInfo(visit.service.settings.time_zone)
+
+
+# what was typed, as an event
+
+
+def item_of(visit: MemberVisit, action: Action) -> tuple[dict[str, Any], Plan]:
+    """The event that the form says, still to be judged, and where its fields came from.
+
+    Raises:
+        Mistakes: something cannot be read.
+    """
+    cells = _cells(visit.form, action)
+    fields = fields_of(action.full_type)
+    columns = {name: name for name in cells if name in fields or name.partition(".")[0] + ".*" in fields}
+    if action.event == "agreement.proposed":
+        cells["parties"] = [visit.member.organisation, *cells.get("parties", [])]
+    offset, now = _offset(visit, cells.get("time")), datetime.now(UTC)
+    if cells.get("time", str(now.astimezone(offset).date())) in (str(now.astimezone(offset).date()), ""):
+        cells["time"], columns["time"] = now.isoformat(timespec="milliseconds"), "time"
+    planned = Plan(action.full_type, columns, {}, (), offset, visit.language)
+    return event_of(Row(0, cells, {}), planned, visit.member.organisation), planned
+
+
+def _offset(visit: MemberVisit, day: str | None) -> timezone:
+    """How far the network's zone is from UTC on a day."""
+    try:
+        at = datetime.fromisoformat(day) if day else datetime.now()  # noqa: DTZ005  # in the zone of the next line
+    except ValueError:
+        at = datetime.now()  # noqa: DTZ005
+    return timezone(at.replace(tzinfo=zone(visit)).utcoffset() or timedelta(0))
+
+
+def _cells(form: Form, action: Action) -> dict[str, Any]:
+    """What was typed, by field; what is empty is absent."""
+    cells: dict[str, Any] = {}
+    for name in ("subject", *action.fields):
+        values = form.all(name)
+        if values:
+            cells[name] = values if fields_of(action.full_type)[name].list else values[0]
+    for name in form.values:
+        if name.startswith("competencies.") and name not in cells and form[name]:
+            cells[name] = form[name]
+    chosen = {
+        name.removeprefix("level:"): form[name] for name in form.values if name.startswith("level:") and form[name]
+    }
+    if chosen:
+        cells |= {"competencies.competency": list(chosen), "competencies.level": list(chosen.values())}
+    return cells
+
+
+async def with_kinds(visit: MemberVisit, item: dict[str, Any]) -> dict[str, Any]:
+    """The kinds of partners that a programme names: the registry knows them."""
+    partners = item["data"].get("joint_partners", [])
+    ids = [each["organisation"] for each in partners]
+    known = visit.service.db["organisations"].find({"_id": {"$in": ids}}, {"kind": 1})
+    kinds = {doc["_id"]: doc.get("kind") async for doc in known}
+    for each in partners:
+        each["kind"] = kinds.get(each["organisation"]) or "enterprise"
+    return item
+
+
+def wrong_fields(
+    mistakes: Mistakes | Problem, item: Any, planned: Plan | None, fields: Iterable[str]
+) -> dict[str, str]:
+    """What is wrong, by the form's fields; what belongs to none is said of the whole."""
+    found = mistakes.mistakes if isinstance(mistakes, Mistakes) else explained(mistakes, item, planned)
+    errors: dict[str, str] = {}
+    shown = {*fields}
+    for mistake in found:
+        name = mistake.column or {"learner": "partitionkey"}.get(mistake.field, mistake.field)
+        name = name if name in shown else next((each for each in shown if each.partition(".")[0] == name), "")
+        detail = mistake.detail if name else f"{mistake.field}: {mistake.detail}" if mistake.field else mistake.detail
+        errors[name] = "; ".join(filter(None, (errors.get(name), detail)))
+    return errors
+
+
+UNSURE = Text("tick this, if it is meant")

@@ -1,0 +1,210 @@
+"""Home: what waits for whoever is signed in, counted, oldest first, each one click from being done."""
+
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, Response
+
+from services.partners.gateway.egress.forwarding import REJECTIONS
+from services.partners.gateway.egress.hooks import WEBHOOKS
+from services.partners.network.registry import OPERATOR
+from services.partners.people.members import MEMBERS
+from services.partners.people.visits import MemberVisit, SignedIn, name_of
+from shared.contract.events import HOSTS, Publisher
+from shared.http.auth import Role
+from shared.pages.languages import N_
+
+from .actions import ACTIONS
+from .browse import notice
+from .fields import competency, zone
+from .lists import Doc, lists_of, names_in
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+SHOWN = 5  # of each kind; the list has all
+MOST = 1_000
+
+
+class Task(NamedTuple):
+    """Something that waits.
+
+    Attributes:
+        since: day and time, as text.
+        path: of the page on which it is done.
+    """
+
+    words: str
+    since: str
+    path: str
+
+
+class Waiting(NamedTuple):
+    """What waits of one kind: its words, their number, the oldest, and the list that has all."""
+
+    title: str
+    number: int
+    tasks: list[Task]
+    path: str
+
+
+@router.get("/work")
+async def home_page(
+    visit: SignedIn,
+    done: Annotated[str, Query(max_length=100)] = "",
+    later: Annotated[str, Query(max_length=1)] = "",
+) -> Response:
+    visit.notice = notice(visit, done, later)
+    member = visit.member
+    waiting = [] if member.role is Role.coordinator else [each for each in await _waiting(visit) if each.number]
+    begins = [
+        (name, visit.word(action.title))
+        for name, action in ACTIONS.items()
+        if (action.is_new or name == "register") and action.is_open_to(member)
+    ]
+    return visit.show(
+        "services/partners/pages/home.html",
+        waiting=waiting,
+        count=sum(each.number for each in waiting),
+        lists=[(name, visit.word(listing.title)) for name, listing in lists_of(member)],
+        begins=begins,
+        zone=zone(visit),
+        organisation=await name_of(visit.service, member.organisation, visit.language),
+    )
+
+
+async def _waiting(visit: MemberVisit) -> list[Waiting]:
+    member = visit.member
+    if member.is_operator:
+        return [await _without_members(visit)]
+    found = [await _agreements(visit), await _placements(visit)]
+    if member.kind is Publisher.institution:
+        found += [await _recommendations(visit)]
+    if member.kind in HOSTS:
+        found += [await _requests(visit), await _applications(visit)]
+    if member.role is not Role.mentor:
+        found += [await _rejections(visit), await _webhooks(visit)]
+    return found
+
+
+def _ways(action: str, **given: str | None) -> str:
+    return f"work/do/{action}?{urlencode({name: value for name, value in given.items() if value})}"
+
+
+def _some(title: str, tasks: list[Task], path: str) -> Waiting:
+    oldest = sorted(tasks, key=lambda task: task.since)
+    return Waiting(title, len(tasks), oldest[:SHOWN], path)
+
+
+async def _agreements(visit: MemberVisit) -> Waiting:
+    """Agreements that others have signed and we have not answered."""
+    own = visit.member.organisation
+    match = {"parties": own, "status": "proposed", "answers.party": {"$ne": own}}
+    docs = await visit.service.db["agreements"].find(match, {"state": 0}).to_list(MOST)
+    names = await names_in(visit, docs)
+    tasks = [
+        Task(
+            f"{doc['scope']} · {names.get(doc['proposer'], doc['proposer'])}",
+            doc["proposed_at"],
+            f"work/agreements/{doc['_id']}",
+        )
+        for doc in docs
+    ]
+    return _some(visit.word(N_("Agreements to sign")), tasks, "work/agreements?status=proposed")
+
+
+async def _items(visit: MemberVisit, field: str, match: Doc) -> list[Doc]:
+    """Parts of learners that are ours and fit, with whose they are."""
+    own = visit.member.organisation
+    wanted = {f"{field}.{name}": value for name, value in {**match, "readers": own}.items()}
+    stages: list[Doc] = [{"$match": {"readers": own, f"{field}.status": match["status"]}}, {"$unwind": f"${field}"}]
+    docs = visit.service.db["learners"].aggregate(
+        [*stages, {"$match": wanted}, {"$limit": MOST}, {"$project": {field: 1}}]
+    )
+    return [{"of": doc["_id"], **doc[field]} async for doc in docs]
+
+
+async def _placements(visit: MemberVisit) -> Waiting:
+    """Placements that run; where people are trained, they are to be confirmed once they are over."""
+    member = visit.member
+    at_us = {"enterprise": member.organisation} if member.kind in HOSTS else {}
+    items = await _items(visit, "internships", {"status": "started", **at_us})
+    names = await names_in(visit, items)
+    tasks = [
+        Task(
+            f"{item['of']} · {names.get(item['programme'], item['programme'])}",
+            item["started_at"] or "",
+            _ways(
+                "complete",
+                subject=item["id"],
+                learner=item["of"],
+                enterprise=item["enterprise"],
+                programme=item["programme"],
+            )
+            if member.kind in HOSTS
+            else f"work/placements/{item['id']}",
+        )
+        for item in items
+    ]
+    title = N_("Placements to confirm") if member.kind in HOSTS else N_("Placements that run")
+    return _some(visit.word(title), tasks, "work/placements?status=started")
+
+
+async def _recommendations(visit: MemberVisit) -> Waiting:
+    match = {"institution": visit.member.organisation, "recommendations.status": "open"}
+    docs = await visit.service.db["programmes"].find(match, {"title": 1, "recommendations": 1}).to_list(MOST)
+    tasks = [
+        Task(
+            f"{doc['title']}: {competency(each['competency'], visit.language)}",
+            each["recommended_at"],
+            f"work/programmes/{doc['_id']}",
+        )
+        for doc in docs
+        for each in doc["recommendations"]
+        if each["status"] == "open"
+    ]
+    return _some(visit.word(N_("Recommended revisions to answer")), tasks, "work/programmes")
+
+
+async def _requests(visit: MemberVisit) -> Waiting:
+    match = {"respondent": visit.member.organisation, "status": "open"}
+    docs = await visit.service.db["requests"].find(match, {"state": 0}).to_list(MOST)
+    names = await names_in(visit, docs)
+    fields = ("role", "programme", "internship", "enterprise")
+    tasks = [
+        Task(
+            names.get(doc["programme"], doc["programme"]) or "",
+            doc["due"],
+            _ways("answer", request=doc["_id"], **{field: doc.get(field) for field in fields}),
+        )
+        for doc in docs
+    ]
+    return _some(visit.word(N_("Feedback asked of us")), tasks, "work/requests?status=open")
+
+
+async def _applications(visit: MemberVisit) -> Waiting:
+    items = await _items(visit, "applications", {"status": "submitted", "enterprise": visit.member.organisation})
+    tasks = [Task(item["of"], item["submitted_at"], f"work/applications/{item['id']}") for item in items]
+    return _some(visit.word(N_("Applications to decide")), tasks, "work/applications?status=submitted")
+
+
+async def _rejections(visit: MemberVisit) -> Waiting:
+    match = {"organisation": visit.member.organisation, "resubmitted": None}
+    count = await visit.service.store.home[REJECTIONS].count_documents(match, limit=MOST)
+    return Waiting(visit.word(N_("Events of our systems that were refused")), count, [], "work/rejections")
+
+
+async def _webhooks(visit: MemberVisit) -> Waiting:
+    match = {"organisation": visit.member.organisation, "status": "disabled"}
+    count = await visit.service.store.home[WEBHOOKS].count_documents(match, limit=MOST)
+    return Waiting(visit.word(N_("Webhooks that were switched off")), count, [], "work/integration")
+
+
+async def _without_members(visit: MemberVisit) -> Waiting:
+    """Organisations for which nobody can sign in."""
+    with_members = {
+        doc["_id"] async for doc in visit.service.store.home[MEMBERS].aggregate([{"$group": {"_id": "$organisation"}}])
+    } - {OPERATOR}
+    match: dict[str, Any] = {"name": {"$exists": True}, "_id": {"$nin": sorted(with_members)}, "status": "registered"}
+    docs = await visit.service.db["organisations"].find(match, {"name": 1, "since": 1}).to_list(MOST)
+    tasks = [Task(doc["name"], doc.get("since") or "", f"members?organisation={doc['_id']}") for doc in docs]
+    return _some(visit.word(N_("Organisations for which nobody can sign in yet")), tasks, "work/organisations")

@@ -1,0 +1,13 @@
+"""How to take part, for everybody."""
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+
+from services.partners.people.visits import AnyVisit
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+
+@router.get("/join")
+async def join_page(visit: AnyVisit) -> Response:
+    return visit.show("services/partners/pages/join.html")
