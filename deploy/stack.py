@@ -109,6 +109,8 @@ def up() -> None:
         print(f"{name:14} http://127.0.0.1:{choice.ports[name]}")
     if choice.secured:
         print(f"{KAFKA:14} 127.0.0.1:{choice.ports[KAFKA]} (TLS; POST /organisations/<id>/kafka-credentials)")
+    print(f"\nopen http://localhost:{choice.ports['monitoring']}/")
+    print("to sign in as the operator: praktika member invite operator <your e-mail>")
 
 
 def down(*, clean: bool) -> None:

@@ -5,6 +5,7 @@ same events and changes no number.
 """
 
 import asyncio
+import json
 import sys
 import time
 from datetime import UTC, datetime
@@ -98,6 +99,26 @@ def is_equal(shown: Json | None, counts: Counts, indicator: str) -> bool:
     return (shown["numerator"], shown["denominator"]) == (numerator, denominator)
 
 
+PEOPLE = (
+    ("operator", "operator", "the network's operator"),
+    ("operator", "coordinator", "a coordinator, who only reads"),
+    (circle.INSTITUTE, "admin", "the institute's admin"),
+    (circle.INSTITUTE, "staff", "the institute's staff"),
+    (circle.PLANT, "admin", "the plant's admin"),
+    (circle.PLANT, "mentor", "a mentor at the plant"),
+)
+
+
+def invitation(organisation: str, role: str) -> str:
+    """A one-time link for somebody of the demo, in place of an earlier one; of who has used it, a new one."""
+    email = f"{role}@{organisation}.example"
+    listed = json.loads(run("partners", "deploy.praktika", "member", "list", organisation, "--json"))["members"]
+    is_known = email in [member["email"] for member in listed]
+    wanted = ["link", email] if is_known else ["invite", organisation, email, "--name", role.title(), "--role", role]
+    made = json.loads(run("partners", "deploy.praktika", "member", *wanted, "--json"))
+    return str(made["link"])
+
+
 async def demonstrate() -> bool:
     urls = Choice.kept().urls()
     network = Network(urls, credentials={"operator": operator_credential()})
@@ -108,7 +129,10 @@ async def demonstrate() -> bool:
         rate = await send_graduates(network)
         equal, programmes, of = await compare(network)
         print(f"\n  {run('monitoring', 'deploy.praktika', 'audit').strip()}")
-        print(f"\n  dashboard: {urls['PRAKTIKA_MONITORING_URL']}/")
+        print(f"\n  dashboard: {urls['PRAKTIKA_MONITORING_URL'].replace('127.0.0.1', 'localhost')}/")
+        print("\n  Be one of these people: each link works once, within seven days (make demo makes new ones).\n")
+        for organisation, role, who in PEOPLE:
+            print(f"  {who:<34} {invitation(organisation, role)}")
         print(f"  {rate:,.0f} events/s from the ingress to the indicator")
         print(f"\nequal: {equal} indicators, {programmes} of {of} programmes")
         return equal == len(INDICATORS) and programmes == of

@@ -1,5 +1,6 @@
 """The stack as child processes: Kafka and MongoDB unless they are given, the services, one worker."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -39,6 +40,9 @@ class Local:
         self._servers = [] if given else list(own)
         bootstrap, uri = given or (own[0].address, own[1].address)
         self.env = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, "MONGODB_URI": uri, "PRAKTIKA_KEYS_DIR": str(KEYS)}
+        # By a name: browsers take passkeys at localhost, and not at 127.0.0.1.
+        pages = {name: f"http://localhost:{port}" for name, port in ports.items() if name != WORKER}
+        self.env["PRAKTIKA_PUBLIC_URLS"] = json.dumps(pages)
         logins = [MONGODB_KEYS] * (not given) + [KAFKA_KEYS] * secured
         self.env["PRAKTIKA_SECRETS_DIR"] = os.pathsep.join(str(keys / "services") for keys in logins)
         self._applications = [application(name, port, self.env) for name, port in ports.items()]

@@ -176,6 +176,7 @@ def create_app(  # noqa: PLR0913
         docs_url=None,  # ours are below, with a policy
         redoc_url=None,
     )
+    app.state.settings, app.state.name = settings, core.name
     app.add_middleware(BodyLimit, large=settings.batch_max_bytes)
     app.add_middleware(ConditionalGet)
     app.add_middleware(Compression)

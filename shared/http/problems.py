@@ -82,7 +82,7 @@ def answer(request: Request, problem: Problem) -> Response:
 
 def ask_to_sign_in(request: Request, needed: SignInNeeded) -> Response:
     """Send a browser to the sign-in; a form that it sent comes along, so that nothing typed is lost."""
-    settings: Settings = request.app.state.service.settings
+    settings: Settings = request.app.state.settings
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     address = f"{settings.public('partners')}/sign-in"
     if request.method == "GET":

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from shared.pages.languages import COOKIE as LANGUAGE_COOKIE
 from shared.pages.languages import NAMES, Language, catalogue
+from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]  # a template's name is its path in the repository
 STYLE = Path(__file__).parent / "praktika.css"
@@ -80,18 +81,19 @@ def page(
         template: by its path in the repository; it extends `shared/pages/layout.html`.
         scripts: the page has scripts of its own; else none may run.
     """
-    service, me = request.app.state.service, getattr(request.state, "member", None)
+    state, me = request.app.state, getattr(request.state, "member", None)
+    settings: Settings = state.settings
 
     def to(name: str, path: str) -> str:
         """The address of a page: within the same service the way there, so that a proxy may serve it below any path."""
-        own = name == service.core.name and not service.settings.public_url
-        return root(request) + path if own else f"{service.settings.public(name)}/{path}"
+        own = name == state.name and not settings.public_url
+        return root(request) + path if own else f"{settings.public(name)}/{path}"
 
-    here = service.core.name, request.url.path.strip("/")
+    here = state.name, request.url.path.strip("/")
     given = {"me": me, "to": to, "here": here, "root": root(request), "languages": _languages(request, language)}
     text = render(template, language, **{**given, **context})
     # Browsers hold what a form is answered with against it, too: after a sign-in that may be another service.
-    forms = " ".join(dict.fromkeys(service.settings.public(name) for name in SERVICES))
+    forms = " ".join(dict.fromkeys(settings.public(name) for name in SERVICES))
     headers = {
         "Content-Security-Policy": f"{SCRIPT_POLICY if scripts else POLICY}; form-action 'self' {forms}",
         "Content-Language": language,

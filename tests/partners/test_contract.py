@@ -146,7 +146,7 @@ async def test_every_link_of_the_page_leads_somewhere(partners: Running):
     for link in sorted(links):
         if link.startswith("#"):
             assert f'id="{link[1:]}"' in html
-        elif not link.startswith("data:"):
+        elif not link.startswith(("data:", "http:")):  # what another service has is its own
             answer = await partners.client.get(f"/contract{link}" if link.startswith("?") else f"/{link}")
             assert answer.status_code == 200, link
 

@@ -1,24 +1,13 @@
-"""Passkeys (WebAuthn): what the browser is asked, and whether its answer proves who is there."""
+"""Passkeys (WebAuthn): what the browser is asked, and whether its answer proves who is there.
+
+The library is imported where it is used: that takes an eighth of the time in which partners starts.
+"""
+# ruff: noqa: PLC0415
 
 import json
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
-
-from webauthn import (
-    generate_authentication_options,
-    generate_registration_options,
-    verify_authentication_response,
-    verify_registration_response,
-)
-from webauthn.helpers import base64url_to_bytes, bytes_to_base64url, options_to_json_dict
-from webauthn.helpers.exceptions import WebAuthnException
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
 
 from shared.http.auth import Signer, Verifier
 from shared.pages.languages import Text
@@ -52,6 +41,8 @@ def _site(settings: Settings) -> tuple[str, str]:
 
 
 def _asked(settings: Settings, purpose: str, options: Any) -> Question:
+    from webauthn.helpers import bytes_to_base64url, options_to_json_dict
+
     challenge = bytes_to_base64url(options.challenge)
     return Question(options_to_json_dict(options), Signer(settings).keepsake(purpose, {"challenge": challenge}))
 
@@ -63,6 +54,13 @@ def registration(settings: Settings, user: str, email: str, name: str, held: lis
         user: an opaque id; a passkey made for the same one replaces the earlier on a device.
         held: the member's passkeys: a device that has one makes no second.
     """
+    from webauthn import generate_registration_options
+    from webauthn.helpers import base64url_to_bytes, structs
+
+    needed = structs.AuthenticatorSelectionCriteria(
+        resident_key=structs.ResidentKeyRequirement.REQUIRED,
+        user_verification=structs.UserVerificationRequirement.REQUIRED,
+    )
     return _asked(
         settings,
         NEW,
@@ -72,16 +70,19 @@ def registration(settings: Settings, user: str, email: str, name: str, held: lis
             user_id=user.encode(),
             user_name=email,
             user_display_name=name,
-            exclude_credentials=[PublicKeyCredentialDescriptor(id=base64url_to_bytes(key["id"])) for key in held],
-            authenticator_selection=AuthenticatorSelectionCriteria(
-                resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
-            ),
+            exclude_credentials=[
+                structs.PublicKeyCredentialDescriptor(id=base64url_to_bytes(key["id"])) for key in held
+            ],
+            authenticator_selection=needed,
         ),
     )
 
 
 def authentication(settings: Settings) -> Question:
     """Ask who is there."""
+    from webauthn import generate_authentication_options
+    from webauthn.helpers.structs import UserVerificationRequirement
+
     options = generate_authentication_options(
         rp_id=_site(settings)[0], user_verification=UserVerificationRequirement.REQUIRED
     )
@@ -90,6 +91,8 @@ def authentication(settings: Settings) -> Question:
 
 async def _challenge(home: mongo.Database, verifier: Verifier, purpose: str, kept: str) -> bytes:
     """The challenge that was asked; it counts once."""
+    from webauthn.helpers import base64url_to_bytes
+
     asked = verifier.keepsake(purpose, kept)
     if asked is None or not await spend(home, asked["jti"]):
         raise Wrong(passkey=Text("that took too long; try again"))
@@ -102,6 +105,10 @@ async def new_passkey(home: mongo.Database, settings: Settings, verifier: Verifi
     Raises:
         Wrong: it is none, or not for us.
     """
+    from webauthn import verify_registration_response
+    from webauthn.helpers import bytes_to_base64url
+    from webauthn.helpers.exceptions import WebAuthnException
+
     rp_id, origin = _site(settings)
     challenge = await _challenge(home, verifier, NEW, kept)
     try:
@@ -134,6 +141,10 @@ async def member_by_passkey(
     Raises:
         Wrong: nobody's, or not for us.
     """
+    from webauthn import verify_authentication_response
+    from webauthn.helpers import base64url_to_bytes
+    from webauthn.helpers.exceptions import WebAuthnException
+
     rp_id, origin = _site(settings)
     challenge = await _challenge(home, verifier, KNOWN, kept)
     try:
