@@ -6,8 +6,6 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
-from services.partners.gateway.egress.forwarding import REJECTIONS
-from services.partners.gateway.egress.hooks import WEBHOOKS
 from services.partners.network.registry import OPERATOR
 from services.partners.people.members import MEMBERS
 from services.partners.people.visits import MemberVisit, SignedIn, name_of
@@ -81,8 +79,6 @@ async def _waiting(visit: MemberVisit) -> list[Waiting]:
         found += [await _recommendations(visit)]
     if member.kind in HOSTS:
         found += [await _requests(visit), await _applications(visit)]
-    if member.role is not Role.mentor:
-        found += [await _rejections(visit), await _webhooks(visit)]
     return found
 
 
@@ -185,18 +181,6 @@ async def _applications(visit: MemberVisit) -> Waiting:
     items = await _items(visit, "applications", {"status": "submitted", "enterprise": visit.member.organisation})
     tasks = [Task(item["of"], item["submitted_at"], f"work/applications/{item['id']}") for item in items]
     return _some(visit.word(N_("Applications to decide")), tasks, "work/applications?status=submitted")
-
-
-async def _rejections(visit: MemberVisit) -> Waiting:
-    match = {"organisation": visit.member.organisation, "resubmitted": None}
-    count = await visit.service.store.home[REJECTIONS].count_documents(match, limit=MOST)
-    return Waiting(visit.word(N_("Events of our systems that were refused")), count, [], "work/rejections")
-
-
-async def _webhooks(visit: MemberVisit) -> Waiting:
-    match = {"organisation": visit.member.organisation, "status": "disabled"}
-    count = await visit.service.store.home[WEBHOOKS].count_documents(match, limit=MOST)
-    return Waiting(visit.word(N_("Webhooks that were switched off")), count, [], "work/integration")
 
 
 async def _without_members(visit: MemberVisit) -> Waiting:
