@@ -60,10 +60,13 @@ def looked_at(answer: Response) -> Response:
     return answer
 
 
-def visitor(stack: Running, **headers: str) -> Visitor:
+def visitor(stack: Running, address: str = "127.0.0.1", **headers: str) -> Visitor:
     """Somebody who is not signed in."""
     client = AsyncClient(
-        transport=ASGITransport(stack.app), base_url="http://praktika.test", headers=BROWSER | headers, timeout=60
+        transport=ASGITransport(stack.app, client=(address, 1)),
+        base_url="http://praktika.test",
+        headers=BROWSER | headers,
+        timeout=60,
     )
     return Visitor(client, stack)
 

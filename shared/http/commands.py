@@ -1,6 +1,5 @@
 """Commands: a request becomes an event, and is answered with its address or with the applied state."""
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -50,14 +49,8 @@ async def accept(
     (address,) = await service.publish(event)
     headers = {"Location": str(address)}
     wanted = re.search(r"\bwait=(\d{1,4})\b", prefer or "")
-    if wanted:
-        try:
-            async with asyncio.timeout(min(30, int(wanted[1]))):
-                while not await service.applied(address):
-                    await asyncio.sleep(0.02)
-            return JSONResponse(await read(), 200, headers | {"Preference-Applied": wanted[0]})
-        except TimeoutError:
-            pass
+    if wanted and await service.applied_within(address, min(30, int(wanted[1]))):
+        return JSONResponse(await read(), 200, headers | {"Preference-Applied": wanted[0]})
     return JSONResponse({"id": event.id, "type": event.type, "event": str(address)}, 202, headers)
 
 

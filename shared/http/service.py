@@ -61,6 +61,16 @@ class Service:
         position = (await mongo.positions(self.db)).get(f"{address.topic}-{address.partition}")
         return position is not None and position.next_offset > address.offset
 
+    async def applied_within(self, address: "Address", wait_s: float) -> bool:
+        """Wait until the service has taken in what is at an address; False: not in time."""
+        try:
+            async with asyncio.timeout(wait_s):
+                while not await self.applied(address):
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            return False
+        return True
+
     async def current(self, topic: str, key: str | None = None) -> None:
         """Wait until the service has taken in what is on a topic (or on the partition of *key*) now.
 

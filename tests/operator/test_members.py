@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from services.partners.app import core, router
+from services.partners.people.members import INVITATIONS, JOURNAL, MEMBERS
 from tests.operator.conftest import Praktika
 from tests.people import PASSWORD, in_session, person, visitor
 from tests.stack import Running, running
@@ -54,10 +55,14 @@ async def test_a_member_gets_a_new_link_and_is_removed(partners: tuple[Running, 
     stack, praktika = partners
     who = await person(stack, "river-plant", "mentor", "Petr")
     browser = await in_session(stack, who, "enterprise")
+    home = stack.service.store.home
     made = (await praktika("member", "link", who["email"], "--json")).json
+    assert await home[JOURNAL].find_one({"about": who["email"]})
     assert (made["sent"], "/invitation?token=" in made["link"]) == (False, True)
     done = await praktika("member", "remove", who["email"])
     assert (done.code, f"{who['email']} is no member any more" in done.err) == (0, True)
     assert (await browser.get("/account")).status_code == 303
+    for collection in (JOURNAL, MEMBERS, INVITATIONS):
+        assert not [doc async for doc in home[collection].find() if who["email"] in str(doc)]
     path = made["link"].partition("praktika.example")[2]
     assert (await visitor(stack).post(path, name="Petr", password=PASSWORD)).status_code == 410

@@ -1,5 +1,6 @@
 """Pages against strangers: each page and form is tried as nobody, as another organisation, and in each role."""
 
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +12,7 @@ from services.partners.pages.actions import ACTIONS
 from services.partners.people.members import JOURNAL, MEMBERS, SESSIONS
 from shared.http.application import create_app
 from shared.settings import Settings
+from tests.network import STRUCTURED, cloudevent
 from tests.pages import FORMS, PAGES, PageRule
 from tests.partners.conftest import ORGANISATIONS, practise
 from tests.people import Visitor, close, in_session, person, signed_in, visitor
@@ -220,6 +222,37 @@ async def test_page_rights_what_is_anothers_is_not_shown(partners: Running):
     assert (await coordinator.get("/work/agreements/practice")).status_code == 200
     for path in ("/work/learners", "/work/learners/l-1", "/work/placements"):
         assert (await coordinator.get(path)).status_code == 404, "learners are not for who only reads"
+
+
+async def test_what_a_member_says_is_on_the_log_as_the_organisations_with_an_opaque_id(partners: Running):
+    who = await person(partners, "uni", "admin", "Anna Petrova")
+    anna = await in_session(partners, who, "institution")
+    answer = await anna.post("/work/do/publish", subject="of-anna", title="Anna's", version="1", level="4")
+    assert answer.status_code == 303, answer.text
+    answer = await anna.post("/work/do/hold", subject="of-anna", kind="workshop", hours="2", participants="9")
+    assert answer.status_code == 303, answer.text
+    for topic in ("programme", "activity"):
+        raw = [record.value or b"" for record in await partners.read(topic)]
+        (said,) = [event for event in map(json.loads, raw) if event["subject"] == "of-anna"]
+        assert (said["source"], said["member"]) == ("/organisations/uni", who["_id"])
+        assert not any(b"Petrova" in each or who["email"].encode() in each for each in raw)
+
+
+async def test_no_system_says_that_a_member_has_said_it(partners: Running):
+    sent = cloudevent("uni", "programme.published", "by-system", {"title": "x", "version": "1", "level": 4})
+    headers = partners.token("uni", "institution") | STRUCTURED
+    answer = await partners.client.post("/events", json=sent | {"member": "m-0123456789abcdef"}, headers=headers)
+    assert answer.status_code == 202, answer.text
+    (said,) = [
+        json.loads(r.value or b"") for r in await partners.read("programme") if b'"by-system"' in (r.value or b"")
+    ]
+    assert "member" not in said
+
+
+async def test_page_rights_a_mentor_sees_placements_and_no_learners(partners: Running):
+    mentor = await signed_in(partners, "uni", "mentor", "institution")
+    for name, status in (("placements", 200), ("programmes", 200), ("learners", 404), ("agreements", 404)):
+        assert (await mentor.get(f"/work/{name}")).status_code == status
 
 
 async def test_stored_script_is_text_wherever_it_is_shown(partners: Running):

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from deploy.local.processes import free_port
 from services.certification.app import core as certification_core
 from services.certification.app import router as certification_router
+from services.partners.gateway.login_limits import SHARED_BY
 from services.partners.people import members, passwords
 from services.partners.people.members import INVITATIONS, JOURNAL, MEMBERS, SESSIONS, Wrong
 from services.partners.people.sign_in import safe
@@ -173,7 +174,47 @@ async def test_wrong_attempts_are_limited_and_lock_nobody_else_out(partners: Run
     assert (await sign_in(visitor(partners), ivan["email"])).status_code == 303
 
 
+async def test_wrong_attempts_from_many_networks_are_limited_for_the_member_but_not_where_the_password_was_right(
+    partners: Running,
+):
+    olga, home = await person(partners, "uni", "staff", password=PASSWORD), visitor(partners)
+    assert (await sign_in(home, olga["email"])).status_code == 303
+    at_once = SHARED_BY * partners.settings.sign_in_failures
+    for n in range(2 * at_once):  # while it is tried, further attempts come due
+        answer = await sign_in(visitor(partners, f"10.0.{n}.1"), olga["email"], "wrong wrong wrong")
+        if "too many attempts" in answer.text:
+            break
+    assert at_once <= n < 1.5 * at_once
+    assert (await sign_in(visitor(partners, "10.1.0.2"), olga["email"])).status_code == 303
+
+
+async def test_who_belongs_to_a_suspended_organisation_is_told_so_and_no_link_is_used_up(partners: Running):
+    await register(partners, "paused", "enterprise")
+    who, link = await person(partners, "paused", "admin", password=PASSWORD), await invited(partners, "paused", "staff")
+    operator = {**partners.token("operator", "operator"), "Prefer": "wait=20"}
+    await partners.client.post("/organisations/paused/suspension", json={"reason": "test data"}, headers=operator)
+    answer = await sign_in(visitor(partners), who["email"])
+    assert (answer.status_code, "Paused is suspended: test data" in answer.text) == (422, True)
+    answer = await visitor(partners).post(link, name="N", password=PASSWORD)
+    assert (answer.status_code, "Paused is suspended: test data" in answer.text) == (422, True)
+    await partners.client.post("/organisations/paused/reinstatement", headers=operator)
+    assert (await visitor(partners).post(link, name="N", password=PASSWORD)).status_code == 303
+
+
 # sessions
+
+
+async def test_behind_tls_the_cookie_never_travels_without(partners: Running, monkeypatch: pytest.MonkeyPatch):
+    who = await person(partners, "uni", "staff", password=PASSWORD)
+    assert "Secure" not in (await sign_in(visitor(partners), who["email"])).headers["set-cookie"]
+    monkeypatch.setattr(partners.settings, "public_url", "https://praktika.example")
+    assert "Secure" in (await sign_in(visitor(partners), who["email"])).headers["set-cookie"]
+
+
+async def test_a_language_once_chosen_stays(partners: Running):
+    who = visitor(partners, **{"Accept-Language": "en"})
+    for path, language in (("/sign-in", "en"), ("/sign-in?lang=ru", "ru"), ("/join", "ru"), ("/join?lang=en", "en")):
+        assert f'<html lang="{language}">' in (await who.get(path)).text
 
 
 async def test_a_sign_in_begins_a_session_of_its_own(partners: Running, home: Any):
@@ -290,6 +331,15 @@ async def test_what_was_typed_before_the_session_ended_is_there_after_the_sign_i
     assert await home[INVITATIONS].find_one({"address": "boris@uni.example"}) is None, "nothing is done by itself"
 
 
+async def test_no_password_that_was_typed_is_kept_on_a_page(partners: Running, home: Any):
+    who = await person(partners, "uni", "staff", password=PASSWORD)
+    browser = await in_session(partners, who, "institution")
+    await home[SESSIONS].delete_many({"member": who["_id"]})
+    answer = await browser.post("/account/password", old_password=PASSWORD, password="another orchard of lanterns")
+    assert answer.status_code == 401
+    assert "lanterns" not in answer.text
+
+
 OPEN_REDIRECTS = (
     *("https://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil.example", "javascript:alert(1)"),
     *("/\t/evil.example", "http://localhost:8101.evil.example/", "http://localhost:8101@evil.example/", "/a\r\nX: y"),
@@ -352,6 +402,25 @@ async def test_five_thousand_members_are_listed_page_by_page_and_found(partners:
     assert ("Person 4999" in page.text, page.text.count("<tr>")) == (True, 2)
     page = await operator.get("/members", organisation="crowd", search=".*")
     assert "Nobody here fits" in page.text
+
+
+async def test_an_invitation_is_withdrawn_and_its_address_forgotten(partners: Running, home: Any):
+    admin, plant = [
+        await signed_in(partners, of, "admin", kind) for of, kind in (("uni", "institution"), ("plant", "enterprise"))
+    ]
+    link = await invited(partners, "uni", "staff", "mistake@uni.example")
+    kept = await home[INVITATIONS].find_one({"address": "mistake@uni.example"})
+    await plant.post("/members", withdraw=kept["_id"])
+    assert (await visitor(partners).get(link)).status_code == 200, "it is not plant's to withdraw"
+    assert (await admin.post("/members", withdraw=kept["_id"])).status_code == 303
+    assert (await visitor(partners).get(link)).status_code == 410
+    for collection in (JOURNAL, INVITATIONS):
+        assert (
+            await home[collection].find_one(
+                {"$or": [{"about": "mistake@uni.example"}, {"address": "mistake@uni.example"}]}
+            )
+            is None
+        )
 
 
 async def test_of_two_admins_who_remove_each_other_one_stays(partners: Running, home: Any):

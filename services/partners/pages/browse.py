@@ -1,9 +1,10 @@
 """The pages of lists and of single things, for members and (what is public) for everybody."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse, Response
 
 from services.partners.people.visits import AnyVisit, MemberVisit, SignedIn, Visit
@@ -24,42 +25,41 @@ PageNumber = Annotated[int, Query(ge=1, le=10_000)]
 _DAYS = ("valid_from", "valid_until", "closes_on", "due", "graduated_on", "left_on", "ended_on", "since")
 
 
+@dataclass
+class Asked:
+    """What the address of a list says."""
+
+    search: Short = ""
+    status: Short = ""
+    kind: Short = ""
+    level: Short = ""
+    sort: Short = ""
+    page: PageNumber = 1
+
+    def of(self, listing: Listing) -> Wanted:
+        """What of it the list knows; all else is passed over."""
+        given = {"status": self.status, "kind": self.kind, "level": self.level}
+        filters = {field: value for field, value in given.items() if value in listing.filters.get(field, ())}
+        return Wanted(
+            self.search.strip(), filters, self.sort if self.sort in listing.sort else listing.sort[0], self.page
+        )
+
+
 @router.get("/work/{name}")
-async def list_page(  # noqa: PLR0913, PLR0917
-    visit: SignedIn,
-    name: str,
-    search: Short = "",
-    status: Short = "",
-    kind: Short = "",
-    level: Short = "",
-    sort: Short = "",
-    page: PageNumber = 1,
-    done: Short = "",
-    later: Short = "",
+async def list_page(
+    visit: SignedIn, name: str, asked: Annotated[Asked, Depends()], done: Short = "", later: Short = ""
 ) -> Response:
     visit.notice = notice(visit, done, later)
     listing = dict(lists_of(visit.member)).get(name)
     if listing is None:
         raise Problem(404, "there is no such list for you")
-    filters = {"status": status, "kind": kind, "level": level}
-    wanted = _wanted(listing, search, filters, sort, page)
-    return await _list(visit, name, listing, wanted, visit.member)
+    return await _list(visit, name, listing, asked.of(listing), visit.member)
 
 
 @router.get("/network/{name}")
-async def public_list_page(  # noqa: PLR0913, PLR0917
-    visit: AnyVisit,
-    name: str,
-    search: Short = "",
-    status: Short = "",
-    kind: Short = "",
-    level: Short = "",
-    sort: Short = "",
-    page: PageNumber = 1,
-) -> Response:
+async def public_list_page(visit: AnyVisit, name: str, asked: Annotated[Asked, Depends()]) -> Response:
     listing = _public(name)
-    wanted = _wanted(listing, search, {"status": status, "kind": kind, "level": level}, sort, page)
-    return await _list(visit, name, listing, wanted, None)
+    return await _list(visit, name, listing, asked.of(listing), None)
 
 
 def _public(name: str) -> Listing:
@@ -67,15 +67,6 @@ def _public(name: str) -> Listing:
     if listing is None or not listing.is_public:
         raise Problem(404, "there is no such list")
     return listing
-
-
-def _wanted(listing: Listing, search: str, filters: dict[str, str], sort: str, page: int) -> Wanted:
-    fitting = {field: value for field, value in filters.items() if value in listing.filters.get(field, ())}
-    return Wanted(search.strip(), fitting, sort if sort in _sorts(listing) else listing.sort[0], page)
-
-
-def _sorts(listing: Listing) -> list[str]:
-    return [way for field in listing.sort for way in (field, field.removeprefix("-"), f"-{field.removeprefix('-')}")]
 
 
 async def _list(visit: Visit, name: str, listing: Listing, wanted: Wanted, member: Member | None) -> Response:

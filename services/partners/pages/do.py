@@ -1,9 +1,7 @@
 """The page of an action: the form, and what happens when it is sent."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -17,7 +15,6 @@ from services.partners.network import api
 from services.partners.people.visits import MemberVisit, SignedIn
 from shared.contract.events import Event
 from shared.http.problems import Problem
-from shared.http.service import Address
 
 from .actions import ACTIONS, Action
 from .fields import UNSURE, form_fields, item_of, proposed, with_kinds, wrong_fields
@@ -165,7 +162,8 @@ async def _say(visit: MemberVisit, name: str, item: dict[str, Any], memory: Memo
     (address,) = await service.publish(event)
     memory.recent.note(caller.source, digests)
     ACCEPTED.labels(address.topic).inc()
-    return await _applied(visit, address)
+    # What this service does not read is done once it is on the log.
+    return address.topic not in service.core.topics or await service.applied_within(address, WAIT_S)
 
 
 async def _command(visit: MemberVisit, name: str, event: Event[Any]) -> bool:
@@ -178,15 +176,3 @@ async def _command(visit: MemberVisit, name: str, event: Event[Any]) -> bool:
         problem.errors = [(f"data.{f}" if f.partition(".")[0] in fields else f, d) for f, d in problem.errors]
         raise
     return answer.status_code == 200
-
-
-async def _applied(visit: MemberVisit, address: Address) -> bool:
-    """Has this service taken it in? What it does not read is done once it is on the log."""
-    if address.topic not in visit.service.core.topics:
-        return True
-    until = datetime.now(UTC).timestamp() + WAIT_S
-    while datetime.now(UTC).timestamp() < until:
-        if await visit.service.applied(address):
-            return True
-        await asyncio.sleep(0.02)
-    return False

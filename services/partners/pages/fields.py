@@ -4,7 +4,7 @@ A form is a row of a table: it is read, and its mistakes are told, as those of a
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from secrets import token_hex
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -189,9 +189,8 @@ def proposed(visit: MemberVisit, action: Action, given: Mapping[str, str]) -> Fo
     if "subject" not in values and action.is_new:
         values["subject"] = f"{visit.member.organisation}:{token_hex(4)}"
     today = datetime.now(zone(visit)).date().isoformat()
-    for name in ("time", "valid_from", "graduated_on", "left_on", "ended_on", "since"):
-        if name in action.fields and name != "since":
-            values.setdefault(name, today)
+    for name in {"time", "valid_from", "graduated_on", "left_on", "ended_on"} & {*action.fields}:
+        values.setdefault(name, today)
     return Form.filled(**values)
 
 
@@ -213,20 +212,22 @@ def item_of(visit: MemberVisit, action: Action) -> tuple[dict[str, Any], Plan]:
     columns = {name: name for name in cells if name in fields or name.partition(".")[0] + ".*" in fields}
     if action.event == "agreement.proposed":
         cells["parties"] = [visit.member.organisation, *cells.get("parties", [])]
-    offset, now = _offset(visit, cells.get("time")), datetime.now(UTC)
-    if cells.get("time", str(now.astimezone(offset).date())) in (str(now.astimezone(offset).date()), ""):
-        cells["time"], columns["time"] = now.isoformat(timespec="milliseconds"), "time"
-    planned = Plan(action.full_type, columns, {}, (), offset, visit.language)
+    now = datetime.now(zone(visit))
+    today = now.date().isoformat()
+    day = cells.setdefault("time", today)
+    if day == today:  # the moment itself: noon, which a day alone stands for, may not have come yet
+        cells["time"] = now.isoformat(timespec="milliseconds")
+    planned = Plan(action.full_type, {**columns, "time": "time"}, {}, (), _offset(zone(visit), day), visit.language)
     return event_of(Row(0, cells, {}), planned, visit.member.organisation), planned
 
 
-def _offset(visit: MemberVisit, day: str | None) -> timezone:
-    """How far the network's zone is from UTC on a day."""
+def _offset(zone: ZoneInfo, day: str) -> timezone:
+    """How far a zone is from UTC on a day; of what is no day, today: its mistake is told when it is read."""
     try:
-        at = datetime.fromisoformat(day) if day else datetime.now()  # noqa: DTZ005  # in the zone of the next line
+        at = datetime.fromisoformat(day)
     except ValueError:
-        at = datetime.now()  # noqa: DTZ005
-    return timezone(at.replace(tzinfo=zone(visit)).utcoffset() or timedelta(0))
+        at = datetime.now(zone)
+    return timezone(at.replace(tzinfo=zone).utcoffset() or timedelta(0))
 
 
 def _cells(form: Form, action: Action) -> dict[str, Any]:
@@ -254,7 +255,7 @@ async def with_kinds(visit: MemberVisit, item: dict[str, Any]) -> dict[str, Any]
     known = visit.service.db["organisations"].find({"_id": {"$in": ids}}, {"kind": 1})
     kinds = {doc["_id"]: doc.get("kind") async for doc in known}
     for each in partners:
-        each["kind"] = kinds.get(each["organisation"]) or "enterprise"
+        each["kind"] = kinds.get(each["organisation"]) or "enterprise"  # who is not registered is refused for that
     return item
 
 

@@ -74,12 +74,10 @@ async def _waiting(visit: MemberVisit) -> list[Waiting]:
     member = visit.member
     if member.is_operator:
         return [await _without_members(visit)]
-    found = [await _agreements(visit), await _placements(visit)]
-    if member.kind is Publisher.institution:
-        found += [await _recommendations(visit)]
-    if member.kind in HOSTS:
-        found += [await _requests(visit), await _applications(visit)]
-    return found
+    of_mentors = [_placements, _requests] if member.kind in HOSTS else [_placements]
+    of_staff = [_agreements, _recommendations if member.kind is Publisher.institution else _applications]
+    wanted = of_mentors if member.role is Role.mentor else [*of_staff, *of_mentors]
+    return [await each(visit) for each in wanted]
 
 
 def _ways(action: str, **given: str | None) -> str:

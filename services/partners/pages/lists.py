@@ -16,7 +16,6 @@ from shared.pages.languages import N_
 
 Doc = dict[str, Any]
 PER_PAGE = 50
-PLACES = "placements"  # internships, which are parts of learners
 NETWORK = (Role.operator, Role.coordinator)
 STATUS = {
     "registered": N_("registered"),
@@ -189,7 +188,7 @@ LISTS: dict[str, Listing] = {
         (Publisher.institution, Publisher.operator),
         N_("Nobody is enrolled yet. Enrol one learner, or upload a file with many."),
     ),
-    PLACES: Listing(
+    "placements": Listing(
         N_("Placements"),
         "learners",
         "readers",
@@ -248,10 +247,15 @@ LISTS: dict[str, Listing] = {
 
 
 def lists_of(member: Member) -> list[tuple[str, Listing]]:
-    """The lists that a member has."""
-    sees_learners = member.role is not Role.coordinator
-    open_to = {name: each for name, each in LISTS.items() if member.kind in each.kinds}
-    return [(name, each) for name, each in open_to.items() if sees_learners or each.collection != "learners"]
+    """The lists that a member has: who only reads sees no learners, a mentor of them the placements."""
+    hidden = _HIDDEN.get(member.role, ())
+    return [(name, each) for name, each in LISTS.items() if member.kind in each.kinds and name not in hidden]
+
+
+_HIDDEN = {
+    Role.coordinator: ("learners", "placements", "applications"),
+    Role.mentor: ("learners", "applications", "agreements"),
+}
 
 
 class Wanted(NamedTuple):

@@ -7,7 +7,7 @@ from shared.pages.languages import Text
 
 from . import passkeys, passwords
 from .members import MEMBERS, SESSIONS, Person, Wrong, note
-from .sign_in import FOLDER, demand_password
+from .sign_in import FOLDER, member_by_password
 from .visits import MemberVisit, SignedIn, name_of
 from .words import ROLES
 
@@ -64,7 +64,7 @@ async def change_password(visit: SignedIn) -> Response:
 
 async def _demand_old_password(visit: MemberVisit, person: Person) -> None:
     try:
-        await demand_password(visit, person["address"], person, visit.form.secret("old_password"))
+        await member_by_password(visit, person["address"], visit.form.secret("old_password"))
     except Wrong as wrong:
         errors = {"old_password" if name == "password" else "_": text for name, text in wrong.errors.items()}
         raise Wrong(**errors) from None

@@ -17,7 +17,7 @@ from shared.settings import Settings
 from . import members
 from .mail import send_link
 from .member_pages import address_of
-from .members import MEMBERS, SESSIONS, Invited, Person, Wrong
+from .members import MEMBERS, Invited, Person, Wrong
 
 app = application("The people who sign in: invite, list, remove them, make a new link.")
 Organisation = Annotated[
@@ -105,9 +105,7 @@ def remove(email: Email, json: Json = False) -> None:
     async def work(settings: Settings) -> int:
         async with _home(settings) as (home, _):
             person = await _person(home, email)
-            await home[MEMBERS].delete_one({"_id": person["_id"]})
-            await home[SESSIONS].delete_many({"member": person["_id"]})
-            await members.note(home, person["organisation"], BY, "removed", person["_id"])
+            await members.remove_by_command(home, BY, person)
         if json:
             show_json({"removed": person["_id"]})
         say(f"{email} is no member any more")

@@ -59,10 +59,13 @@ async def members_page(
 
 @router.post("/members")
 async def invite(visit: ByChief, whose: Whose) -> Response:
-    """Invite somebody; the link is shown once, and sent if there is a mail server."""
+    """Invite somebody: the link is shown once, and sent if there is a mail server. Or `withdraw` an invitation."""
     form = visit.form
     if not form.is_meant:
         return await _list(visit, whose, 403)
+    if form["withdraw"]:
+        await members.withdraw(visit.service.store.home, visit.member.id, whose, form["withdraw"])
+        return visit.go("/members" + _of(visit, whose))
     try:
         invited = members.checked(whose, form["email"], form["name"], form["role"])
         made = await link_for(visit.service, visit.member.id, invited)

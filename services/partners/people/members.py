@@ -16,13 +16,8 @@ from shared.http.auth import Role
 from shared.pages.languages import Text
 from shared.processing import mongo
 
-MEMBERS, INVITATIONS, SESSIONS, JOURNAL, COUNTS = (
-    "members",
-    "invitations",
-    "sessions",
-    "people_journal",
-    "people_counts",
-)
+MEMBERS, INVITATIONS, SESSIONS, JOURNAL = "members", "invitations", "sessions", "people_journal"
+LOCKS = "people_locks"  # one document for each organisation: see `_alone`
 INVITED_DAYS = 7
 JOURNAL_DAYS = 400
 _ADDRESS = re.compile(r"[^@\s<>(),;:\"\[\]\\]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
@@ -34,8 +29,10 @@ Person = dict[str, Any]
 class Wrong(Exception):
     """Something typed does not do; nothing was changed.
 
+    Args:
+        errors: words by field; `_` says what is wrong with the whole.
     Attributes:
-        errors: words by field, "" for the whole.
+        errors: the same; under the name "" what is wrong with the whole.
     """
 
     def __init__(self, **errors: Text) -> None:
@@ -140,6 +137,14 @@ async def invitation(home: mongo.Database, token: str) -> Person:
     return kept
 
 
+async def withdraw(home: mongo.Database, by: str, organisation: str, id: str) -> None:
+    """End an invitation of an organisation; the address is forgotten."""
+    kept = await home[INVITATIONS].find_one_and_delete({"_id": id, "organisation": organisation})
+    if kept is not None:
+        await home[JOURNAL].update_many({"about": kept["address"]}, {"$set": {"about": ""}})
+        await note(home, organisation, by, "withdrawn")
+
+
 async def accept(home: mongo.Database, token: str, name: str, proof: Person) -> Person:
     """Use a link up: the person becomes a member, or has another password or passkey from now on.
 
@@ -231,21 +236,31 @@ async def remove(home: mongo.Database, actor: str, organisation: str, id: str) -
         await _alone(home, organisation, session)
         await _demand_chief(home, actor, organisation, session)
         await _demand_other_chief(home, organisation, id, session)
-        gone = await home[MEMBERS].find_one_and_delete({"_id": id, "organisation": organisation}, session=session)
-        await home[SESSIONS].delete_many({"member": id}, session=session)
-        if gone:
-            await home[INVITATIONS].delete_many({"address": gone["address"]}, session=session)
-            await home[JOURNAL].update_many({"about": gone["address"]}, {"$set": {"about": id}}, session=session)
+        person = await home[MEMBERS].find_one({"_id": id, "organisation": organisation}, session=session)
+        if person:
+            await _erase(home, person, session)
 
-    for collection in (SESSIONS, INVITATIONS, JOURNAL):  # a transaction need not make them, then
-        await home[collection].find_one({})
     await mongo.transact(home, change)
     await note(home, organisation, actor, "removed", id)
 
 
+async def remove_by_command(home: mongo.Database, actor: str, person: Person) -> None:
+    """The same without a look at who would be left: whoever has the servers may do it."""
+    await mongo.transact(home, lambda session: _erase(home, person, session))
+    await note(home, person["organisation"], actor, "removed", person["_id"])
+
+
+async def _erase(home: mongo.Database, person: Person, session: Any) -> None:
+    id, address = person["_id"], person["address"]
+    await home[MEMBERS].delete_one({"_id": id}, session=session)
+    await home[SESSIONS].delete_many({"member": id}, session=session)
+    await home[INVITATIONS].delete_many({"address": address}, session=session)
+    await home[JOURNAL].update_many({"about": address}, {"$set": {"about": id}}, session=session)
+
+
 async def _alone(home: mongo.Database, organisation: str, session: Any) -> None:
     """Let no other change of an organisation's members come between: both would write this, and one begins anew."""
-    await home[COUNTS].update_one({"_id": organisation}, {"$inc": {"changes": 1}}, upsert=True, session=session)
+    await home[LOCKS].update_one({"_id": organisation}, {"$inc": {"changes": 1}}, upsert=True, session=session)
 
 
 async def _demand_chief(home: mongo.Database, actor: str, organisation: str, session: Any) -> None:

@@ -30,7 +30,7 @@ async def start(request: Request, service: Service, person: Person, way: str) ->
         Wrong: the organisation is suspended.
     """
     home, now = service.store.home, datetime.now(UTC)
-    organisation = await _organisation(service, person)
+    organisation = await demand_active(service, person["organisation"])
     if (old := request.state.session) is not None:
         await home[SESSIONS].delete_one({"_id": old.session})
     id, until = token_urlsafe(24), now + timedelta(seconds=SESSION_S)
@@ -69,17 +69,17 @@ def _member(person: Person, organisation: dict[str, Any], session: str, until: i
     )
 
 
-async def _organisation(service: Service, person: Person) -> dict[str, Any]:
-    """The kind of a member's organisation.
+async def demand_active(service: Service, organisation: str) -> dict[str, Any]:
+    """The `kind` of an organisation, and whether it is a `sandbox`.
 
     Raises:
-        Wrong: it may do nothing now.
+        Wrong: it is suspended, or unknown: nobody acts for it.
     """
-    if person["organisation"] == OPERATOR:
+    if organisation == OPERATOR:
         return {"kind": Publisher.operator, "sandbox": False}
-    entry = await service.db["organisations"].find_one({"_id": person["organisation"]}) or {}
+    entry = await service.db["organisations"].find_one({"_id": organisation}) or {}
     if entry.get("status") == "suspended":
-        given = {"organisation": entry.get("name", person["organisation"]), "reason": entry["reason"]}
+        given = {"organisation": entry.get("name", organisation), "reason": entry["reason"]}
         raise Wrong(_=Text("{organisation} is suspended: {reason}", given))
     if "kind" not in entry:
         raise Wrong(_=Text("your organisation is not registered (yet)"))
@@ -98,7 +98,7 @@ async def current(request: Request, service: Service) -> Member | None:
     session = await home[SESSIONS].find_one({"_id": kept.session, "until": {"$gt": datetime.now(UTC)}})
     person = await home[MEMBERS].find_one({"_id": kept.id}) if session else None
     try:
-        organisation = await _organisation(service, person) if person else None
+        organisation = await demand_active(service, person["organisation"]) if person else None
     except Wrong:
         await home[SESSIONS].delete_many({"member": kept.id})
         organisation = None

@@ -76,7 +76,7 @@ async def sign_in(visit: AnyVisit) -> Response:
             home, settings, verifier = visit.service.store.home, visit.service.settings, visit.service.verifier
             person = await passkeys.member_by_passkey(home, settings, verifier, form["challenge"], form["passkey"])
         else:
-            person = await _by_password(visit)
+            person = await member_by_password(visit, form["email"], form.secret("password"))
         way = "passkey" if form["passkey"] else "password"
         member = await sessions.start(visit.request, visit.service, person, way)
     except Wrong as wrong:
@@ -85,45 +85,34 @@ async def sign_in(visit: AnyVisit) -> Response:
     return _go_on(visit, member)
 
 
-async def _by_password(visit: Visit) -> Person:
-    """The member with this address and password.
+async def member_by_password(visit: Visit, email: str, password: str) -> Person:
+    """The member with this address and password, as often as the limits allow.
 
     Raises:
         Wrong: which of the two is wrong is not said; or too much was wrong lately.
     """
-    address, password = visit.form["email"].casefold(), visit.form.secret("password")
-    if not address:
+    if not email:
         raise Wrong(email=Text("is needed"))
-    person = await visit.service.store.home[MEMBERS].find_one({"address": address})
-    await demand_password(visit, address, person, password)
-    if person is None:
-        raise TypeError("nobody has the right password of nobody")
-    return person
-
-
-async def demand_password(visit: Visit, address: str, person: Person | None, password: str) -> None:
-    """Check a password, so often as the limits allow.
-
-    Raises:
-        Wrong: it is not the person's, or too much was wrong lately.
-    """
-    limits, network = _limits(visit.service), visit.request.client.host if visit.request.client else ""
+    address, home = email.casefold(), visit.service.store.home
+    network = visit.request.client.host if visit.request.client else ""
+    limits = _limits(visit.service)
     if wait_s := limits.wait_s(address, password, network):
         raise Wrong(_=Text("too many attempts; try again in {minutes} min", {"minutes": math.ceil(wait_s / 60)}))
-    if not await passwords.is_right(password, person["password"] if person else None):
+    person: Person | None = await home[MEMBERS].find_one({"address": address})
+    is_right = await passwords.is_right(password, person["password"] if person else None)
+    if person is None or not is_right:
         limits.failed(address, password, network)
         if person:
-            await note(
-                visit.service.store.home, person["organisation"], person["_id"], "refused", person["_id"], network
-            )
+            await note(home, person["organisation"], person["_id"], "refused", person["_id"], network)
         raise Wrong(password=Text("the address or the password is wrong"))
     limits.succeeded(address, password)
+    return person
 
 
 def _limits(service: Service) -> LoginLimits:
     settings = service.settings
     limits: LoginLimits = service.shared.setdefault(
-        "sign_ins", LoginLimits(settings.sign_in_failures, settings.sign_in_failures_per_min)
+        "sign_ins", LoginLimits(settings.sign_in_failures, settings.sign_in_failures_per_min, everywhere=True)
     )
     return limits
 
@@ -135,8 +124,7 @@ def _go_on(visit: Visit, member: Member) -> Response:
         return visit.go(address)
     visit.request.state.member = member
     typed = parse_qsl(visit.form["typed"], keep_blank_values=True)
-    kept = [(name, value) for name, value in typed if name not in ("csrf", "draft")]
-    return visit.show(FOLDER + "resume.html", scripts=True, address=address, typed=kept)
+    return visit.show(FOLDER + "resume.html", scripts=True, address=address, typed=typed)
 
 
 @router.get("/sign-in/oidc")
@@ -217,6 +205,7 @@ async def accept(visit: AnyVisit, token: Token) -> Response:
     try:
         kept = await members.invitation(service.store.home, token)
         name = members.checked(kept["organisation"], kept["email"], form["name"], kept["role"]).name
+        await sessions.demand_active(service, kept["organisation"])  # before the link is used up
         proof = await _proof(visit, name, kept["email"], await name_of(service, kept["organisation"], visit.language))
         person = await members.accept(service.store.home, token, name, proof)
         await sessions.start(visit.request, service, person, "link")

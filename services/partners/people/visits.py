@@ -1,8 +1,9 @@
 """A visit to a page: who comes, in which language, with which form; and who may come at all."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
@@ -16,6 +17,7 @@ from shared.pages.languages import N_, Chosen, Language, Text, translated
 from shared.pages.pages import page
 
 from . import sessions
+from .members import is_chief
 
 
 @dataclass
@@ -44,7 +46,9 @@ class Visit:
     def show(self, template: str, status: int = 200, *, scripts: bool = False, **context: Any) -> Response:
         """The page, with the form on it."""
         given = {"form": self.form, "notice": self.notice, **context}
-        return page(self.request, template, self.language, status=status, scripts=scripts, **given)
+        answer = page(self.request, template, self.language, status=status, scripts=scripts, **given)
+        answer.headers["Cache-Control"] = "private, no-cache"  # invitations and challenges, too, are for one browser
+        return answer
 
     def go(self, address: str) -> Response:
         """Send the browser to another page, after something was done."""
@@ -72,27 +76,29 @@ async def _member_visit(request: Request, service: Running, language: Chosen) ->
     member = await sessions.current(request, service)
     if member is None:
         is_form = request.headers.get("content-type", "").startswith(FORM)
-        raise SignInNeeded((await request.body()).decode(errors="replace") if is_form else "")
+        raise SignInNeeded(_typed(await request.body()) if is_form else "")
     form = await read_form(request) if request.method == "POST" else Form()
     return MemberVisit(request, service, language, form, member=member)
+
+
+def _typed(body: bytes) -> str:
+    """A form that was sent, to be shown again later: without what nobody should find on a page."""
+    pairs = parse_qsl(body.decode(errors="replace"), keep_blank_values=True)
+    return urlencode([(name, value) for name, value in pairs if "pass" not in name and name not in ("csrf", "draft")])
 
 
 AnyVisit = Annotated[Visit, Depends(_visit)]
 SignedIn = Annotated[MemberVisit, Depends(_member_visit)]
 
 
-def only(*roles: Role) -> Callable[[MemberVisit], Awaitable[MemberVisit]]:
-    """A dependency: the visit of a member who has one of these roles."""
-
-    async def visit_of_role(visit: SignedIn) -> MemberVisit:
-        if visit.member.role not in roles:
-            raise Problem(403, f"this page is for {', '.join(roles)}; you are {visit.member.role}")
-        return visit
-
-    return visit_of_role
+async def _chiefs_visit(visit: SignedIn) -> MemberVisit:
+    """The visit of somebody who looks after an organisation's members."""
+    if not is_chief(visit.member.role):
+        raise Problem(403, f"this page is for {Role.admin} and {Role.operator}; you are {visit.member.role}")
+    return visit
 
 
-ByChief = Annotated[MemberVisit, Depends(only(Role.admin, Role.operator))]
+ByChief = Annotated[MemberVisit, Depends(_chiefs_visit)]
 
 
 async def name_of(service: Service, organisation: str, language: Language = "en") -> str:

@@ -12,6 +12,7 @@ ROLES = {
 }
 JOURNAL = {
     "invited": N_("invited"),
+    "withdrawn": N_("withdrew an invitation"),
     "joined": N_("accepted the invitation"),
     "provisioned": N_("came in through the sign-in provider"),
     "link_made": N_("made a new link for"),
