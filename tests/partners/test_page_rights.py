@@ -255,6 +255,19 @@ async def test_page_rights_a_mentor_sees_placements_and_no_learners(partners: Ru
         assert (await mentor.get(f"/work/{name}")).status_code == status
 
 
+async def test_the_operator_says_why_a_learner_is_erased(partners: Running):
+    if not await partners.service.db["agreements"].find_one({"_id": "practice"}):
+        await practise(partners)
+    operator = await signed_in(partners, "operator", "operator", "operator")
+    answer = await operator.post("/work/do/erase", subject="l-3", reason="asked for it")
+    assert (answer.status_code, 'id="sure-wrong"' in answer.text) == (422, True)
+    answer = await operator.post("/work/do/erase", subject="l-3", sure="yes")
+    assert (answer.status_code, 'id="reason-wrong"' in answer.text) == (422, True)
+    answer = await operator.post("/work/do/erase", subject="l-3", sure="yes", reason="asked for it")
+    assert answer.status_code == 303, answer.text
+    assert (await operator.get("/work/learners/l-3")).status_code == 404
+
+
 async def test_stored_script_is_text_wherever_it_is_shown(partners: Running):
     hostile = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'{{7*7}}"
     uni = await signed_in(partners, "uni", "admin", "institution", 'O"Neil & Sons')

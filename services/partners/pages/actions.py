@@ -22,6 +22,7 @@ class Action(NamedTuple):
         fields: in their order; those that the page which leads here has given are only shown.
         is_new: it introduces something, whose id is proposed.
         by: kinds of organisations, if not all that may publish the type.
+        is_grave: it takes something away, and looks like it.
         sure: what must be ticked, for what cannot be undone.
     """
 
@@ -34,6 +35,7 @@ class Action(NamedTuple):
     roles: tuple[Role, ...] = STAFF
     by: tuple[Publisher, ...] = ()
     hint: str = ""
+    is_grave: bool = False
     sure: str = ""
 
     @property
@@ -48,7 +50,6 @@ class Action(NamedTuple):
         return member.role in self.roles and member.kind in (self.by or self.data.by)
 
 
-_TO_HOSTS = {"by": HOSTS}
 ACTIONS: dict[str, Action] = {
     # the operator
     "register": Action(
@@ -65,6 +66,7 @@ ACTIONS: dict[str, Action] = {
         "organisation.suspended",
         "organisations",
         ("reason",),
+        is_grave=True,
         hint=N_("Nobody of it can sign in, no system of it can send, until it is reinstated. It reads the reason."),
     ),
     "reinstate": Action(N_("Reinstate"), N_("Reinstate"), "organisation.reinstated", "organisations"),
@@ -79,13 +81,16 @@ ACTIONS: dict[str, Action] = {
         hint=N_("You sign by proposing; it is in force once all others have signed, too."),
     ),
     "sign": Action(N_("Sign the agreement"), N_("Sign"), "agreement.signed", "agreements"),
-    "refuse": Action(N_("Refuse the agreement"), N_("Refuse"), "agreement.refused", "agreements", ("reason",)),
+    "refuse": Action(
+        N_("Refuse the agreement"), N_("Refuse"), "agreement.refused", "agreements", ("reason",), is_grave=True
+    ),
     "end": Action(
         N_("End the agreement"),
         N_("End it"),
         "agreement.ended",
         "agreements",
         ("reason",),
+        is_grave=True,
         hint=N_("It ends for all parties, today."),
     ),
     # programmes
@@ -152,7 +157,8 @@ ACTIONS: dict[str, Action] = {
         N_("Erase for good"),
         "learner.erased",
         "learners",
-        (),
+        ("reason",),
+        is_grave=True,
         hint=N_(
             "All that is known of the learner goes, in all services and all figures, once every institution of the "
             "learner has asked for it. Nothing brings it back."
@@ -223,6 +229,7 @@ ACTIONS: dict[str, Action] = {
         "placements",
         ("partitionkey", "programme", "enterprise", "reason"),
         roles=MENTORS,
+        is_grave=True,
     ),
     # feedback
     "answer": Action(

@@ -15,7 +15,21 @@ from shared.pages.pages import short_day
 
 from .actions import ACTIONS, new_actions
 from .fields import YES_OR_NO, competency, zone
-from .lists import COLUMNS, LISTS, PER_PAGE, STATUS, Doc, Listing, Wanted, find, find_one, lists_of, names_in, scope_of
+from .lists import (
+    ANSWERS,
+    COLUMNS,
+    LISTS,
+    PER_PAGE,
+    STATUS,
+    Doc,
+    Listing,
+    Wanted,
+    find,
+    find_one,
+    lists_of,
+    names_in,
+    scope_of,
+)
 from .offers import Offer, offers, recommendation_offers
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -82,7 +96,7 @@ async def _list(visit: Visit, name: str, listing: Listing, wanted: Wanted, membe
         columns=[(column, visit.word(COLUMNS[column])) for column in listing.columns],
         rows=[(item["id"], [_cell(visit, names, c, item.get(c)) for c in listing.columns]) for item in found.items],
         total=found.total,
-        empty=visit.word(listing.empty),
+        empty=visit.word(listing.empty if member else NOTHING),
         wanted=wanted,
         filters=[(f, visit.word(COLUMNS[f]), [(v, _said(visit, v)) for v in vs]) for f, vs in listing.filters.items()],
         sorts=[(way, visit.word(COLUMNS[way.lstrip("-")])) for way in listing.sort],
@@ -167,13 +181,13 @@ async def _item(visit: Visit, name: str, listing: Listing, item: Doc, member: Me
         list_title=visit.word(listing.title),
         facts=[(visit.word(COLUMNS[f]), cell) for f in shown if (cell := _cell(visit, names, f, item[f])) != ""],
         parts=_parts(visit, names, item),
-        recommendations=_recommendations(visit, item, member),
-        offers=_buttons(visit, offers(name, item, member)) if member else [],
+        recommendations=_recommendations(visit, names, item, member),
+        offers=_buttons(visit, names, offers(name, item, member)) if member else [],
         is_operator=member is not None and member.is_operator and name == "organisations",
     )
 
 
-def _recommendations(visit: Visit, item: Doc, member: Member | None) -> list[Doc]:
+def _recommendations(visit: Visit, names: dict[str, str], item: Doc, member: Member | None) -> list[Doc]:
     """Revisions recommended to a programme, the open ones first, each with how it may be answered."""
     found = sorted(item.get("recommendations") or [], key=lambda each: each["status"] != "open")
     return [
@@ -183,7 +197,7 @@ def _recommendations(visit: Visit, item: Doc, member: Member | None) -> list[Doc
             "at": short_day(each["recommended_at"], visit.language, zone(visit)),
             "n": each.get("ratings") or each.get("employers") or each.get("places"),
             "satisfied": each.get("satisfied"),
-            "offers": _buttons(visit, recommendation_offers(item, each, member)) if member else [],
+            "offers": _buttons(visit, names, recommendation_offers(item, each, member)) if member else [],
         }
         for each in found
     ]
@@ -209,21 +223,24 @@ def _parts(visit: Visit, names: dict[str, str], item: Doc) -> list[tuple[str, li
 
 
 def _part_cell(visit: Visit, names: dict[str, str], column: str, value: Any) -> Any:
-    if column in ("answer", "status", "need") and isinstance(value, str):
+    if column == "answer":
+        return visit.word(ANSWERS[value])
+    if column in ("status", "need") and isinstance(value, str):
         return _said(visit, value)
     return _cell(visit, names, "x_at" if column == "at" else column, value)
 
 
-def _buttons(visit: Visit, found: list[Offer]) -> list[tuple[str, str, str]]:
-    """Forms as links: (address, words, what they are given)."""
+def _buttons(visit: Visit, names: dict[str, str], found: list[Offer]) -> list[tuple[str, str, str, bool]]:
+    """Forms as links: (address, words, which programme, is it grave)."""
     made = []
     for action, given in found:
-        about = given.get("programme", "") if action in ("graduate", "leave") else ""
-        address = f"work/do/{action}?{urlencode(given)}"
-        made.append((address, visit.word(ACTIONS[action].title), about))
+        programme = given.get("programme", "") if action in ("graduate", "leave") else ""
+        words, is_grave = visit.word(ACTIONS[action].title), ACTIONS[action].is_grave
+        made.append((f"work/do/{action}?{urlencode(given)}", words, names.get(programme, programme), is_grave))
     return made
 
 
+NOTHING = N_("There is nothing here yet.")
 DONE, ACCEPTED = N_("done"), N_("accepted, it will show in a moment")
 
 

@@ -90,7 +90,7 @@ async def _newest(visit: MemberVisit, id: str) -> dict[str, list[str]]:
     if doc is None or "title" not in doc:
         return {}
     fields = ("title", "level", "hours_theory", "hours_workplace")
-    plain = {name: [str(doc[name])] for name in fields if doc.get(name) is not None}
+    plain = {name: [f"{doc[name]:g}" if name != "title" else doc[name]] for name in fields if doc.get(name) is not None}
     levels = {f"level:{item['competency']}": [str(item["level"])] for item in doc["competencies"]}
     return {**plain, **levels, "joint_partners.organisation": [p["organisation"] for p in doc["joint_partners"]]}
 

@@ -98,7 +98,7 @@ def _words(type_: str, name: str, language: Language) -> tuple[str, str]:
         label = shown_name(name).replace("_", " ").capitalize()
         return label, "" if said.casefold() == label.casefold() else said
     label = headings_of(type_, language)[name]
-    return label, "" if said == label else said
+    return label, said.removeprefix(label).lstrip(" .,:;")  # the label is how it begins
 
 
 def _widget(name: str, schema: Schema, options: Options, *, is_list: bool) -> str:  # noqa: PLR0911
@@ -188,6 +188,8 @@ def proposed(visit: MemberVisit, action: Action, given: Mapping[str, str]) -> Fo
     values = dict(given)
     if "subject" not in values and action.is_new:
         values["subject"] = f"{visit.member.organisation}:{token_hex(4)}"
+    if visit.member.kind in HOSTS and "enterprise" in action.fields:
+        values.setdefault("enterprise", visit.member.organisation)
     today = datetime.now(zone(visit)).date().isoformat()
     for name in {"time", "valid_from", "graduated_on", "left_on", "ended_on"} & {*action.fields}:
         values.setdefault(name, today)

@@ -41,6 +41,7 @@ STATUS = {
     "revised": N_("taken up"),
     "planned": N_("planned"),
 }
+ANSWERS = {"signed": N_("signed"), "refused": N_("refused")}
 COLUMNS = {
     "id": N_("Id"),
     "name": N_("Name"),

@@ -19,7 +19,7 @@ from .mail import send_link
 from .members import INVITATIONS, MEMBERS, Invited, Person, Wrong
 from .sign_in import FOLDER
 from .visits import ByChief, MemberVisit, name_of
-from .words import JOURNAL, ROLES
+from .words import DETAILS, JOURNAL, ROLES
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 PER_PAGE = 50
@@ -194,5 +194,5 @@ async def journal_page(visit: ByChief, organisation: Organisation = "", before: 
         entries=entries[:PER_PAGE],
         older=entries[PER_PAGE - 1]["at"].isoformat() + "Z" if len(entries) > PER_PAGE else None,
         whose=whose,
-        what={key: visit.word(words) for key, words in JOURNAL.items()},
+        what={key: visit.word(words) for key, words in {**JOURNAL, **DETAILS}.items()},
     )

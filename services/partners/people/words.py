@@ -10,6 +10,13 @@ ROLES = {
     Role.operator: N_("operator: runs the network"),
     Role.coordinator: N_("coordinator: reads everything, changes nothing"),
 }
+DETAILS = {
+    "password": N_("password"),
+    "passkey": N_("passkey"),
+    "oidc": N_("the sign-in provider"),
+    "link": N_("by a link"),
+    "command line": N_("command line"),
+}
 JOURNAL = {
     "invited": N_("invited"),
     "withdrawn": N_("withdrew an invitation"),
