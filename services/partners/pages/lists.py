@@ -350,8 +350,9 @@ async def names_in(visit: Visit, items: list[Doc]) -> dict[str, str]:
 
 
 _REFERENCES = (
-    *("parties", "institution", "enterprise", "programme", "organiser", "organisations", "opportunity"),
-    *("proposer", "joined", "respondent", "joint_partners", "programmes", "party", "by", "shared_with", "recorded_by"),
+    *("parties", "institution", "enterprise", "programme", "organiser", "organisations", "opportunity", "proposer"),
+    *("joined", "respondent", "joint_partners", "programmes", "party", "answers", "internships", "employment"),
+    "applications",
 )
 
 
