@@ -278,16 +278,23 @@ def is_recommendation(contents: Mapping[bytes, Json]) -> bool:
     return is_of(contents, "revision_recommended") or is_of(contents, "gap_found")
 
 
+BY_RATINGS, BY_WISHES = ("programme.revision_recommended",), ("programme.gap_found", "wishes")
+
+
+def must_be_recommended(expected: Expected) -> dict[str, tuple[str, ...]]:
+    """The revisions that must be recommended, by the event's id: programme, competency, quarter."""
+    must = {derived_id(*BY_RATINGS, *gap): gap for gap in expected.gaps()}
+    return must | {derived_id(*BY_WISHES, *gap): gap for gap in expected.wishes()}
+
+
 def compare_recommendations(found: Findings, expected: Expected, logged: Logged) -> None:
     """A revision is recommended when it was noticed that it must be: the oracle knows that, and not when.
 
     Decided twice (a crash between publishing and writing) it may name two moments; the first one counts.
     """
-    by_ratings, by_wishes = ("programme.revision_recommended",), ("programme.gap_found", "wishes")
-    must = {derived_id(*by_ratings, *gap): gap for gap in expected.gaps()}
-    must |= {derived_id(*by_wishes, *gap): gap for gap in expected.wishes()}
-    may = {derived_id(*by_ratings, *gap) for gap, rated in expected.rated.items() if rated >= 5}
-    may |= {derived_id(*by_wishes, *gap) for gap, some in expected.rated_low.items() if len(some) >= 3}
+    must = must_be_recommended(expected)
+    may = {derived_id(*BY_RATINGS, *gap) for gap, rated in expected.rated.items() if rated >= 5}
+    may |= {derived_id(*BY_WISHES, *gap) for gap, some in expected.rated_low.items() if len(some) >= 3}
     seen = {id: contents for id, contents in logged.derived.items() if is_recommendation(contents)}
     for id in must.keys() - seen.keys():
         found.lose(f"a recommendation for {must[id]} did not follow")

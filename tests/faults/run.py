@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,13 +12,13 @@ from dataclasses import dataclass, field
 from deploy.local.processes import ROOT
 
 from .breaking import Faults, say
-from .finding import Findings, compare, expect, read_log
+from .finding import Findings, Logged, compare, expect, must_be_recommended, read_log
 from .region import HOSTILE_ENTERPRISE, HOSTILE_INSTITUTION, Json
 from .sending import Load, found_region
 from .stack import Stack
 from .watching import Watch
 
-SETTLE_S = 300
+SETTLE_S, FOLLOWS_S = 300, 60
 MEASURED_S, WARM_UP_S = 60, 15
 
 
@@ -103,7 +104,7 @@ class Run:
         say((audit.stdout.strip().splitlines() or [audit.stderr[-1_000:]])[-1])
         if audit.returncode:
             found.lose(f"the audit failed: {audit.stdout[-1_000:]}")
-        logged = await read_log(self.stack.kafka.address)
+        logged = await self._logged()
         primary = await self.stack.aside(self.stack.mongodb.wait_for_primary)
         load = self.seed, self.load.told, self.load.poisoned
 
@@ -111,6 +112,19 @@ class Run:
             compare(found, expect(self.seed, self.load.told, logged), logged, primary.address, load)
 
         await self.stack.aside(look)
+
+    async def _logged(self) -> Logged:
+        """The log, with the revisions that must be recommended; or without them, after `FOLLOWS_S`.
+
+        They are found by a look at what time has brought, and the next look is twenty times as far as one takes.
+        """
+        until = time.monotonic() + FOLLOWS_S
+        while True:
+            logged = await read_log(self.stack.kafka.address)
+            expected = await self.stack.aside(expect, self.seed, self.load.told, logged)
+            if must_be_recommended(expected).keys() <= logged.derived.keys() or time.monotonic() > until:
+                return logged
+            await self.watch.settle()
 
 
 def p99(seconds: list[float]) -> float:
