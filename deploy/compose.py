@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from deploy.local.processes import ROOT, ServerError
 
-IMAGES = {"KAFKA_IMAGE": "apache/kafka:4.4.0", "MONGO_IMAGE": "mongo:8.0"}
+IMAGES = {"KAFKA_IMAGE": "apache/kafka:4.4.0", "MONGO_IMAGE": "mongo:8.0", "CADDY_IMAGE": "caddy:2.11.7"}
 BASE_IMAGE = "python:3.13-slim-trixie"
 
 

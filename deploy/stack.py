@@ -30,6 +30,7 @@ PORTS = {"partners": 8101, "feedback": 8102, "certification": 8103, "monitoring"
 
 
 KAFKA = "kafka-external"  # where organisations reach a secured Kafka
+CADDY = {"https": 8443, "http": 8480}  # of containers: the one origin in front, and what redirects there
 TOKEN_PATH = "/token"  # noqa: S105 (an address)
 
 
@@ -53,9 +54,15 @@ class Choice:
         if not self.kind:
             raise ServerError("nothing runs: make up")
         if self.kind == "compose":
-            ports = {name: self.ports[name] for name in (*PORTS, KAFKA) if name in self.ports}
+            ports = {name: self.ports[name] for name in (*PORTS, *CADDY, KAFKA) if name in self.ports}
             return Compose(ports, secured=self.secured)
         return Local(self.ports, (self.given[0], self.given[1]) if self.given else None, secured=self.secured)
+
+    def address(self) -> str:
+        """Where people open it."""
+        if self.kind == "compose":
+            return os.environ.get("PRAKTIKA_PUBLIC_URL") or f"https://localhost:{self.ports['https']}"
+        return f"http://localhost:{self.ports['monitoring']}"
 
     def urls(self) -> dict[str, str]:
         """Where each service answers, as environment variables."""
@@ -85,8 +92,10 @@ def choose(kept: Choice) -> Choice:
 def settle_ports(kind: str, known: dict[str, int], *, secured: bool) -> dict[str, int]:
     """Give what runs the port that it has, everything else its usual one, or a free one if that is taken."""
     names = {**PORTS, WORKER: 8114, "kafka": 0, "mongod": 0} | ({KAFKA: 9094} if secured or kind == "compose" else {})
+    names |= CADDY if kind == "compose" else {}
     running = compose.running_services() if kind == "compose" else {name for name in names if runs(name)}
     running |= {KAFKA} if "kafka" in running else set()
+    running |= {*CADDY} if "caddy" in running else set()
     ports = {}
     for name, usual in names.items():
         asked = int(os.environ.get(f"PRAKTIKA_{name.upper().replace('-', '_')}_PORT", "0"))
@@ -109,7 +118,7 @@ def up() -> None:
         print(f"{name:14} http://127.0.0.1:{choice.ports[name]}")
     if choice.secured:
         print(f"{KAFKA:14} 127.0.0.1:{choice.ports[KAFKA]} (TLS; POST /organisations/<id>/kafka-credentials)")
-    print(f"\nopen http://localhost:{choice.ports['monitoring']}/")
+    print(f"\nopen {choice.address()}/")
     print("to sign in as the operator: praktika member invite operator <your e-mail>")
 
 

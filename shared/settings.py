@@ -100,8 +100,8 @@ class Settings(BaseSettings):
     token_failures_per_min: float = Field(10, gt=0, description="The same in the long run.")
     proxies: str = Field(
         "",
-        description="Addresses or networks, by comma, of our own reverse proxies: their X-Forwarded-For and -Proto are "
-        "believed, nobody else's.",
+        description="Addresses or networks, by comma or space, of our own reverse proxies: their X-Forwarded-For and "
+        "-Proto are believed, nobody else's.",
     )
     strangers_at_once: int = Field(
         32, ge=1, description="Requests without a credential that one address may have open at once, per process."

@@ -1,16 +1,18 @@
-"""The Compose stack end to end, from the built image: `make e2e`.
+"""The Compose stack end to end, from the built image and through Caddy's TLS: `make e2e`.
 
-Runs under its own project name, image tag, ports and volumes, and removes them all at the end.
+Runs under its own project name, image tag, ports, network and volumes, and removes them all at the end.
 """
 
 import asyncio
 import json
 import os
+import socket
 import ssl
 import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -21,7 +23,10 @@ from deploy import compose
 from deploy.compose import docker_compose
 from deploy.local.processes import free_port, wait_until
 
-PORTS = {name: free_port() for name in ("partners", "feedback", "certification", "monitoring")}
+PORTS = {name: free_port() for name in ("partners", "feedback", "certification", "monitoring", "https", "http")}
+ORIGIN = f"https://localhost:{PORTS['https']}"
+STAND_IN = "praktika-test/caddy"  # tests/caddy
+ROOT_CERTIFICATE = "/data/caddy/pki/authorities/local/root.crt"
 INSTITUTION, PROGRAMME = "e2e-college", "e2e-college:welding"
 STARTED = time.monotonic()
 EMPLOYED, SEEKING = 9, 3
@@ -55,19 +60,33 @@ class Client(httpx.Client):
     """Speaks to the stack as one organisation, with a token of partners."""
 
     def __init__(self, client_id: str, client_secret: str) -> None:
-        super().__init__(timeout=30, trust_env=False, headers={"Prefer": "wait=20"})
+        super().__init__(base_url=ORIGIN, verify=trusted(), timeout=30, trust_env=False, headers={"Prefer": "wait=20"})
         form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
-        answer = self.post(url("partners", "token"), data=form).raise_for_status().json()
+        answer = self.post("/token", data=form).raise_for_status().json()
         self.headers["Authorization"] = f"Bearer {answer['access_token']}"
 
 
+@cache
+def trusted(*protocols: str) -> ssl.SSLContext:
+    """What trusts Caddy's own authority, and nobody else; *protocols*: to be offered."""
+    shown = docker_compose("exec", "-T", "caddy", "cat", ROOT_CERTIFICATE, capture=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=shown.stdout)
+    context.set_alpn_protocols(protocols or ["http/1.1"])
+    return context
+
+
 def main() -> int:
+    if "CADDY_IMAGE" not in os.environ and not compose.has_image(compose.IMAGES["CADDY_IMAGE"]):
+        compose.succeeds("build", "-t", STAND_IN, "tests/caddy")
+        os.environ["CADDY_IMAGE"] = STAND_IN
     if not compose.is_possible():
-        print("e2e needs Docker with Compose, and the images (see KAFKA_IMAGE and MONGO_IMAGE)")
+        print("e2e needs Docker with Compose, and the images (see KAFKA_IMAGE, MONGO_IMAGE and CADDY_IMAGE)")
         return 1
     os.environ |= {"COMPOSE_PROJECT_NAME": "praktika-e2e", "PRAKTIKA_IMAGE": "praktika:e2e"}
     os.environ |= {f"PRAKTIKA_{name.upper()}_PORT": str(port) for name, port in PORTS.items()}
     os.environ["PRAKTIKA_KAFKA_EXTERNAL_PORT"] = str(free_port())
+    os.environ["PRAKTIKA_PROXIED_NETWORK"] = "10.198.78"
     tear_down()  # what an interrupted run has left
     try:
         prove()
@@ -90,6 +109,9 @@ def prove() -> None:
     say("registering an institution and its programme")
     institution = register(operator)
     publish_programme(institution)
+    say("looking at the one origin")
+    prove_origin(institution)
+    prove_addresses(operator)
     graduates, statuses = list(graduations()), list(employments())
 
     say("sending events, killing Kafka between them")
@@ -116,6 +138,48 @@ def prove() -> None:
     prove_secured(operator)
 
 
+def prove_origin(institution: Client) -> None:
+    """All services answer at one address over TLS and HTTP/2, compressed, and each part of a stream at once."""
+    plain = socket.create_connection(("localhost", PORTS["https"]))
+    with trusted("h2", "http/1.1").wrap_socket(plain, server_hostname="localhost") as secured:
+        assert (secured.version(), secured.selected_alpn_protocol()) == ("TLSv1.3", "h2")
+    redirected = httpx.get(f"http://localhost:{PORTS['http']}/join?a=b", trust_env=False)
+    assert (redirected.status_code, redirected.headers["Location"]) == (308, f"{ORIGIN}/join?a=b")
+
+    with httpx.Client(base_url=ORIGIN, verify=trusted(), timeout=30, trust_env=False) as anybody:
+        for path in ("/", "/join", "/requests", "/frameworks", "/feedback/docs", "/certification/", "/partners/"):
+            answer = anybody.get(path, headers={"Accept": "text/html"})
+            assert answer.status_code == (401 if path == "/requests" else 200), f"{path}: {answer.status_code}"
+            assert "Strict-Transport-Security" not in answer.headers, "it would hold for every port of localhost"
+        for prefix in ("", *(f"/{name}" for name in ("partners", "feedback", "certification", "monitoring"))):
+            assert anybody.get(f"{prefix}/metrics").status_code == 404
+            assert anybody.get(f"{prefix}/health/ready").json()["status"] == "ready"
+        for coding in ("zstd", "gzip"):
+            with anybody.stream("GET", "/openapi.json", headers={"Accept-Encoding": coding}) as answer:
+                assert answer.headers["Content-Encoding"] == coding
+        form = {"email": "nobody@e2e.example", "password": "not the right one"}
+        signed = anybody.post("/sign-in", data=form, headers={"Origin": ORIGIN})
+        assert signed.status_code == 422, signed.text
+        assert anybody.get("/sign-in?lang=ru").headers["Set-Cookie"]
+
+    with institution.stream("GET", "/feed/stream", params={"after": 0}) as stream:
+        assert any("programme.published" in line for line in stream.iter_lines())
+
+
+def prove_addresses(operator: Client) -> None:
+    """Who asks is told by Caddy alone, not by the caller, neither through Caddy nor past it."""
+    path, forged = "/organisations/x/suspension", {"X-Forwarded-For": "203.0.113.7"}
+    direct = httpx.post(f"http://127.0.0.1:{PORTS['partners']}{path}", headers=forged, trust_env=False)
+    assert (operator.post(path, headers=forged).status_code, direct.status_code) == (422, 401)
+
+    def addresses() -> set[str]:
+        command = "run", "--rm", "-T", "praktika", "trail", "--action", "suspension", "--json"
+        return {entry["address"] for entry in json.loads(docker_compose(*command, capture=True).stdout)["entries"]}
+
+    demand(lambda: len(addresses()) == 2, "the trail has both")
+    assert not addresses() & {"203.0.113.7", "10.198.78.2"}, "a caller's word is believed, or Caddy is not"
+
+
 def prove_backup() -> None:
     """As docs/operations.md says; how it is restored, tests/operator/test_backup.py proves."""
     backup = "praktika backup /tmp/praktika >&2 && ls /tmp/praktika"
@@ -125,7 +189,7 @@ def prove_backup() -> None:
 
 def prove_secured(operator: Client) -> None:
     """An event comes in over TLS with a credential, and nobody comes in without one."""
-    made = operator.post(url("partners", f"organisations/{INSTITUTION}/kafka-credentials")).raise_for_status().json()
+    made = operator.post(f"/organisations/{INSTITUTION}/kafka-credentials").raise_for_status().json()
     hired = event(INSTITUTION, "employment.recorded", "hired-over-kafka", learners()[-1], {"status": "employed"})
     asyncio.run(write(made, hired))
     demand(lambda: employment_rate() == (EMPLOYED + 1, EMPLOYED + SEEKING), "what came over Kafka is counted")
@@ -154,14 +218,14 @@ async def write(made: dict[str, Any], event: dict[str, Any]) -> None:
 def register(operator: Client) -> Client:
     """Register the institution and speak as it."""
     body = {"kind": "institution", "name": INSTITUTION, "region": "e2e"}
-    operator.put(url("partners", f"organisations/{INSTITUTION}"), json=body).raise_for_status()
-    made = operator.post(url("partners", f"organisations/{INSTITUTION}/credentials")).raise_for_status()
+    operator.put(f"/organisations/{INSTITUTION}", json=body).raise_for_status()
+    made = operator.post(f"/organisations/{INSTITUTION}/credentials").raise_for_status()
     return Client(**credential(made.text))
 
 
 def publish_programme(institution: Client) -> None:
     body = {"title": "Welding", "version": "1", "level": 4, "hours_theory": 400, "hours_workplace": 200}
-    institution.put(url("partners", f"programmes/{PROGRAMME}"), json=body).raise_for_status()
+    institution.put(f"/programmes/{PROGRAMME}", json=body).raise_for_status()
 
 
 def graduations() -> Iterator[dict[str, Any]]:
@@ -199,7 +263,7 @@ def send(client: Client, events: list[dict[str, Any]]) -> None:
     headers = {"Content-Type": "application/cloudevents-batch+json"}
 
     def accepted() -> bool:
-        answer = client.post(url("partners", "events"), content=json.dumps(events), headers=headers)
+        answer = client.post("/events", content=json.dumps(events), headers=headers)
         if answer.status_code == 503:
             return False
         assert answer.status_code == 202, answer.text
@@ -210,7 +274,8 @@ def send(client: Client, events: list[dict[str, Any]]) -> None:
 
 def employment_rate() -> tuple[int, int]:
     query = {"scope": "programme", "scope_id": PROGRAMME}
-    answer = httpx.get(url("monitoring", "indicators/employment_rate"), params=query, timeout=30, trust_env=False)
+    address = f"{ORIGIN}/indicators/employment_rate"
+    answer = httpx.get(address, params=query, verify=trusted(), timeout=30, trust_env=False)
     if answer.status_code == 404:  # the programme is not known yet
         return 0, 0
     value = answer.raise_for_status().json()
@@ -232,10 +297,6 @@ def prove_private_key_is_hidden() -> None:
 def credential(printed: str) -> dict[str, str]:
     made = json.loads(printed.splitlines()[-1])
     return {name: made[name] for name in ("client_id", "client_secret")}
-
-
-def url(service: str, path: str) -> str:
-    return f"http://127.0.0.1:{PORTS[service]}/{path}"
 
 
 def exec_in(service: str, *arguments: str) -> str:

@@ -18,7 +18,7 @@ from deploy.local.processes import ServerError, free_port, wait_until
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
 from testcontainers.core.container import DockerContainer
 
-KAFKA_IMAGE, MONGO_IMAGE = (os.environ.get(name, image) for name, image in IMAGES.items())
+KAFKA_IMAGE, MONGO_IMAGE = (os.environ.get(name, IMAGES[name]) for name in ("KAFKA_IMAGE", "MONGO_IMAGE"))
 
 
 class Server(Protocol):

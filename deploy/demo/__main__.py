@@ -129,7 +129,7 @@ async def demonstrate() -> bool:
         rate = await send_graduates(network)
         equal, programmes, of = await compare(network)
         print(f"\n  {run('monitoring', 'deploy.praktika', 'audit').strip()}")
-        print(f"\n  dashboard: {urls['PRAKTIKA_MONITORING_URL'].replace('127.0.0.1', 'localhost')}/")
+        print(f"\n  dashboard: {Choice.kept().address()}/")
         print("\n  Be one of these people: each link works once, within seven days (make demo makes new ones).\n")
         for organisation, role, who in PEOPLE:
             print(f"  {who:<34} {invitation(organisation, role)}")

@@ -223,7 +223,7 @@ def serve(core: Core, router: APIRouter, observations: Sequence[Observation] = (
         server_header=False,
         http=hardening.SlowClientTimeout,
         h11_max_incomplete_event_size=hardening.HEAD_BYTES,
-        forwarded_allow_ips=settings.proxies,
+        forwarded_allow_ips=settings.proxies.replace(",", " ").split(),
         timeout_graceful_shutdown=20,
         timeout_keep_alive=KEEP_ALIVE_S,
     )
