@@ -26,6 +26,7 @@ from deploy.local.processes import free_port, wait_until
 PORTS = {name: free_port() for name in ("partners", "feedback", "certification", "monitoring", "https", "http")}
 ORIGIN = f"https://localhost:{PORTS['https']}"
 STAND_IN = "praktika-test/caddy"  # tests/caddy
+NETWORK = "10.198.78"  # not the one of a stack that runs already
 ROOT_CERTIFICATE = "/data/caddy/pki/authorities/local/root.crt"
 INSTITUTION, PROGRAMME = "e2e-college", "e2e-college:welding"
 STARTED = time.monotonic()
@@ -86,7 +87,7 @@ def main() -> int:
     os.environ |= {"COMPOSE_PROJECT_NAME": "praktika-e2e", "PRAKTIKA_IMAGE": "praktika:e2e"}
     os.environ |= {f"PRAKTIKA_{name.upper()}_PORT": str(port) for name, port in PORTS.items()}
     os.environ["PRAKTIKA_KAFKA_EXTERNAL_PORT"] = str(free_port())
-    os.environ["PRAKTIKA_PROXIED_NETWORK"] = "10.198.78"
+    os.environ["PRAKTIKA_PROXIED_NETWORK"] = NETWORK
     tear_down()  # what an interrupted run has left
     try:
         prove()
@@ -111,6 +112,7 @@ def prove() -> None:
     publish_programme(institution)
     say("looking at the one origin")
     prove_origin(institution)
+    prove_sign_in()
     prove_addresses(operator)
     graduates, statuses = list(graduations()), list(employments())
 
@@ -157,13 +159,20 @@ def prove_origin(institution: Client) -> None:
         for coding in ("zstd", "gzip"):
             with anybody.stream("GET", "/openapi.json", headers={"Accept-Encoding": coding}) as answer:
                 assert answer.headers["Content-Encoding"] == coding
-        form = {"email": "nobody@e2e.example", "password": "not the right one"}
-        signed = anybody.post("/sign-in", data=form, headers={"Origin": ORIGIN})
-        assert signed.status_code == 422, signed.text
-        assert anybody.get("/sign-in?lang=ru").headers["Set-Cookie"]
-
     with institution.stream("GET", "/feed/stream", params={"after": 0}) as stream:
         assert any("programme.published" in line for line in stream.iter_lines())
+
+
+def prove_sign_in() -> None:
+    """A link names the origin; who follows it has a session whose cookie goes over TLS only."""
+    invite = "run", "--rm", "-T", "praktika", "member", "invite", "operator", "anna@e2e.example", "--json"
+    link = json.loads(docker_compose(*invite, capture=True).stdout)["link"]
+    assert link.startswith(f"{ORIGIN}/invitation?")
+    form = {"name": "Anna", "password": "seven quiet lanterns of the orchard"}
+    with httpx.Client(base_url=ORIGIN, verify=trusted(), timeout=30, trust_env=False) as anna:
+        signed = anna.post(link, data=form, headers={"Origin": ORIGIN})
+        assert (signed.status_code, "Secure" in signed.headers["Set-Cookie"]) == (303, True), signed.text
+        assert anna.get("/work", headers={"Accept": "text/html"}).status_code == 200
 
 
 def prove_addresses(operator: Client) -> None:
@@ -172,12 +181,12 @@ def prove_addresses(operator: Client) -> None:
     direct = httpx.post(f"http://127.0.0.1:{PORTS['partners']}{path}", headers=forged, trust_env=False)
     assert (operator.post(path, headers=forged).status_code, direct.status_code) == (422, 401)
 
-    def addresses() -> set[str]:
+    def addresses() -> list[str]:
         command = "run", "--rm", "-T", "praktika", "trail", "--action", "suspension", "--json"
-        return {entry["address"] for entry in json.loads(docker_compose(*command, capture=True).stdout)["entries"]}
+        return [entry["address"] for entry in json.loads(docker_compose(*command, capture=True).stdout)["entries"]]
 
     demand(lambda: len(addresses()) == 2, "the trail has both")
-    assert not addresses() & {"203.0.113.7", "10.198.78.2"}, "a caller's word is believed, or Caddy is not"
+    assert not {*addresses()} & {"203.0.113.7", f"{NETWORK}.2"}, "a caller's word is believed, or Caddy's is not"
 
 
 def prove_backup() -> None:

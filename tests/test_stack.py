@@ -14,7 +14,7 @@ GIVEN = ["kafka.example:9092", "mongodb://mongo.example/?replicaSet=rs0"]
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
     """A machine without Docker on which nothing runs, and no wish in the environment."""
-    for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "PRAKTIKA_STACK", "SECURE"):
+    for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "PRAKTIKA_STACK", "PRAKTIKA_PUBLIC_URL", "SECURE"):
         monkeypatch.delenv(name, raising=False)
     for name in PORTS:
         monkeypatch.delenv(f"PRAKTIKA_{name.upper()}_PORT", raising=False)
@@ -36,6 +36,16 @@ def test_processes_run_where_docker_does_not():
 def test_containers_run_where_docker_does(machine):
     machine.setattr(compose, "is_possible", lambda: True)
     assert choose(Choice()).kind == "compose"
+
+
+def test_containers_are_opened_at_one_address(machine):
+    machine.setattr(stack, "is_free", lambda _: True)
+    machine.setenv("PRAKTIKA_STACK", "compose")
+    machine.setenv("PRAKTIKA_HTTPS_PORT", "9443")
+    choice = choose(Choice())
+    assert choice.address() == "https://localhost:9443"
+    machine.setenv("PRAKTIKA_PUBLIC_URL", "https://praktika.example")
+    assert choice.address() == "https://praktika.example"
 
 
 def test_given_servers_are_used_even_where_docker_runs(machine):
