@@ -12,13 +12,13 @@ PORTS = {"partners": 8101, "feedback": 8102, "certification": 8103, "monitoring"
 
 
 class Settings(BaseSettings):
-    """Settings of one process, read from `PRAKTIKA_*` (and the two servers' usual names).
+    """Settings of one process, read from `PRAKTIKA_*` (and the two servers' usual names); empty is as if not given.
 
     What the environment does not give is read from files of the same name in small letters (`praktika_kafka_password`)
     in the folders that PRAKTIKA_SECRETS_DIR names (by colon).
     """
 
-    model_config = SettingsConfigDict(env_prefix="PRAKTIKA_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="PRAKTIKA_", env_ignore_empty=True, extra="ignore")
 
     kafka_bootstrap_servers: str = Field(
         "127.0.0.1:9092",
