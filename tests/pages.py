@@ -20,6 +20,8 @@ FORMS: dict[str, set[tuple[str, str]]] = {
     "erase": _INSTITUTION | _OPERATOR,
 }
 ALL = frozenset({"admin", "staff", "mentor", "operator", "coordinator"})
+STAFF = frozenset({"admin", "staff", "operator"})
+HOSTS = frozenset({"enterprise", "research_centre"})
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,13 @@ class PageRule:
         roles: who may; None: everybody, signed in or not.
         at: an address of the own organisation's; `{member}` and the like are filled in.
         foreign: what another organisation is answered there.
+        kinds: of organisations whose members may, if not all.
     """
 
     roles: frozenset[str] | None
     at: str = ""
     foreign: int | None = None
+    kinds: frozenset[str] | None = None
 
 
 EVERYBODY = PageRule(None)
@@ -63,6 +67,26 @@ PAGES: dict[str, PageRule] = {
     "GET /work/{name}/{id}": PageRule(ALL, "/work/organisations/uni"),
     "GET /work/do/{name}": PageRule(frozenset({"admin", "staff"}), "/work/do/propose"),
     "POST /work/do/{name}": PageRule(frozenset({"admin", "staff"}), "/work/do/propose"),
+    "GET /work/confirm": PageRule(frozenset({"admin", "staff", "mentor"}), kinds=HOSTS),
+    "POST /work/confirm": PageRule(frozenset({"admin", "staff", "mentor"}), kinds=HOSTS),
+    "GET /work/health": PageRule(frozenset({"operator", "coordinator"})),
+    "GET /work/integration": PageRule(CHIEFS),
+    "POST /work/integration/credentials": PageRule(CHIEFS),
+    "POST /work/integration/kafka-credentials": PageRule(CHIEFS),
+    "POST /work/integration/webhooks": PageRule(frozenset({"admin"})),
+    "GET /work/integration/webhooks/{id}": PageRule(CHIEFS, "/work/integration/webhooks/{webhook}", 404),
+    "POST /work/integration/webhooks/{id}": PageRule(CHIEFS, "/work/integration/webhooks/{webhook}", 404),
+    "GET /work/rejections": PageRule(STAFF),
+    "POST /work/rejections": PageRule(STAFF),
+    "GET /work/rejections/{position}": PageRule(STAFF, "/work/rejections/{rejection}", 404),
+    "POST /work/rejections/{position}": PageRule(STAFF, "/work/rejections/{rejection}", 404),
+    "GET /uploads": PageRule(STAFF),
+    "POST /uploads": PageRule(STAFF),
+    "GET /uploads/pages/uploads.js": EVERYBODY,
+    "GET /uploads/{id}": PageRule(STAFF, "/uploads/{upload}", 404),
+    "POST /uploads/{id}": PageRule(STAFF, "/uploads/{upload}", 404),
+    "GET /uploads/{id}/progress": PageRule(STAFF, "/uploads/{upload}/progress", 404),
+    "GET /uploads/{id}/refused.csv": PageRule(STAFF, "/uploads/{upload}/refused.csv", 404),
     "GET /network/{name}": PageRule(None, "/network/programmes"),
     "GET /network/{name}/{id}": PageRule(None, "/network/programmes/mechanics"),
     "GET /join": EVERYBODY,

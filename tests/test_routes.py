@@ -130,6 +130,7 @@ RULES: dict[str, Rule] = {
     "POST /webhooks": TOKEN,
     "POST /webhooks/{id}/activation": own("/webhooks/x/activation", 404),
     "POST /webhooks/{id}/failures/{failure}/redelivery": own("/webhooks/x/failures/0/redelivery", 404),
+    "POST /webhooks/{id}/test": own("/webhooks/x/test", 404),
     "POST /webhooks/{id}/secret": own("/webhooks/x/secret", 404),
     "GET /upload": PUBLIC,
     "GET /upload/template": PUBLIC,

@@ -12,12 +12,13 @@ from .gateway.egress import feed, rejections, webhooks
 from .gateway.egress.deliveries import deliver
 from .gateway.egress.forwarding import forward, observe_lag
 from .gateway.files import uploads
+from .gateway.files.jobs import work_on_uploads
 from .gateway.ingress import http
 from .gateway.ingress.kafka import ingress_over_kafka
 from .gateway.kafka_credentials import access_to_kafka
 from .network import api
 from .network.registry import COLLECTIONS, SANDBOX, route, view
-from .pages import browse, do, home, public
+from .pages import browse, confirm, do, files, health, home, integration, public, refused
 from .people import account, member_pages, sign_in
 
 core = Core(
@@ -39,11 +40,11 @@ core = Core(
 )
 # One router, and the ingress first: FastAPI looks through them in turn, and most requests are events.
 gateway = (http, credentials, kafka_credentials, api, feed, webhooks, rejections, page, uploads)
-people = (sign_in, account, member_pages, do, home, browse, public)
+people = (sign_in, account, member_pages, do, home, confirm, files, health, integration, refused, browse, public)
 router = APIRouter(routes=[route for part in (*gateway, *people) for route in part.router.routes])
 
 observations = (observe_lag,)
-work = (ingress_over_kafka, access_to_kafka, forward, deliver)
+work = (ingress_over_kafka, access_to_kafka, forward, deliver, work_on_uploads)
 
 if __name__ == "__main__":
     serve(core, router, observations, work)

@@ -2,6 +2,7 @@
 
 import hmac
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import Request
@@ -10,8 +11,16 @@ from shared.http.problems import FORM, Problem
 from shared.http.sessions import signed_in
 
 MOST_FIELDS = 2_000
+WITH_FILE = "multipart/form-data"
 TOKEN = "csrf"  # noqa: S105 (a field's name)
 DRAFT = "draft"  # the field that says: show what was typed, do nothing
+
+
+class Upload(NamedTuple):
+    """A file that came with a form; its name is the sender's word."""
+
+    name: str
+    content: bytes
 
 
 @dataclass
@@ -23,12 +32,14 @@ class Form:
         errors: words by field; under the name "" what is wrong with the whole.
         is_meant: it comes from a page of ours in this session, and is to be carried out. Else it is only shown again.
         is_draft: that is what its sender wants.
+        file: what came along.
     """
 
     values: dict[str, list[str]] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     is_meant: bool = True
     is_draft: bool = False
+    file: Upload | None = None
 
     def __getitem__(self, name: str) -> str:
         """The first value of a field, without spaces around it; empty if it was left out."""
@@ -53,13 +64,10 @@ async def read_form(request: Request) -> Form:
     Raises:
         Problem: 415 or 422, it is none.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise Problem(415, f"a form comes as {FORM}")
-    try:
-        body = (await request.body()).decode()
-        pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
-    except ValueError:
-        raise Problem(422, f"this is no form of {MOST_FIELDS} fields at most, in UTF-8") from None
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type not in (FORM, WITH_FILE):
+        raise Problem(415, f"a form comes as {FORM}, with a file as {WITH_FILE}")
+    pairs, file = await (_with_file(request) if content_type == WITH_FILE else _plain(request))
     values: dict[str, list[str]] = {}
     for name, value in pairs:
         values.setdefault(name, []).append(value)
@@ -68,7 +76,27 @@ async def read_form(request: Request) -> Form:
     is_draft = values.pop(DRAFT, None) is not None
     proves = member is None or hmac.compare_digest(token.encode(), member.csrf.encode())
     is_ours = proves and _is_from_here(request)
-    return Form(values, is_meant=is_ours and not is_draft, is_draft=is_ours and is_draft)
+    return Form(values, is_meant=is_ours and not is_draft, is_draft=is_ours and is_draft, file=file)
+
+
+async def _plain(request: Request) -> tuple[list[tuple[str, str]], None]:
+    try:
+        body = (await request.body()).decode()
+        return parse_qsl(body, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"), None
+    except ValueError:
+        raise Problem(422, f"this is no form of {MOST_FIELDS} fields at most, in UTF-8") from None
+
+
+async def _with_file(request: Request) -> tuple[list[tuple[str, str]], Upload | None]:
+    """The fields of a form, and the one file that comes with it; how large all of it may be, the path says."""
+    pairs, file = [], None
+    async with request.form(max_files=1, max_fields=MOST_FIELDS) as found:
+        for name, value in found.multi_items():
+            if isinstance(value, str):
+                pairs.append((name, value))
+            elif value.filename:
+                file = Upload(value.filename, await value.read())
+    return pairs, file
 
 
 def _is_from_here(request: Request) -> bool:

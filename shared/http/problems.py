@@ -1,6 +1,6 @@
 """What a request is refused with: problem+json (RFC 9457), and how exceptions become it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -35,11 +35,12 @@ class Problem(Exception):
         self,
         status: int,
         detail: str,
-        errors: list[tuple[str, str]] | None = None,
+        errors: Sequence[tuple[str, str]] | None = None,
         headers: dict[str, str] | None = None,
         more: dict[str, Any] | None = None,
     ) -> None:
-        self.status, self.detail, self.errors, self.headers, self.more = status, detail, errors or [], headers, more
+        self.status, self.detail, self.headers, self.more = status, detail, headers, more
+        self.errors = list(errors or ())
         super().__init__(detail)
 
     def body(self) -> dict[str, Any]:

@@ -5,10 +5,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
@@ -34,6 +35,18 @@ class Span(NamedTuple):
 
 
 Spans = dict[TopicPartition, Span]
+
+
+class Behind(NamedTuple):
+    """How much a group has not processed yet, by what it has committed.
+
+    Attributes:
+        number: of records.
+        oldest: of each partition with some, the first: (topic without the namespace, partition, offset).
+    """
+
+    number: int
+    oldest: list[tuple[str, int, int]]
 
 
 @asynccontextmanager
@@ -88,10 +101,24 @@ class Reader:
     async def members(self, groups: Iterable[str]) -> dict[str, int]:
         """How many consumers each group (named without the namespace) has now."""
         # One by one: aiokafka 0.14 misreads an answer about several.
-        return {group: await self._members(f"{self._namespace}.{group}") for group in groups}
+        return {group: len(await self._group(f"{self._namespace}.{group}")) for group in groups}
 
-    async def _members(self, group: str) -> int:
-        """A broker that never had a group, or has only just started, wants to be asked again."""
+    async def behind(self, group: str) -> Behind:
+        """How much a group (named without the namespace) has not processed of what its members read, or once read."""
+        name = f"{self._namespace}.{group}"
+        committed = await self._admin.list_consumer_group_offsets(name)
+        assigned = [ConsumerProtocolMemberAssignment.decode(member[4]).assignment for member in await self._group(name)]
+        read = {TopicPartition(topic, number) for part in assigned for topic, numbers in part for number in numbers}
+        ends = await self._consumer.end_offsets(sorted(read | committed.keys())) if read or committed else {}
+        first = {tp: committed[tp].offset if tp in committed else 0 for tp in ends}
+        late = {tp: end - first[tp] for tp, end in ends.items() if end > first[tp]}
+        return Behind(sum(late.values()), [(tp.topic.partition(".")[2], tp.partition, first[tp]) for tp in late])
+
+    async def _group(self, group: str) -> list[Any]:
+        """The members of a group.
+
+        A broker that never had a group, or has only just started, wants to be asked again.
+        """
         for attempt in range(20):
             if attempt:
                 await asyncio.sleep(0.5)
@@ -101,7 +128,7 @@ class Reader:
                 continue
             ((error, _, _, _, _, members, *_),) = answer.groups  # type: ignore[attr-defined]
             if not error:
-                return len(members)
+                return list(members)
         raise NotPublished(f"Kafka does not know who coordinates {group}")
 
     async def since(self, spans: Spans, moment: datetime) -> Spans:

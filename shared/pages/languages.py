@@ -3,7 +3,6 @@
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -44,23 +43,33 @@ def N_(text: str) -> str:  # noqa: N802  # gettext's own name
     return text
 
 
-@dataclass(frozen=True)
-class Text:
-    """A text for people, shown in the language that is asked for.
+class Text(str):
+    """A text for people: used as a string it is in English, and whoever shows it asks for it in another language.
 
     Attributes:
         message: in English, with `{name}` where something is filled in.
         given: what is filled in, by name.
     """
 
+    __slots__ = ("given", "message")
     message: str
-    given: Mapping[str, object] = field(default_factory=dict)
+    given: Mapping[str, object]
+
+    def __new__(cls, message: str, given: Mapping[str, object] | None = None) -> "Text":
+        made = super().__new__(cls, message.format(**given or {}))
+        made.message, made.given = message, given or {}
+        return made
 
     def into(self, language: Language) -> str:
         return translated(language, self.message).format(**self.given)
 
     def in_all(self) -> dict[Language, str]:
         return {language: self.into(language) for language in LANGUAGES}
+
+
+def in_language(text: str, language: Language) -> str:
+    """What the code says, in a language, where it is said in several."""
+    return text.into(language) if isinstance(text, Text) else text
 
 
 _TAG = re.compile(rf"\b({'|'.join(LANGUAGES)})\b[^,;]*(?:;\s*q=([\d.]{{1,5}}))?")

@@ -7,13 +7,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from babel.dates import format_date, format_datetime
+from babel.numbers import format_decimal
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import Response
 
 from shared.pages.languages import COOKIE as LANGUAGE_COOKIE
-from shared.pages.languages import NAMES, Language, catalogue
+from shared.pages.languages import NAMES, Language, catalogue, in_language
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]  # a template's name is its path in the repository
@@ -40,6 +41,8 @@ def environment(language: Language) -> Environment:
     found.filters["day"] = lambda value: day(value, language)
     found.filters["short_day"] = lambda value, zone: short_day(value, language, zone)
     found.filters["moment"] = lambda value: moment(value, language)
+    found.filters["number"] = lambda value: number(value, language)
+    found.filters["said"] = lambda text: in_language(text, language)
     return found
 
 
@@ -60,6 +63,11 @@ def moment(value: str | datetime, language: Language) -> str:
     """A moment in figures, in UTC: 15/06/2026, 09:30 UTC."""
     at = (datetime.fromisoformat(value) if isinstance(value, str) else value).replace(tzinfo=UTC)
     return f"{format_datetime(at, 'short', tzinfo=UTC, locale={'en': 'en_GB'}.get(language, language))} UTC"
+
+
+def number(value: float, language: Language) -> str:
+    """A number as it is written: 1,800.5 or 1 800,5."""
+    return str(format_decimal(value, locale={"en": "en_GB"}.get(language, language)))
 
 
 def render(template: str, language: Language, **context: Any) -> str:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from deploy.local.processes import ROOT
 from services.partners.gateway.egress import addresses, deliveries
-from services.partners.gateway.egress.addresses import NotAllowed, call, caller, is_public, parsed
+from services.partners.gateway.egress.addresses import NotAllowed, call, client, is_public, parsed
 from services.partners.gateway.egress.webhooks import FAILURES, WEBHOOKS, signature
 from tests.partners.conftest import as_, enrolled, publish
 from tests.partners.receiver import Receiver, receiving
@@ -428,10 +428,10 @@ def resolving(monkeypatch: pytest.MonkeyPatch, *answers: str) -> list[str]:
 
 
 async def test_a_name_is_resolved_once_and_the_checked_address_is_called(monkeypatch: pytest.MonkeyPatch):
-    async with receiving() as receiver, caller() as client:
+    async with receiving() as receiver, client() as http:
         asked = resolving(monkeypatch, "127.0.0.1", "192.0.2.1")
         url = parsed(f"http://hook.example:{receiver.port}/events?access_token=t", inside=True)
-        answer = await call(client, "OPTIONS", url, headers={}, content=b"", inside=True)
+        answer = await call(http, "OPTIONS", url, headers={}, content=b"", inside=True)
     assert (answer.status, [name for name in asked if name == "hook.example"]) == (200, ["hook.example"])
     assert receiver.requests[0].headers["host"] == f"hook.example:{receiver.port}"
     assert receiver.requests[0].path == "/events?access_token=t"
@@ -450,13 +450,13 @@ async def test_the_certificate_must_be_of_the_name_that_was_given(monkeypatch: p
     server, trusted = certificate(tmp_path, "hook.example")
     monkeypatch.setattr(addresses, "_trusted", lambda: trusted)
     resolving(monkeypatch, "127.0.0.1")
-    async with receiving(server) as receiver, caller() as client:
+    async with receiving(server) as receiver, client() as http:
         url = parsed(f"https://hook.example:{receiver.port}/events", inside=True)
-        assert (await call(client, "OPTIONS", url, headers={}, content=b"", inside=True)).status == 200
-    async with receiving(server) as receiver, caller() as client:
+        assert (await call(http, "OPTIONS", url, headers={}, content=b"", inside=True)).status == 200
+    async with receiving(server) as receiver, client() as http:
         url = parsed(f"https://other.example:{receiver.port}/events", inside=True)
         with pytest.raises(httpx.ConnectError, match=r"not valid for 'other\.example'"):
-            await call(client, "OPTIONS", url, headers={}, content=b"", inside=True)
+            await call(http, "OPTIONS", url, headers={}, content=b"", inside=True)
 
 
 def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:

@@ -31,6 +31,7 @@ from shared.http.lists import found
 from shared.http.problems import PROBLEM_REF, Problem
 from shared.http.service import Authenticated, EntityId, Running, Service, require
 from shared.observability import logs
+from shared.pages.languages import Text
 from shared.processing import mongo
 from shared.settings import Settings, settings
 
@@ -276,23 +277,38 @@ async def make_credential(
 ) -> JSONResponse:
     """Give a registered organisation a further credential. The secret is shown this once."""
     require(caller, Publisher.operator)
+    made = await give(service, id, limits)
+    location = f"/organisations/{id}/credentials/{made['credential']}"
+    return JSONResponse(made, 201, {"Location": location, "Cache-Control": "no-store"})
+
+
+async def give(service: Service, id: str, limits: Limits | None = None) -> dict[str, str]:
+    """A further credential for an organisation, with its secret.
+
+    Raises:
+        Problem: it is not registered, or has many already.
+    """
     entry = await found(service.db, "organisations", id)
     if "kind" not in entry:
         raise Problem(404, f"{id} is not registered (yet)")
     if await service.store.home[CREDENTIALS].count_documents({"organisation": id}) >= MOST:
-        raise Problem(409, f"{id} has {MOST} credentials; withdraw one that is not used any more")
-    made = await issue(service.store.home, id, Publisher(entry["kind"]), limits)
-    location = f"/organisations/{id}/credentials/{made['credential']}"
-    return JSONResponse(made, 201, {"Location": location, "Cache-Control": "no-store"})
+        given = {"id": id, "most": MOST}
+        raise Problem(409, Text("{id} has {most} credentials; withdraw one that is not used any more", given))
+    return await issue(service.store.home, id, Publisher(entry["kind"]), limits)
 
 
 @router.get("/organisations/{id}/credentials", tags=["credentials"])
 async def list_credentials(service: Running, caller: Authenticated, id: EntityId) -> dict[str, Any]:
     """The credentials of an organisation, oldest first, without their secrets; `last_used_at` to the hour."""
     require(caller, Publisher.operator)
-    cursor = service.store.home[CREDENTIALS].find({"organisation": id}).sort("created_at")
+    return {"items": await all_of(service.store.home, id)}
+
+
+async def all_of(home: mongo.Database, organisation: str) -> list[dict[str, Any]]:
+    """The credentials that an organisation has, oldest first, without their secrets."""
+    cursor = home[CREDENTIALS].find({"organisation": organisation}).sort("created_at")
     fields = ("created_at", "name", "scope", "expires_at", "last_used_at")
-    return {"items": [{"credential": doc["_id"], **{f: doc.get(f) for f in fields}} async for doc in cursor]}
+    return [{"credential": doc["_id"], **{f: doc.get(f) for f in fields}} async for doc in cursor]
 
 
 @router.delete("/organisations/{id}/credentials/{credential}", tags=["credentials"], status_code=204)
@@ -304,19 +320,30 @@ async def withdraw_credential(
     `webhooks=true`: the organisation's webhooks go, too.
     """
     require(caller, Publisher.operator)
+    await withdraw(service, id, credential)
+    if webhooks:
+        await forget_webhooks(service.store.home, {"organisation": id})
+    return Response(status_code=204)
+
+
+async def withdraw(service: Service, id: str, credential: str, member: str | None = None) -> None:
+    """Withdraw a credential of an organisation; for all services it is the network's operator who does.
+
+    Args:
+        member: who asked for it, if somebody on a page did.
+    Raises:
+        Problem: 404, there is no such credential.
+    """
     home = service.store.home
     if await home[CREDENTIALS].find_one({"_id": credential, "organisation": id}, {"_id": 1}) is None:
         raise Problem(404, f"{id} has no credential {credential}")
     if id != OPERATOR:
         data = CredentialWithdrawn(organisation=id, credential=credential)
         about = {"id": events.derived_id("credential.withdrawn", credential), "subject": credential, "key": id}
-        await service.publish(
-            events.compose(data, source=caller.source, kind=caller.kind, time=datetime.now(UTC), **about)
-        )
+        operator, now = Caller(OPERATOR, Publisher.operator), datetime.now(UTC)
+        said = events.compose(data, source=operator.source, kind=operator.kind, time=now, member=member, **about)
+        await service.publish(said)
     await home[CREDENTIALS].delete_one({"_id": credential})
-    if webhooks:
-        await forget_webhooks(home, {"organisation": id})
-    return Response(status_code=204)
 
 
 async def issue_to_operator(settings: Settings, name: str) -> dict[str, str]:

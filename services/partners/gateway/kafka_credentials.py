@@ -32,6 +32,17 @@ router = APIRouter()
 async def make_kafka_credential(service: Running, caller: Authenticated, id: EntityId) -> JSONResponse:
     """Give a registered organisation a further user of Kafka, and its topics. The password is shown this once."""
     require(caller, Publisher.operator)
+    made = await give(service, id)
+    location = f"/organisations/{id}/kafka-credentials/{made['credential']}"
+    return JSONResponse(made, 201, {"Location": location, "Cache-Control": "no-store"})
+
+
+async def give(service: Service, id: str) -> dict[str, Any]:
+    """A further user of Kafka for an organisation, with its password and all that a client needs.
+
+    Raises:
+        Problem: the organisation is not registered or suspended, or Kafka has no users.
+    """
     settings, admin = service.settings, _admin(service.settings)
     await service.current("organisation", id)
     entry = await found(service.db, "organisations", id)
@@ -50,7 +61,7 @@ async def make_kafka_credential(service: Running, caller: Authenticated, id: Ent
     await set_quotas(settings, [user], settings.kafka_quota_bytes_per_s)
     await admin.set_user(user, password)
     await admin.grant(grants(settings, id, user))
-    made = {
+    return {
         "credential": credential,
         "user": user,
         "password": password,
@@ -62,23 +73,20 @@ async def make_kafka_credential(service: Running, caller: Authenticated, id: Ent
         "egress": egress,
         "group_prefix": group_prefix(settings, id),
     }
-    location = f"/organisations/{id}/kafka-credentials/{credential}"
-    return JSONResponse(made, 201, {"Location": location, "Cache-Control": "no-store"})
 
 
 @router.get("/organisations/{id}/kafka-credentials", tags=["credentials"])
 async def list_kafka_credentials(service: Running, caller: Authenticated, id: EntityId) -> dict[str, Any]:
     """The users of Kafka that an organisation has, oldest first, without their passwords."""
     require(caller, Publisher.operator)
-    prefix = _prefix(service.settings, id)
-    users = sorted(
-        user for user in await _admin(service.settings).users(prefix) if _whose(service.settings, user) == id
-    )
-    return {
-        "items": [
-            {"credential": user.removeprefix(prefix), "user": user, "created_at": _created_at(user)} for user in users
-        ]
-    }
+    return {"items": await all_of(service.settings, id)}
+
+
+async def all_of(settings: Settings, organisation: str) -> list[dict[str, Any]]:
+    """The users of Kafka that an organisation has, oldest first."""
+    prefix = _prefix(settings, organisation)
+    users = sorted(user for user in await _admin(settings).users(prefix) if _whose(settings, user) == organisation)
+    return [{"credential": user.removeprefix(prefix), "user": user, "created_at": _created_at(user)} for user in users]
 
 
 @router.delete("/organisations/{id}/kafka-credentials/{credential}", tags=["credentials"], status_code=204)
@@ -87,16 +95,25 @@ async def withdraw_kafka_credential(
 ) -> Response:
     """Withdraw a user of Kafka: it cannot log in, and what it has open is refused from now on."""
     require(caller, Publisher.operator)
-    admin, user = _admin(service.settings), _prefix(service.settings, id) + credential
+    await withdraw(service.settings, id, credential)
+    return Response(status_code=204)
+
+
+async def withdraw(settings: Settings, id: str, credential: str) -> None:
+    """Withdraw a user of Kafka of an organisation.
+
+    Raises:
+        Problem: 404, there is no such user.
+    """
+    admin, user = _admin(settings), _prefix(settings, id) + credential
     if "." in credential or user not in await admin.users(user):
         raise Problem(404, f"{id} has no Kafka credential {credential}")
     # In this order: `compare` gives a user that there is what it should have.
     try:
         await admin.delete_user(user)
     finally:  # it may be gone though that is not seen yet, and whoever asks again is told 404
-        await admin.revoke(grants(service.settings, id, user))
-        await set_quotas(service.settings, [user], None)
-    return Response(status_code=204)
+        await admin.revoke(grants(settings, id, user))
+        await set_quotas(settings, [user], None)
 
 
 def _admin(settings: Settings) -> Admin:

@@ -32,6 +32,7 @@ from shared.http.commands import Prefer, accept, event_by
 from shared.http.lists import Pages, Paging, found, listed
 from shared.http.problems import Problem
 from shared.http.service import Authenticated, EntityId, Running, Service, require
+from shared.pages.languages import N_, Text
 from shared.processing import mongo
 from shared.processing.mongo import Key
 from shared.processing.ownership import misnamed
@@ -49,6 +50,8 @@ INTRODUCED_BY = {
     "opportunities": "title",
     "learners": "readers",
 }
+ALL_SIGNED = N_("{id} is signed by all and is refused no more; end it instead")
+HAS_ENDED = N_("{id} has ended and is refused no more")
 ANY_CASE = {"locale": "en", "strength": 2}
 Filter = Annotated[str | None, Query(max_length=100)]
 
@@ -117,7 +120,9 @@ async def register_organisation(
     require(caller, Publisher.operator)
     shown = await known(service, "organisations", id)
     if not shown and (alike := await _alike(service, id)):
-        raise Problem(409, f"{id} differs from {alike} only by case", [("id", f"there is {alike} already")])
+        given = {"id": id, "alike": alike}
+        errors = [("id", Text("there is {alike} already", given))]
+        raise Problem(409, Text("{id} differs from {alike} only by case", given), errors)
     return await _say(service, caller, body, ("organisations", id), prefer, shown if is_said(shown, body) else None)
 
 
@@ -157,7 +162,8 @@ def _refuse_stranger(caller: Caller, collection: str, id: str, shown: View) -> N
 def _refuse_name(service: Service, caller: Caller, id: str, shown: View) -> None:
     """Of something new the id begins with the caller's."""
     may = bool(shown) or caller.sandbox or service.settings.free_ids
-    if not may and (wrong := misnamed(id, caller.organisation)):
+    if not may and misnamed(id, caller.organisation):
+        wrong = Text("must begin with your own id: {own}:{id}", {"own": caller.organisation, "id": id})
         raise Problem(422, wrong, [("id", wrong)])
 
 
@@ -215,9 +221,13 @@ async def propose_agreement(
     await service.current("organisation")
     entered = service.db["organisations"].find({"_id": {"$in": body.parties}, "name": {"$exists": True}}, {"_id": 1})
     entered_ids = {doc["_id"] async for doc in entered}
-    unknown = [(f"parties.{i}", f"{p} is not registered") for i, p in enumerate(body.parties) if p not in entered_ids]
+    unknown = [
+        (f"parties.{i}", Text("{party} is not registered", {"party": party}))
+        for i, party in enumerate(body.parties)
+        if party not in entered_ids
+    ]
     if unknown:
-        raise Problem(422, "every party must be registered", unknown)
+        raise Problem(422, Text("every party must be registered"), unknown)
     return await _say(service, caller, body, ("agreements", id), prefer, None)
 
 
@@ -228,7 +238,7 @@ async def sign_agreement(service: Running, caller: Active, id: EntityId, prefer:
     if answer == "signed":
         return JSONResponse(shown)
     if shown["status"] == "ended":
-        raise Problem(409, f"{id} has ended and is signed no more; propose another agreement")
+        raise Problem(409, Text("{id} has ended and is signed no more; propose another agreement", {"id": id}))
     return await _say(service, caller, AgreementSigned(), ("agreements", id), prefer, None)
 
 
@@ -241,8 +251,8 @@ async def refuse_agreement(
     if answer == "refused":
         return JSONResponse(shown)
     if shown["status"] in ("signed", "ended"):
-        instead = "; end it instead" if shown["status"] == "signed" else ""
-        raise Problem(409, f"{id} is {shown['status']} and is refused no more{instead}")
+        why = ALL_SIGNED if shown["status"] == "signed" else HAS_ENDED
+        raise Problem(409, Text(why, {"id": id}))
     return await _say(service, caller, body, ("agreements", id), prefer, None)
 
 
@@ -255,7 +265,7 @@ async def end_agreement(
     if shown["status"] == "ended":
         return JSONResponse(shown)
     if shown["status"] != "signed":
-        raise Problem(409, f"{id} is {shown['status']}, not signed by all; refuse it instead")
+        raise Problem(409, Text("{id} is not signed by all; refuse it instead", {"id": id}))
     return await _say(service, caller, body, ("agreements", id), prefer, None)
 
 

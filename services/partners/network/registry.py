@@ -7,6 +7,7 @@ from typing import Any
 from shared.contract import events
 from shared.contract.events import Data, Event
 from shared.http.access import access
+from shared.pages.languages import Text
 from shared.processing import facts
 from shared.processing.annulments import ANNULMENTS
 from shared.processing.facts import DecodedEvent, Fact, State, age, newest
@@ -147,21 +148,21 @@ def owned(event: Event[Data]) -> Key | None:
     return None if key.collection == "learners" and not isinstance(event.data, _OF_INSTITUTIONS) else key
 
 
-def foreign(key: Key, known: View, organisation: str) -> str | None:
+def foreign(key: Key, known: View, organisation: str) -> Text | None:
     """Why an entity is not *organisation*'s to speak of; of whom it is, unless it is a learner."""
     owners = known.get(_OWNERS[key.collection]) or []
     owners = [owners] if isinstance(owners, str) else owners
     if not owners or organisation in (OPERATOR, *owners):
         return None
     if key.collection == "learners":
-        return f"{key.id} belongs to another organisation"
-    return f"{key.id} belongs to {', '.join(owners)}"
+        return Text("{id} belongs to another organisation", {"id": key.id})
+    return Text("{id} belongs to {owners}", {"id": key.id, "owners": ", ".join(owners)})
 
 
-def settled(id: str, agreement: View) -> str | None:
+def settled(id: str, agreement: View) -> Text | None:
     """Why an agreement cannot be proposed anew."""
     if agreement.get("status") in ("signed", "ended"):
-        return f"{id} is {agreement['status']} and stays as it is; propose another agreement"
+        return Text("{id} is signed by all or has ended, and stays as it is; propose another agreement", {"id": id})
     return None
 
 

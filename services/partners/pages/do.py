@@ -15,6 +15,7 @@ from services.partners.network import api
 from services.partners.people.visits import MemberVisit, SignedIn
 from shared.contract.events import Event
 from shared.http.problems import Problem
+from shared.pages.languages import in_language
 
 from .actions import ACTIONS, Action
 from .fields import UNSURE, form_fields, item_of, proposed, with_kinds, wrong_fields
@@ -131,19 +132,25 @@ async def do(visit: SignedIn, action: Opened, name: str, given: Known, memory: I
     if action.sure and form["sure"] != "yes":
         visit.wrong({"sure": UNSURE})
         return await _show(visit, action, name, known, 422)
-    item: dict[str, Any] = {}
-    planned = None
-    try:
-        item, planned = item_of(visit, action)
-        is_applied = await _say(visit, name, await with_kinds(visit, item), memory)
-    except (Mistakes, Problem) as wrong:
-        if isinstance(wrong, Problem) and wrong.status in (429, 503):
-            form.errors = {"": wrong.detail}
-        else:
-            form.errors = wrong_fields(wrong, item, planned, ("subject", *action.fields))
+    is_applied = await attempt(visit, name, memory)
+    if form.errors:
         return await _show(visit, action, name, known, 422)
     done = urlencode({"done": name} | ({} if is_applied else {"later": "1"}))
     return visit.go(f"/{_back(action, known)}?{done}")
+
+
+async def attempt(visit: MemberVisit, name: str, memory: Memory) -> bool:
+    """Carry out what the visit's form says; is it applied already? The form has what speaks against it."""
+    action, item, planned = ACTIONS[name], dict[str, Any](), None
+    try:
+        item, planned = item_of(visit, action)
+        return await _say(visit, name, await with_kinds(visit, item), memory)
+    except (Mistakes, Problem) as wrong:
+        if isinstance(wrong, Problem) and wrong.status in (429, 503):
+            visit.form.errors = {"": in_language(wrong.detail, visit.language)}
+        else:
+            visit.form.errors = wrong_fields(wrong, item, planned, ("subject", *action.fields))
+        return False
 
 
 async def _say(visit: MemberVisit, name: str, item: dict[str, Any], memory: Memory) -> bool:

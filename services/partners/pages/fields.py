@@ -269,7 +269,7 @@ def wrong_fields(
     errors: dict[str, str] = {}
     shown = {*fields}
     for mistake in found:
-        name = mistake.column or {"learner": "partitionkey"}.get(mistake.field, mistake.field)
+        name = mistake.column or {"learner": "partitionkey", "id": "subject"}.get(mistake.field, mistake.field)
         name = name if name in shown else next((each for each in shown if each.partition(".")[0] == name), "")
         detail = mistake.detail if name else f"{mistake.field}: {mistake.detail}" if mistake.field else mistake.detail
         errors[name] = "; ".join(filter(None, (errors.get(name), detail)))

@@ -1,26 +1,41 @@
 """Home: what waits for whoever is signed in, counted, oldest first, each one click from being done."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
+from pydantic_core import from_json
 
+from services.partners.gateway.egress.forwarding import REJECTIONS
+from services.partners.gateway.egress.hooks import WEBHOOKS
 from services.partners.network.registry import OPERATOR
-from services.partners.people.members import MEMBERS
+from services.partners.people.members import MEMBERS, is_chief
 from services.partners.people.visits import MemberVisit, SignedIn, name_of
 from shared.contract.events import HOSTS, Publisher
 from shared.http.auth import Role
 from shared.pages.languages import N_
 
-from .actions import ACTIONS
+from .actions import ACTIONS, STAFF
 from .browse import notice
 from .fields import competency, zone
-from .lists import Doc, lists_of, names_in
+from .lists import NETWORK, Doc, lists_of, names_in
+from .refused import reason, waiting
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN = 5  # of each kind; the list has all
 MOST = 1_000
+
+
+# What is about systems and data: path, words, who may.
+SYSTEMS = (
+    ("uploads", N_("Files"), STAFF),
+    ("work/rejections", N_("Refused"), STAFF),
+    ("work/integration", N_("Connect systems"), (Role.admin, Role.operator)),
+    ("work/health", N_("How the network is"), NETWORK),
+    ("people-log", N_("Who signed in, was invited, changed"), (Role.admin, Role.operator)),
+)
 
 
 class Task(NamedTuple):
@@ -53,7 +68,7 @@ async def home_page(
 ) -> Response:
     visit.notice = notice(visit, done, later)
     member = visit.member
-    waiting = [] if member.role is Role.coordinator else [each for each in await _waiting(visit) if each.number]
+    waits = [] if member.role is Role.coordinator else [each for each in await _waiting(visit) if each.number]
     begins = [
         (name, visit.word(action.title))
         for name, action in ACTIONS.items()
@@ -61,9 +76,10 @@ async def home_page(
     ]
     return visit.show(
         "services/partners/pages/home.html",
-        waiting=waiting,
-        count=sum(each.number for each in waiting),
+        waiting=waits,
+        count=sum(each.number for each in waits),
         lists=[(name, visit.word(listing.title)) for name, listing in lists_of(member)],
+        systems=[(path, visit.word(words)) for path, words, roles in SYSTEMS if member.role in roles],
         begins=begins,
         zone=zone(visit),
         organisation=await name_of(visit.service, member.organisation, visit.language),
@@ -73,10 +89,11 @@ async def home_page(
 async def _waiting(visit: MemberVisit) -> list[Waiting]:
     member = visit.member
     if member.is_operator:
-        return [await _without_members(visit)]
+        return [await each(visit) for each in (_without_members, _dead_webhooks, _rejections)]
     of_mentors = [_placements, _requests] if member.kind in HOSTS else [_placements]
     of_staff = [_agreements, _recommendations if member.kind is Publisher.institution else _applications]
-    wanted = of_mentors if member.role is Role.mentor else [*of_staff, *of_mentors]
+    of_chiefs = [_dead_webhooks] if is_chief(member.role) else []
+    wanted = of_mentors if member.role is Role.mentor else [*of_staff, *of_mentors, _rejections, *of_chiefs]
     return [await each(visit) for each in wanted]
 
 
@@ -139,8 +156,9 @@ async def _placements(visit: MemberVisit) -> Waiting:
         )
         for item in items
     ]
-    title = N_("Placements to confirm") if member.kind in HOSTS else N_("Placements that run")
-    return _some(visit.word(title), tasks, "work/placements?status=started")
+    if member.kind in HOSTS:
+        return _some(visit.word(N_("Placements to confirm")), tasks, "work/confirm")
+    return _some(visit.word(N_("Placements that run")), tasks, "work/placements?status=started")
 
 
 async def _recommendations(visit: MemberVisit) -> Waiting:
@@ -179,6 +197,37 @@ async def _applications(visit: MemberVisit) -> Waiting:
     items = await _items(visit, "applications", {"status": "submitted", "enterprise": visit.member.organisation})
     tasks = [Task(item["of"], item["submitted_at"], f"work/applications/{item['id']}") for item in items]
     return _some(visit.word(N_("Applications to decide")), tasks, "work/applications?status=submitted")
+
+
+async def _rejections(visit: MemberVisit) -> Waiting:
+    """What we were refused lately, and nobody has mended or put aside."""
+    found = visit.service.store.home[REJECTIONS].find(waiting(visit.member.organisation)).sort("at", 1)
+    tasks = [
+        Task(reason(visit, from_json(doc["about"])), _moment(doc["at"]), f"work/rejections/{doc['_id']}")
+        for doc in await found.to_list(MOST)
+    ]
+    return _some(visit.word(N_("Refused, to be mended")), tasks, "work/rejections")
+
+
+async def _dead_webhooks(visit: MemberVisit) -> Waiting:
+    """Webhooks to which nothing is sent any more: of the own organisation, for the operator of all."""
+    match = {"status": {"$ne": "active"}} | (
+        {} if visit.member.is_operator else {"organisation": visit.member.organisation}
+    )
+    docs = await visit.service.store.home[WEBHOOKS].find(match).to_list(MOST)
+    tasks = [
+        Task(
+            f"{doc['organisation']}: {doc['url']}",
+            doc.get("failed_at") or "",
+            f"work/integration/webhooks/{doc['_id']}",
+        )
+        for doc in docs
+    ]
+    return _some(visit.word(N_("Webhooks that ended")), tasks, tasks[0].path if tasks else "")
+
+
+def _moment(at: datetime) -> str:
+    return at.replace(tzinfo=UTC).isoformat()
 
 
 async def _without_members(visit: MemberVisit) -> Waiting:

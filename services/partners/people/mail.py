@@ -8,7 +8,7 @@ from email.utils import formatdate, make_msgid
 from urllib.parse import unquote, urlsplit
 
 from shared.observability import logs
-from shared.pages.languages import LANGUAGES, Text
+from shared.pages.languages import LANGUAGES, N_, Text
 from shared.settings import Settings
 
 from .members import INVITED_DAYS, Invited
@@ -16,7 +16,7 @@ from .members import INVITED_DAYS, Invited
 log = logs.get(__name__)
 PATIENCE_S = 20
 SUBJECT = Text("Your access to Praktika")
-BODY = Text(
+BODY = N_(
     "Hello {name},\n\n{organisation} gives you access to Praktika, where education and industry train people together."
     "\nOpen this link within {days} days and choose how to sign in:\n\n{link}\n\n"
     "The link works once. If you did not expect it, do nothing.\n"
@@ -33,7 +33,7 @@ async def send_link(settings: Settings, invited: Invited, organisation: str, lin
     message["From"] = settings.smtp_from
     message["To"] = invited.email
     message["Date"], message["Message-ID"] = formatdate(), make_msgid(domain="praktika")
-    message.set_content("\n\n".join(Text(BODY.message, given).into(language) for language in LANGUAGES))
+    message.set_content("\n\n".join(Text(BODY, given).into(language) for language in LANGUAGES))
     try:
         await asyncio.to_thread(_send, settings.smtp_url.get_secret_value(), message)
     except (OSError, smtplib.SMTPException, ValueError) as error:

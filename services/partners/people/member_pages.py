@@ -65,7 +65,7 @@ async def invite(visit: ByChief, whose: Whose) -> Response:
         return await _list(visit, whose, 403)
     if form["withdraw"]:
         await members.withdraw(visit.service.store.home, visit.member.id, whose, form["withdraw"])
-        return visit.go("/members" + _of(visit, whose))
+        return visit.go("/members" + of(visit, whose))
     try:
         invited = members.checked(whose, form["email"], form["name"], form["role"])
         made = await link_for(visit.service, visit.member.id, invited)
@@ -157,12 +157,12 @@ async def change_member(visit: ByChief, whose: Whose, id: MemberId) -> Response:
             return await _one(visit, whose, id, made=await link_for(visit.service, visit.member.id, invited))
         if visit.form["do"] == "remove":
             await _remove(visit, whose, id)
-            return visit.go("/members" + _of(visit, whose))
+            return visit.go("/members" + of(visit, whose))
         await _change_role(visit, whose, id)
     except Wrong as wrong:
         visit.wrong(wrong.errors)
         return await _one(visit, whose, id, 422)
-    return visit.go(f"/members/{id}{_of(visit, whose)}")
+    return visit.go(f"/members/{id}{of(visit, whose)}")
 
 
 async def _remove(visit: MemberVisit, whose: str, id: str) -> None:
@@ -178,7 +178,7 @@ async def _change_role(visit: MemberVisit, whose: str, id: str) -> None:
     await members.change_role(visit.service.store.home, visit.member.id, whose, id, Role(role))
 
 
-def _of(visit: MemberVisit, whose: str) -> str:
+def of(visit: MemberVisit, whose: str) -> str:
     return "" if whose == visit.member.organisation else f"?organisation={whose}"
 
 

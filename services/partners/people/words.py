@@ -33,4 +33,6 @@ JOURNAL = {
     "passkey_added": N_("added a passkey"),
     "passkey_removed": N_("removed a passkey"),
     "session_ended": N_("ended a session"),
+    "credential_made": N_("made a credential"),
+    "credential_withdrawn": N_("withdrew a credential"),
 }

@@ -155,3 +155,27 @@ REGISTRY_RULES = (
     "places",
     "certificate",
 )
+
+# What the ingress says of an event that it refuses; fields have words of their own.
+REFUSALS = (
+    N_("the event does not fit the contract"),
+    N_("the event does not fit the registry"),
+    N_("the event has not happened yet"),
+    N_("the event hides something"),
+    N_("the type is not in the contract"),
+    N_("the id was used for another event"),
+    N_("the sender is another"),
+    N_("the sender is unknown"),
+    N_("there is no such attribute"),
+    N_("the key does not fit the event"),
+    N_("this is not JSON"),
+    N_("this is not gzip"),
+    N_("this is no CloudEvent"),
+    N_("this is no batch"),
+    N_("this content type is not understood"),
+    N_("this content coding is not understood"),
+    N_("this is no extension attribute of CloudEvents"),
+    N_("the data is not JSON"),
+    N_("the body ended early"),
+    N_("records cannot be read"),
+)

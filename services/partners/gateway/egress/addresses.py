@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import httpx
 
+from shared.pages.languages import Text
+
 CALL_S = 15
 RESOLVE_S = 5
 READ_BYTES = 16 * 1024  # so much of an answer is read, so that the connection can be used again
@@ -19,7 +21,11 @@ _CARRIES_IPV4 = tuple(map(IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96
 
 
 class NotAllowed(Exception):
-    """The address is none that we call; the text says why."""
+    """The address is none that we call, and why."""
+
+    def __init__(self, why: Text) -> None:
+        self.why = why
+        super().__init__(why)
 
 
 class Answer(NamedTuple):
@@ -38,13 +44,13 @@ def parsed(text: str, *, inside: bool) -> httpx.URL:
     try:
         url = httpx.URL(text)
     except (httpx.InvalidURL, ValueError, TypeError):
-        raise NotAllowed("is no URL") from None
+        raise NotAllowed(Text("is no URL")) from None
     if url.scheme != "https" and not (inside and url.scheme == "http"):
-        raise NotAllowed("must begin with https://")
+        raise NotAllowed(Text("must begin with https://"))
     if not url.host or url.userinfo or url.fragment:
-        raise NotAllowed("must be https://host/path without user, password or fragment")
+        raise NotAllowed(Text("must be https://host/path without user, password or fragment"))
     if url.port is not None and not 1 <= url.port <= 65535:
-        raise NotAllowed("has no port between 1 and 65535")
+        raise NotAllowed(Text("has no port between 1 and 65535"))
     return url
 
 
@@ -79,14 +85,14 @@ async def resolved(url: httpx.URL, *, inside: bool) -> str:
         async with asyncio.timeout(RESOLVE_S):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, TimeoutError):
-        raise NotAllowed("has a host that is not found") from None
+        raise NotAllowed(Text("has a host that is not found")) from None
     addresses = [str(sockaddr[0]) for *_, sockaddr in found]
     if not inside and not all(map(is_public, addresses)):
-        raise NotAllowed("has a host that is not in the public internet")
+        raise NotAllowed(Text("has a host that is not in the public internet"))
     return addresses[0]
 
 
-def caller() -> httpx.AsyncClient:
+def client() -> httpx.AsyncClient:
     """A client for one webhook: connections are kept by IP address, and must not be shared between host names."""
     agent = {"User-Agent": "praktika"}
     return httpx.AsyncClient(verify=_trusted(), trust_env=False, follow_redirects=False, timeout=CALL_S, headers=agent)
@@ -96,7 +102,7 @@ _trusted = cache(httpx.create_ssl_context)  # reading all authorities takes long
 
 
 async def call(  # noqa: PLR0913
-    client: httpx.AsyncClient, method: str, url: httpx.URL, *, headers: dict[str, str], content: bytes, inside: bool
+    http: httpx.AsyncClient, method: str, url: httpx.URL, *, headers: dict[str, str], content: bytes, inside: bool
 ) -> Answer:
     """Send a request to the checked address of *url*.
 
@@ -106,14 +112,14 @@ async def call(  # noqa: PLR0913
     """
     async with asyncio.timeout(CALL_S):
         address = await resolved(url, inside=inside)
-        request = client.build_request(
+        request = http.build_request(
             method,
             url.copy_with(host=address),
             headers={**headers, "Host": url.netloc.decode("ascii")},
             content=content,
             extensions={"sni_hostname": url.raw_host.decode("ascii")},
         )
-        response = await client.send(request, stream=True)
+        response = await http.send(request, stream=True)
         try:
             read = 0
             async for chunk in response.aiter_raw():

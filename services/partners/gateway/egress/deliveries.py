@@ -26,7 +26,7 @@ from shared.log.producer import NotPublished
 from shared.observability import logs
 from shared.processing import mongo
 
-from .addresses import NotAllowed, call, caller, parsed
+from .addresses import NotAllowed, call, client, parsed
 from .feed import Feed, is_suspended
 from .forwarding import KEPT
 from .hooks import FAILURES, WEBHOOKS
@@ -91,8 +91,8 @@ async def _serve(hook: dict[str, Any], me: str, service: Service) -> None:
         feed = Feed(service.log, hook["organisation"])
         span = await feed.span()
         cursor = min(max(hook["cursor"], span.oldest), span.end)
-        async with caller() as client:
-            await _Delivery(hook["_id"], hook["organisation"], me, service, feed, client, cursor).run()
+        async with client() as http:
+            await _Delivery(hook["_id"], hook["organisation"], me, service, feed, http, cursor).run()
     except (NotPublished, mongo.DatabaseError, TimeoutError) as error:
         log.warning("webhook_interrupted", webhook=hook["_id"], reason=type(error).__name__)
     except Exception:
@@ -108,7 +108,7 @@ class _Delivery:
     me: str
     service: Service
     feed: Feed
-    client: httpx.AsyncClient
+    http: httpx.AsyncClient
     cursor: int
     waiting: ConsumerRecord | None = None  # the next of the feed, read but not tried to its end
 
@@ -143,7 +143,7 @@ class _Delivery:
         return await self.home[FAILURES].find_one(match, sort=[("next_at", 1)])
 
     async def _deliver(self, hook: dict[str, Any], record: ConsumerRecord) -> None:
-        tried = await _post(hook, record, self.client, self.service)
+        tried = await _post(hook, record, self.http, self.service)
         if tried.outcome == "failed":
             await self._set_aside(record, tried)
         is_over = tried.outcome in ("delivered", "failed")
@@ -161,7 +161,7 @@ class _Delivery:
         records = await self.feed.read(cursor, 1)
         if not records:
             raise TimeoutError
-        tried = await _post(hook, records[0], self.client, self.service)
+        tried = await _post(hook, records[0], self.http, self.service)
         if tried.outcome == "delivered":
             await self.home[FAILURES].delete_one(mine)
         elif tried.outcome == "failed":
@@ -217,14 +217,14 @@ def _pause(first_s: float, failures: int, longest_s: float) -> float:
     return random.uniform(longest / 2, longest)  # noqa: S311
 
 
-async def _post(hook: dict[str, Any], record: ConsumerRecord, client: httpx.AsyncClient, service: Service) -> Tried:
+async def _post(hook: dict[str, Any], record: ConsumerRecord, http: httpx.AsyncClient, service: Service) -> Tried:
     """Deliver one event; nothing of the answer's body is kept."""
     settings, body = service.settings, record.value or b""
     event = from_json(body)
     id = events.derived_id("webhook", event["source"], event["id"])  # a header has no room for any text
     try:
         answer = await call(
-            client,
+            http,
             "POST",
             parsed(hook["url"], inside=settings.webhooks_inside),
             headers=headers(hook, settings, id, body, time.time()),

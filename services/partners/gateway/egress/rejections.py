@@ -16,6 +16,7 @@ from pydantic_core import from_json, to_json
 from starlette.datastructures import Headers
 
 from services.partners.gateway.credentials import Active
+from services.partners.gateway.ingress.deduplication import RecentEvents
 from services.partners.gateway.ingress.http import (
     IngressMemory,
     accepted,
@@ -25,10 +26,11 @@ from services.partners.gateway.ingress.http import (
     refused,
 )
 from services.partners.gateway.ingress.http_binding import Mode, decoded, inflated, mode_of, refusal
+from shared.contract.events import Data, Event
 from shared.http.auth import Caller
 from shared.http.lists import Pages
 from shared.http.problems import Problem
-from shared.http.service import Authenticated, Running, Service
+from shared.http.service import Address, Authenticated, Running, Service
 from shared.log.producer import Record
 from shared.processing import mongo
 from shared.processing.refusals import REJECTED
@@ -59,9 +61,9 @@ async def list_rejections(service: Running, caller: Authenticated, paging: Pages
 @router.get("/{position}")
 async def read_rejection(service: Running, caller: Authenticated, position: Position) -> dict[str, Any]:
     """One of them with what was sent: `original` in base64 (at most 64 KiB), `text` where it is text."""
-    shown = _shown(await _mine(service, caller, position))
-    original = (await _record(service, position))["original"]
-    return {**shown, "original": original, "text": _text(original)}
+    shown = _shown(await mine(service, caller, position))
+    original = (await record_of(service, position))["original"]
+    return {**shown, "original": original, "text": text_of(original)}
 
 
 @router.post(
@@ -76,11 +78,23 @@ async def resubmit(
 
     It is judged anew. If it is accepted, the rejection says so; if not, that is a further rejection.
     """
-    refuse_overdrawn(service, caller)
-    await _mine(service, caller, position)
     headers, body = request.headers, await read_body(request)
+    event, address = await sent_again(service, caller, door.recent, position, headers, body)
+    return accepted(event, address)
+
+
+async def sent_again(  # noqa: PLR0913, PLR0917
+    service: Service, caller: Caller, recent: RecentEvents, position: str, headers: Headers, body: bytes
+) -> tuple[Event[Data], Address]:
+    """Judge a mended event (without a body: what was refused) and publish it; its rejection then says so.
+
+    Raises:
+        Problem: it is refused again, or there is no such rejection of the caller's.
+    """
+    refuse_overdrawn(service, caller)
+    await mine(service, caller, position)
     if not body:
-        headers, body = _as_sent(await _record(service, position))
+        headers, body = _as_sent(await record_of(service, position))
     try:
         mode = mode_of(headers)
         if mode == Mode.batch:
@@ -90,9 +104,9 @@ async def resubmit(
         item = decoded(mode, headers, body, service.settings)
     except Problem as problem:
         raise await refused(service, caller, headers, body, problem) from None
-    event, address = await admitted_alone(item, headers, body, service, caller, door.recent)
+    event, address = await admitted_alone(item, headers, body, service, caller, recent)
     await service.publish_records([_resubmission(caller, position, event.id, str(address))])
-    return accepted(event, address)
+    return event, address
 
 
 def _resubmission(caller: Caller, position: str, id: str, address: str) -> Record:
@@ -120,7 +134,7 @@ def _as_sent(record: dict[str, Any]) -> tuple[Headers, bytes]:
     return Headers(raw=[(name.lower().encode("latin-1"), str(value).encode("latin-1")) for name, value in raw]), body
 
 
-def _text(original: str | None) -> str | None:
+def text_of(original: str | None) -> str | None:
     try:
         return None if original is None else base64.b64decode(original).decode()
     except UnicodeDecodeError:
@@ -128,10 +142,11 @@ def _text(original: str | None) -> str | None:
 
 
 def _shown(doc: dict[str, Any]) -> dict[str, Any]:
-    return {"id": doc["_id"], **from_json(doc["about"]), "resubmitted": doc.get("resubmitted")}
+    state = {"resubmitted": doc.get("resubmitted"), "aside": bool(doc.get("aside"))}
+    return {"id": doc["_id"], **from_json(doc["about"]), **state}
 
 
-async def _mine(service: Service, caller: Caller, position: str) -> dict[str, Any]:
+async def mine(service: Service, caller: Caller, position: str) -> dict[str, Any]:
     await _current(service, caller)
     found = await service.store.home[REJECTIONS].find_one({"_id": position, "organisation": caller.organisation})
     if found is None:
@@ -139,7 +154,7 @@ async def _mine(service: Service, caller: Caller, position: str) -> dict[str, An
     return found
 
 
-async def _record(service: Service, position: str) -> dict[str, Any]:
+async def record_of(service: Service, position: str) -> dict[str, Any]:
     topic, partition, offset = position.split("-")
     record = await service.log.record(topic, int(partition), int(offset))
     found = rejection_in(record) if record else None

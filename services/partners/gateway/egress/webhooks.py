@@ -16,15 +16,17 @@ import httpx
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 
 from shared.http.auth import Caller
 from shared.http.lists import Pages
 from shared.http.problems import Problem
 from shared.http.service import Authenticated, EntityId, Running, Service
+from shared.pages.languages import Text
 from shared.processing import mongo
 from shared.settings import Settings
 
-from .addresses import NotAllowed, call, caller, parsed
+from .addresses import NotAllowed, call, client, parsed
 from .feed import Feed, Reader, begun
 from .hooks import FAILURES, WEBHOOKS, forget
 
@@ -87,20 +89,21 @@ async def agreed_rate(url: httpx.URL, settings: Settings) -> int | None:
     """
     asked = {"WebHook-Request-Origin": settings.webhook_origin, "WebHook-Request-Rate": str(RATE)}
     try:
-        async with caller() as client:
-            answer = await call(client, "OPTIONS", url, headers=asked, content=b"", inside=settings.webhooks_inside)
+        async with client() as http:
+            answer = await call(http, "OPTIONS", url, headers=asked, content=b"", inside=settings.webhooks_inside)
     except (httpx.HTTPError, TimeoutError) as error:
-        raise NotAllowed(f"does not answer OPTIONS: {type(error).__name__}") from None
+        raise NotAllowed(Text("does not answer OPTIONS: {error}", {"error": type(error).__name__})) from None
     origin, rate = (answer.headers.get(f"webhook-allowed-{name}", "") for name in ("origin", "rate"))
     if origin not in ("*", settings.webhook_origin):
-        raise NotAllowed(
-            f"must answer OPTIONS with WebHook-Allowed-Origin: {settings.webhook_origin} (or *); "
-            f"it answered {answer.status} without"
+        given = {"origin": settings.webhook_origin, "status": answer.status}
+        why = Text(
+            "must answer OPTIONS with WebHook-Allowed-Origin: {origin} (or *); it answered {status} without", given
         )
+        raise NotAllowed(why)
     if rate == "*":
         return None
     if not (rate.isascii() and rate.isdigit() and len(rate) < 10 and int(rate)):
-        raise NotAllowed("must answer OPTIONS with WebHook-Allowed-Rate: a number of deliveries a minute, or *")
+        raise NotAllowed(Text("must answer OPTIONS with WebHook-Allowed-Rate: a number of deliveries a minute, or *"))
     return int(rate)
 
 
@@ -109,14 +112,15 @@ async def make_webhook(service: Running, caller: Reader, body: Webhook) -> JSONR
     """Send my feed to an address from now on. The address is asked first; the secret is shown this once."""
     settings, home = service.settings, service.store.home
     if await home[WEBHOOKS].count_documents({"organisation": caller.organisation}) >= MOST:
-        raise Problem(409, f"{caller.organisation} has {MOST} webhooks already; delete one")
+        given = {"organisation": caller.organisation, "most": MOST}
+        raise Problem(409, Text("{organisation} has {most} webhooks already; delete one", given))
     span = await Feed(service.log, caller.organisation).span()
     cursor = span.end if body.after is None else begun(span, body.after)
     try:
         url = parsed(body.url, inside=settings.webhooks_inside)
         rate = await agreed_rate(url, settings)
     except NotAllowed as error:
-        raise Problem(422, "this address is not called", [("url", str(error))]) from None
+        raise Problem(422, Text("this address is not called"), [("url", error.why)]) from None
     secret = new_secret()
     hook = {
         "_id": str(uuid4()),
@@ -158,7 +162,7 @@ async def activate_webhook(service: Running, caller: Reader, id: EntityId) -> di
     try:
         rate = await agreed_rate(parsed(hook["url"], inside=settings.webhooks_inside), settings)
     except NotAllowed as error:
-        raise Problem(422, "this address is not called", [("url", str(error))]) from None
+        raise Problem(422, Text("this address is not called"), [("url", error.why)]) from None
     well = {"status": "active", "rate": rate, "failures": 0, "failing_since": None, "not_before": 0}
     await service.store.home[WEBHOOKS].update_one({"_id": hook["_id"]}, {"$set": well})
     return shown({**hook, **well})
@@ -183,6 +187,35 @@ async def renew_secret(service: Running, caller: Reader, id: EntityId) -> JSONRe
     kept = {"$set": {"secrets": [{"secret": secret, "until": None}, former]}}
     await service.store.home[WEBHOOKS].update_one({"_id": hook["_id"]}, kept)
     return _with_secret({"secret": secret}, 201, {})
+
+
+@router.post("/{id}/test")
+async def try_webhook(service: Running, caller: Reader, id: EntityId) -> dict[str, Any]:
+    """Deliver a signed trial event (`praktika.webhook.tested.v1`, of no meaning) now, and say what was answered.
+
+    It is no part of the feed, and not tried again.
+    """
+    hook, settings, now = await _mine(service, caller, id), service.settings, time.time()
+    event_id = str(uuid4())
+    trial = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": "/services/partners",
+        "type": "praktika.webhook.tested.v1",
+        "time": _moment(now),
+    }
+    body, status = to_json(trial), None
+    try:
+        async with client() as http:
+            sent = headers(hook, settings, event_id, body, now)
+            url = parsed(hook["url"], inside=settings.webhooks_inside)
+            answer = await call(http, "POST", url, headers=sent, content=body, inside=settings.webhooks_inside)
+        status, why = answer.status, Text("answered {status}", {"status": answer.status})
+    except NotAllowed as error:
+        why = error.why
+    except (httpx.HTTPError, TimeoutError) as error:
+        why = Text("did not answer: {error}", {"error": type(error).__name__})
+    return {"id": event_id, "delivered": status is not None and 200 <= status < 300, "status": status, "said": why}
 
 
 @router.get("/{id}/failures")
@@ -214,7 +247,7 @@ async def redeliver(
     """Try again now, and for three days more."""
     hook, now = await _mine(service, caller, id), time.time()
     if hook["status"] != "active":
-        raise Problem(409, f"the webhook is {hook['status']}; activate it, or make another one with `after`")
+        raise Problem(409, Text("nothing is sent to this webhook any more; activate it, or make another one"))
     match = {"webhook": hook["_id"], "cursor": failure}
     changed = await service.store.home[FAILURES].find_one_and_update(match, {"$set": {"next_at": now, "first_at": now}})
     if changed is None:

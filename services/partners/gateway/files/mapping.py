@@ -26,7 +26,7 @@ from services.partners.gateway.contract.rules import (
 from shared.contract import events
 from shared.contract.events import DATA
 from shared.http.problems import Problem
-from shared.pages.languages import LANGUAGES, Language, translated
+from shared.pages.languages import LANGUAGES, Language, in_language, translated
 
 from .cells import Field, Unread, value_of
 from .tables import EVENT, Row, Why
@@ -427,10 +427,11 @@ def _nested(values: Mapping[str, Any], type_: str) -> dict[str, Any]:
 def explained(problem: Problem, item: Any, planned: Plan | None) -> list[Mistake]:
     """The ingress' refusal of an event, in the words of the table that it came from."""
     more = problem.more or {}
+    language = _language(planned)
     if planned and "rule" in more:
         return [_of_registry(problem, more["rule"], str(more.get("reference")), item, planned)]
     errors = problem.errors or [("", problem.detail)]
-    return [_explained(path, detail, problem.status, item, planned) for path, detail in errors]
+    return [_explained(path, in_language(detail, language), problem.status, item, planned) for path, detail in errors]
 
 
 def _of_registry(problem: Problem, rule: str, reference: str, item: Any, planned: Plan) -> Mistake:

@@ -91,7 +91,7 @@ async def upload_script() -> Response:
 @router.get("/upload/types", response_class=JSONResponse)
 async def list_upload_types(language: Chosen) -> list[dict[str, Any]]:
     """The types that organisations publish, with the fields that a column may be mapped to."""
-    return _types(language)
+    return types_in(language)
 
 
 @router.get("/upload/template", response_class=Response, responses=WORKBOOK)
@@ -107,7 +107,7 @@ async def read_template(type: str, language: Chosen) -> Response:
 
 
 @cache
-def _types(language: Language) -> list[dict[str, Any]]:
+def types_in(language: Language) -> list[dict[str, Any]]:
     return [
         {
             "type": type_,
@@ -172,7 +172,15 @@ async def read_columns(
 ) -> dict[str, Any]:
     """The columns of a file (CSV, XLSX, JSON lines), its first row, and what the columns seem to mean."""
     refuse_overdrawn(service, caller)
-    body = await read_body(request)
+    return await look_into(await read_body(request), service, caller, asked)
+
+
+async def look_into(body: bytes, service: Service, caller: Caller, asked: Asked) -> dict[str, Any]:
+    """What `POST /upload/columns` answers of a file.
+
+    Raises:
+        Problem: it cannot be read.
+    """
     async with reading(service, caller.organisation):
         rows = await _sheet(body, asked, service.settings)
         found = await asyncio.to_thread(_table, body, rows, asked, service.settings)
@@ -212,17 +220,33 @@ async def upload_rows(
     body = None
     try:
         body = await read_body(request)
-        async with reading(service, caller.organisation):
-            rows = await _sheet(body, meant, service.settings)
-            found, taken = await asyncio.to_thread(_taken, body, rows, meant, caller.organisation, service.settings)
+        answers = await published(body, service, caller, memory, meant)
     except Problem as problem:
         if not meant.dry_run:
             await service.publish_records([rejection(caller, request.headers, body, problem)])
             count_refused(problem.status)
         raise
+    return StreamingResponse(_lines(answers), media_type="application/x-ndjson")
+
+
+async def published(
+    body: bytes, service: Service, caller: Caller, memory: Memory, meant: Meant
+) -> AsyncIterator[dict[str, Any]]:
+    """Publish the rows of a file, or only check them; what `POST /upload/rows` answers, line by line.
+
+    Raises:
+        Problem: it cannot be read, or its columns make no event.
+    """
+    async with reading(service, caller.organisation):
+        rows = await _sheet(body, meant, service.settings)
+        found, taken = await asyncio.to_thread(_taken, body, rows, meant, caller.organisation, service.settings)
     quotas_of(service).charge(caller.organisation, found.rows - 1, len(body))
-    upload = _Upload(found, taken[0], service, caller, memory, meant.dry_run)
-    return StreamingResponse(upload.answers(taken[1]), media_type="application/x-ndjson")
+    return _Upload(found, taken[0], service, caller, memory, meant.dry_run).answers(taken[1])
+
+
+async def _lines(answers: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+    async for answer in answers:
+        yield to_json(answer) + b"\n"
 
 
 Rows = list[tuple[int, Record]] | None
@@ -254,21 +278,26 @@ def _taken(
     """The table, what its columns mean, and its rows as events, still to be judged."""
     found = _table(body, rows, meant, settings)
     try:
-        planned = _planned(found, meant)
+        planned = planned_by(found.columns, meant)
     except Mistakes as error:
         errors = [(mistake.column or mistake.field, mistake.detail) for mistake in error.mistakes]
         raise Problem(422, "the columns make no event", errors) from None
     return found, (planned, list(events_of(found.read(), planned, organisation)))
 
 
-def _planned(found: Table, meant: Meant) -> Plan | None:
-    if found.columns == [EVENT] and not meant.type:
+def planned_by(columns: list[str], meant: Meant) -> Plan | None:
+    """What the columns mean; None: each line is an event.
+
+    Raises:
+        Mistakes: they make none.
+    """
+    if columns == [EVENT] and not meant.type:
         return None
     mapped = _pairs(meant.map)
     return plan(
-        found.columns,
+        columns,
         publishable(meant.type),
-        {column: mapped.get(column, "") for column in [*found.columns, *mapped]},  # a person has looked at the columns
+        {column: mapped.get(column, "") for column in [*columns, *mapped]},  # a person has looked at the columns
         constants=_pairs(meant.set, first=True),
         key=meant.key,
         offset=_offset(meant),
@@ -301,19 +330,19 @@ class _Upload:
     memory: Memory
     dry_run: bool
 
-    async def answers(self, taken: Taken) -> AsyncIterator[bytes]:
-        yield _line({"rows": self.table.rows, "report": spreadsheets.BOM + report_head(self.table)})
+    async def answers(self, taken: Taken) -> AsyncIterator[dict[str, Any]]:
+        yield {"rows": self.table.rows, "report": spreadsheets.BOM + report_head(self.table)}
         rows, done, accepted = iter(taken), 0, 0
         try:
             while batch := list(islice(rows, BATCH)):
                 refused = await self._batch(batch)
                 done, accepted = done + len(batch), accepted + len(batch) - len(refused)
-                yield _line({"done": done, "accepted": accepted, "refused": refused})
+                yield {"done": done, "accepted": accepted, "refused": refused}
         except Problem as problem:
-            yield _line({"problem": problem.body()})
+            yield {"problem": problem.body()}
         except (NotPublished, mongo.DatabaseError):
             detail = "Kafka or MongoDB does not answer; some rows may have been taken: send the file again"
-            yield _line({"problem": Problem(503, detail).body()})
+            yield {"problem": Problem(503, detail).body()}
 
     async def _batch(self, batch: Taken) -> list[dict[str, Any]]:
         sent = [event for _, event in batch if not isinstance(event, Mistakes)]
@@ -339,7 +368,7 @@ class _Upload:
         records = []
         for row, wrong in unread:
             errors = [(mistake.column or mistake.field, mistake.detail) for mistake in wrong.mistakes]
-            problem = Problem(wrong.status, f"row {row.number} is no event", errors)
+            problem = Problem(wrong.status, f"row {row.number} is no event", errors, more={"row": row.number})
             records.append(rejection(self.caller, {"content-type": Mode.binary}, to_json(row.cells), problem))
             count_refused(wrong.status)
         await self.service.publish_records(records)
@@ -349,7 +378,3 @@ class _Upload:
         line = report_row(self.table, row, wrong.status, columns, "; ".join(map(str, wrong.mistakes)))
         mistakes = [mistake._asdict() for mistake in wrong.mistakes]
         return {"row": row.number, "status": wrong.status, "mistakes": mistakes, "line": line}
-
-
-def _line(content: dict[str, Any]) -> bytes:
-    return to_json(content) + b"\n"

@@ -64,15 +64,15 @@ class Memory:
 
 
 # A coroutine, though it waits for nothing: FastAPI runs plain functions in threads, where this would race.
-async def _memory(request: Request) -> Memory:
-    state = request.app.state
-    if not hasattr(state, "memory"):
-        state.memory = Memory(RecentEvents())
-    memory: Memory = state.memory
+async def memory_of(service: Running) -> Memory:
+    """What this process remembers."""
+    if "memory" not in service.shared:
+        service.shared["memory"] = Memory(RecentEvents())
+    memory: Memory = service.shared["memory"]
     return memory
 
 
-IngressMemory = Annotated[Memory, Depends(_memory)]
+IngressMemory = Annotated[Memory, Depends(memory_of)]
 
 
 @router.post(

@@ -1,0 +1,105 @@
+"""The mentor's list: placements that run at the own organisation, several of them confirmed at once.
+
+Each that is marked is the form `complete` of its own: what is right is done, what is not stays with what is wrong.
+"""
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, Response
+
+from services.partners.gateway.ingress.http import IngressMemory
+from services.partners.people.visits import MemberVisit, SignedIn
+from shared.contract.events import HOSTS
+from shared.http.forms import Form
+from shared.http.problems import Problem
+from shared.pages.languages import N_
+
+from .actions import ACTIONS
+from .do import attempt
+from .fields import competency, form_fields, zone
+from .lists import LISTS, PER_PAGE, Doc, Wanted, find, names_in, scope_of
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+FIELDS = ("time", "hours", "outcome", "competencies")
+
+
+async def _by_host(visit: SignedIn) -> MemberVisit:
+    """The visit of somebody who may confirm placements at the own organisation."""
+    if visit.member.kind not in HOSTS or not ACTIONS["complete"].is_open_to(visit.member):
+        raise Problem(403, "this page is for those at whom people are trained")
+    return visit
+
+
+Search = Annotated[str, Query(max_length=100)]
+
+
+@router.get("/work/confirm")
+async def confirm_page(visit: SignedIn, search: Search = "") -> Response:
+    return await _show(await _by_host(visit), search.strip())
+
+
+async def _running(visit: MemberVisit, search: str) -> tuple[list[Doc], int]:
+    """Placements that run here, the oldest first, with the competencies of their programmes; and how many there are."""
+    listing = LISTS["placements"]
+    scope = {**scope_of(listing, visit.member), "internships.enterprise": visit.member.organisation}
+    found = await find(visit, listing, scope, Wanted(search, {"status": "started"}, "started_at", 1))
+    programmes = await visit.service.by_id(
+        "programmes", {item["programme"] for item in found.items}, {"competencies": 1}
+    )
+    for item in found.items:
+        named = programmes.get(item["programme"], {}).get("competencies", ())
+        item["competencies"] = [(each["competency"], competency(each["competency"], visit.language)) for each in named]
+    return found.items, found.total
+
+
+async def _show(visit: MemberVisit, search: str, status: int = 200, done: int = 0) -> Response:
+    items, total = await _running(visit, search)
+    fields = {field.name: field for field in await form_fields(visit, ACTIONS["complete"], {})}
+    for item in items:
+        item["wrong"] = [
+            (fields[name].label if name in fields else "", visit.form.errors[f"{name}:{item['id']}"])
+            for name in ("", *FIELDS, "subject", "partitionkey", "programme", "enterprise")
+            if f"{name}:{item['id']}" in visit.form.errors
+        ]
+    if done:
+        visit.notice = f"{visit.word(N_('Confirmed'))}: {done}"
+    return visit.show(
+        "services/partners/pages/confirm.html",
+        status,
+        items=items,
+        total=total,
+        per_page=PER_PAGE,
+        search=search,
+        names=await names_in(visit, items),
+        fields=fields,
+        zone=zone(visit),
+    )
+
+
+@router.post("/work/confirm")
+async def confirm(visit: SignedIn, memory: IngressMemory, search: Search = "") -> Response:
+    visit, form = await _by_host(visit), visit.form
+    if not form.is_meant:
+        return await _show(visit, search, 403)
+    items, _ = await _running(visit, search)
+    marked = [item for item in items if item["id"] in form.all("placement")]
+    if not marked:
+        form.errors = {"": visit.word(N_("Mark those that are over."))}
+        return await _show(visit, search, 422)
+    done = 0
+    for item in marked:
+        one = replace(visit, form=_form_of(form, item))
+        await attempt(one, "complete", memory)
+        form.errors |= {f"{name}:{item['id']}": words for name, words in one.form.errors.items()}
+        done += not one.form.errors
+    form.values["placement"] = [item["id"] for item in marked]
+    return await _show(visit, search, 422 if form.errors else 200, done)
+
+
+def _form_of(form: Form, item: Doc) -> Form:
+    """What was typed in the row of a placement; what was not, is said above for all."""
+    values = {name: form.all(f"{name}:{item['id']}") or form.all(name) for name in FIELDS}
+    given = {"subject": item["id"], "partitionkey": item["of"], **{n: item[n] for n in ("programme", "enterprise")}}
+    return Form(values | {name: [value] for name, value in given.items()})

@@ -1,0 +1,224 @@
+"""The pages on which an organisation's admin (for all organisations the operator) connects systems.
+
+Credentials, users of Kafka, webhooks with what they were not delivered: the commands are those of the HTTP API.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from services.partners.gateway import credentials, kafka_credentials
+from services.partners.gateway.credentials import Limits
+from services.partners.gateway.egress import webhooks
+from services.partners.gateway.egress.feed import Feed
+from services.partners.gateway.egress.webhooks import Webhook
+from services.partners.network.registry import OPERATOR
+from services.partners.people import members
+from services.partners.people.member_pages import Whose, of
+from services.partners.people.visits import ByChief, MemberVisit, name_of
+from shared.contract.events import PARTNERS
+from shared.http.forms import Form
+from shared.http.lists import Paging
+from shared.http.problems import Problem
+from shared.pages.languages import N_, Text, in_language
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+FOLDER = "services/partners/pages/"
+HOME = "/work/integration"
+SCOPES = {"": N_("send and read"), "send": N_("only send"), "read": N_("only read")}
+LIFETIMES = {"": N_("until it is withdrawn"), "90": N_("90 days"), "365": N_("one year")}
+HOOK_STATES = {
+    "active": N_("is delivered to"),
+    "gone": N_("ended: its address answered that it is gone"),
+    "disabled": N_("ended: it failed for three days"),
+}
+
+
+@router.get(HOME)
+async def integration_page(visit: ByChief, whose: Whose) -> Response:
+    return await _show(visit, whose)
+
+
+async def _show(visit: MemberVisit, whose: str, status: int = 200, **made: Any) -> Response:
+    """The page; *made*: a secret that is shown this once."""
+    service = visit.service
+    has_kafka = service.settings.kafka_security != "PLAINTEXT"
+    is_own = whose == visit.member.organisation
+    hooks = await webhooks.list_webhooks(service, visit.member.caller, whose)
+    return visit.show(
+        FOLDER + "integration.html",
+        status,
+        whose=whose,
+        of=of(visit, whose),
+        organisation=await name_of(service, whose, visit.language),
+        credentials=await credentials.all_of(service.store.home, whose),
+        kafka=await kafka_credentials.all_of(service.settings, whose) if has_kafka else None,
+        hooks=hooks["items"],
+        may_make=whose != OPERATOR,  # the operator's own: from the command line
+        may_call=is_own and visit.member.kind in PARTNERS,
+        scopes=_words(visit, SCOPES),
+        lifetimes=_words(visit, LIFETIMES),
+        states=_words(visit, HOOK_STATES),
+        address=service.settings.public("partners"),
+        **{"credential": None, "user": None, "hook": None, **made},
+    )
+
+
+def _words(visit: MemberVisit, texts: Mapping[str, str]) -> dict[str, str]:
+    return {value: visit.word(text) for value, text in texts.items()}
+
+
+def _refused(visit: MemberVisit, problem: Problem, fields: tuple[str, ...] = ()) -> None:
+    """Say on the form what speaks against it."""
+    said = [(field if field in fields else "", in_language(text, visit.language)) for field, text in problem.errors]
+    visit.form.errors = dict(said) or {"": in_language(problem.detail, visit.language)}
+
+
+@router.post(f"{HOME}/credentials")
+async def change_credentials(visit: ByChief, whose: Whose) -> Response:
+    """Make a credential, which is shown this once; or `withdraw` one."""
+    form, service, home = visit.form, visit.service, visit.service.store.home
+    if not form.is_meant:
+        return await _show(visit, whose, 403)
+    try:
+        if id := form["withdraw"]:
+            await credentials.withdraw(service, whose, id, visit.member.id)
+            await members.note(home, whose, visit.member.id, "credential_withdrawn", detail=id)
+            return visit.go(HOME + of(visit, whose))
+        made = await credentials.give(service, whose, _limits(form))
+    except Problem as problem:
+        _refused(visit, problem)
+        return await _show(visit, whose, problem.status)
+    await members.note(home, whose, visit.member.id, "credential_made", detail=made["credential"])
+    return await _show(visit, whose, credential=made)
+
+
+def _limits(form: Form) -> Limits:
+    scope, days = form["scope"], form["days"]
+    if scope not in SCOPES or days not in LIFETIMES or len(form["name"]) > 100:
+        raise Problem(422, Text("choose one of what is offered, and a name of at most 100 characters"))
+    return Limits.model_validate(
+        {"name": form["name"], "scope": scope or None, "expires_in_days": int(days) if days else None}
+    )
+
+
+@router.post(f"{HOME}/kafka-credentials")
+async def change_kafka_credentials(visit: ByChief, whose: Whose) -> Response:
+    """Make a user of Kafka, whose password is shown this once; or `withdraw` one."""
+    form, service, home = visit.form, visit.service, visit.service.store.home
+    if not form.is_meant:
+        return await _show(visit, whose, 403)
+    try:
+        if id := form["withdraw"]:
+            await kafka_credentials.withdraw(service.settings, whose, id)
+            await members.note(home, whose, visit.member.id, "credential_withdrawn", detail=id)
+            return visit.go(HOME + of(visit, whose))
+        made = await kafka_credentials.give(service, whose)
+    except Problem as problem:
+        _refused(visit, problem)
+        return await _show(visit, whose, problem.status)
+    await members.note(home, whose, visit.member.id, "credential_made", detail=made["credential"])
+    return await _show(visit, whose, user=made)
+
+
+@router.post(f"{HOME}/webhooks")
+async def make_webhook(visit: ByChief) -> Response:
+    """Have the own feed sent to an address from now on; the secret is shown this once."""
+    whose = visit.member.organisation
+    if not visit.form.is_meant:
+        return await _show(visit, whose, 403)
+    try:
+        _demand_feed(visit)
+        wanted = Webhook(url=visit.form["url"], after=None)
+        made = await webhooks.make_webhook(visit.service, visit.member.caller, wanted)
+    except ValidationError:
+        visit.wrong({"url": Text("has at most {n} characters", {"n": 2000})})
+        return await _show(visit, whose, 422)
+    except Problem as problem:
+        _refused(visit, problem, ("url",))
+        return await _show(visit, whose, problem.status)
+    return await _show(visit, whose, hook=_content(made))
+
+
+def _demand_feed(visit: MemberVisit) -> None:
+    if visit.member.kind not in PARTNERS:
+        raise Problem(403, Text("only organisations have a feed"))
+
+
+def _content(answer: JSONResponse) -> dict[str, Any]:
+    found: dict[str, Any] = from_json(bytes(answer.body))
+    return found
+
+
+# one webhook
+
+
+@router.get(HOME + "/webhooks/{id}")
+async def webhook_page(visit: ByChief, id: str) -> Response:
+    return await _webhook(visit, id)
+
+
+async def _webhook(visit: MemberVisit, id: str, status: int = 200, **said: Any) -> Response:
+    service, caller = visit.service, visit.member.caller
+    hook = await webhooks.read_webhook(service, caller, id)
+    span = await Feed(service.log, hook["organisation"]).span()
+    failures = await webhooks.list_failures(service, caller, id, Paging(None, 100))
+    return visit.show(
+        FOLDER + "webhook.html",
+        status,
+        hook=hook,
+        of=of(visit, hook["organisation"]),
+        waiting=max(0, span.end - int(hook["cursor"])),
+        failures=failures["items"],
+        is_own=hook["organisation"] == visit.member.organisation,
+        state=visit.word(HOOK_STATES[hook["status"]]),
+        **{"secret": "", "trial": None, **said},
+    )
+
+
+@router.post(HOME + "/webhooks/{id}")
+async def change_webhook(visit: ByChief, id: str) -> Response:
+    """What its button says: try it, deliver again what failed, activate it, change its secret, delete it."""
+    form, service, caller = visit.form, visit.service, visit.member.caller
+    if not form.is_meant:
+        return await _webhook(visit, id, 403)
+    hook = await webhooks.read_webhook(service, caller, id)
+    try:
+        if form["do"] == "delete":
+            await webhooks.delete_webhook(service, caller, id)
+            return visit.go(HOME + of(visit, hook["organisation"]))
+        said = await _done(visit, id)
+    except Problem as problem:
+        _refused(visit, problem)
+        return await _webhook(visit, id, problem.status)
+    return await _webhook(visit, id, **said)
+
+
+async def _done(visit: MemberVisit, id: str) -> dict[str, Any]:
+    """Do what the button says, which only the organisation itself may; what is to be shown of it."""
+    service, caller = visit.service, visit.member.caller
+    if visit.form["do"]:
+        _demand_feed(visit)
+    match visit.form["do"]:
+        case "test":
+            trial = await webhooks.try_webhook(service, caller, id)
+            return {"trial": {**trial, "said": in_language(trial["said"], visit.language)}}
+        case "secret":
+            return {"secret": _content(await webhooks.renew_secret(service, caller, id))["secret"]}
+        case "activate":
+            await webhooks.activate_webhook(service, caller, id)
+        case "redeliver":
+            await _redeliver(visit, id)
+    return {}
+
+
+async def _redeliver(visit: MemberVisit, id: str) -> None:
+    """Try again now what failed: one, or all that are named."""
+    for failure in visit.form.all("failure"):
+        if not (failure.isascii() and failure.isdigit() and len(failure) < 19):
+            raise Problem(422, Text("choose what shall be delivered again"))
+        await webhooks.redeliver(visit.service, visit.member.caller, id, int(failure))

@@ -1,0 +1,184 @@
+"""The pages of what an organisation was refused: to look through, mend in place and send again.
+
+The list and what was sent are those of `GET /rejections`. What needs nothing more done is put aside, in the list alone.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import HTMLResponse, Response
+from starlette.datastructures import Headers
+
+from services.partners.gateway.egress.forwarding import REJECTIONS
+from services.partners.gateway.egress.rejections import (
+    Position,
+    list_rejections,
+    mine,
+    record_of,
+    sent_again,
+    text_of,
+)
+from services.partners.gateway.files.mapping import Plan, explained
+from services.partners.gateway.ingress.http import IngressMemory
+from services.partners.gateway.ingress.http_binding import Mode
+from services.partners.people.visits import MemberVisit, SignedIn
+from shared.contract.events import DATA
+from shared.http.lists import Paging
+from shared.http.problems import Problem
+from shared.pages.languages import N_, Text, in_language
+
+from .actions import STAFF
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+FOLDER = "services/partners/pages/"
+HOME = "/work/rejections"
+PER_PAGE = 50
+RECENT = timedelta(days=30)  # what is older waits for nobody
+
+
+async def _by_staff(visit: SignedIn) -> MemberVisit:
+    """The visit of somebody who looks after what the organisation sends."""
+    if visit.member.role not in STAFF:
+        raise Problem(403, f"this page is not for {visit.member.role}")
+    return visit
+
+
+ByStaff = Annotated[MemberVisit, Depends(_by_staff)]
+
+
+def reason(visit: MemberVisit, rejection: dict[str, Any]) -> str:
+    """Why something was refused, in the visitor's language."""
+    if "row" in rejection:
+        return Text("row {row} of a file is no event", rejection).into(visit.language)
+    return visit.word(rejection["detail"])
+
+
+def waiting(organisation: str) -> dict[str, Any]:
+    """What of the rejections is still to be looked at, as a query."""
+    since = datetime.now(UTC) - RECENT
+    return {"organisation": organisation, "at": {"$gt": since}, "resubmitted": None, "aside": None}
+
+
+@router.get(HOME)
+async def rejections_page(
+    visit: ByStaff,
+    after: Annotated[str | None, Query(max_length=100)] = None,
+    done: Annotated[str, Query(max_length=1)] = "",
+) -> Response:
+    visit.notice = visit.word(N_("It was accepted.")) if done else ""
+    found = await list_rejections(visit.service, visit.member.caller, Paging(after, PER_PAGE))
+    home = visit.service.store.home
+    return visit.show(
+        FOLDER + "rejections.html",
+        items=[{**each, "detail": reason(visit, each)} for each in found["items"]],
+        following=found["next"],
+        waiting=await home[REJECTIONS].count_documents(waiting(visit.member.organisation)),
+    )
+
+
+@router.post(HOME)
+async def put_aside(visit: ByStaff) -> Response:
+    """Nothing more is to be done about any of them so far."""
+    if not visit.form.is_meant:
+        raise Problem(403, Text("this form comes from elsewhere; nothing was done"))
+    match = waiting(visit.member.organisation)
+    await visit.service.store.home[REJECTIONS].update_many(match, {"$set": {"aside": visit.member.id}})
+    return visit.go(HOME)
+
+
+@router.get(HOME + "/{position}")
+async def rejection_page(visit: ByStaff, position: Position) -> Response:
+    record = await _record(visit, position)
+    visit.form.values["text"] = [_editable(record)]
+    return await _show(visit, position, record)
+
+
+async def _record(visit: MemberVisit, position: str) -> dict[str, Any]:
+    """What is kept of something that the own organisation was refused."""
+    doc = await mine(visit.service, visit.member.caller, position)
+    return {**await record_of(visit.service, position), **{name: doc.get(name) for name in ("resubmitted", "aside")}}
+
+
+async def _show(visit: MemberVisit, position: str, record: dict[str, Any], status: int = 200) -> Response:
+    cells, item = _cells(record), _item(record)
+    errors = [(error["field"], error["detail"]) for error in record["errors"]]
+    more: dict[str, Any] = {name: record[name] for name in ("rule", "reference") if name in record}
+    problem = Problem(record["status"], record["detail"], errors, more=more)
+    return visit.show(
+        FOLDER + "rejection.html",
+        status,
+        position=position,
+        rejection=record,
+        reason=reason(visit, record),
+        wrong=explained(problem, item, _plan(visit, item)),
+        cells=cells,
+        is_whole=cells is not None or record["size"] == len(_text(record).encode()),
+    )
+
+
+def _plan(visit: MemberVisit, item: Any) -> Plan | None:
+    """By which what is wrong with an event is said in the visitor's language."""
+    type_ = item.get("type") if isinstance(item, dict) else None
+    return Plan(type_, {}, {}, (), None, visit.language) if type_ in DATA else None
+
+
+def _text(record: dict[str, Any]) -> str:
+    return text_of(record["original"]) or ""
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _cells(record: dict[str, Any]) -> dict[str, Any] | None:
+    """The cells of a row of a file, which is mended there; None: it was an event."""
+    found = _json(_text(record)) if record["content_type"] == Mode.binary and not record["attributes"] else None
+    return found if isinstance(found, dict) else None
+
+
+def _item(record: dict[str, Any]) -> Any:
+    """What was sent, as far as it is an event."""
+    found = _json(_text(record))
+    if record["attributes"]:
+        attributes = {name.lower().removeprefix("ce-"): value for name, value in record["attributes"].items()}
+        return {**attributes, "data": found}
+    return found
+
+
+def _editable(record: dict[str, Any]) -> str:
+    """What was sent, as JSON that people can read; what is none, as it came."""
+    item = _item(record)
+    return _text(record) if item is None else json.dumps(item, ensure_ascii=False, indent=2)
+
+
+@router.post(HOME + "/{position}")
+async def send_again(visit: ByStaff, position: Position, memory: IngressMemory) -> Response:
+    """Send the mended event; or put the rejection `aside`."""
+    form, service = visit.form, visit.service
+    record = await _record(visit, position)
+    if not form.is_meant:
+        return await _show(visit, position, record, 403)
+    if form["do"] == "aside":
+        await service.store.home[REJECTIONS].update_one({"_id": position}, {"$set": {"aside": visit.member.id}})
+        return visit.go(HOME)
+    text = form.secret("text")
+    if not text.strip():
+        visit.wrong({"text": Text("is empty")})
+        return await _show(visit, position, record, 422)
+    try:
+        headers = Headers({"content-type": Mode.structured})
+        await sent_again(service, visit.member.caller, memory.recent, position, headers, text.encode())
+    except Problem as problem:
+        item = _json(text)
+        found = explained(problem, item, _plan(visit, item))
+        wrong = [f"{each.field}: {each.detail}" if each.field else each.detail for each in found]
+        if item is None:
+            wrong.insert(0, visit.word(N_("this is not JSON")))
+        form.errors = {"text": "\n".join(wrong) or in_language(problem.detail, visit.language)}
+        return await _show(visit, position, record, 422)
+    return visit.go(f"{HOME}?done=1")
