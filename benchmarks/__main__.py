@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from benchmarks import growth, ingress, latency, machine, reads, scale_out, throughput
+from benchmarks import growth, ingress, latency, machine, pages, reads, scale_out, throughput
 from benchmarks.environment import Environment, environment, tools
 from benchmarks.plan import Plan, table
 from benchmarks.systems import (
@@ -36,6 +36,7 @@ TITLES = {
     "scale-out": "More workers",
     "ingress": "The ingress",
     "reads": "Reading an indicator",
+    "pages": "Pages, for 20 readers at once",
 }
 
 
@@ -77,6 +78,7 @@ def _sections(at: Environment, plan: Plan, half: dict[str, float]) -> dict[str, 
         "scale-out": more_workers,
         "ingress": lambda: ingress.measure(at, plan),
         "reads": reading,
+        "pages": lambda: pages.measure(at, plan),
     }
 
 
@@ -118,6 +120,7 @@ REPORTS: dict[str, Callable[[Rows], list[str]]] = {
     "scale-out": scale_out.report,
     "ingress": ingress.report,
     "reads": reads.report,
+    "pages": pages.report,
 }
 
 
@@ -164,6 +167,9 @@ def judged(found: dict[str, Rows]) -> list[list[str]]:
         most.append(
             ("the same over HTTP, new events before each", 3, reads.ratio(rows, reads.MOVED_HTTP, reads.ONE_HTTP))
         )
+    if rows := found.get("pages"):
+        most.append(("the slowest page over a bare one of its size, p95", 3, pages.worst(rows)))
+        most.append(("the heaviest page in all, kB", 150, pages.heaviest(rows)))
     return least + [
         [name, f"at most {goal}", f"{got:.2f}", "" if got <= goal else "MISSED"] for name, goal, got in most if got
     ]

@@ -10,7 +10,7 @@ _ENTERPRISE = {("enterprise", role) for role in ("admin", "staff")}
 _PARTNERS = _INSTITUTION | _ENTERPRISE
 _MENTORS = _PARTNERS | {("institution", "mentor"), ("enterprise", "mentor")}
 FORMS: dict[str, set[tuple[str, str]]] = {
-    **dict.fromkeys(("register", "suspend", "reinstate"), _OPERATOR),
+    **dict.fromkeys(("register", "edit", "suspend", "reinstate"), _OPERATOR),
     **dict.fromkeys(("propose", "sign", "refuse", "end", "hold", "status", "status_end", "join"), _PARTNERS),
     **dict.fromkeys(("publish", "revise", "plan", "decline", "enrol", "graduate", "leave", "share"), _INSTITUTION),
     **dict.fromkeys(("apply", "support", "support_end"), _INSTITUTION),

@@ -60,6 +60,13 @@ ACTIONS: dict[str, Action] = {
         ("subject", "kind", "name", "region", "sector", "sandbox"),
         hint=N_("Afterwards invite its first admin on its page."),
     ),
+    "edit": Action(
+        N_("Change the entry"),
+        N_("Change"),
+        "organisation.registered",
+        "organisations",
+        ("kind", "name", "region", "sector", "sandbox"),
+    ),
     "suspend": Action(
         N_("Suspend"),
         N_("Suspend"),

@@ -11,7 +11,7 @@ from services.partners.people.visits import AnyVisit, MemberVisit, SignedIn, Vis
 from shared.http.auth import Member
 from shared.http.problems import Problem
 from shared.pages.languages import N_, translated
-from shared.pages.pages import short_day
+from shared.pages.pages import number, short_day
 
 from .actions import ACTIONS, new_actions
 from .fields import YES_OR_NO, competency, zone
@@ -112,17 +112,17 @@ def _said(visit: Visit, value: str) -> str:
     return visit.word(STATUS[value]) if value in STATUS else translated(visit.language, value, "value")
 
 
-def _cell(visit: Visit, names: dict[str, str], field: str, value: Any) -> Any:
+def _cell(visit: Visit, names: dict[str, str], field: str, value: Any) -> str:
     """A value as people read it: names before ids, words before codes."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return visit.word(dict(YES_OR_NO)[str(value).lower()])
     if isinstance(value, list):
-        return ", ".join(str(_cell(visit, names, field, each)) for each in value)
+        return ", ".join(_cell(visit, names, field, each) for each in value)
     if isinstance(value, dict):
         return _part_of_a_list(visit, names, value)
-    return _text(visit, names, field, value) if isinstance(value, str) else value
+    return _text(visit, names, field, value) if isinstance(value, str) else number(value, visit.language)
 
 
 def _part_of_a_list(visit: Visit, names: dict[str, str], value: Doc) -> str:
@@ -175,7 +175,7 @@ async def _item(visit: Visit, name: str, listing: Listing, item: Doc, member: Me
     title = item.get(listing.columns[0]) or item["id"]
     return visit.show(
         FOLDER + "item.html",
-        title=str(_cell(visit, names, listing.columns[0], title)),
+        title=_cell(visit, names, listing.columns[0], title),
         item=item,
         base=f"work/{name}" if member else f"network/{name}",
         list_title=visit.word(listing.title),
@@ -222,7 +222,7 @@ def _parts(visit: Visit, names: dict[str, str], item: Doc) -> list[tuple[str, li
     return found
 
 
-def _part_cell(visit: Visit, names: dict[str, str], column: str, value: Any) -> Any:
+def _part_cell(visit: Visit, names: dict[str, str], column: str, value: Any) -> str:
     if column == "answer":
         return visit.word(ANSWERS[value])
     if column in ("status", "need") and isinstance(value, str):

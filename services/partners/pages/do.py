@@ -52,6 +52,7 @@ Known = Annotated[Given, Depends()]
 # What the registry's commands check beyond the ingress; of everything else the ingress is the command.
 COMMANDS: dict[str, Callable[..., Awaitable[JSONResponse]]] = {
     "register": api.register_organisation,
+    "edit": api.register_organisation,
     "suspend": api.suspend_organisation,
     "reinstate": api.reinstate_organisation,
     "propose": api.propose_agreement,
@@ -80,9 +81,17 @@ Opened = Annotated[Action, Depends(_action)]
 async def form_page(visit: SignedIn, action: Opened, name: str, given: Known) -> Response:
     known = given.values()
     visit.form = proposed(visit, action, known)
-    if name == "publish" and (version := await _newest(visit, known.get("subject", ""))):
-        visit.form.values |= version
+    if read := ENTRIES.get(name):
+        visit.form.values |= await read(visit, known.get("subject", ""))
     return await _show(visit, action, name, known)
+
+
+async def _organisation(visit: MemberVisit, id: str) -> dict[str, list[str]]:
+    """An organisation's entry, to be changed."""
+    doc = await visit.service.db["organisations"].find_one({"_id": id, "name": {"$exists": True}}) or {}
+    fields = ("kind", "name", "region", "sector")
+    sandbox = {"sandbox": ["true"]} if doc.get("sandbox") else {}
+    return {name: [doc[name]] for name in fields if doc.get(name)} | sandbox
 
 
 async def _newest(visit: MemberVisit, id: str) -> dict[str, list[str]]:
@@ -94,6 +103,13 @@ async def _newest(visit: MemberVisit, id: str) -> dict[str, list[str]]:
     plain = {name: [f"{doc[name]:g}" if name != "title" else doc[name]] for name in fields if doc.get(name) is not None}
     levels = {f"level:{item['competency']}": [str(item["level"])] for item in doc["competencies"]}
     return {**plain, **levels, "joint_partners.organisation": [p["organisation"] for p in doc["joint_partners"]]}
+
+
+# What a form that changes something begins with, if that is there.
+ENTRIES: dict[str, Callable[[MemberVisit, str], Awaitable[dict[str, list[str]]]]] = {
+    "edit": _organisation,
+    "publish": _newest,
+}
 
 
 async def _show(visit: MemberVisit, action: Action, name: str, given: dict[str, str], status: int = 200) -> Response:

@@ -25,7 +25,7 @@ def offers(name: str, item: Doc, member: Member) -> list[Offer]:
 
 def _of_organisation(item: Doc, _: Member) -> list[Offer]:
     given = {"subject": item["id"]}
-    return [Offer("reinstate" if item["status"] == "suspended" else "suspend", given)]
+    return [Offer("edit", given), Offer("reinstate" if item["status"] == "suspended" else "suspend", given)]
 
 
 def answer_of(agreement: Doc, organisation: str) -> str | None:
