@@ -151,6 +151,7 @@ RULES: dict[str, Rule] = {
     "GET /requests/{id}": own("/requests/{request}", 404),
     # certification
     "GET /certificates": mine(),
+    "GET /certificates/check": PUBLIC,
     "GET /certificates/{id}": PUBLIC,
     "GET /frameworks": PUBLIC,
     "GET /frameworks/{id}": PUBLIC,

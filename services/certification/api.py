@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Header, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict
 
 from shared.contract import frameworks
@@ -93,6 +94,17 @@ async def list_certificates(
         match["certificates.competency"] = competency
     page = await mongo.page_within(service.db, "learners", "certificates", match, paging.after, paging.limit)
     return {"items": page.items, "next": page.next_after}
+
+
+@router.get("/certificates/check", include_in_schema=False)
+async def check_page(
+    request: Request, service: Running, language: Chosen, number: Annotated[str, Query(max_length=200)] = ""
+) -> Response:
+    """Where people look a certificate up by its number (or by the address that has it)."""
+    id = number.strip().rstrip("/").rpartition("/")[2]
+    if id and await service.db["learners"].find_one({"certificates.id": id}, {"_id": 1}):
+        return RedirectResponse(f"./{quote(id)}", 303)
+    return page(request, "services/certification/check.html", language, status=404 if id else 200, number=number)
 
 
 @router.get(

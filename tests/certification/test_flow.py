@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -165,6 +166,20 @@ async def test_a_certificate_has_a_public_page_and_json_until_it_is_revoked_with
     assert "North &lt;College&gt;" in page.text
     assert reason not in page.text
     assert len(await certified(stack, "pseudonym")) == 1
+
+
+async def test_a_certificate_is_looked_up_by_its_number_or_address(stack: Running):
+    await publish_scheme(stack, "futures")
+    await stack.publish(*exam("looked-up"))
+    (id,) = await until(lambda: certified(stack, "looked-up"))
+    await stack.applied()
+    for number in (id, f"  {id} ", f"https://praktika.example/certificates/{id}/"):
+        answer = await stack.client.get("/certificates/check", params={"number": number})
+        assert (answer.status_code, answer.headers["location"]) == (303, f"./{quote(id)}")
+    empty = await stack.client.get("/certificates/check", params={"lang": "ru"})
+    assert (empty.status_code, "Проверить сертификат" in empty.text) == (200, True)
+    wrong = await stack.client.get("/certificates/check", params={"number": '"><script>'})
+    assert (wrong.status_code, "<script>" in wrong.text) == (404, False)
 
 
 async def test_an_erased_learners_certificate_is_gone(stack: Running):
