@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict
 
@@ -14,13 +14,14 @@ from shared.http.auth import Caller
 from shared.http.commands import Prefer, accept, event_by
 from shared.http.lists import Pages, found, listed
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, barred, require
 from shared.pages.languages import LANGUAGES, Chosen
 from shared.pages.pages import page
 from shared.processing import mongo
 from shared.processing.ownership import misnamed
 
-router = APIRouter()
+router = Router()
 
 
 async def _active(service: Running, caller: Authenticated) -> Caller:

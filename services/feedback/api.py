@@ -3,20 +3,21 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from fastapi.responses import JSONResponse
 
 from shared.contract.events import OPERATOR, FeedbackRole, FeedbackWithdrawn, Publisher, compose, derived_id
 from shared.http.commands import Prefer, accept
 from shared.http.lists import Pages, found, listed
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, require
 from shared.processing import mongo
 
 from .gaps import BY, gaps
 from .requests import today
 
-router = APIRouter()
+router = Router()
 Competency = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,29}:[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from shared.contract.events import OPERATOR, Data, IndicatorRuleRemoved, IndicatorRuleSet, compose
@@ -12,11 +11,12 @@ from shared.http.auth import Caller
 from shared.http.commands import Prefer, accept
 from shared.http.lists import Pages, found, listed
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service, require
 
 from .alerts import RULES, objection
 
-router = APIRouter(tags=["alerts"])
+router = Router(tags=["alerts"])
 
 
 @router.put("/alert-rules/{id}", status_code=202)

@@ -5,17 +5,20 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import Depends, Header, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import Gauge
 
 from shared.contract.events import Month
+from shared.http.parameters import query
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.http.service import Running, Service
 from shared.http.spreadsheets import BOM, XLSX
 from shared.pages.languages import Chosen, Language
 from shared.pages.pages import page, static
+from shared.processing.recent import RecentAnswers, applied
 
 from . import counters
 from .figures import NO_CAVEATS, caveats, of_months, of_window, sum_of, within
@@ -25,7 +28,7 @@ from .tables import csv_of, file_name, xlsx_of
 
 Kind = Literal["json", "csv", "xlsx"]
 TABLES: dict[str, Any] = {"text/csv": {"schema": {"type": "string"}}, XLSX: {"schema": {"type": "string"}}}
-router = APIRouter(tags=["indicators"], responses={200: {"content": TABLES}})
+router = Router(tags=["indicators"], responses={200: {"content": TABLES}})
 SCRIPT = Path(__file__).parent / "dashboard/dashboard.js"
 
 LEFT_OUT = (
@@ -49,10 +52,11 @@ class Asked:
             raise Problem(422, "the period ends before it begins", [("to", f"must not be before {self.begin}")])
 
 
-Question = Annotated[Asked, Depends()]
+Question = Annotated[Asked, query(Asked)]
 
 
-def _indicator(indicator_id: Annotated[str, InPath(max_length=100)]) -> Indicator:
+# Coroutines, though they wait for nothing: FastAPI runs plain functions in threads.
+async def _indicator(indicator_id: Annotated[str, InPath(max_length=100)]) -> Indicator:
     if indicator_id not in INDICATORS:
         raise Problem(404, f"there is no indicator {indicator_id}")
     return INDICATORS[indicator_id]
@@ -73,7 +77,7 @@ class Form:
     file_name: str
 
 
-def _form(
+async def _form(
     request: Request,
     language: Chosen,
     format: Annotated[Kind | None, Query(description="Instead of the Accept header.")] = None,
@@ -167,8 +171,8 @@ async def _values(
     return [{**item, "applied_until": until} for item in items]
 
 
-def _recent(request: Request) -> counters.RecentSums:
-    recent: counters.RecentSums = request.app.state.service.shared.setdefault("recent", counters.RecentSums())
+def _recent(request: Request) -> RecentAnswers:
+    recent: RecentAnswers = request.app.state.service.shared.setdefault("recent", RecentAnswers())
     return recent
 
 
@@ -220,12 +224,12 @@ async def months(service: Running, indicator: OfIndicator, asked: Question, form
     A month that windows leave out is suppressed here, too.
     """
     kind = _kind(indicator, asked.scope)
-    applied = await counters.applied(service.db)
+    now = await applied(service.db)
     about = await _about(service, asked)
     _, end = indicator.months(asked.begin, asked.end, counters.today())
     by_month = await _by_month(service, [indicator], kind, about)
     points = of_months(indicator, by_month, asked.begin, end, service.settings.suppress_below)
-    answer = _whole(indicator, applied.until) | about.scope() | {"from": asked.begin, "to": end}
+    answer = _whole(indicator, now.until) | about.scope() | {"from": asked.begin, "to": end}
     return await _answer(form, {**answer, "points": points}, [{**answer, **point} for point in points])
 
 
@@ -235,7 +239,7 @@ async def comparison(service: Running, indicator: OfIndicator, asked: Question, 
     _kind(indicator, asked.scope)
     begin, end = indicator.months(asked.begin, asked.end, counters.today())
     question = ("comparison", indicator.id, astuple(asked), counters.today())
-    recent = service.shared.setdefault("comparisons", counters.RecentSums(most=8))  # each may be long
+    recent = service.shared.setdefault("comparisons", RecentAnswers(most=8))  # each may be long
     items, until = await recent.answer(service.db, question, 1, lambda: _side_by_side(service, indicator, asked))
     answer = _whole(indicator, until) | {"scope": asked.scope, "from": begin, "to": end}
     return await _answer(form, {**answer, "items": items}, [{**answer, **item} for item in items])
@@ -295,7 +299,7 @@ async def competency_gaps(
     """
     asked = Asked(scope, scope_id)
     about, registry = await _about(service, asked), await counters.registry(service.db)
-    until = (await counters.applied(service.db)).until
+    until = (await applied(service.db)).until
     below = service.settings.suppress_below
     rows = await gap_table(service.db, registry, scope, asked.scope_id, below)
     items = [{**about.scope(), **row} for row in rows]

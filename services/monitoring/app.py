@@ -1,8 +1,7 @@
 """Monitoring: turns all events into indicators that can be explained and proved."""
 
-from fastapi import APIRouter
-
 from shared.http.application import serve
+from shared.http.routing import Router
 from shared.processing.core import Core
 
 from . import alert_api, api
@@ -22,7 +21,7 @@ core = Core(
     due=DueRules().due,
 )
 
-router = APIRouter(routes=[*api.router.routes, *alert_api.router.routes])
+router = Router(routes=[*api.router.routes, *alert_api.router.routes])
 
 if __name__ == "__main__":
     serve(core, router, [last_audit])

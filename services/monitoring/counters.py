@@ -1,11 +1,9 @@
 """Reading counters and the registry from MongoDB, as indicators.py needs them."""
 
-from asyncio import Lock
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 from shared.processing import mongo
 from shared.processing.mongo import COUNTERS, TOTAL, Database
@@ -148,67 +146,6 @@ async def by_scope(  # noqa: PLR0913, PLR0917
         if id is not None and indicator.is_in(counted):
             add(found.setdefault(id, {}).setdefault(key[-1] if by_month else latest, {}), counted)
     return found
-
-
-class Applied(NamedTuple):
-    """How far events are applied: the position of each partition, and until when everything published is."""
-
-    positions: frozenset[tuple[str, int]]
-    until: str | None
-
-
-async def applied(db: Database) -> Applied:
-    """To be asked before the counters are read: they can only be newer."""
-    positions = await mongo.positions(db)
-    complete_until_ms = min((position.complete_until_ms for position in positions.values()), default=0)
-    until = (
-        datetime.fromtimestamp(complete_until_ms / 1000, UTC).isoformat(timespec="milliseconds")
-        if complete_until_ms
-        else None
-    )
-    return Applied(frozenset((label, position.next_offset) for label, position in positions.items()), until)
-
-
-Answer = list[dict[str, Any]]
-
-
-@dataclass
-class _CachedSums:
-    lock: Lock = field(default_factory=Lock)
-    answer: Answer | None = None
-    applied: Applied = field(default_factory=lambda: Applied(frozenset(), None))
-    read_at: float = 0
-
-
-class RecentSums:
-    """Answers of this process, worked out once for all who ask the same while no partition has moved.
-
-    Monitoring writes nothing without moving a position.
-    """
-
-    def __init__(self, most: int = 100) -> None:
-        self._most = most
-        self._kept: dict[Hashable, _CachedSums] = {}
-
-    async def answer(
-        self, db: Database, question: Hashable, within_s: float, work: Callable[[], Awaitable[Answer]]
-    ) -> tuple[Answer, str | None]:
-        """The answer to *question*, and the time until which it contains every event.
-
-        Args:
-            within_s: so long an answer will do though events have been applied since.
-        """
-        kept = self._kept.setdefault((db.name, question), _CachedSums())
-        if len(self._kept) > self._most:
-            del self._kept[next(iter(self._kept))]
-        async with kept.lock:
-            if kept.answer is not None and monotonic() - kept.read_at < within_s:
-                return kept.answer, kept.applied.until
-            read_at, now = monotonic(), await applied(db)
-            if kept.answer is None or now.positions != kept.applied.positions:
-                kept.answer = await work()
-            kept.applied, kept.read_at = now, read_at
-            return kept.answer, now.until
 
 
 def today() -> date:

@@ -1,9 +1,8 @@
 """The partners service: the registry of the network, its credentials, and the ingress of events."""
 
-from fastapi import APIRouter
-
 from shared.contract import events
 from shared.http.application import serve
+from shared.http.routing import Router
 from shared.processing.core import Core
 
 from .gateway import credentials, kafka_credentials
@@ -41,7 +40,7 @@ core = Core(
 # One router, and the ingress first: FastAPI looks through them in turn, and most requests are events.
 gateway = (http, credentials, kafka_credentials, api, feed, webhooks, rejections, page, uploads)
 people = (sign_in, account, member_pages, do, home, confirm, files, health, integration, refused, browse, public)
-router = APIRouter(routes=[route for part in (*gateway, *people) for route in part.router.routes])
+router = Router(routes=[route for part in (*gateway, *people) for route in part.router.routes])
 
 observations = (observe_lag,)
 work = (ingress_over_kafka, access_to_kafka, forward, deliver, work_on_uploads)

@@ -263,6 +263,7 @@ class Verifier:
         self._path = settings.keys_dir / "token.jwks"
         self._keys: dict[str, tuple[jwt.PyJWK, float]] = {}  # by id: the key, and when it ends
         self._proven: dict[str, tuple[Caller, float]] = {}  # by token: who it is, and until when; a check costs 0.1 ms
+        self._signed_in: dict[str, tuple[Member, float]] = {}  # the same of sessions' tokens, of expired ones, too
         self._version: tuple[int, int] | None = None
         self._looked_at = -math.inf
 
@@ -300,9 +301,13 @@ class Verifier:
 
     def member(self, token: str) -> Member | None:
         """Who is signed in, by the session's cookie, though the token may have expired; None: it proves nobody."""
+        self._look()
+        known, ends_at = self._signed_in.get(token, (None, 0))
+        if known is not None and time.time() < ends_at:
+            return known
         try:
-            claims = self._claims_of_a_browser(token, PAGES, expired_too=True)
-            return Member(
+            claims, key_ends_at = self._claims_of_a_browser(token, PAGES, expired_too=True)
+            member = Member(
                 id=str(claims["member"]),
                 organisation=str(claims["sub"]),
                 kind=Publisher(claims["kind"]),
@@ -316,20 +321,26 @@ class Verifier:
             )
         except (jwt.PyJWTError, KeyError, ValueError, TypeError, RecursionError):
             return None
+        if len(self._signed_in) >= PROVEN:
+            self._signed_in.clear()
+        self._signed_in[token] = member, key_ends_at
+        return member
 
     def keepsake(self, purpose: str, token: str) -> dict[str, Any] | None:
         """What `Signer.keepsake` was given, with its id as `jti`; None: it is another's, changed, or too old."""
         try:
-            claims = self._claims_of_a_browser(token, BROWSER)
+            claims, _ = self._claims_of_a_browser(token, BROWSER)
         except (jwt.PyJWTError, KeyError, ValueError, TypeError, RecursionError):
             return None
         return {**claims["content"], "jti": claims["jti"]} if claims["sub"] == purpose else None
 
-    def _claims_of_a_browser(self, token: str, audience: str, *, expired_too: bool = False) -> dict[str, Any]:
+    def _claims_of_a_browser(
+        self, token: str, audience: str, *, expired_too: bool = False
+    ) -> tuple[dict[str, Any], float]:
         if len(token) > TOKEN_LENGTH:
             raise ValueError("too long")
         self._look()
-        return self._claims(token, audience, expired_too=expired_too)[0]
+        return self._claims(token, audience, expired_too=expired_too)
 
     def _claims(self, token: str, audience: str, *, expired_too: bool = False) -> tuple[dict[str, Any], float]:
         """What a token says, and when its key ends."""
@@ -361,6 +372,7 @@ class Verifier:
                 self._keys = {key["kid"]: (jwt.PyJWK(key), key.get("exp", math.inf)) for key in known}
                 self._version = version
                 self._proven.clear()
+                self._signed_in.clear()
             self._looked_at = time.monotonic()
 
     def _key(self, kid: str) -> tuple[jwt.PyJWK, float]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -10,11 +10,12 @@ from shared.contract import events
 from shared.http import apidocs
 from shared.http.health import hindrances
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.http.service import Address, Authenticated, Running
 from shared.pages.languages import Chosen
 from shared.pages.pages import STYLE, page, static
 
-common = APIRouter()
+common = Router()
 
 
 @common.get("/health/live", tags=["operation"])
@@ -73,7 +74,7 @@ async def static_file(name: str) -> Response:
     return static(STYLE)
 
 
-home = APIRouter()
+home = Router()
 
 
 @home.get("/", include_in_schema=False)

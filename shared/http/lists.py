@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Query
+from fastapi import Query
 
+from shared.http.parameters import query
 from shared.http.problems import Problem
 from shared.processing import mongo
 
@@ -17,7 +18,7 @@ class Paging:
     limit: Annotated[int, Query(ge=1, le=1000)] = 100
 
 
-Pages = Annotated[Paging, Depends(Paging)]
+Pages = Annotated[Paging, query(Paging)]
 
 
 def public(doc: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """Query parameters that a route does not know are refused: what is misspelt would change nothing, and say nothing."""
 
 import difflib
+import inspect
 from collections.abc import Iterator
+from typing import Any
 
-from fastapi import Request
+from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel
 
@@ -40,3 +42,16 @@ def _hint(name: str, known: tuple[str, ...]) -> str:
     if similar:
         return f"there is no such parameter; is it {similar[0]}?"
     return f"there is no such parameter; there are {', '.join(known)}" if known else "there are no parameters here"
+
+
+def query(of: type[Any]) -> Any:
+    """The dependency that reads the fields of a dataclass from the query.
+
+    FastAPI would run the class itself in a thread, as all that is no coroutine.
+    """
+
+    async def read(**given: Any) -> Any:
+        return of(**given)
+
+    read.__signature__ = inspect.signature(of)  # type: ignore[attr-defined]
+    return Depends(read)

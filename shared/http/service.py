@@ -1,9 +1,9 @@
 """What a route works with: the running service, who is calling, and what that caller may do."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPBearer
@@ -16,11 +16,13 @@ from shared.log.producer import Producer, Record, record_of
 from shared.log.reads import Log
 from shared.processing import mongo
 from shared.processing.core import Core
+from shared.processing.recent import NextRead, RecentAnswers
 from shared.processing.runner import Runner
 from shared.settings import Settings
 
 UNAUTHORISED = Counter("praktika_unauthorised_total", "Requests without a valid token where one is needed.")
 CURRENT_WITHIN_S = 10
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -37,6 +39,8 @@ class Service:
     troubles: dict[str, str] = field(default_factory=dict)  # of work beside the consumer, by its name
     shared: dict[str, Any] = field(default_factory=dict)  # what all requests of a process have in common
     _finders: dict[tuple[str, ...], mongo.BatchedLookup] = field(default_factory=dict)
+    _reads: dict[Hashable, NextRead[Any]] = field(default_factory=dict)
+    _recent: RecentAnswers = field(default_factory=lambda: RecentAnswers(most=500))
 
     @property
     def db(self) -> mongo.Database:
@@ -49,6 +53,28 @@ class Service:
         """Documents with these *fields*, not to be changed: who asks at the same time gets the same ones."""
         finder = self._finders.setdefault((collection, *fields), mongo.BatchedLookup(collection, fields))
         return await finder.find(self.db, ids)
+
+    async def at_home(self, collection: str, id: str) -> dict[str, Any] | None:
+        """A document of the service's home, whole; as of `by_id`."""
+        finder = self._finders.setdefault((collection,), mongo.BatchedLookup(collection, {}))
+        return (await finder.find(self.store.home, [id])).get(id)
+
+    async def coalesced(self, question: Hashable, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What *work* reads, once for all who ask the same at the same time; no answer is older than its question."""
+        read = self._reads.setdefault(question, NextRead(work))
+        try:
+            answer: Answer = await read()
+            return answer
+        finally:
+            if read.is_idle:
+                self._reads.pop(question, None)
+
+    async def recent(self, question: Hashable, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What *work* reads of the database, once for all who ask the same until something new is applied.
+
+        Do not change it. What is not in the question must not matter to the answer.
+        """
+        return (await self._recent.answer(self.db, question, 0, work))[0]
 
     async def publish(self, *published: Event[Data]) -> list["Address"]:
         return await self.publish_records([record_of(event) for event in published])

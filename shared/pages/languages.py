@@ -94,7 +94,8 @@ def language_of(request: Request) -> Language:
     return chosen or preferred(request.headers.get("accept-language", ""))
 
 
-def _chosen(
+# A coroutine, though it waits for nothing: FastAPI runs plain functions in threads.
+async def _chosen(
     request: Request,
     lang: Annotated[
         Language | None, Query(description="Else what was chosen last, or Accept-Language prefers.")

@@ -1,7 +1,7 @@
 """Pages for people: Jinja templates in one layout, with one style sheet, in the language that is asked for."""
 
 from datetime import UTC, date, datetime, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -46,12 +46,14 @@ def environment(language: Language) -> Environment:
     return found
 
 
+@lru_cache(10_000)
 def day(value: str | date, language: Language) -> str:
     """A day in words: 15 June 2026, 15 июня 2026 г."""
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     return format_date(moment, "long", locale={"en": "en_GB"}.get(language, language))
 
 
+@lru_cache(10_000)
 def short_day(value: str, language: Language, zone: tzinfo = UTC) -> str:
     """A day for lists: 15 Jun 2026, 15 июн. 2026 г.; of a moment the day that it is in *zone*."""
     at = datetime.fromisoformat(value)
@@ -59,12 +61,14 @@ def short_day(value: str, language: Language, zone: tzinfo = UTC) -> str:
     return format_date(at, "medium", locale={"en": "en_GB"}.get(language, language))
 
 
+@lru_cache(10_000)
 def moment(value: str | datetime, language: Language) -> str:
     """A moment in figures, in UTC: 15/06/2026, 09:30 UTC."""
     at = (datetime.fromisoformat(value) if isinstance(value, str) else value).replace(tzinfo=UTC)
     return f"{format_datetime(at, 'short', tzinfo=UTC, locale={'en': 'en_GB'}.get(language, language))} UTC"
 
 
+@lru_cache(10_000)
 def number(value: float, language: Language) -> str:
     """A number as it is written: 1,800.5 or 1 800,5."""
     return str(format_decimal(value, locale={"en": "en_GB"}.get(language, language)))

@@ -15,7 +15,6 @@ from openpyxl import load_workbook
 
 from services.monitoring import counters
 from services.monitoring.app import core, router
-from services.monitoring.counters import RecentSums
 from shared.contract.events import (
     CompetencyCertified,
     DemandReported,
@@ -29,6 +28,7 @@ from shared.contract.events import (
     RecognitionWithdrawn,
 )
 from shared.processing import mongo
+from shared.processing.recent import RecentAnswers
 from shared.settings import Settings
 from tests.making import event
 from tests.stack import Running, running, until
@@ -437,13 +437,13 @@ async def move(db: mongo.Database, **fields: int) -> None:
 
 
 async def test_an_answer_is_worked_out_once_for_all_who_ask_at_once(positions: mongo.Database) -> None:
-    recent, work = RecentSums(), Work()
+    recent, work = RecentAnswers(), Work()
     answers = await asyncio.gather(*(recent.answer(positions, "question", 0, work) for _ in range(20)))
     assert [items for items, _ in answers] == [[{"times": 1}]] * 20
 
 
 async def test_an_answer_is_worked_out_anew_when_an_event_has_been_applied(positions: mongo.Database) -> None:
-    recent, work = RecentSums(), Work()
+    recent, work = RecentAnswers(), Work()
     assert await recent.answer(positions, "question", 0, work) == ([{"times": 1}], "1970-01-01T00:00:01.000+00:00")
     await move(positions, complete_ms=2_000)  # nothing is left to apply: the same answer holds for longer
     assert await recent.answer(positions, "question", 0, work) == ([{"times": 1}], "1970-01-01T00:00:02.000+00:00")
@@ -454,7 +454,7 @@ async def test_an_answer_is_worked_out_anew_when_an_event_has_been_applied(posit
 async def test_an_answer_that_is_reused_while_events_go_on_claims_only_what_it_contains(
     positions: mongo.Database,
 ) -> None:
-    recent, work = RecentSums(), Work()
+    recent, work = RecentAnswers(), Work()
     first = await recent.answer(positions, "question", 60, work)
     await move(positions, next=6, time_ms=3_000)
     assert await recent.answer(positions, "question", 60, work) == first
@@ -464,14 +464,14 @@ async def test_what_could_not_be_worked_out_is_asked_again(positions: mongo.Data
     async def fail() -> list[dict[str, Any]]:
         raise mongo.DatabaseError
 
-    recent, work = RecentSums(), Work()
+    recent, work = RecentAnswers(), Work()
     with pytest.raises(mongo.DatabaseError):
         await recent.answer(positions, "question", 60, fail)
     assert (await recent.answer(positions, "question", 60, work))[0] == [{"times": 1}]
 
 
 async def test_only_so_many_answers_are_kept(positions: mongo.Database) -> None:
-    recent, work = RecentSums(most=2), Work()
+    recent, work = RecentAnswers(most=2), Work()
     for question in ("one", "two", "three", "three", "one"):
         await recent.answer(positions, question, 0, work)
     assert work.times == 4

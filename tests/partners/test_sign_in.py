@@ -392,7 +392,7 @@ async def test_five_thousand_members_are_listed_page_by_page_and_found(partners:
     await home[MEMBERS].insert_many(rows)
     operator = await signed_in(partners, "operator", "operator", "operator")
     page = await operator.get("/members", organisation="crowd")
-    assert ("In all: 5000" in page.text, page.text.count("<tr>")) == (True, 51)
+    assert ("In all: 5,000" in page.text, page.text.count("<tr>")) == (True, 51)
     assert len(page.content) < 60_000
     following = re.search(r'rel="next" href="([^"]+)"', page.text)
     assert following

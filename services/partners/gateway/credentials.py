@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, unquote_plus
 from uuid import uuid4
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import Depends, Header, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter as Metric
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,6 +29,7 @@ from shared.contract.events import CredentialWithdrawn, Publisher
 from shared.http.auth import Caller, Signer
 from shared.http.lists import found
 from shared.http.problems import PROBLEM_REF, Problem
+from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service, require
 from shared.observability import logs
 from shared.pages.languages import Text
@@ -44,7 +45,7 @@ MOST = 10  # credentials of one organisation: enough to change each without a ga
 ASKED = Metric("praktika_token_requests_total", "Requests for a token, by what came of it.", ["outcome"])
 for _outcome in ("issued", "refused", "throttled"):
     ASKED.labels(_outcome)
-router = APIRouter()
+router = Router()
 
 
 class Limits(BaseModel):

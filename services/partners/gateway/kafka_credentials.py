@@ -9,12 +9,13 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from fastapi.responses import JSONResponse
 
 from shared.contract.events import Publisher
 from shared.http.lists import found
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service, require
 from shared.log.admin import Admin, grants, group_prefix, set_quotas
 from shared.log.topics import ensure_egress, ensure_ingress, topic_name, topic_of
@@ -25,7 +26,7 @@ AGAIN_S = 1  # the registry is asked who is suspended
 COMPARED_EVERY_S = 60  # Kafka is compared with the registry, though nobody was suspended or reinstated
 MOMENT = "%Y%m%dT%H%M%S%fZ"
 log = logs.get(__name__)
-router = APIRouter()
+router = Router()
 
 
 @router.post("/organisations/{id}/kafka-credentials", tags=["credentials"], status_code=201)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import JSONResponse
 
 from services.partners.gateway.credentials import Active
@@ -31,6 +31,7 @@ from shared.http.auth import Caller
 from shared.http.commands import Prefer, accept, event_by
 from shared.http.lists import Pages, Paging, found, listed
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service, require
 from shared.pages.languages import N_, Text
 from shared.processing import mongo
@@ -39,7 +40,7 @@ from shared.processing.ownership import misnamed
 
 from .registry import OPERATOR, TOPICS, View, foreign, is_said, misfits, part, settled, unread
 
-router = APIRouter()
+router = Router()
 
 # An entity is shown once the event that introduces it is there; this field comes with that event.
 INTRODUCED_BY = {

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Query
 from fastapi.responses import HTMLResponse, Response
+from markupsafe import Markup, escape
 
 from services.partners.people.visits import AnyVisit, MemberVisit, SignedIn, Visit
 from shared.http.auth import Member
+from shared.http.parameters import query
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.pages.languages import N_, translated
 from shared.pages.pages import number, short_day
 
@@ -32,7 +35,7 @@ from .lists import (
 )
 from .offers import Offer, offers, recommendation_offers
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 FOLDER = "services/partners/pages/"
 Short = Annotated[str, Query(max_length=100)]
 PageNumber = Annotated[int, Query(ge=1, le=10_000)]
@@ -61,7 +64,7 @@ class Asked:
 
 @router.get("/work/{name}")
 async def list_page(
-    visit: SignedIn, name: str, asked: Annotated[Asked, Depends()], done: Short = "", later: Short = ""
+    visit: SignedIn, name: str, asked: Annotated[Asked, query(Asked)], done: Short = "", later: Short = ""
 ) -> Response:
     visit.notice = notice(visit, done, later)
     listing = dict(lists_of(visit.member)).get(name)
@@ -71,7 +74,7 @@ async def list_page(
 
 
 @router.get("/network/{name}")
-async def public_list_page(visit: AnyVisit, name: str, asked: Annotated[Asked, Depends()]) -> Response:
+async def public_list_page(visit: AnyVisit, name: str, asked: Annotated[Asked, query(Asked)]) -> Response:
     listing = _public(name)
     return await _list(visit, name, listing, asked.of(listing), None)
 
@@ -84,18 +87,19 @@ def _public(name: str) -> Listing:
 
 
 async def _list(visit: Visit, name: str, listing: Listing, wanted: Wanted, member: Member | None) -> Response:
-    found = await find(visit, listing, scope_of(listing, member), wanted)
-    names = await names_in(visit, found.items)
+    scope = scope_of(listing, member)
+    question = ("list", name, visit.language, repr((scope, wanted)))
+    total, rows = await visit.service.recent(question, lambda: _rows(visit, listing, scope, wanted))
     base = f"work/{name}" if member else f"network/{name}"
     asked = {"search": wanted.search, **wanted.filters, "sort": wanted.sort if wanted.sort != listing.sort[0] else ""}
-    pages = -(-found.total // PER_PAGE)
+    pages = -(-total // PER_PAGE)
     return visit.show(
         FOLDER + "list.html",
         title=visit.word(listing.title),
         base=base,
-        columns=[(column, visit.word(COLUMNS[column])) for column in listing.columns],
-        rows=[(item["id"], [_cell(visit, names, c, item.get(c)) for c in listing.columns]) for item in found.items],
-        total=found.total,
+        columns=[escape(visit.word(COLUMNS[column])) for column in listing.columns],
+        rows=rows,
+        total=total,
         empty=visit.word(listing.empty if member else NOTHING),
         wanted=wanted,
         filters=[(f, visit.word(COLUMNS[f]), [(v, _said(visit, v)) for v in vs]) for f, vs in listing.filters.items()],
@@ -105,6 +109,18 @@ async def _list(visit: Visit, name: str, listing: Listing, wanted: Wanted, membe
         new=[(key, visit.word(action.title)) for key, action in new_actions(member, name)] if member else [],
         is_filtered=bool(wanted.search or wanted.filters),
     )
+
+
+async def _rows(
+    visit: Visit, listing: Listing, scope: Doc, wanted: Wanted
+) -> tuple[int, list[tuple[str, list[Markup]]]]:
+    """How many items there are, and a page of them: (id, cells as they go into the page)."""
+    found = await find(visit, listing, scope, wanted)
+    names = await names_in(visit, found.items)
+    columns = listing.columns
+    return found.total, [
+        (each["id"], [escape(_cell(visit, names, c, each.get(c))) for c in columns]) for each in found.items
+    ]
 
 
 def _said(visit: Visit, value: str) -> str:
@@ -166,7 +182,8 @@ async def public_item_page(visit: AnyVisit, name: str, id: str) -> Response:
 async def _found(visit: Visit, listing: Listing, id: str, member: Member | None) -> Doc | None:
     """A thing; what is public may be seen by every member, whosever it is."""
     own = scope_of(listing, None if listing.is_public else member)
-    return await find_one(visit, listing, own, id)
+    question = ("item", listing.collection, listing.inner, id, repr(own))
+    return await visit.service.recent(question, lambda: find_one(visit, listing, own, id))
 
 
 async def _item(visit: Visit, name: str, listing: Listing, item: Doc, member: Member | None) -> Response:

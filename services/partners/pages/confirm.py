@@ -6,7 +6,7 @@ Each that is marked is the form `complete` of its own: what is right is done, wh
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import HTMLResponse, Response
 
 from services.partners.gateway.ingress.http import IngressMemory
@@ -14,14 +14,16 @@ from services.partners.people.visits import MemberVisit, SignedIn
 from shared.contract.events import HOSTS
 from shared.http.forms import Form
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.pages.languages import N_
 
 from .actions import ACTIONS
 from .do import attempt
 from .fields import competency, form_fields, zone
-from .lists import LISTS, PER_PAGE, Doc, Wanted, find, names_in, scope_of
+from .lists import LISTS, Doc, Wanted, find, names_in, scope_of
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
+SHOWN = 20  # at once
 FIELDS = ("time", "hours", "outcome", "competencies")
 
 
@@ -40,22 +42,30 @@ async def confirm_page(visit: SignedIn, search: Search = "") -> Response:
     return await _show(await _by_host(visit), search.strip())
 
 
-async def _running(visit: MemberVisit, search: str) -> tuple[list[Doc], int]:
-    """Placements that run here, the oldest first, with the competencies of their programmes; and how many there are."""
+async def _running(visit: MemberVisit, search: str) -> tuple[list[Doc], int, dict[str, str]]:
+    """Placements that run here, the oldest first, with their programmes' competencies; how many there are; names."""
+    question = ("confirm", visit.member.organisation, search, visit.language)
+    return await visit.service.recent(question, lambda: _read(visit, search))
+
+
+async def _read(visit: MemberVisit, search: str) -> tuple[list[Doc], int, dict[str, str]]:
     listing = LISTS["placements"]
     scope = {**scope_of(listing, visit.member), "internships.enterprise": visit.member.organisation}
     found = await find(visit, listing, scope, Wanted(search, {"status": "started"}, "started_at", 1))
     programmes = await visit.service.by_id(
         "programmes", {item["programme"] for item in found.items}, {"competencies": 1}
     )
+    items = []
     for item in found.items:
         named = programmes.get(item["programme"], {}).get("competencies", ())
-        item["competencies"] = [(each["competency"], competency(each["competency"], visit.language)) for each in named]
-    return found.items, found.total
+        words = [(each["competency"], competency(each["competency"], visit.language)) for each in named]
+        items.append({**item, "competencies": words})
+    return items[:SHOWN], found.total, await names_in(visit, items)
 
 
 async def _show(visit: MemberVisit, search: str, status: int = 200, done: int = 0) -> Response:
-    items, total = await _running(visit, search)
+    running, total, names = await _running(visit, search)
+    items = [{**item} for item in running]
     fields = {field.name: field for field in await form_fields(visit, ACTIONS["complete"], {})}
     for item in items:
         item["wrong"] = [
@@ -70,9 +80,8 @@ async def _show(visit: MemberVisit, search: str, status: int = 200, done: int = 
         status,
         items=items,
         total=total,
-        per_page=PER_PAGE,
         search=search,
-        names=await names_in(visit, items),
+        names=names,
         fields=fields,
         zone=zone(visit),
     )
@@ -83,7 +92,7 @@ async def confirm(visit: SignedIn, memory: IngressMemory, search: Search = "") -
     visit, form = await _by_host(visit), visit.form
     if not form.is_meant:
         return await _show(visit, search, 403)
-    items, _ = await _running(visit, search)
+    items, _, _ = await _running(visit, search)
     marked = [item for item in items if item["id"] in form.all("placement")]
     if not marked:
         form.errors = {"": visit.word(N_("Mark those that are over."))}

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from services.partners.gateway.files.mapping import Mistakes
@@ -14,13 +14,15 @@ from services.partners.gateway.ingress.validation import ACCEPTED, check, valida
 from services.partners.network import api
 from services.partners.people.visits import MemberVisit, SignedIn
 from shared.contract.events import Event
+from shared.http.parameters import query
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.pages.languages import in_language
 
 from .actions import ACTIONS, Action
 from .fields import UNSURE, form_fields, item_of, proposed, with_kinds, wrong_fields
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 TEMPLATE = "services/partners/pages/action.html"
 WAIT_S = 10
 Short = Annotated[str, Query(max_length=120)]
@@ -47,7 +49,7 @@ class Given:
         return {name: value for name, value in named.items() if value}
 
 
-Known = Annotated[Given, Depends()]
+Known = Annotated[Given, query(Given)]
 
 # What the registry's commands check beyond the ingress; of everything else the ingress is the command.
 COMMANDS: dict[str, Callable[..., Awaitable[JSONResponse]]] = {

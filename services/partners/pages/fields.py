@@ -128,11 +128,13 @@ async def _options(visit: MemberVisit, action: Action, name: str, schema: Schema
     if name in ("level", "study_level"):
         return LEVELS
     if name.startswith("competenc"):
-        return await competencies(visit, given)
-    return await _references(visit, action, name)
+        question = ("competencies", given.get("request"), language)
+        return await visit.service.recent(question, lambda: competencies(visit, given))
+    of_registry = ("references", name, visit.member.organisation)
+    return await visit.service.recent(of_registry, lambda: _references(visit, name))
 
 
-async def _references(visit: MemberVisit, action: Action, name: str) -> Options:
+async def _references(visit: MemberVisit, name: str) -> Options:
     """What of the registry may be named in a field; nothing: anything may be typed."""
     db, own = visit.service.db, visit.member.organisation
     if name in ("parties", "organisations", "joint_partners.organisation", "enterprise", "institution"):

@@ -12,7 +12,7 @@ from pathlib import Path as File
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import ValidationError
 
@@ -24,6 +24,7 @@ from services.partners.gateway.ingress.http import refuse_overdrawn
 from services.partners.people.visits import MemberVisit
 from shared.http.forms import Form, Upload
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.pages.languages import N_, Text, in_language
 from shared.pages.pages import static
 
@@ -44,7 +45,7 @@ STATES = {
     "published": N_("published"),
     "failed": N_("stopped"),
 }
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 JobId = Annotated[str, Path(pattern=r"^u-[0-9a-f]{16}$")]
 
 
@@ -61,7 +62,8 @@ def _offset(visit: MemberVisit) -> str:
 
 async def _list(visit: MemberVisit, status: int = 200) -> Response:
     own = {"organisation": visit.member.organisation}
-    jobs = await visit.service.store.home[UPLOADS].find(own).sort("at", -1).to_list(LISTED)
+    found = visit.service.store.home[UPLOADS].find(own).sort("at", -1)
+    jobs = await visit.service.coalesced(("uploads", visit.member.organisation), lambda: found.to_list(LISTED))
     types = [(each["type"], re.split("[.;:,]", each["title"])[0]) for each in _types(visit)]
     titles = dict(types)
     return visit.show(

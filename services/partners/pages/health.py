@@ -7,7 +7,6 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 from pydantic_core import from_json
 
@@ -15,6 +14,7 @@ from services.partners.gateway.egress.forwarding import REJECTIONS
 from services.partners.gateway.egress.hooks import WEBHOOKS
 from services.partners.people.visits import MemberVisit, SignedIn
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.http.service import Service
 from shared.log.raw import reader
 from shared.log.topics import SERVICES
@@ -23,7 +23,7 @@ from shared.pages.languages import N_
 
 from .lists import NETWORK, Doc
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 DAY = timedelta(days=1)
 MOST = 10_000  # rejections that are looked through
 SHOWN = 5  # of each kind

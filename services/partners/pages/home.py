@@ -1,10 +1,11 @@
 """Home: what waits for whoever is signed in, counted, oldest first, each one click from being done."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import HTMLResponse, Response
 from pydantic_core import from_json
 
@@ -15,6 +16,7 @@ from services.partners.people.members import MEMBERS, is_chief
 from services.partners.people.visits import MemberVisit, SignedIn, name_of
 from shared.contract.events import HOSTS, Publisher
 from shared.http.auth import Role
+from shared.http.routing import Router
 from shared.pages.languages import N_
 
 from .actions import ACTIONS, STAFF
@@ -23,7 +25,7 @@ from .fields import competency, zone
 from .lists import NETWORK, Doc, lists_of, names_in
 from .refused import reason, waiting
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN = 5  # of each kind; the list has all
 MOST = 1_000
 
@@ -89,28 +91,52 @@ async def home_page(
 async def _waiting(visit: MemberVisit) -> list[Waiting]:
     member = visit.member
     if member.is_operator:
-        return [await each(visit) for each in (_without_members, _dead_webhooks, _rejections)]
+        return await _of(visit, (_without_members, _dead_webhooks, _rejections))
     of_mentors = [_placements, _requests] if member.kind in HOSTS else [_placements]
     of_staff = [_agreements, _recommendations if member.kind is Publisher.institution else _applications]
-    of_chiefs = [_dead_webhooks] if is_chief(member.role) else []
-    wanted = of_mentors if member.role is Role.mentor else [*of_staff, *of_mentors, _rejections, *of_chiefs]
-    return [await each(visit) for each in wanted]
+    of_registry = of_mentors if member.role is Role.mentor else [*of_staff, *of_mentors]
+    of_systems = (
+        [] if member.role is Role.mentor else [_rejections, *([_dead_webhooks] if is_chief(member.role) else [])]
+    )
+
+    async def looked_up() -> list[Waiting]:
+        return [await each(visit) for each in of_registry]
+
+    question = ("waiting", member.organisation, member.kind, member.role, visit.language)
+    return [*await visit.service.recent(question, looked_up), *await _of(visit, of_systems)]
+
+
+Wait = Callable[[MemberVisit], Awaitable[Waiting]]
+
+
+async def _of(visit: MemberVisit, waits: Sequence[Wait]) -> list[Waiting]:
+    """What is not in the database that follows the log."""
+    member = visit.member
+
+    async def looked_up() -> list[Waiting]:
+        return [await each(visit) for each in waits]
+
+    return await visit.service.coalesced(("home", member.organisation, member.role, visit.language), looked_up)
 
 
 def _ways(action: str, **given: str | None) -> str:
     return f"work/do/{action}?{urlencode({name: value for name, value in given.items() if value})}"
 
 
-def _some(title: str, tasks: list[Task], path: str) -> Waiting:
-    oldest = sorted(tasks, key=lambda task: task.since)
-    return Waiting(title, len(tasks), oldest[:SHOWN], path)
+async def _oldest(visit: MemberVisit, collection: str, stages: list[Doc], by: str) -> tuple[int, list[Doc]]:
+    """How many documents come out of *stages*, and the oldest of them."""
+    first: list[Doc] = [{"$sort": {by: 1}}, {"$limit": SHOWN}]
+    parts = {"$facet": {"number": [{"$count": "n"}], "first": first}}
+    (found,) = await visit.service.db[collection].aggregate([*stages, parts]).to_list(1)
+    return (found["number"][0]["n"] if found["number"] else 0), found["first"]
 
 
 async def _agreements(visit: MemberVisit) -> Waiting:
     """Agreements that others have signed and we have not answered."""
     own = visit.member.organisation
     match = {"parties": own, "status": "proposed", "answers.party": {"$ne": own}}
-    docs = await visit.service.db["agreements"].find(match, {"state": 0}).to_list(MOST)
+    fields = {"scope": 1, "proposer": 1, "proposed_at": 1}
+    number, docs = await _oldest(visit, "agreements", [{"$match": match}, {"$project": fields}], "proposed_at")
     names = await names_in(visit, docs)
     tasks = [
         Task(
@@ -120,25 +146,28 @@ async def _agreements(visit: MemberVisit) -> Waiting:
         )
         for doc in docs
     ]
-    return _some(visit.word(N_("Agreements to sign")), tasks, "work/agreements?status=proposed")
+    return Waiting(visit.word(N_("Agreements to sign")), number, tasks, "work/agreements?status=proposed")
 
 
-async def _items(visit: MemberVisit, field: str, match: Doc) -> list[Doc]:
-    """Parts of learners that are ours and fit, with whose they are."""
+async def _items(visit: MemberVisit, field: str, match: Doc, by: str) -> tuple[int, list[Doc]]:
+    """Parts of learners that are ours and fit, with whose they are: how many, and the oldest."""
     own = visit.member.organisation
     wanted = {f"{field}.{name}": value for name, value in {**match, "readers": own}.items()}
-    stages: list[Doc] = [{"$match": {"readers": own, f"{field}.status": match["status"]}}, {"$unwind": f"${field}"}]
-    docs = visit.service.db["learners"].aggregate(
-        [*stages, {"$match": wanted}, {"$limit": MOST}, {"$project": {field: 1}}]
-    )
-    return [{"of": doc["_id"], **doc[field]} async for doc in docs]
+    stages: list[Doc] = [
+        {"$match": {"readers": own, f"{field}.status": match["status"]}},
+        {"$project": {field: 1}},
+        {"$unwind": f"${field}"},
+        {"$match": wanted},
+    ]
+    number, docs = await _oldest(visit, "learners", stages, f"{field}.{by}")
+    return number, [{"of": doc["_id"], **doc[field]} for doc in docs]
 
 
 async def _placements(visit: MemberVisit) -> Waiting:
     """Placements that run; where people are trained, they are to be confirmed once they are over."""
     member = visit.member
     at_us = {"enterprise": member.organisation} if member.kind in HOSTS else {}
-    items = await _items(visit, "internships", {"status": "started", **at_us})
+    number, items = await _items(visit, "internships", {"status": "started", **at_us}, "started_at")
     names = await names_in(visit, items)
     tasks = [
         Task(
@@ -157,29 +186,33 @@ async def _placements(visit: MemberVisit) -> Waiting:
         for item in items
     ]
     if member.kind in HOSTS:
-        return _some(visit.word(N_("Placements to confirm")), tasks, "work/confirm")
-    return _some(visit.word(N_("Placements that run")), tasks, "work/placements?status=started")
+        return Waiting(visit.word(N_("Placements to confirm")), number, tasks, "work/confirm")
+    return Waiting(visit.word(N_("Placements that run")), number, tasks, "work/placements?status=started")
 
 
 async def _recommendations(visit: MemberVisit) -> Waiting:
-    match = {"institution": visit.member.organisation, "recommendations.status": "open"}
-    docs = await visit.service.db["programmes"].find(match, {"title": 1, "recommendations": 1}).to_list(MOST)
+    is_open = {"recommendations.status": "open"}
+    stages: list[Doc] = [
+        {"$match": {"institution": visit.member.organisation, **is_open}},
+        {"$project": {"title": 1, "recommendations": 1}},
+        {"$unwind": "$recommendations"},
+        {"$match": is_open},
+    ]
+    number, docs = await _oldest(visit, "programmes", stages, "recommendations.recommended_at")
     tasks = [
         Task(
-            f"{doc['title']}: {competency(each['competency'], visit.language)}",
-            each["recommended_at"],
+            f"{doc['title']}: {competency(doc['recommendations']['competency'], visit.language)}",
+            doc["recommendations"]["recommended_at"],
             f"work/programmes/{doc['_id']}",
         )
         for doc in docs
-        for each in doc["recommendations"]
-        if each["status"] == "open"
     ]
-    return _some(visit.word(N_("Recommended revisions to answer")), tasks, "work/programmes")
+    return Waiting(visit.word(N_("Recommended revisions to answer")), number, tasks, "work/programmes")
 
 
 async def _requests(visit: MemberVisit) -> Waiting:
     match = {"respondent": visit.member.organisation, "status": "open"}
-    docs = await visit.service.db["requests"].find(match, {"state": 0}).to_list(MOST)
+    number, docs = await _oldest(visit, "requests", [{"$match": match}, {"$project": {"state": 0}}], "due")
     names = await names_in(visit, docs)
     fields = ("role", "programme", "internship", "enterprise")
     tasks = [
@@ -190,31 +223,32 @@ async def _requests(visit: MemberVisit) -> Waiting:
         )
         for doc in docs
     ]
-    return _some(visit.word(N_("Feedback asked of us")), tasks, "work/requests?status=open")
+    return Waiting(visit.word(N_("Feedback asked of us")), number, tasks, "work/requests?status=open")
 
 
 async def _applications(visit: MemberVisit) -> Waiting:
-    items = await _items(visit, "applications", {"status": "submitted", "enterprise": visit.member.organisation})
+    match = {"status": "submitted", "enterprise": visit.member.organisation}
+    number, items = await _items(visit, "applications", match, "submitted_at")
     tasks = [Task(item["of"], item["submitted_at"], f"work/applications/{item['id']}") for item in items]
-    return _some(visit.word(N_("Applications to decide")), tasks, "work/applications?status=submitted")
+    return Waiting(visit.word(N_("Applications to decide")), number, tasks, "work/applications?status=submitted")
 
 
 async def _rejections(visit: MemberVisit) -> Waiting:
     """What we were refused lately, and nobody has mended or put aside."""
-    found = visit.service.store.home[REJECTIONS].find(waiting(visit.member.organisation)).sort("at", 1)
+    rejections, match = visit.service.store.home[REJECTIONS], waiting(visit.member.organisation)
+    docs = await rejections.find(match).sort("at", 1).to_list(SHOWN)
+    number = len(docs) if len(docs) < SHOWN else await rejections.count_documents(match)
     tasks = [
         Task(reason(visit, from_json(doc["about"])), _moment(doc["at"]), f"work/rejections/{doc['_id']}")
-        for doc in await found.to_list(MOST)
+        for doc in docs
     ]
-    return _some(visit.word(N_("Refused, to be mended")), tasks, "work/rejections")
+    return Waiting(visit.word(N_("Refused, to be mended")), number, tasks, "work/rejections")
 
 
 async def _dead_webhooks(visit: MemberVisit) -> Waiting:
     """Webhooks to which nothing is sent any more: of the own organisation, for the operator of all."""
-    match = {"status": {"$ne": "active"}} | (
-        {} if visit.member.is_operator else {"organisation": visit.member.organisation}
-    )
-    docs = await visit.service.store.home[WEBHOOKS].find(match).to_list(MOST)
+    own = {} if visit.member.is_operator else {"organisation": visit.member.organisation}
+    docs = await visit.service.store.home[WEBHOOKS].find({"status": {"$ne": "active"}, **own}).to_list(MOST)
     tasks = [
         Task(
             f"{doc['organisation']}: {doc['url']}",
@@ -224,6 +258,11 @@ async def _dead_webhooks(visit: MemberVisit) -> Waiting:
         for doc in docs
     ]
     return _some(visit.word(N_("Webhooks that ended")), tasks, tasks[0].path if tasks else "")
+
+
+def _some(title: str, tasks: list[Task], path: str) -> Waiting:
+    oldest = sorted(tasks, key=lambda task: task.since)
+    return Waiting(title, len(tasks), oldest[:SHOWN], path)
 
 
 def _moment(at: datetime) -> str:
@@ -236,6 +275,9 @@ async def _without_members(visit: MemberVisit) -> Waiting:
         doc["_id"] async for doc in visit.service.store.home[MEMBERS].aggregate([{"$group": {"_id": "$organisation"}}])
     } - {OPERATOR}
     match: dict[str, Any] = {"name": {"$exists": True}, "_id": {"$nin": sorted(with_members)}, "status": "registered"}
-    docs = await visit.service.db["organisations"].find(match, {"name": 1, "since": 1}).to_list(MOST)
+    organisations = visit.service.db["organisations"]
+    docs = await organisations.find(match, {"name": 1, "since": 1}).sort("since", 1).to_list(SHOWN)
+    number = len(docs) if len(docs) < SHOWN else await organisations.count_documents(match)
     tasks = [Task(doc["name"], doc.get("since") or "", f"members?organisation={doc['_id']}") for doc in docs]
-    return _some(visit.word(N_("Organisations for which nobody can sign in yet")), tasks, "work/organisations")
+    title = visit.word(N_("Organisations for which nobody can sign in yet"))
+    return Waiting(title, number, tasks, "work/organisations")

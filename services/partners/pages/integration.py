@@ -6,7 +6,6 @@ Credentials, users of Kafka, webhooks with what they were not delivered: the com
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -24,9 +23,10 @@ from shared.contract.events import PARTNERS
 from shared.http.forms import Form
 from shared.http.lists import Paging
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.pages.languages import N_, Text, in_language
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 FOLDER = "services/partners/pages/"
 HOME = "/work/integration"
 SCOPES = {"": N_("send and read"), "send": N_("only send"), "read": N_("only read")}
@@ -46,18 +46,26 @@ async def integration_page(visit: ByChief, whose: Whose) -> Response:
 async def _show(visit: MemberVisit, whose: str, status: int = 200, **made: Any) -> Response:
     """The page; *made*: a secret that is shown this once."""
     service = visit.service
-    has_kafka = service.settings.kafka_security != "PLAINTEXT"
     is_own = whose == visit.member.organisation
-    hooks = await webhooks.list_webhooks(service, visit.member.caller, whose)
+
+    async def read() -> tuple[Any, ...]:
+        has_kafka = service.settings.kafka_security != "PLAINTEXT"
+        return (
+            await credentials.all_of(service.store.home, whose),
+            await kafka_credentials.all_of(service.settings, whose) if has_kafka else None,
+            (await webhooks.list_webhooks(service, visit.member.caller, whose))["items"],
+        )
+
+    given, users, hooks = await service.coalesced(("integration", whose, is_own), read)
     return visit.show(
         FOLDER + "integration.html",
         status,
         whose=whose,
         of=of(visit, whose),
         organisation=await name_of(service, whose, visit.language),
-        credentials=await credentials.all_of(service.store.home, whose),
-        kafka=await kafka_credentials.all_of(service.settings, whose) if has_kafka else None,
-        hooks=hooks["items"],
+        credentials=given,
+        kafka=users,
+        hooks=hooks,
         may_make=whose != OPERATOR,  # the operator's own: from the command line
         may_call=is_own and visit.member.kind in PARTNERS,
         scopes=_words(visit, SCOPES),

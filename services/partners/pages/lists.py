@@ -344,8 +344,8 @@ async def names_in(visit: Visit, items: list[Doc]) -> dict[str, str]:
     ids = {value for item in items for value in _texts(item)}
     found: dict[str, str] = {}
     for collection, words in (("organisations", "name"), ("programmes", "title"), ("opportunities", "title")):
-        cursor = visit.service.db[collection].find({"_id": {"$in": sorted(ids)}, words: {"$exists": True}}, {words: 1})
-        found |= {doc["_id"]: doc[words] async for doc in cursor}
+        docs = await visit.service.by_id(collection, ids, {words: 1}) if ids else {}
+        found |= {id: doc[words] for id, doc in docs.items() if words in doc}
     return found
 
 

@@ -1,11 +1,11 @@
 """How to take part, for everybody."""
 
-from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from services.partners.people.visits import AnyVisit
+from shared.http.routing import Router
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 
 
 @router.get("/join")

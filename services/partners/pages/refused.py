@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse, Response
 from starlette.datastructures import Headers
 
@@ -27,11 +27,12 @@ from services.partners.people.visits import MemberVisit, SignedIn
 from shared.contract.events import DATA
 from shared.http.lists import Paging
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.pages.languages import N_, Text, in_language
 
 from .actions import STAFF
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 FOLDER = "services/partners/pages/"
 HOME = "/work/rejections"
 PER_PAGE = 50
@@ -68,13 +69,18 @@ async def rejections_page(
     done: Annotated[str, Query(max_length=1)] = "",
 ) -> Response:
     visit.notice = visit.word(N_("It was accepted.")) if done else ""
-    found = await list_rejections(visit.service, visit.member.caller, Paging(after, PER_PAGE))
-    home = visit.service.store.home
+    service, own = visit.service, visit.member.organisation
+
+    async def read() -> tuple[dict[str, Any], int]:
+        found = await list_rejections(service, visit.member.caller, Paging(after, PER_PAGE))
+        return found, await service.store.home[REJECTIONS].count_documents(waiting(own))
+
+    found, number = await service.coalesced(("rejections", own, after), read)
     return visit.show(
         FOLDER + "rejections.html",
         items=[{**each, "detail": reason(visit, each)} for each in found["items"]],
         following=found["next"],
-        waiting=await home[REJECTIONS].count_documents(waiting(visit.member.organisation)),
+        waiting=number,
     )
 
 

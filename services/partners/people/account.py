@@ -1,8 +1,8 @@
 """The page on which members look after their own passkeys, password and sessions."""
 
-from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
+from shared.http.routing import Router
 from shared.pages.languages import Text
 
 from . import passkeys, passwords
@@ -11,7 +11,7 @@ from .sign_in import FOLDER, member_by_password
 from .visits import MemberVisit, SignedIn, name_of
 from .words import ROLES
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 
 
 @router.get("/account")

@@ -4,12 +4,13 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 from fastapi.responses import HTMLResponse, Response
 
 from shared.http.auth import Role
 from shared.http.forms import Form
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.http.service import Service
 from shared.pages.languages import Text
 from shared.settings import Settings
@@ -21,7 +22,7 @@ from .sign_in import FOLDER
 from .visits import ByChief, MemberVisit, name_of
 from .words import DETAILS, JOURNAL, ROLES
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 PER_PAGE = 50
 Organisation = Annotated[str, Query(max_length=100)]
 MemberId = Annotated[str, Path(pattern=r"^m-[0-9a-f]{16}$")]
@@ -94,7 +95,17 @@ async def _list(  # noqa: PLR0913
     home, match = visit.service.store.home, _matching(whose, search)
     name, _, id = after.rpartition("/")
     beyond = {"$or": [{"name": {"$gt": name}}, {"name": name, "_id": {"$gt": id}}]} if after else {}
-    docs = await home[MEMBERS].find({"$and": [match, beyond]}).sort([("name", 1), ("_id", 1)]).to_list(PER_PAGE + 1)
+
+    async def read() -> tuple[list[Person], int, list[Person]]:
+        docs = await home[MEMBERS].find({"$and": [match, beyond]}).sort([("name", 1), ("_id", 1)]).to_list(PER_PAGE + 1)
+        total = await home[MEMBERS].count_documents(match)
+        return (
+            docs,
+            total,
+            await home[INVITATIONS].find({"organisation": whose, "member": ""}).sort("at", -1).to_list(200),
+        )
+
+    docs, total, invited = await visit.service.coalesced(("members", whose, search, after), read)
     last = docs[PER_PAGE - 1] if len(docs) > PER_PAGE else None
     return visit.show(
         FOLDER + "members.html",
@@ -102,11 +113,11 @@ async def _list(  # noqa: PLR0913
         whose=whose,
         organisation=await name_of(visit.service, whose, visit.language),
         people=docs[:PER_PAGE],
-        total=await home[MEMBERS].count_documents(match),
+        total=total,
         following=f"{last['name']}/{last['_id']}" if last else None,
         search=search,
         after=after,
-        invited=await home[INVITATIONS].find({"organisation": whose, "member": ""}).sort("at", -1).to_list(200),
+        invited=invited,
         roles=_roles(visit, whose),
         short={role.value: visit.word(words).partition(":")[0] for role, words in ROLES.items()},
         made=made,

@@ -1,5 +1,6 @@
 """Sessions: they begin with a sign-in, are looked at on each page of partners, and end at once."""
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from secrets import token_urlsafe
@@ -77,7 +78,8 @@ async def demand_active(service: Service, organisation: str) -> dict[str, Any]:
     """
     if organisation == OPERATOR:
         return {"kind": Publisher.operator, "sandbox": False}
-    entry = await service.db["organisations"].find_one({"_id": organisation}) or {}
+    fields = {"status": 1, "reason": 1, "name": 1, "kind": 1, "sandbox": 1}
+    entry = (await service.by_id("organisations", [organisation], fields)).get(organisation, {})
     if entry.get("status") == "suspended":
         given = {"organisation": entry.get("name", organisation), "reason": entry["reason"]}
         raise Wrong(_=Text("{organisation} is suspended: {reason}", given))
@@ -94,13 +96,13 @@ async def current(request: Request, service: Service) -> Member | None:
     kept: Member | None = request.state.session
     if kept is None:
         return None
-    home = service.store.home
-    session = await home[SESSIONS].find_one({"_id": kept.session, "until": {"$gt": datetime.now(UTC)}})
-    person = await home[MEMBERS].find_one({"_id": kept.id}) if session else None
+    session, person = await asyncio.gather(service.at_home(SESSIONS, kept.session), service.at_home(MEMBERS, kept.id))
+    if session is None or session["until"].replace(tzinfo=UTC) <= datetime.now(UTC):
+        person = None
     try:
         organisation = await demand_active(service, person["organisation"]) if person else None
     except Wrong:
-        await home[SESSIONS].delete_many({"member": kept.id})
+        await service.store.home[SESSIONS].delete_many({"member": kept.id})
         organisation = None
     if person is None or organisation is None:
         request.state.member = request.state.session = None

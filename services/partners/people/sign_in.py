@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import HTMLResponse, Response
 
 from services.partners.gateway.login_limits import LoginLimits
 from shared.http.auth import Member, Role
 from shared.http.forms import Form
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.http.service import Service
 from shared.pages.languages import Text
 from shared.pages.pages import SERVICES, static
@@ -23,7 +24,7 @@ from .members import MEMBERS, Gone, Person, Wrong, note
 from .visits import AnyVisit, Visit, name_of
 from .words import ROLES
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 SCRIPT = Path(__file__).parent / "signin.js"
 FOLDER = "services/partners/people/"
 Next = Annotated[str, Query(max_length=4000)]

@@ -105,5 +105,5 @@ async def name_of(service: Service, organisation: str, language: Language = "en"
     """The name of an organisation; its id, as long as the registry does not know it."""
     if organisation == OPERATOR:
         return translated(language, N_("operator of the network"))
-    entry = await service.db["organisations"].find_one({"_id": organisation}, {"name": 1}) or {}
+    entry = (await service.by_id("organisations", [organisation], {"name": 1})).get(organisation, {})
     return str(entry.get("name", organisation))

@@ -4,13 +4,14 @@ import json
 from functools import cache
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from markupsafe import Markup
 
 from shared.contract import events
 from shared.contract.events import DATA, TOPICS, Data
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.http.service import Running
 from shared.log.topics import PARTITIONS
 from shared.pages.languages import Chosen, Language, translated
@@ -22,7 +23,7 @@ from .examples import EXAMPLES
 from .messages import PUBLISHERS
 from .rules import Schema, in_one, meaning_of, phrase, resolved, rules_of, without_null
 
-router = APIRouter(tags=["contract"])
+router = Router(tags=["contract"])
 TEMPLATES = "services/partners/gateway/contract"
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from prometheus_client import Gauge
 from pydantic_core import from_json, to_json
@@ -19,6 +19,7 @@ from services.partners.gateway.credentials import Active
 from shared.contract.events import PARTNERS
 from shared.http.auth import Caller, Unauthorised, expires_at
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.http.service import Running, Service, barred
 from shared.log.consumer import ConsumerRecord
 from shared.log.producer import NotPublished
@@ -37,7 +38,7 @@ PAGE = {
     "properties": {"items": {"type": "array", "items": {"type": "object"}}, "next": {"type": "string"}},
 }
 READERS = Gauge("praktika_feed_readers", "Streams and reads of a feed that are open.")
-router = APIRouter(tags=["feed"])
+router = Router(tags=["feed"])
 Cursor = Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the page before; left out: the oldest.")]
 
 

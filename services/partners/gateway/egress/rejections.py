@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from fastapi.responses import JSONResponse
 from pydantic_core import from_json, to_json
 from starlette.datastructures import Headers
@@ -30,6 +30,7 @@ from shared.contract.events import Data, Event
 from shared.http.auth import Caller
 from shared.http.lists import Pages
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.http.service import Address, Authenticated, Running, Service
 from shared.log.producer import Record
 from shared.processing import mongo
@@ -40,7 +41,7 @@ from .rejections_command import rejection_in
 
 CURRENT_WITHIN_S = 3
 
-router = APIRouter(prefix="/rejections", tags=["events"])
+router = Router(prefix="/rejections", tags=["events"])
 _POSITION = "rejected-[0-9]{1,4}-[0-9]{1,18}"
 Position = Annotated[str, Path(pattern=f"^{_POSITION}$")]
 

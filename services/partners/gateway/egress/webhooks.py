@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import httpx
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
@@ -21,6 +21,7 @@ from pydantic_core import to_json
 from shared.http.auth import Caller
 from shared.http.lists import Pages
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service
 from shared.pages.languages import Text
 from shared.processing import mongo
@@ -34,7 +35,7 @@ MOST = 5  # of an organisation
 OVERLAP_S = 86_400  # so long is signed with the former secret, too
 RATE = 600  # deliveries a minute that we ask to be allowed
 
-router = APIRouter(prefix="/webhooks", tags=["webhooks"])
+router = Router(prefix="/webhooks", tags=["webhooks"])
 Whose = Annotated[str | None, Query(max_length=100, description="For the operator: of this organisation alone.")]
 
 

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
@@ -26,6 +26,7 @@ from shared.contract.events import DATA
 from shared.http import spreadsheets
 from shared.http.auth import Caller
 from shared.http.problems import Problem
+from shared.http.routing import Router
 from shared.http.service import Running, Service
 from shared.log.producer import NotPublished
 from shared.pages.languages import Chosen, Language, translated
@@ -64,7 +65,7 @@ from .tables import (
 from .template import template
 from .upload.words import words
 
-router = APIRouter(tags=["upload"])
+router = Router(tags=["upload"])
 BATCH = 500
 EXAMPLE = 100  # characters of a cell
 SCRIPT = Path(__file__).parent / "upload/upload.js"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter as Metric
 from pydantic_core import to_json
@@ -21,6 +21,7 @@ from shared.http.auth import Caller
 from shared.http.bodies import BodyTooLarge
 from shared.http.commands import ACCEPTED_BODY
 from shared.http.problems import PROBLEM_REF, Problem
+from shared.http.routing import Router
 from shared.http.service import Address, Authenticated, Running, Service
 from shared.log.producer import record_of
 from shared.settings import Settings
@@ -29,7 +30,7 @@ from .deduplication import RecentEvents
 from .http_binding import Mode, decoded, inflated, mode_of, refusal
 from .validation import ACCEPTED, count_refused, rejection, validated
 
-router = APIRouter()
+router = Router()
 
 BYTES = Metric("praktika_ingress_bytes_total", "Bytes of all bodies that were read.")
 THROTTLED = Metric("praktika_ingress_throttled_total", "Requests answered with 429; these are not on `rejected`.")

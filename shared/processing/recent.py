@@ -1,0 +1,95 @@
+"""Answers that a process works out once for all who ask the same, until its service has applied something new."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from shared.processing import mongo
+from shared.processing.mongo import Database
+
+Answer = TypeVar("Answer")
+
+
+class Applied(NamedTuple):
+    """How far events are applied: the position of each partition, and until when everything published is."""
+
+    positions: frozenset[tuple[str, int]]
+    until: str | None
+
+
+async def applied(db: Database) -> Applied:
+    """To be asked before what is applied is read: that can only be newer."""
+    positions = await mongo.positions(db)
+    complete_until_ms = min((position.complete_until_ms for position in positions.values()), default=0)
+    until = (
+        datetime.fromtimestamp(complete_until_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        if complete_until_ms
+        else None
+    )
+    return Applied(frozenset((label, position.next_offset) for label, position in positions.items()), until)
+
+
+class NextRead(Generic[Answer]):
+    """One read for many who ask at once: who asks while one is under way waits for the next.
+
+    So no answer is older than its question. What is read is shared: do not change it.
+    """
+
+    def __init__(self, read: Callable[[], Awaitable[Answer]]) -> None:
+        self._read = read
+        self._next: asyncio.Task[Answer] | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def is_idle(self) -> bool:
+        return self._next is None and not self._one_at_a_time.locked()
+
+    async def __call__(self) -> Answer:
+        if self._next is None:
+            self._next = asyncio.create_task(self._in_turn())
+        return await asyncio.shield(self._next)  # who hangs up takes nothing from the others
+
+    async def _in_turn(self) -> Answer:
+        async with self._one_at_a_time:
+            self._next = None
+            return await self._read()
+
+
+@dataclass
+class _Kept:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    answer: Any = None
+    applied: Applied | None = None
+    read_at: float = 0
+
+
+class RecentAnswers:
+    """Answers by question. A service writes nothing of its database without moving a position."""
+
+    def __init__(self, most: int = 100) -> None:
+        self._most = most
+        self._kept: dict[Hashable, _Kept] = {}
+        self._applied: dict[str, NextRead[Applied]] = {}
+
+    async def answer(
+        self, db: Database, question: Hashable, within_s: float, work: Callable[[], Awaitable[Answer]]
+    ) -> tuple[Answer, str | None]:
+        """The answer to *question*, and the time until which it contains every event.
+
+        Args:
+            within_s: so long an answer will do though events have been applied since.
+        """
+        kept = self._kept.setdefault((db.name, question), _Kept())
+        if len(self._kept) > self._most:
+            del self._kept[next(iter(self._kept))]
+        if kept.applied is None or monotonic() - kept.read_at >= within_s:
+            read_at = monotonic()
+            now = await self._applied.setdefault(db.name, NextRead(lambda: applied(db)))()
+            async with kept.lock:
+                if kept.applied is None or now.positions != kept.applied.positions:
+                    kept.answer = await work()
+                kept.applied, kept.read_at = now, read_at
+        return kept.answer, kept.applied.until
