@@ -7,11 +7,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import Request
 
-from shared.http.problems import FORM, Problem
+from shared.http.problems import FORM, WITH_FILE, Problem
 from shared.http.sessions import signed_in
 
 MOST_FIELDS = 2_000
-WITH_FILE = "multipart/form-data"
 TOKEN = "csrf"  # noqa: S105 (a field's name)
 DRAFT = "draft"  # the field that says: show what was typed, do nothing
 

@@ -19,7 +19,7 @@ from shared.pages.pages import page
 from shared.processing import mongo
 from shared.settings import Settings
 
-FORM = "application/x-www-form-urlencoded"
+FORM, WITH_FILE = "application/x-www-form-urlencoded", "multipart/form-data"
 log = logs.get(__name__)
 
 
@@ -72,7 +72,7 @@ class SignInNeeded(Exception):
 
 def answer(request: Request, problem: Problem) -> Response:
     """problem+json for programs; a page for a browser that asks for one, or sends a form."""
-    is_form = request.headers.get("content-type", "").startswith(FORM)
+    is_form = request.headers.get("content-type", "").startswith((FORM, WITH_FILE))
     if "text/html" not in request.headers.get("accept", "") or not (request.method == "GET" or is_form):
         return problem.response()
     template = "shared/pages/problem.html"

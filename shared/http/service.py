@@ -56,7 +56,7 @@ class Service:
 
     async def at_home(self, collection: str, id: str) -> dict[str, Any] | None:
         """A document of the service's home, whole; as of `by_id`."""
-        finder = self._finders.setdefault((collection,), mongo.BatchedLookup(collection, {}))
+        finder = self._finders.setdefault(("home", collection), mongo.BatchedLookup(collection, {}))
         return (await finder.find(self.store.home, [id])).get(id)
 
     async def coalesced(self, question: Hashable, work: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -35,7 +35,8 @@ async def applied(db: Database) -> Applied:
 class NextRead(Generic[Answer]):
     """One read for many who ask at once: who asks while one is under way waits for the next.
 
-    So no answer is older than its question. What is read is shared: do not change it.
+    So no answer is older than its question. What is read is shared: do not change it. *read* is called more than once,
+    also for others than who gave it.
     """
 
     def __init__(self, read: Callable[[], Awaitable[Answer]]) -> None:
@@ -67,7 +68,11 @@ class _Kept:
 
 
 class RecentAnswers:
-    """Answers by question. A service writes nothing of its database without moving a position."""
+    """Answers by question; the one that was asked for longest ago goes first.
+
+    What is answered from must not change without a position moving: in partners and monitoring that is everything in
+    the database in use.
+    """
 
     def __init__(self, most: int = 100) -> None:
         self._most = most
@@ -82,7 +87,8 @@ class RecentAnswers:
         Args:
             within_s: so long an answer will do though events have been applied since.
         """
-        kept = self._kept.setdefault((db.name, question), _Kept())
+        kept = self._kept.pop((db.name, question), None) or _Kept()
+        self._kept[db.name, question] = kept
         if len(self._kept) > self._most:
             del self._kept[next(iter(self._kept))]
         if kept.applied is None or monotonic() - kept.read_at >= within_s:

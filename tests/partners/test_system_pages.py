@@ -1,5 +1,6 @@
 """The pages about data and systems: credentials, webhooks, what was refused, files, several placements, the network."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -15,10 +16,11 @@ from httpx import Response
 from services.partners.gateway.egress.hooks import WEBHOOKS
 from services.partners.gateway.files.jobs import FILES, UPLOADS
 from services.partners.people.members import JOURNAL
+from shared.http.problems import FORM
 from tests.network import STRUCTURED, cloudevent
 from tests.partners.conftest import as_, practise, settled
 from tests.partners.receiver import receiving
-from tests.people import Visitor, close, looked_at, signed_in
+from tests.people import Visitor, close, looked_at, signed_in, visitor
 from tests.stack import Running, until
 
 DEMAND = "praktika.demand.reported.v1"
@@ -105,6 +107,10 @@ async def test_a_webhook_is_made_tried_mended_and_deleted(connected: Running, ad
         assert [post.event["type"] for post in receiver.posts] == ["praktika.webhook.tested.v1"]
         renewed = await admin.post(f"/{path}", do="secret")
         assert value_of(renewed, "hook-secret") != secret
+        assert renewed.headers["cache-control"] == "no-store"
+        await admin.post(f"/{path}", do="secret")  # once more, by mistake: what the receiver has still signs
+        await admin.post(f"/{path}", do="test")
+        assert len(receiver.posts[-1].headers["webhook-signature"].split()) == 3
     trial = await admin.post(f"/{path}", do="test")
     assert "The trial was not delivered:" in trial.text
     assert "Everything was delivered so far." in trial.text, "a trial is not tried again"
@@ -166,7 +172,11 @@ async def test_what_was_refused_is_mended_in_place_and_sent_again(connected: Run
     stranger = await signed_in(connected, "works", "staff", "enterprise")
     assert (await stranger.get(f"/work/rejections/{position}")).status_code == 404
     assert (await stranger.post(f"/work/rejections/{position}", text=json.dumps(mended))).status_code == 404
-    await admin.post("/work/rejections")  # the two further attempts need nothing more
+    assert "Refused, to be mended" not in (await admin.get("/work")).text, "tries that failed are no further rejections"
+    await refuse(connected, "plant", bad | {"id": "another"})
+    await settled(connected)
+    assert "Refused, to be mended" in (await admin.get("/work")).text
+    assert (await admin.post("/work/rejections")).status_code == 303
     assert "Refused, to be mended" not in (await admin.get("/work")).text
     await close(stranger)
 
@@ -179,17 +189,19 @@ async def test_what_was_refused_and_is_no_event_is_shown_as_it_came(connected: R
         assert (await connected.client.post("/events", content=body, headers=headers | kind)).status_code in (400, 422)
     binary = {"Content-Type": "application/json", "ce-id": "x", "ce-type": DEMAND, "ce-specversion": "1.0"}
     await connected.client.post("/events", content=b'{"places": 1}', headers=headers | binary)
+    await connected.client.post("/events", content=b'{"places": ', headers=headers | binary)
     await connected.client.post("/events", content=b"x" * 200_000, headers=headers | STRUCTURED)
     await settled(connected)
     listed = await who.get("/work/rejections")
     positions = re.findall(r"work/rejections/(rejected-\d+-\d+)", listed.text)
-    assert len(positions) == 5
+    assert len(positions) == 6
     pages = [unescape((await who.get(f"/work/rejections/{position}")).text) for position in positions]
     assert any('"type": "' + DEMAND in page and '"places": 1' in page for page in pages), "attributes come along"
     assert any("not all is kept" in page for page in pages)
+    assert any('"data": "{\\"places\\": "' in page for page in pages), "what is no JSON is there to be mended"
     first = positions[0]
     assert (await who.post(f"/work/rejections/{first}", do="aside")).status_code == 303
-    assert "put aside" in (await who.get("/work/rejections")).text
+    assert "nothing more to do" in (await who.get("/work/rejections")).text
     await close(who)
 
 
@@ -291,6 +303,26 @@ async def test_what_was_interrupted_goes_on(connected: Running, admin: Visitor):
     assert (await worked_on(admin, path, "published"))["accepted"] == 1
 
 
+async def test_who_uploads_at_once_sees_the_same_list_and_no_more_than_so_many_files_are_kept(connected: Running):
+    staff = await signed_in(connected, "college", "staff", "institution")
+    rows = b"subject;competency;places;horizon;time;research"
+    for number in range(20):
+        assert (await send_file(staff, rows + b"\n1;2;3;4;5;6", f"{number}.csv")).status_code == 303
+    more = await send_file(staff, rows + b"\n1;2;3;4;5;6", "more.csv")
+    assert (more.status_code, "20 files are kept already" in more.text) == (422, True)
+    pages = await asyncio.gather(*(staff.get("/uploads") for _ in range(10)))
+    assert [page.text.count(".csv</a>") for page in pages] == [20] * 10
+    await close(staff)
+
+
+async def test_a_large_form_of_nobody_costs_nothing(connected: Running):
+    nobody = visitor(connected)
+    answer = await nobody.client.post("/uploads", content=b"a&" * 2_000_000, headers={"Content-Type": FORM})
+    assert answer.status_code == 401
+    assert len(answer.content) < 10_000
+    await close(nobody)
+
+
 async def test_a_file_that_is_not_kept_any_more_is_said_to_be_gone(connected: Running, admin: Visitor):
     path = (await send_file(admin, ROWS, "old.csv")).headers["location"]
     await connected.service.store.home[FILES].delete_one({"_id": path.rpartition("/")[2]})
@@ -313,6 +345,7 @@ async def test_a_file_that_is_not_kept_any_more_is_said_to_be_gone(connected: Ru
         (b"subject\n1", {"type": "praktika.programme.revision_recommended.v1"}, 422),
         (b"subject\n1", {"type": ""}, 422),
         (b"subject\n1", {"encoding": "ebcdic"}, 422),
+        (b"subject\n1", {"timezone": "Moscow"}, 422),
         (b"x" * (8 * 2**20 + 1), {}, 413),
     ],
 )

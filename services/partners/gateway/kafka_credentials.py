@@ -20,10 +20,12 @@ from shared.http.service import Authenticated, EntityId, Running, Service, requi
 from shared.log.admin import Admin, grants, group_prefix, set_quotas
 from shared.log.topics import ensure_egress, ensure_ingress, topic_name, topic_of
 from shared.observability import logs
+from shared.pages.languages import Text
 from shared.settings import Settings
 
 AGAIN_S = 1  # the registry is asked who is suspended
 COMPARED_EVERY_S = 60  # Kafka is compared with the registry, though nobody was suspended or reinstated
+MOST = 10  # users of one organisation: each has a quota of its own
 MOMENT = "%Y%m%dT%H%M%S%fZ"
 log = logs.get(__name__)
 router = Router()
@@ -51,6 +53,8 @@ async def give(service: Service, id: str) -> dict[str, Any]:
         raise Problem(404, f"{id} is not registered (yet)")
     if entry["status"] == "suspended":
         raise Problem(409, f"{id} is suspended: {entry['reason']}")
+    if len(await all_of(settings, id)) >= MOST:
+        raise Problem(409, Text("{id} has {most} users of Kafka; withdraw one", {"id": id, "most": MOST}))
     try:
         ingress, egress = (topic_name(settings.namespace, topic_of(way, id)) for way in ("ingress", "egress"))
     except ValueError as error:

@@ -3,10 +3,12 @@
 Each that is marked is the form `complete` of its own: what is right is done, what is not stays with what is wrong.
 """
 
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse, Response
 
 from services.partners.gateway.ingress.http import IngressMemory
@@ -18,7 +20,8 @@ from shared.http.routing import Router
 from shared.pages.languages import N_
 
 from .actions import ACTIONS
-from .do import attempt
+from .browse import ACCEPTED
+from .do import WAIT_S, attempt
 from .fields import competency, form_fields, zone
 from .lists import LISTS, Doc, Wanted, find, names_in, scope_of
 
@@ -34,12 +37,13 @@ async def _by_host(visit: SignedIn) -> MemberVisit:
     return visit
 
 
+ByHost = Annotated[MemberVisit, Depends(_by_host)]
 Search = Annotated[str, Query(max_length=100)]
 
 
 @router.get("/work/confirm")
-async def confirm_page(visit: SignedIn, search: Search = "") -> Response:
-    return await _show(await _by_host(visit), search.strip())
+async def confirm_page(visit: ByHost, search: Search = "") -> Response:
+    return await _show(visit, search.strip())
 
 
 async def _running(visit: MemberVisit, search: str) -> tuple[list[Doc], int, dict[str, str]]:
@@ -63,9 +67,10 @@ async def _read(visit: MemberVisit, search: str) -> tuple[list[Doc], int, dict[s
     return items[:SHOWN], found.total, await names_in(visit, items)
 
 
-async def _show(visit: MemberVisit, search: str, status: int = 200, done: int = 0) -> Response:
+async def _show(visit: MemberVisit, search: str, status: int = 200, done: Sequence[str] = ()) -> Response:
+    """The list, without those that are done just now."""
     running, total, names = await _running(visit, search)
-    items = [{**item} for item in running]
+    items = [{**item} for item in running if item["id"] not in done]
     fields = {field.name: field for field in await form_fields(visit, ACTIONS["complete"], {})}
     for item in items:
         item["wrong"] = [
@@ -74,7 +79,8 @@ async def _show(visit: MemberVisit, search: str, status: int = 200, done: int = 
             if f"{name}:{item['id']}" in visit.form.errors
         ]
     if done:
-        visit.notice = f"{visit.word(N_('Confirmed'))}: {done}"
+        later = f" ({visit.notice})" if visit.notice else ""
+        visit.notice = f"{visit.word(N_('Confirmed'))}: {len(done)}{later}"
     return visit.show(
         "services/partners/pages/confirm.html",
         status,
@@ -88,22 +94,24 @@ async def _show(visit: MemberVisit, search: str, status: int = 200, done: int = 
 
 
 @router.post("/work/confirm")
-async def confirm(visit: SignedIn, memory: IngressMemory, search: Search = "") -> Response:
-    visit, form = await _by_host(visit), visit.form
+async def confirm(visit: ByHost, memory: IngressMemory, search: Search = "") -> Response:
+    form, search = visit.form, search.strip()
     if not form.is_meant:
-        return await _show(visit, search, 403)
+        return await _show(visit, search, 200 if form.is_draft else 403)
     items, _, _ = await _running(visit, search)
     marked = [item for item in items if item["id"] in form.all("placement")]
     if not marked:
         form.errors = {"": visit.word(N_("Mark those that are over."))}
         return await _show(visit, search, 422)
-    done = 0
+    done, ends_at = list[str](), time.monotonic() + WAIT_S
     for item in marked:
         one = replace(visit, form=_form_of(form, item))
-        await attempt(one, "complete", memory)
+        is_applied = await attempt(one, "complete", memory, max(0, ends_at - time.monotonic()))
         form.errors |= {f"{name}:{item['id']}": words for name, words in one.form.errors.items()}
-        done += not one.form.errors
-    form.values["placement"] = [item["id"] for item in marked]
+        if not one.form.errors:
+            done.append(item["id"])
+            visit.notice = visit.notice or ("" if is_applied else visit.word(ACCEPTED))
+    form.values["placement"] = [item["id"] for item in marked if item["id"] not in done]
     return await _show(visit, search, 422 if form.errors else 200, done)
 
 

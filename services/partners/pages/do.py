@@ -157,12 +157,12 @@ async def do(visit: SignedIn, action: Opened, name: str, given: Known, memory: I
     return visit.go(f"/{_back(action, known)}?{done}")
 
 
-async def attempt(visit: MemberVisit, name: str, memory: Memory) -> bool:
-    """Carry out what the visit's form says; is it applied already? The form has what speaks against it."""
+async def attempt(visit: MemberVisit, name: str, memory: Memory, wait_s: float = WAIT_S) -> bool:
+    """Carry out what the visit's form says; is it applied in time? The form has what speaks against it."""
     action, item, planned = ACTIONS[name], dict[str, Any](), None
     try:
         item, planned = item_of(visit, action)
-        return await _say(visit, name, await with_kinds(visit, item), memory)
+        return await _say(visit, name, await with_kinds(visit, item), memory, wait_s)
     except (Mistakes, Problem) as wrong:
         if isinstance(wrong, Problem) and wrong.status in (429, 503):
             visit.form.errors = {"": in_language(wrong.detail, visit.language)}
@@ -171,7 +171,7 @@ async def attempt(visit: MemberVisit, name: str, memory: Memory) -> bool:
         return False
 
 
-async def _say(visit: MemberVisit, name: str, item: dict[str, Any], memory: Memory) -> bool:
+async def _say(visit: MemberVisit, name: str, item: dict[str, Any], memory: Memory, wait_s: float) -> bool:
     """Carry an action out; is it applied already?
 
     Raises:
@@ -188,7 +188,7 @@ async def _say(visit: MemberVisit, name: str, item: dict[str, Any], memory: Memo
     memory.recent.note(caller.source, digests)
     ACCEPTED.labels(address.topic).inc()
     # What this service does not read is done once it is on the log.
-    return address.topic not in service.core.topics or await service.applied_within(address, WAIT_S)
+    return address.topic not in service.core.topics or await service.applied_within(address, wait_s)
 
 
 async def _command(visit: MemberVisit, name: str, event: Event[Any]) -> bool:

@@ -130,8 +130,16 @@ async def _options(visit: MemberVisit, action: Action, name: str, schema: Schema
     if name.startswith("competenc"):
         question = ("competencies", given.get("request"), language)
         return await visit.service.recent(question, lambda: competencies(visit, given))
+    if name not in REFERENCES:
+        return []
     of_registry = ("references", name, visit.member.organisation)
     return await visit.service.recent(of_registry, lambda: _references(visit, name))
+
+
+REFERENCES = (
+    *("parties", "organisations", "joint_partners.organisation", "enterprise", "institution"),
+    *("programme", "programmes", "agreement", "opportunity"),
+)
 
 
 async def _references(visit: MemberVisit, name: str) -> Options:

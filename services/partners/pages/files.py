@@ -16,11 +16,13 @@ from fastapi import Path
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import ValidationError
 
-from services.partners.gateway.files.jobs import FILES, SHOWN, UPLOADS, Job, awake
+from services.partners.gateway.files.cells import offset_of
+from services.partners.gateway.files.jobs import FILES, SHOWN, UPLOADS, Job, awake, report_of
 from services.partners.gateway.files.mapping import Mistakes, fields_of, headings_of, meaning, shown_name
 from services.partners.gateway.files.tables import ENCODINGS, EVENT
 from services.partners.gateway.files.uploads import Asked, Meant, look_into, planned_by, types_in
 from services.partners.gateway.ingress.http import refuse_overdrawn
+from services.partners.gateway.quotas import quotas_of
 from services.partners.people.visits import MemberVisit
 from shared.http.forms import Form, Upload
 from shared.http.problems import Problem
@@ -36,9 +38,10 @@ HOME = "/uploads"  # below /upload, where bodies may be large
 KEPT_DAYS = 30  # of an upload: what of it was accepted
 FILE_KEPT_S = 86_400  # of the file itself, which may hold what nobody needs
 MOST_BYTES = 15 * 2**20  # a document has 16 MB
+MOST_KEPT = 20  # files of an organisation
 LISTED = 50
 STATES = {
-    "new": N_("to be looked through"),
+    "new": N_("columns to be chosen"),
     "waiting": N_("is being read"),
     "running": N_("is being read"),
     "checked": N_("checked, not published yet"),
@@ -61,9 +64,12 @@ def _offset(visit: MemberVisit) -> str:
 
 
 async def _list(visit: MemberVisit, status: int = 200) -> Response:
-    own = {"organisation": visit.member.organisation}
-    found = visit.service.store.home[UPLOADS].find(own).sort("at", -1)
-    jobs = await visit.service.coalesced(("uploads", visit.member.organisation), lambda: found.to_list(LISTED))
+    own, uploads = {"organisation": visit.member.organisation}, visit.service.store.home[UPLOADS]
+
+    async def read() -> list[Job]:
+        return await uploads.find(own).sort("at", -1).to_list(LISTED)
+
+    jobs = await visit.service.coalesced(("uploads", visit.member.organisation), read)
     types = [(each["type"], re.split("[.;:,]", each["title"])[0]) for each in _types(visit)]
     titles = dict(types)
     return visit.show(
@@ -71,6 +77,7 @@ async def _list(visit: MemberVisit, status: int = 200) -> Response:
         status,
         types=[("", visit.word(N_("choose …"))), *types, (EVENT, visit.word(N_("each line is an event already")))],
         encodings=[("", visit.word(N_("recognise"))), *((each, each) for each in ENCODINGS)],
+        most_mb=_most_bytes(visit) // 2**20,
         jobs=[{**job, "title": titles.get(job["meant"].get("type"), ""), "said": _state(visit, job)} for job in jobs],
     )
 
@@ -90,13 +97,15 @@ async def upload(visit: ByStaff) -> Response:
     if not form.is_meant:
         return await _list(visit, 403)
     file = form.file
-    if file is None or not 0 < len(file.content) <= MOST_BYTES:
-        visit.wrong({"file": Text("choose a file with something in it")})
+    if wrong := await _unfit(visit, file):
+        visit.wrong(wrong)
         return await _list(visit, 422)
+    assert file is not None  # noqa: S101  # that would be unfit
     type_ = None if form["type"] == EVENT else form["type"]
     try:
         refuse_overdrawn(service, caller)
         asked = Asked.model_validate({"type": type_, "encoding": form["encoding"] or None, "lang": visit.language})
+        quotas_of(service).charge(caller.organisation, 0, len(file.content))
         found = await look_into(file.content, service, caller, asked)
     except (ValidationError, Mistakes):
         visit.wrong({"type": Text("choose one")})
@@ -109,6 +118,26 @@ async def upload(visit: ByStaff) -> Response:
         visit.wrong({"type": Text("choose what the rows are about; lines of JSON may be events already")})
         return await _list(visit, 422)
     return visit.go(f"{HOME}/{await _keep(visit, file, asked, found)}")
+
+
+def _most_bytes(visit: MemberVisit) -> int:
+    return min(MOST_BYTES, visit.service.settings.batch_max_bytes)
+
+
+async def _unfit(visit: MemberVisit, file: Upload | None) -> dict[str, Text]:
+    """What is wrong with what was sent, before anybody looks into the file."""
+    if file is None or not file.content:
+        return {"file": Text("choose a file with something in it")}
+    if len(file.content) > (most := _most_bytes(visit)):
+        return {"file": Text("has more than {n} MB; split it", {"n": most // 2**20})}
+    try:
+        offset_of(visit.form["timezone"])
+    except ValueError:
+        return {"timezone": Text("is no offset from UTC: +07:00")}
+    kept = {"organisation": visit.member.organisation}
+    if await visit.service.store.home[FILES].count_documents(kept, limit=MOST_KEPT) >= MOST_KEPT:
+        return {"file": Text("{n} files are kept already, each for a day; forget some first", {"n": MOST_KEPT})}
+    return {}
 
 
 def _texts(visit: MemberVisit, problem: Problem) -> list[str]:
@@ -144,8 +173,8 @@ async def _keep(visit: MemberVisit, file: Upload, asked: Asked, found: Mapping[s
         **{"done": 0, "accepted": 0, "refused": 0, "problem": None},
     }
     examples = {column["name"]: column["example"] for column in found["columns"]}
-    kept = {"_id": job["_id"], "at": now, "content": file.content, "examples": examples}
-    await home[FILES].insert_one({**kept, "mistakes": [], "report": ""})
+    kept = {"organisation": visit.member.organisation, "content": file.content, "examples": examples}
+    await home[FILES].insert_one({"_id": job["_id"], "at": now, **kept})
     await home[UPLOADS].insert_one(job)
     return str(job["_id"])
 
@@ -181,7 +210,9 @@ def _form(job: Job) -> Form:
 
 
 async def _show(visit: MemberVisit, job: Job, status: int = 200) -> Response:
-    file = await visit.service.store.home[FILES].find_one({"_id": job["_id"]}, {"content": 0, "report": 0}) or {}
+    files = visit.service.store.home[FILES]
+    file = await files.find_one({"_id": job["_id"]}, {"content": 0}) or {}
+    result = await files.find_one({"_id": report_of(job["_id"])}, {"report": 0}) or {}
     type_, columns = job["meant"]["type"], job["columns"]
     is_whole = columns == [EVENT] and not type_
     fields = [] if is_whole else _fields(visit, type_)
@@ -199,7 +230,7 @@ async def _show(visit: MemberVisit, job: Job, status: int = 200) -> Response:
         is_whole=is_whole,
         columns=[(c, file.get("examples", {}).get(c, ""), _options(fields, c)) for c in columns],
         missing=[(name, words) for name, words, is_needed in fields if is_needed and name not in mapped],
-        mistakes=file.get("mistakes", []),
+        mistakes=result.get("mistakes", []),
         shown=SHOWN,
     )
 
@@ -233,7 +264,7 @@ async def progress(visit: ByStaff, id: JobId) -> Response:
 async def report(visit: ByStaff, id: JobId) -> Response:
     """The refused rows with their reasons, to be mended and uploaded."""
     job = await _job(visit, id)
-    file = await visit.service.store.home[FILES].find_one({"_id": id}, {"report": 1})
+    file = await visit.service.store.home[FILES].find_one({"_id": report_of(id)}, {"report": 1})
     if file is None or not file["report"]:
         raise Problem(404, "there is no such report (any more)")
     name = quote(f"{job['name']}.refused.csv")
@@ -247,11 +278,14 @@ async def go_on(visit: ByStaff, id: JobId) -> Response:
     form, job = visit.form, await _job(visit, id)
     if not form.is_meant:
         return await _show(visit, job, 200 if form.is_draft else 403)
+    idle = {"_id": id, "state": {"$nin": ["waiting", "running"]}}
+    home = visit.service.store.home
     if form["do"] == "forget":
-        await visit.service.store.home[FILES].delete_one({"_id": id})
-        await visit.service.store.home[UPLOADS].delete_one({"_id": id})
+        if (await home[UPLOADS].delete_one(idle)).deleted_count:
+            await home[FILES].delete_many({"_id": {"$in": [id, report_of(id)]}})
         return visit.go(HOME)
     try:
+        refuse_overdrawn(visit.service, visit.member.caller)
         meant = _meant(visit, job)
         planned_by(job["columns"], meant)
     except Mistakes as wrong:
@@ -272,8 +306,7 @@ async def go_on(visit: ByStaff, id: JobId) -> Response:
         "done": 0,
         "problem": None,
     }
-    match = {"_id": id, "state": {"$nin": ["waiting", "running"]}}
-    await visit.service.store.home[UPLOADS].update_one(match, {"$set": {**to_do, "alive_at": datetime.now(UTC)}})
+    await home[UPLOADS].update_one(idle, {"$set": {**to_do, "alive_at": datetime.now(UTC), "attempts": 0}})
     awake(visit.service).set()
     return visit.go(f"{HOME}/{id}")
 

@@ -25,8 +25,8 @@ from .lists import NETWORK, Doc
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 DAY = timedelta(days=1)
-MOST = 10_000  # rejections that are looked through
 SHOWN = 5  # of each kind
+LOOKED_AT = 50  # rejections of an organisation, for why it is refused mostly
 WORK = {
     "partners": N_("Registry: organisations, agreements, programmes, learners"),
     "feedback": N_("Feedback: requests, answers, recommendations"),
@@ -67,13 +67,15 @@ async def health_page(visit: SignedIn) -> Response:
     if visit.member.role not in NETWORK:
         raise Problem(403, f"this page is for {' and '.join(NETWORK)}; you are {visit.member.role}")
     service = visit.service
-    services = await _services(visit)
-    refused = await _refused(service)
-    hooks = await _hooks(service)
+
+    async def read() -> tuple[list[Late], list[Refused], list[Doc]]:
+        return await _services(visit), await _refused(service), await _hooks(service)
+
+    services, refused, hooks = await service.coalesced(("health", visit.language), read)
     return visit.show(
         "services/partners/pages/health.html",
         services=services,
-        refused=refused[: 4 * SHOWN],
+        refused=refused,
         number=sum(each.number for each in refused),
         hooks=hooks,
         shown=SHOWN,
@@ -104,19 +106,21 @@ async def _published_at(service: Service, topic: str, partition: int, offset: in
 
 
 async def _refused(service: Service) -> list[Refused]:
-    """Who was refused most within a day, and why."""
-    since = datetime.now(UTC) - DAY
-    found: dict[str, list[Doc]] = {}
-    cursor = service.store.home[REJECTIONS].find({"at": {"$gt": since}}, {"organisation": 1, "about": 1, "at": 1})
-    async for doc in cursor.sort("at", -1).limit(MOST):
-        found.setdefault(doc["organisation"], []).append(doc)
-    entries = await service.by_id("organisations", list(found), {"name": 1})
+    """Who was refused most within a day, and why, by the newest."""
+    rejections, recent = service.store.home[REJECTIONS], {"at": {"$gt": datetime.now(UTC) - DAY}}
+    most = {"$group": {"_id": "$organisation", "n": {"$sum": 1}, "last": {"$max": "$at"}}}
+    groups = await rejections.aggregate(
+        [{"$match": recent}, most, {"$sort": {"n": -1}}, {"$limit": 4 * SHOWN}]
+    ).to_list(None)
+    entries = await service.by_id("organisations", [group["_id"] for group in groups], {"name": 1})
     refused = []
-    for organisation, docs in found.items():
-        (reason, _), *_ = Counter(_reason(doc) for doc in docs).most_common(1)
-        name = entries.get(organisation, {}).get("name", organisation)
-        refused.append(Refused(organisation, name, len(docs), reason, docs[0]["at"]))
-    return sorted(refused, key=lambda each: -each.number)
+    for group in groups:
+        of = {**recent, "organisation": group["_id"]}
+        newest = await rejections.find(of, {"about": 1}).sort("offset", -1).to_list(LOOKED_AT)
+        (reason, _), *_ = Counter(_reason(doc) for doc in newest).most_common(1)
+        name = str(entries.get(group["_id"], {}).get("name", group["_id"]))
+        refused.append(Refused(group["_id"], name, group["n"], reason, group["last"]))
+    return refused
 
 
 def _reason(doc: Doc) -> str:

@@ -257,7 +257,8 @@ async def _dead_webhooks(visit: MemberVisit) -> Waiting:
         )
         for doc in docs
     ]
-    return _some(visit.word(N_("Webhooks that ended")), tasks, tasks[0].path if tasks else "")
+    at = "work/health" if visit.member.is_operator else "work/integration"
+    return _some(visit.word(N_("Webhooks that ended")), tasks, at)
 
 
 def _some(title: str, tasks: list[Task], path: str) -> Waiting:

@@ -32,7 +32,7 @@ HOME = "/work/integration"
 SCOPES = {"": N_("send and read"), "send": N_("only send"), "read": N_("only read")}
 LIFETIMES = {"": N_("until it is withdrawn"), "90": N_("90 days"), "365": N_("one year")}
 HOOK_STATES = {
-    "active": N_("is delivered to"),
+    "active": N_("active"),
     "gone": N_("ended: its address answered that it is gone"),
     "disabled": N_("ended: it failed for three days"),
 }
@@ -60,6 +60,7 @@ async def _show(visit: MemberVisit, whose: str, status: int = 200, **made: Any) 
     return visit.show(
         FOLDER + "integration.html",
         status,
+        once=bool(made),
         whose=whose,
         of=of(visit, whose),
         organisation=await name_of(service, whose, visit.language),
@@ -82,8 +83,11 @@ def _words(visit: MemberVisit, texts: Mapping[str, str]) -> dict[str, str]:
 
 def _refused(visit: MemberVisit, problem: Problem, fields: tuple[str, ...] = ()) -> None:
     """Say on the form what speaks against it."""
-    said = [(field if field in fields else "", in_language(text, visit.language)) for field, text in problem.errors]
-    visit.form.errors = dict(said) or {"": in_language(problem.detail, visit.language)}
+    errors: dict[str, str] = {}
+    for field, text in problem.errors or [("", problem.detail)]:
+        name = field if field in fields else ""
+        errors[name] = "; ".join(filter(None, (errors.get(name), in_language(text, visit.language))))
+    visit.form.errors = errors
 
 
 @router.post(f"{HOME}/credentials")
@@ -178,10 +182,12 @@ async def _webhook(visit: MemberVisit, id: str, status: int = 200, **said: Any) 
     return visit.show(
         FOLDER + "webhook.html",
         status,
+        once="secret" in said,
         hook=hook,
         of=of(visit, hook["organisation"]),
         waiting=max(0, span.end - int(hook["cursor"])),
         failures=failures["items"],
+        has_more=failures["next"] is not None,
         is_own=hook["organisation"] == visit.member.organisation,
         state=visit.word(HOOK_STATES[hook["status"]]),
         **{"secret": "", "trial": None, **said},

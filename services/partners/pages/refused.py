@@ -23,6 +23,7 @@ from services.partners.gateway.egress.rejections import (
 from services.partners.gateway.files.mapping import Plan, explained
 from services.partners.gateway.ingress.http import IngressMemory
 from services.partners.gateway.ingress.http_binding import Mode
+from services.partners.gateway.ingress.validation import validated
 from services.partners.people.visits import MemberVisit, SignedIn
 from shared.contract.events import DATA
 from shared.http.lists import Paging
@@ -59,7 +60,8 @@ def reason(visit: MemberVisit, rejection: dict[str, Any]) -> str:
 def waiting(organisation: str) -> dict[str, Any]:
     """What of the rejections is still to be looked at, as a query."""
     since = datetime.now(UTC) - RECENT
-    return {"organisation": organisation, "at": {"$gt": since}, "resubmitted": None, "aside": None}
+    match = {"organisation": organisation, "at": {"$gt": since}, "resubmitted": None, "aside": None}
+    return {**match, "row": {"$ne": True}}  # rows of files are mended there, and their upload says so
 
 
 @router.get(HOME)
@@ -87,6 +89,8 @@ async def rejections_page(
 @router.post(HOME)
 async def put_aside(visit: ByStaff) -> Response:
     """Nothing more is to be done about any of them so far."""
+    if visit.form.is_draft:
+        return visit.go(HOME)
     if not visit.form.is_meant:
         raise Problem(403, Text("this form comes from elsewhere; nothing was done"))
     match = waiting(visit.member.organisation)
@@ -144,7 +148,9 @@ def _json(text: str) -> Any:
 def _cells(record: dict[str, Any]) -> dict[str, Any] | None:
     """The cells of a row of a file, which is mended there; None: it was an event."""
     found = _json(_text(record)) if record["content_type"] == Mode.binary and not record["attributes"] else None
-    return found if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return None
+    return {column: str(cell).encode(errors="replace").decode() for column, cell in found.items()}
 
 
 def _item(record: dict[str, Any]) -> Any:
@@ -152,14 +158,15 @@ def _item(record: dict[str, Any]) -> Any:
     found = _json(_text(record))
     if record["attributes"]:
         attributes = {name.lower().removeprefix("ce-"): value for name, value in record["attributes"].items()}
-        return {**attributes, "data": found}
+        return {**attributes, "data": _text(record) if found is None else found}
     return found
 
 
 def _editable(record: dict[str, Any]) -> str:
     """What was sent, as JSON that people can read; what is none, as it came."""
     item = _item(record)
-    return _text(record) if item is None else json.dumps(item, ensure_ascii=False, indent=2)
+    text = _text(record) if item is None else json.dumps(item, ensure_ascii=False, indent=2)
+    return text.encode(errors="replace").decode()
 
 
 @router.post(HOME + "/{position}")
@@ -168,7 +175,7 @@ async def send_again(visit: ByStaff, position: Position, memory: IngressMemory) 
     form, service = visit.form, visit.service
     record = await _record(visit, position)
     if not form.is_meant:
-        return await _show(visit, position, record, 403)
+        return await _show(visit, position, record, 200 if form.is_draft else 403)
     if form["do"] == "aside":
         await service.store.home[REJECTIONS].update_one({"_id": position}, {"$set": {"aside": visit.member.id}})
         return visit.go(HOME)
@@ -177,6 +184,9 @@ async def send_again(visit: ByStaff, position: Position, memory: IngressMemory) 
         visit.wrong({"text": Text("is empty")})
         return await _show(visit, position, record, 422)
     try:
+        (judged,), _ = await validated([_json(text)], service, visit.member.caller, memory.recent)
+        if isinstance(judged, Problem):  # tries that fail are no further rejections
+            raise judged
         headers = Headers({"content-type": Mode.structured})
         await sent_again(service, visit.member.caller, memory.recent, position, headers, text.encode())
     except Problem as problem:

@@ -7,7 +7,8 @@ const words = place.querySelector(".done");
 
 async function look() {
   const answer = await fetch(place.dataset.progress).catch(() => null);
-  const job = answer?.ok ? await answer.json() : null;
+  if (answer?.redirected) location.reload(); // the session has ended: to the sign-in, and back
+  const job = answer?.ok ? await answer.json().catch(() => null) : null;
   if (job && job.state !== "waiting" && job.state !== "running") location.reload();
   else {
     if (job) {

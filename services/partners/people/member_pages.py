@@ -121,6 +121,7 @@ async def _list(  # noqa: PLR0913
         roles=_roles(visit, whose),
         short={role.value: visit.word(words).partition(":")[0] for role, words in ROLES.items()},
         made=made,
+        once=made is not None,
     )
 
 
@@ -146,7 +147,8 @@ async def _one(visit: MemberVisit, whose: str, id: str, status: int = 200, made:
         visit.form = Form.filled(role=person["role"])
     organisation, roles = await name_of(visit.service, whose, visit.language), _roles(visit, whose)
     template = FOLDER + "member.html"
-    return visit.show(template, status, made=made, person=person, whose=whose, organisation=organisation, roles=roles)
+    about: dict[str, Any] = {"person": person, "whose": whose, "organisation": organisation, "roles": roles}
+    return visit.show(template, status, once=made is not None, made=made, **about)
 
 
 async def _person(visit: MemberVisit, whose: str, id: str) -> Person:

@@ -10,7 +10,8 @@ from fastapi.responses import RedirectResponse, Response
 
 from services.partners.network.registry import OPERATOR
 from shared.http.auth import Member, Role
-from shared.http.forms import Form, read_form
+from shared.http.bodies import COMMAND_BYTES
+from shared.http.forms import MOST_FIELDS, Form, read_form
 from shared.http.problems import FORM, Problem, SignInNeeded
 from shared.http.service import Running, Service
 from shared.pages.languages import N_, Chosen, Language, Text, translated
@@ -43,11 +44,15 @@ class Visit:
         """Say beside the form's fields what does not do."""
         self.form.errors = {name: text.into(self.language) for name, text in errors.items()}
 
-    def show(self, template: str, status: int = 200, *, scripts: bool = False, **context: Any) -> Response:
-        """The page, with the form on it."""
+    def show(
+        self, template: str, status: int = 200, *, scripts: bool = False, once: bool = False, **context: Any
+    ) -> Response:
+        """The page, with the form on it; *once*: it has a secret, which no browser shall keep."""
         given = {"form": self.form, "notice": self.notice, **context}
         answer = page(self.request, template, self.language, status=status, scripts=scripts, **given)
-        answer.headers["Cache-Control"] = "private, no-cache"  # invitations and challenges, too, are for one browser
+        answer.headers["Cache-Control"] = (
+            "no-store" if once else "private, no-cache"
+        )  # invitations and challenges, too, are for one browser
         return answer
 
     def go(self, address: str) -> Response:
@@ -82,8 +87,12 @@ async def _member_visit(request: Request, service: Running, language: Chosen) ->
 
 
 def _typed(body: bytes) -> str:
-    """A form that was sent, to be shown again later: without what nobody should find on a page."""
-    pairs = parse_qsl(body.decode(errors="replace"), keep_blank_values=True)
+    """A form that was sent, to be shown again later, if it is small: without what nobody should find on a page."""
+    try:
+        small = body if len(body) <= COMMAND_BYTES else b""
+        pairs = parse_qsl(small.decode(errors="replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        return ""
     return urlencode([(name, value) for name, value in pairs if "pass" not in name and name not in ("csrf", "draft")])
 
 

@@ -289,6 +289,7 @@ async def _list(records: Iterable[ConsumerRecord], home: mongo.Database) -> None
             about = {name: value for name, value in rejection.items() if name not in ("organisation", "original")}
             fields = {"organisation": str(rejection["organisation"]), "offset": record.offset, "at": at}
             fields["about"] = to_json(about).decode()
+            fields["row"] = "row" in about
         elif resubmission := resubmission_in(record):
             position = resubmission["resubmitted"]
             fields = {"resubmitted": {name: resubmission[name] for name in ("received_at", "id", "event")}}

@@ -32,6 +32,7 @@ from .feed import Feed, Reader, begun
 from .hooks import FAILURES, WEBHOOKS, forget
 
 MOST = 5  # of an organisation
+MOST_SECRETS = 5  # that sign besides the newest
 OVERLAP_S = 86_400  # so long is signed with the former secret, too
 RATE = 600  # deliveries a minute that we ask to be allowed
 
@@ -184,8 +185,10 @@ def _of(caller: Caller) -> dict[str, Any]:
 async def renew_secret(service: Running, caller: Reader, id: EntityId) -> JSONResponse:
     """Sign with a new secret, shown this once; for 24 hours with the former one, too."""
     hook, secret = await _mine(service, caller, id), new_secret()
-    former = {"secret": hook["secrets"][0]["secret"], "until": time.time() + OVERLAP_S}
-    kept = {"$set": {"secrets": [{"secret": secret, "until": None}, former]}}
+    now = time.time()
+    former = [{**entry, "until": entry["until"] or now + OVERLAP_S} for entry in hook["secrets"]]
+    valid = [entry for entry in former if entry["until"] > now][:MOST_SECRETS]
+    kept = {"$set": {"secrets": [{"secret": secret, "until": None}, *valid]}}
     await service.store.home[WEBHOOKS].update_one({"_id": hook["_id"]}, kept)
     return _with_secret({"secret": secret}, 201, {})
 

@@ -8,6 +8,7 @@ import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from services.partners.gateway.credentials import refuse_suspended
 from services.partners.gateway.ingress.http import memory_of
@@ -26,6 +27,8 @@ UPLOADS, FILES = "uploads", "upload_files"
 SHOWN = 200  # refused rows that are kept one by one; the report has all
 STALE_S = 60  # so long nothing was heard of it: whoever worked on it is gone
 LOOK_S = 2
+ATTEMPTS = 3  # a file at which processes end is not taken up for ever
+REPORT_CHARACTERS = 3_500_000  # of a document's 16 MB, in whatever letters
 log = logs.get(__name__)
 Job = dict[str, Any]
 
@@ -49,25 +52,34 @@ async def work_on_uploads(service: Service) -> None:
 
 
 async def _next(home: mongo.Database) -> Job | None:
-    """Take up an upload that waits, or whose worker is gone."""
+    """Take up what waits longest, or whose worker is gone; it is ours as long as `by` says so."""
     now = datetime.now(UTC)
     left = {"state": "running", "alive_at": {"$lt": now - timedelta(seconds=STALE_S)}}
-    taken = {"$set": {"state": "running", "alive_at": now}}
-    found: Job | None = await home[UPLOADS].find_one_and_update({"$or": [{"state": "waiting"}, left]}, taken)
+    waits = {"state": "waiting", "not_before": {"$not": {"$gt": now}}}
+    taken = {"$set": {"state": "running", "alive_at": now, "by": uuid4().hex}, "$inc": {"attempts": 1}}
+    found: Job | None = await home[UPLOADS].find_one_and_update(
+        {"$or": [waits, left]}, taken, sort=[("alive_at", 1)], return_document=True
+    )
     return found
+
+
+async def _note(home: mongo.Database, job: Job, **fields: Any) -> None:
+    """Note how an upload is, unless another worker has taken it over."""
+    ours = {"_id": job["_id"], "by": job["by"], "state": "running"}
+    await home[UPLOADS].update_one(ours, {"$set": {**fields, "alive_at": datetime.now(UTC)}})
 
 
 async def _work(service: Service, job: Job) -> None:
     home = service.store.home
     try:
-        problem = await _publish(service, job)
+        problem = await _publish(service, job) if job["attempts"] <= ATTEMPTS else N_("it could not be worked through")
     except asyncio.CancelledError:
-        await home[UPLOADS].update_one({"_id": job["_id"]}, {"$set": {"state": "waiting"}})
+        await _note(home, job, state="waiting")
         raise
     except Problem as refused:
         if refused.status == 429:  # the organisation's system sends a file just now
-            await home[UPLOADS].update_one({"_id": job["_id"]}, {"$set": {"state": "waiting"}})
-            await asyncio.sleep(LOOK_S)
+            later = datetime.now(UTC) + timedelta(seconds=LOOK_S)
+            await _note(home, job, state="waiting", not_before=later, attempts=0)
             return
         problem = refused.detail
     except (NotPublished, mongo.DatabaseError):
@@ -76,13 +88,13 @@ async def _work(service: Service, job: Job) -> None:
         log.exception("upload_failed", upload=job["_id"])
         problem = N_("this is a defect of ours; it has been logged")
     state = "failed" if problem else "checked" if job["dry_run"] else "published"
-    await home[UPLOADS].update_one({"_id": job["_id"]}, {"$set": {"state": state, "problem": problem}})
+    await _note(home, job, state=state, problem=problem)
 
 
 async def _publish(service: Service, job: Job) -> str | None:
     """Work through a file, noting how far; what stopped it, if something did."""
-    home, id = service.store.home, job["_id"]
-    file = await home[FILES].find_one({"_id": id}, {"content": 1})
+    home = service.store.home
+    file = await home[FILES].find_one({"_id": job["_id"]}, {"content": 1})
     if file is None:
         return N_("the file is not kept any more; upload it again")
     caller = Caller(job["organisation"], Publisher(job["kind"]), job["sandbox"], member=job["member"])
@@ -90,6 +102,7 @@ async def _publish(service: Service, job: Job) -> str | None:
     meant = Meant.model_validate({**job["meant"], "lang": job["language"], "dry_run": job["dry_run"]})
     mistakes: list[Any] = []
     lines: list[str] = []
+    number = size = 0
     async for answer in await published(file["content"], service, caller, await memory_of(service), meant):
         if "problem" in answer:
             return str(answer["problem"]["detail"])
@@ -97,10 +110,17 @@ async def _publish(service: Service, job: Job) -> str | None:
             lines.append(answer["report"])
             continue
         for row in answer["refused"]:
-            lines.append(row["line"])
-            mistakes += [{"row": row["row"], **mistake} for mistake in row["mistakes"]]
-        far = {"done": answer["done"], "accepted": answer["accepted"], "refused": len(lines) - 1}
-        await home[UPLOADS].update_one({"_id": id}, {"$set": {**far, "alive_at": datetime.now(UTC)}})
-    kept = {"mistakes": mistakes[:SHOWN], "report": "".join(lines) if len(lines) > 1 else ""}
-    await home[FILES].update_one({"_id": id}, {"$set": kept})
+            number, size = number + 1, size + len(row["line"])
+            if size < REPORT_CHARACTERS:
+                lines.append(row["line"])
+            if len(mistakes) < SHOWN:
+                mistakes += [{"row": row["row"], **mistake} for mistake in row["mistakes"]]
+        await _note(home, job, done=answer["done"], accepted=answer["accepted"], refused=number)
+    kept = {"at": datetime.now(UTC), "mistakes": mistakes, "report": "".join(lines) if number else ""}
+    await home[FILES].replace_one({"_id": report_of(job["_id"])}, kept, upsert=True)
     return None
+
+
+def report_of(id: str) -> str:
+    """The id under which the refused rows of an upload are kept."""
+    return f"{id}-report"
