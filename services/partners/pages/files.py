@@ -96,11 +96,10 @@ async def upload(visit: ByStaff) -> Response:
     form, service, caller = visit.form, visit.service, visit.member.caller
     if not form.is_meant:
         return await _list(visit, 403)
-    file = form.file
+    file = form.file or Upload("", b"")
     if wrong := await _unfit(visit, file):
         visit.wrong(wrong)
         return await _list(visit, 422)
-    assert file is not None  # noqa: S101  # that would be unfit
     type_ = None if form["type"] == EVENT else form["type"]
     try:
         refuse_overdrawn(service, caller)
@@ -124,9 +123,9 @@ def _most_bytes(visit: MemberVisit) -> int:
     return min(MOST_BYTES, visit.service.settings.batch_max_bytes)
 
 
-async def _unfit(visit: MemberVisit, file: Upload | None) -> dict[str, Text]:
+async def _unfit(visit: MemberVisit, file: Upload) -> dict[str, Text]:
     """What is wrong with what was sent, before anybody looks into the file."""
-    if file is None or not file.content:
+    if not file.content:
         return {"file": Text("choose a file with something in it")}
     if len(file.content) > (most := _most_bytes(visit)):
         return {"file": Text("has more than {n} MB; split it", {"n": most // 2**20})}

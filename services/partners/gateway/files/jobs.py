@@ -74,7 +74,7 @@ async def _work(service: Service, job: Job) -> None:
     try:
         problem = await _publish(service, job) if job["attempts"] <= ATTEMPTS else N_("it could not be worked through")
     except asyncio.CancelledError:
-        await _note(home, job, state="waiting")
+        await _note(home, job, state="waiting", attempts=0)
         raise
     except Problem as refused:
         if refused.status == 429:  # the organisation's system sends a file just now
