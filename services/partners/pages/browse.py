@@ -164,30 +164,34 @@ def _text(visit: Visit, names: dict[str, str], field: str, value: str) -> str:
 async def item_page(visit: SignedIn, name: str, id: str, done: Short = "", later: Short = "") -> Response:
     visit.notice = notice(visit, done, later)
     listing = dict(lists_of(visit.member)).get(name)
-    item = await _found(visit, listing, id, visit.member) if listing else None
+    item, names = await _found(visit, listing, id, visit.member) if listing else (None, {})
     if listing is None or item is None:
         raise Problem(404, f"there is no {id[:100]} here (yet), or it is not yours to see")
-    return await _item(visit, name, listing, item, visit.member)
+    return _item(visit, name, listing, item, names)
 
 
 @router.get("/network/{name}/{id}")
 async def public_item_page(visit: AnyVisit, name: str, id: str) -> Response:
     listing = _public(name)
-    item = await _found(visit, listing, id, None)
+    item, names = await _found(visit, listing, id, None)
     if item is None:
         raise Problem(404, f"there is no {id[:100]} here (yet)")
-    return await _item(visit, name, listing, item, None)
+    return _item(visit, name, listing, item, names)
 
 
-async def _found(visit: Visit, listing: Listing, id: str, member: Member | None) -> Doc | None:
-    """A thing; what is public may be seen by every member, whosever it is."""
+async def _found(visit: Visit, listing: Listing, id: str, member: Member | None) -> tuple[Doc | None, dict[str, str]]:
+    """A thing, with the names in it; what is public may be seen by every member, whosever it is."""
     own = scope_of(listing, None if listing.is_public else member)
-    question = ("item", listing.collection, listing.inner, id, repr(own))
-    return await visit.service.recent(question, lambda: find_one(visit, listing, own, id))
+
+    async def read() -> tuple[Doc | None, dict[str, str]]:
+        item = await find_one(visit, listing, own, id)
+        return item, await names_in(visit, [item] if item else [])
+
+    return await visit.service.recent(("item", listing.collection, listing.inner, id, repr(own)), read)
 
 
-async def _item(visit: Visit, name: str, listing: Listing, item: Doc, member: Member | None) -> Response:
-    names = await names_in(visit, [item])
+def _item(visit: Visit, name: str, listing: Listing, item: Doc, names: dict[str, str]) -> Response:
+    member = visit.member if isinstance(visit, MemberVisit) else None
     shown = [field for field in COLUMNS if field in item and field != "id" and not isinstance(item[field], dict)]
     title = item.get(listing.columns[0]) or item["id"]
     return visit.show(

@@ -3,6 +3,7 @@
 Credentials, users of Kafka, webhooks with what they were not delivered: the commands are those of the HTTP API.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,11 +51,12 @@ async def _show(visit: MemberVisit, whose: str, status: int = 200, **made: Any) 
 
     async def read() -> tuple[Any, ...]:
         has_kafka = service.settings.kafka_security != "PLAINTEXT"
-        return (
-            await credentials.all_of(service.store.home, whose),
-            await kafka_credentials.all_of(service.settings, whose) if has_kafka else None,
-            (await webhooks.list_webhooks(service, visit.member.caller, whose))["items"],
+        given, hooks = await asyncio.gather(
+            credentials.all_of(service.store.home, whose),
+            webhooks.list_webhooks(service, visit.member.caller, whose),
         )
+        users = await kafka_credentials.all_of(service.settings, whose) if has_kafka else None
+        return given, users, hooks["items"]
 
     given, users, hooks = await service.coalesced(("integration", whose, is_own), read)
     return visit.show(

@@ -1,5 +1,6 @@
 """The pages on which an organisation's admin (for all organisations the operator) looks after its members."""
 
+import asyncio
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -97,12 +98,11 @@ async def _list(  # noqa: PLR0913
     beyond = {"$or": [{"name": {"$gt": name}}, {"name": name, "_id": {"$gt": id}}]} if after else {}
 
     async def read() -> tuple[list[Person], int, list[Person]]:
-        docs = await home[MEMBERS].find({"$and": [match, beyond]}).sort([("name", 1), ("_id", 1)]).to_list(PER_PAGE + 1)
-        total = await home[MEMBERS].count_documents(match)
-        return (
-            docs,
-            total,
-            await home[INVITATIONS].find({"organisation": whose, "member": ""}).sort("at", -1).to_list(200),
+        of, invitations = home[MEMBERS], home[INVITATIONS].find({"organisation": whose, "member": ""})
+        return await asyncio.gather(
+            of.find({"$and": [match, beyond]}).sort([("name", 1), ("_id", 1)]).to_list(PER_PAGE + 1),
+            of.count_documents(match),
+            invitations.sort("at", -1).to_list(200),
         )
 
     docs, total, invited = await visit.service.coalesced(("members", whose, search, after), read)
