@@ -122,7 +122,7 @@ async def authenticate(store: mongo.Store, organisation: str, secret: str) -> Ca
         raise Refused("invalid_client", "client_id or client_secret is wrong")
     now = datetime.now(UTC)
     if (expires_at := credential.get("expires_at")) and datetime.fromisoformat(expires_at) <= now:
-        raise Refused("invalid_client", f"this credential expired at {expires_at}; ask the operator for another")
+        raise Refused("invalid_client", f"this credential expired at {expires_at}; ask for another one")
     hour = now.strftime("%Y-%m-%dT%H:00:00+00:00")
     if credential.get("last_used_at") != hour:
         await store.home[CREDENTIALS].update_one({"_id": credential["_id"]}, {"$set": {"last_used_at": hour}})
