@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import gc
 import json
+import re
 import shutil
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,7 @@ from shared.log.producer import NotPublished, Record
 from shared.log.topics import connection
 from shared.settings import Settings
 from tests.partners.conftest import MECHANICS, ORGANISATIONS, as_, enrolled, register
+from tests.people import close, signed_in
 from tests.stack import Running, running, until
 
 pytestmark = [
@@ -495,6 +498,34 @@ async def test_only_the_operator_gives_credentials(partners: Running):
     operator = as_("operator", partners)
     assert (await partners.client.post("/organisations/nobody/kafka-credentials", headers=operator)).status_code == 404
     assert (await partners.client.delete(f"{url}/x", headers=operator)).status_code == 404
+
+
+async def test_an_admin_makes_users_of_the_own_organisation_on_a_page(partners: Running):
+    """Each is shown once, can log in, and is refused once it is withdrawn; there are ten at most."""
+    admin = await signed_in(partners, "college", "admin", "institution")
+    page = await admin.post("/work/integration/kafka-credentials")
+    assert page.status_code == 200, page.text
+    shown = dict(re.findall(r'id="kafka-(\w+)"[^>]*?value="([^"]*)"', page.text))
+    ca = re.search(r'id="kafka-ca"[^>]*>(.*?)</textarea>', page.text, re.DOTALL)
+    assert ca
+    made = {name: unescape(value) for name, value in shown.items()} | {"ca": unescape(ca[1])}
+    async with producer(made) as ours:
+        await send(ours, made, event_of("college"))
+    again = await admin.get("/work/integration")
+    assert (made["user"] in again.text, made["password"] in again.text) == (True, False)
+    id = re.findall(r'name="withdraw" value="([^"]+)"', again.text)[-1]
+    stranger = await signed_in(partners, "works", "admin", "enterprise")
+    assert (await stranger.post("/work/integration/kafka-credentials", withdraw=id)).status_code == 404
+    while (answer := await admin.post("/work/integration/kafka-credentials")).status_code == 200:
+        pass
+    assert answer.status_code == 409
+    ids = re.findall(r'name="withdraw" value="([^"]+)"', answer.text)
+    assert len(ids) == 10
+    for each in ids:
+        assert (await admin.post("/work/integration/kafka-credentials", withdraw=each)).status_code == 303
+    with pytest.raises(KafkaError):
+        await start(client(made))
+    await close(admin, stranger)
 
 
 async def test_no_password_is_in_a_log(broker: Server, keys: Path, uni: Made, plant: Made):
