@@ -17,7 +17,8 @@ from .gateway.ingress.kafka import ingress_over_kafka
 from .gateway.kafka_credentials import access_to_kafka
 from .network import api
 from .network.registry import COLLECTIONS, SANDBOX, route, view
-from .pages import browse, confirm, do, files, health, home, integration, public, refused
+from .pages import browse, confirm, do, files, health, home, integration, public
+from .pages import rejections as rejection_pages
 from .people import account, member_pages, sign_in
 
 core = Core(
@@ -39,7 +40,20 @@ core = Core(
 )
 # One router, and the ingress first: FastAPI looks through them in turn, and most requests are events.
 gateway = (http, credentials, kafka_credentials, api, feed, webhooks, rejections, page, uploads)
-people = (sign_in, account, member_pages, do, home, confirm, files, health, integration, refused, browse, public)
+people = (
+    sign_in,
+    account,
+    member_pages,
+    do,
+    home,
+    confirm,
+    files,
+    health,
+    integration,
+    rejection_pages,
+    browse,
+    public,
+)
 router = Router(routes=[route for part in (*gateway, *people) for route in part.router.routes])
 
 observations = (observe_lag,)

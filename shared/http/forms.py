@@ -47,9 +47,13 @@ class Form:
     def all(self, name: str) -> list[str]:
         return [value for each in self.values.get(name, ()) if (value := each.strip())]
 
-    def secret(self, name: str) -> str:
+    def raw(self, name: str) -> str:
         """A field as it was typed, spaces and all."""
         return self.values.get(name, [""])[0]
+
+    def add_error(self, name: str, words: str) -> None:
+        """Say one more thing that is wrong with a field."""
+        self.errors[name] = "; ".join(filter(None, (self.errors.get(name), words)))
 
     @classmethod
     def filled(cls, **values: str) -> "Form":

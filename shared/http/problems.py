@@ -43,6 +43,13 @@ class Problem(Exception):
         self.errors = list(errors or ())
         super().__init__(detail)
 
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> "Problem":
+        """The problem that another answer's body, or what was kept of one, says."""
+        errors = [(str(error.get("field", "")), str(error.get("detail", ""))) for error in body.get("errors", ())]
+        more = {name: value for name, value in body.items() if name not in PROBLEM["properties"]}
+        return cls(int(body["status"]), str(body.get("detail", "refused")), errors, more=more)
+
     def body(self) -> dict[str, Any]:
         body: dict[str, Any] = {
             "type": "about:blank",

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPBearer
@@ -16,13 +16,13 @@ from shared.log.producer import Producer, Record, record_of
 from shared.log.reads import Log
 from shared.processing import mongo
 from shared.processing.core import Core
-from shared.processing.recent import NextRead, RecentAnswers
+from shared.processing.mongo import Answer
+from shared.processing.recent import RecentAnswers
 from shared.processing.runner import Runner
 from shared.settings import Settings
 
 UNAUTHORISED = Counter("praktika_unauthorised_total", "Requests without a valid token where one is needed.")
 CURRENT_WITHIN_S = 10
-Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Service:
     troubles: dict[str, str] = field(default_factory=dict)  # of work beside the consumer, by its name
     shared: dict[str, Any] = field(default_factory=dict)  # what all requests of a process have in common
     _finders: dict[tuple[str, ...], mongo.BatchedLookup] = field(default_factory=dict)
-    _reads: dict[Hashable, NextRead[Any]] = field(default_factory=dict)
+    _reads: dict[Hashable, mongo.CoalescedRead[Any]] = field(default_factory=dict)
     _recent: RecentAnswers = field(default_factory=lambda: RecentAnswers(most=500))
 
     @property
@@ -61,7 +61,7 @@ class Service:
 
     async def coalesced(self, question: Hashable, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """What *work* reads, once for all who ask the same at the same time; no answer is older than its question."""
-        read = self._reads.setdefault(question, NextRead(work))
+        read = self._reads.setdefault(question, mongo.CoalescedRead(work))
         try:
             answer: Answer = await read()
             return answer

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import bson
 from bson import json_util
@@ -417,30 +417,55 @@ async def sums(
     return totals
 
 
-class BatchedLookup:
-    """Finds documents by id for many who ask at once: who asks while a find is under way waits for the next one.
+Answer = TypeVar("Answer")
 
-    So a crowd costs as much as two, and no answer is older than its question. Documents are shared: do not change them.
+
+class CoalescedRead(Generic[Answer]):
+    """One read for many who ask at once: who asks while one is under way waits for the next.
+
+    So a crowd costs as much as two, and no answer is older than its question. What is read is shared: do not change it.
+    *read* is called more than once, also for others than who gave it.
     """
+
+    def __init__(self, read: Callable[[], Awaitable[Answer]]) -> None:
+        self._read = read
+        self._next: asyncio.Task[Answer] | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def is_idle(self) -> bool:
+        return self._next is None and not self._one_at_a_time.locked()
+
+    async def __call__(self) -> Answer:
+        if self._next is None:
+            self._next = asyncio.create_task(self._in_turn())
+        return await asyncio.shield(self._next)  # who hangs up takes nothing from the others
+
+    async def _in_turn(self) -> Answer:
+        async with self._one_at_a_time:
+            self._next = None
+            return await self._read()
+
+
+class BatchedLookup:
+    """Finds documents by id, in one query for many who ask at once (see `CoalescedRead`)."""
 
     def __init__(self, collection: str, fields: Mapping[str, Any]) -> None:
         self._collection, self._fields = collection, dict(fields)
         self._ids: set[str] = set()
-        self._next: asyncio.Task[dict[str, dict[str, Any]]] | None = None
-        self._one_at_a_time = asyncio.Lock()
+        self._db: Database
+        self._read = CoalescedRead(lambda: self._find(self._db))
 
     async def find(self, db: Database, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         self._ids.update(ids)
-        if self._next is None:
-            self._next = asyncio.create_task(self._find(db))
-        found = await asyncio.shield(self._next)  # who hangs up takes nothing from the others
+        self._db = db
+        found = await self._read()
         return {id: found[id] for id in ids if id in found}
 
     async def _find(self, db: Database) -> dict[str, dict[str, Any]]:
-        async with self._one_at_a_time:
-            ids, self._ids, self._next = self._ids, set(), None
-            docs = db[self._collection].find({"_id": {"$in": list(ids)}}, self._fields, batch_size=len(ids) + 1)
-            return {doc["_id"]: doc for doc in await docs.to_list(None)}
+        ids, self._ids = self._ids, set()
+        docs = db[self._collection].find({"_id": {"$in": list(ids)}}, self._fields, batch_size=len(ids) + 1)
+        return {doc["_id"]: doc for doc in await docs.to_list(None)}
 
 
 Find = Callable[[str, Mapping[str, Any]], AsyncIterator[dict[str, Any]]]

@@ -5,12 +5,10 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from shared.processing import mongo
-from shared.processing.mongo import Database
-
-Answer = TypeVar("Answer")
+from shared.processing.mongo import Answer, CoalescedRead, Database
 
 
 class Applied(NamedTuple):
@@ -32,33 +30,6 @@ async def applied(db: Database) -> Applied:
     return Applied(frozenset((label, position.next_offset) for label, position in positions.items()), until)
 
 
-class NextRead(Generic[Answer]):
-    """One read for many who ask at once: who asks while one is under way waits for the next.
-
-    So no answer is older than its question. What is read is shared: do not change it. *read* is called more than once,
-    also for others than who gave it.
-    """
-
-    def __init__(self, read: Callable[[], Awaitable[Answer]]) -> None:
-        self._read = read
-        self._next: asyncio.Task[Answer] | None = None
-        self._one_at_a_time = asyncio.Lock()
-
-    @property
-    def is_idle(self) -> bool:
-        return self._next is None and not self._one_at_a_time.locked()
-
-    async def __call__(self) -> Answer:
-        if self._next is None:
-            self._next = asyncio.create_task(self._in_turn())
-        return await asyncio.shield(self._next)  # who hangs up takes nothing from the others
-
-    async def _in_turn(self) -> Answer:
-        async with self._one_at_a_time:
-            self._next = None
-            return await self._read()
-
-
 @dataclass
 class _Kept:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -77,7 +48,7 @@ class RecentAnswers:
     def __init__(self, most: int = 100) -> None:
         self._most = most
         self._kept: dict[Hashable, _Kept] = {}
-        self._applied: dict[str, NextRead[Applied]] = {}
+        self._applied: dict[str, CoalescedRead[Applied]] = {}
 
     async def answer(
         self, db: Database, question: Hashable, within_s: float, work: Callable[[], Awaitable[Answer]]
@@ -93,7 +64,7 @@ class RecentAnswers:
             del self._kept[next(iter(self._kept))]
         if kept.applied is None or monotonic() - kept.read_at >= within_s:
             read_at = monotonic()
-            now = await self._applied.setdefault(db.name, NextRead(lambda: applied(db)))()
+            now = await self._applied.setdefault(db.name, CoalescedRead(lambda: applied(db)))()
             async with kept.lock:
                 if kept.applied is None or now.positions != kept.applied.positions:
                     kept.answer = await work()

@@ -14,6 +14,7 @@ import pytest_asyncio
 from httpx import Response
 
 from services.partners.gateway.egress.hooks import WEBHOOKS
+from services.partners.gateway.files import jobs
 from services.partners.gateway.files.jobs import FILES, UPLOADS
 from services.partners.people.members import JOURNAL
 from shared.http.problems import FORM
@@ -369,6 +370,31 @@ async def test_a_file_from_another_site_is_not_taken(connected: Running, admin: 
     assert (await admin.client.post("/uploads", content=b"--y\r\n\r\n", headers=broken)).status_code in (400, 403)
 
 
+async def test_an_upload_is_one_workers_and_given_up_after_some(connected: Running, admin: Visitor):
+    """Of a worker that stood still and is overtaken nothing is noted any more."""
+    home, path = connected.service.store.home, (await send_file(admin, ROWS, "taken.csv")).headers["location"]
+    id = path.rpartition("/")[2]
+    waits = {"state": "waiting", "dry_run": True, "language": "en", "alive_at": datetime.now(UTC), "attempts": 0}
+
+    async def taken() -> jobs.Job | None:
+        """Be quicker than the service's own workers, sooner or later."""
+        await home[UPLOADS].update_one({"_id": id, **jobs.IDLE}, {"$set": waits})
+        job = await jobs._next(home)
+        return job if job and job["_id"] == id else None
+
+    one = await until(taken)
+    await home[UPLOADS].update_one({"_id": id}, {"$set": {"by": "another"}})
+    await jobs._note(home, one, state="failed", problem="x")
+    kept = await home[UPLOADS].find_one({"_id": id})
+    assert kept
+    assert (kept["state"], kept["problem"]) == ("running", None)
+    await home[UPLOADS].update_one(
+        {"_id": id}, {"$set": {"alive_at": datetime.now(UTC) - timedelta(hours=1), "attempts": 3}}
+    )
+    await worked_on(admin, path, "failed")
+    assert "could not be worked through" in (await admin.get(path, lang="en")).text
+
+
 # several placements
 
 
@@ -414,6 +440,28 @@ async def test_several_placements_are_confirmed_at_once(connected: Running):
 
 
 # the network
+
+
+async def test_an_organisations_entry_is_changed_and_what_cannot_be_is_told_in_the_readers_language(
+    connected: Running, operator: Visitor
+):
+    page = await operator.get("/work/do/edit", subject="works", lang="en")
+    assert 'name="name" type="text" maxlength="500" autocomplete="off"\n value="Works"' in page.text, (
+        "it begins as it is"
+    )
+    answer = await operator.post("/work/do/edit?subject=works", kind="enterprise", name="New Works", region="RU-KEM")
+    assert answer.status_code == 303, answer.text
+    assert "New Works" in (await operator.get("/work/organisations/works")).text, "what was changed is shown at once"
+    alike = {"subject": "WORKS", "kind": "enterprise", "name": "x", "region": "x"}
+    for language, words in (("en", "there is works already"), ("ru", "уже есть works")):
+        refused = await operator.post(f"/work/do/register?lang={language}", **alike)
+        assert (refused.status_code, words in refused.text) == (422, True), refused.text
+    told = await connected.client.put(
+        "/organisations/WORKS",
+        json={"kind": "enterprise", "name": "x", "region": "x"},
+        headers=as_("operator", connected),
+    )
+    assert told.json()["errors"] == [{"field": "id", "detail": "there is works already"}]
 
 
 async def test_the_operator_reads_in_plain_words_how_the_network_is(connected: Running, operator: Visitor):

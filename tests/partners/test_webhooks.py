@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from deploy.local.processes import ROOT
-from services.partners.gateway.egress import addresses, deliveries
+from services.partners.gateway.egress import addresses, deliveries, webhooks
 from services.partners.gateway.egress.addresses import NotAllowed, call, client, is_public, parsed
 from services.partners.gateway.egress.webhooks import FAILURES, WEBHOOKS, signature
 from tests.partners.conftest import as_, enrolled, publish
@@ -402,7 +402,7 @@ def test_the_public_internet_is_allowed(address: str):
 async def test_an_address_is_checked_at_each_delivery(connected: Running, monkeypatch: pytest.MonkeyPatch):
     async with receiving() as receiver:
         made = await make(connected, receiver)
-        monkeypatch.setattr(deliveries, "parsed", lambda text, inside: parsed(text, inside=True))  # http it must be
+        monkeypatch.setattr(webhooks, "parsed", lambda text, inside: parsed(text, inside=True))  # http it must be
         monkeypatch.setattr(connected.service.settings, "webhooks_inside", False)
         event = enrolled()
         await publish(connected, "uni", event)

@@ -78,9 +78,6 @@ async def _show(visit: MemberVisit, search: str, status: int = 200, done: Sequen
             for name in ("", *FIELDS, "subject", "partitionkey", "programme", "enterprise")
             if f"{name}:{item['id']}" in visit.form.errors
         ]
-    if done:
-        later = f" ({visit.notice})" if visit.notice else ""
-        visit.notice = f"{visit.word(N_('Confirmed'))}: {len(done)}{later}"
     return visit.show(
         "services/partners/pages/confirm.html",
         status,
@@ -103,14 +100,16 @@ async def confirm(visit: ByHost, memory: IngressMemory, search: Search = "") -> 
     if not marked:
         form.errors = {"": visit.word(N_("Mark those that are over."))}
         return await _show(visit, search, 422)
-    done, ends_at = list[str](), time.monotonic() + WAIT_S
+    done, is_late, ends_at = list[str](), False, time.monotonic() + WAIT_S
     for item in marked:
         one = replace(visit, form=_form_of(form, item))
         is_applied = await attempt(one, "complete", memory, max(0, ends_at - time.monotonic()))
         form.errors |= {f"{name}:{item['id']}": words for name, words in one.form.errors.items()}
         if not one.form.errors:
             done.append(item["id"])
-            visit.notice = visit.notice or ("" if is_applied else visit.word(ACCEPTED))
+            is_late |= not is_applied
+    if done:
+        visit.notice = f"{visit.word(N_('Confirmed'))}: {len(done)}" + (f" ({visit.word(ACCEPTED)})" if is_late else "")
     form.values["placement"] = [item["id"] for item in marked if item["id"] not in done]
     return await _show(visit, search, 422 if form.errors else 200, done)
 

@@ -9,18 +9,17 @@ from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from services.partners.gateway.files.mapping import Mistakes
-from services.partners.gateway.ingress.http import IngressMemory, Memory, refuse_overdrawn
-from services.partners.gateway.ingress.validation import ACCEPTED, check, validated
+from services.partners.gateway.ingress.http import IngressMemory, Memory, publish_valid, refuse_overdrawn
+from services.partners.gateway.ingress.validation import check
 from services.partners.network import api
 from services.partners.people.visits import MemberVisit, SignedIn
 from shared.contract.events import Event
 from shared.http.parameters import query
 from shared.http.problems import Problem
 from shared.http.routing import Router
-from shared.pages.languages import in_language
 
 from .actions import ACTIONS, Action
-from .fields import UNSURE, form_fields, item_of, proposed, with_kinds, wrong_fields
+from .fields import UNSURE, add_mistakes, form_fields, item_of, proposed, with_kinds
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 TEMPLATE = "services/partners/pages/action.html"
@@ -165,9 +164,9 @@ async def attempt(visit: MemberVisit, name: str, memory: Memory, wait_s: float =
         return await _say(visit, name, await with_kinds(visit, item), memory, wait_s)
     except (Mistakes, Problem) as wrong:
         if isinstance(wrong, Problem) and wrong.status in (429, 503):
-            visit.form.errors = {"": in_language(wrong.detail, visit.language)}
+            visit.refuse(wrong)
         else:
-            visit.form.errors = wrong_fields(wrong, item, planned, ("subject", *action.fields))
+            add_mistakes(visit.form, wrong, item, planned, ("subject", *action.fields))
         return False
 
 
@@ -181,12 +180,10 @@ async def _say(visit: MemberVisit, name: str, item: dict[str, Any], memory: Memo
     refuse_overdrawn(service, caller)
     if name in COMMANDS:
         return await _command(visit, name, check(item, caller, service.settings))
-    (event,), digests = await validated([item], service, caller, memory.recent)
-    if isinstance(event, Problem):
-        raise event
-    (address,) = await service.publish(event)
-    memory.recent.note(caller.source, digests)
-    ACCEPTED.labels(address.topic).inc()
+    published = await publish_valid(item, service, caller, memory.recent)
+    if isinstance(published, Problem):
+        raise published
+    _, address = published
     # What this service does not read is done once it is on the log.
     return address.topic not in service.core.topics or await service.applied_within(address, wait_s)
 

@@ -127,37 +127,40 @@ async def _options(visit: MemberVisit, action: Action, name: str, schema: Schema
         return [(value, translated(language, words)) for value, words in YES_OR_NO]
     if name in ("level", "study_level"):
         return LEVELS
+    own = visit.member.organisation
     if name.startswith("competenc"):
-        question = ("competencies", given.get("request"), language)
+        question = ("competencies", given.get("request"), own, language)
         return await visit.service.recent(question, lambda: competencies(visit, given))
-    if name not in REFERENCES:
-        return []
-    of_registry = ("references", name, visit.member.organisation)
-    return await visit.service.recent(of_registry, lambda: _references(visit, name))
+    if name in REFERENCES:
+        return await visit.service.recent(("references", name, own), lambda: _references(visit, name))
+    return []
 
 
-REFERENCES = (
-    *("parties", "organisations", "joint_partners.organisation", "enterprise", "institution"),
-    *("programme", "programmes", "agreement", "opportunity"),
-)
+# Fields that name something of the registry: its collection, and what it is called by. In others anything is typed.
+REFERENCES = {
+    **dict.fromkeys(("parties", "organisations", "joint_partners.organisation"), ("organisations", "name")),
+    **dict.fromkeys(("enterprise", "institution"), ("organisations", "name")),
+    **dict.fromkeys(("programme", "programmes"), ("programmes", "title")),
+    "agreement": ("agreements", "scope"),
+    "opportunity": ("opportunities", "title"),
+}
 
 
 async def _references(visit: MemberVisit, name: str) -> Options:
-    """What of the registry may be named in a field; nothing: anything may be typed."""
-    db, own = visit.service.db, visit.member.organisation
-    if name in ("parties", "organisations", "joint_partners.organisation", "enterprise", "institution"):
-        kinds = {"enterprise": list(HOSTS), "institution": [Publisher.institution]}.get(name)
-        match: dict[str, Any] = {"name": {"$exists": True}} | ({"kind": {"$in": kinds}} if kinds else {})
-        return await _named(db, "organisations", match | ({"_id": {"$ne": own}} if kinds is None else {}), "name")
-    if name in ("programme", "programmes"):
-        offers = [{"institution": own}, {"joint_partners.organisation": own}]
-        is_host = visit.member.kind in HOSTS
-        return await _named(db, "programmes", {"title": {"$exists": True}} if is_host else {"$or": offers}, "title")
-    if name == "agreement":
-        return await _named(db, "agreements", {"parties": own, "status": "signed"}, "scope")
-    if name == "opportunity":
-        return await _named(db, "opportunities", {"status": "open", "title": {"$exists": True}}, "title")
-    return []
+    """What of the registry may be named in a field."""
+    own, (collection, words) = visit.member.organisation, REFERENCES[name]
+    match: dict[str, Any] = {words: {"$exists": True}}
+    if kinds := {"enterprise": list(HOSTS), "institution": [Publisher.institution]}.get(name):
+        match["kind"] = {"$in": kinds}
+    elif collection == "organisations":
+        match["_id"] = {"$ne": own}
+    elif collection == "programmes" and visit.member.kind not in HOSTS:
+        match["$or"] = [{"institution": own}, {"joint_partners.organisation": own}]
+    elif collection == "agreements":
+        match |= {"parties": own, "status": "signed"}
+    elif collection == "opportunities":
+        match["status"] = "open"
+    return await _named(visit.service.db, collection, match, words)
 
 
 async def _named(db: mongo.Database, collection: str, match: Mapping[str, Any], words: str) -> Options:
@@ -168,7 +171,8 @@ async def _named(db: mongo.Database, collection: str, match: Mapping[str, Any], 
 async def competencies(visit: MemberVisit, given: Mapping[str, str]) -> Options:
     """Competencies of the frameworks that are built in, and those that programmes name; of a request only its own."""
     if request := given.get("request"):
-        doc = await visit.service.db["requests"].find_one({"_id": request}, {"competencies": 1}) or {}
+        own = {"_id": request, "respondent": visit.member.organisation}
+        doc = await visit.service.db["requests"].find_one(own, {"competencies": 1}) or {}
         known = doc.get("competencies") or []
     else:
         built_in = [item["id"] for framework in frameworks.FRAMEWORKS.values() for item in framework["competencies"]]
@@ -271,19 +275,17 @@ async def with_kinds(visit: MemberVisit, item: dict[str, Any]) -> dict[str, Any]
     return item
 
 
-def wrong_fields(
-    mistakes: Mistakes | Problem, item: Any, planned: Plan | None, fields: Iterable[str]
-) -> dict[str, str]:
-    """What is wrong, by the form's fields; what belongs to none is said of the whole."""
+def add_mistakes(
+    form: Form, mistakes: Mistakes | Problem, item: Any, planned: Plan | None, fields: Iterable[str]
+) -> None:
+    """Say what is wrong beside the form's fields; what belongs to none is said of the whole."""
     found = mistakes.mistakes if isinstance(mistakes, Mistakes) else explained(mistakes, item, planned)
-    errors: dict[str, str] = {}
     shown = {*fields}
     for mistake in found:
         name = mistake.column or {"learner": "partitionkey", "id": "subject"}.get(mistake.field, mistake.field)
         name = name if name in shown else next((each for each in shown if each.partition(".")[0] == name), "")
         detail = mistake.detail if name else f"{mistake.field}: {mistake.detail}" if mistake.field else mistake.detail
-        errors[name] = "; ".join(filter(None, (errors.get(name), detail)))
-    return errors
+        form.add_error(name, detail)
 
 
 UNSURE = Text("tick this, if it is meant")

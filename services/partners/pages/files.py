@@ -16,27 +16,25 @@ from fastapi import Path
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import ValidationError
 
+from services.partners.gateway.files import jobs
 from services.partners.gateway.files.cells import offset_of
-from services.partners.gateway.files.jobs import FILES, SHOWN, UPLOADS, Job, awake, report_of
+from services.partners.gateway.files.jobs import FILES, UPLOADS, Job, report_of
 from services.partners.gateway.files.mapping import Mistakes, fields_of, headings_of, meaning, shown_name
 from services.partners.gateway.files.tables import ENCODINGS, EVENT
 from services.partners.gateway.files.uploads import Asked, Meant, look_into, planned_by, types_in
 from services.partners.gateway.ingress.http import refuse_overdrawn
 from services.partners.gateway.quotas import quotas_of
-from services.partners.people.visits import MemberVisit
+from services.partners.people.visits import ByStaff, MemberVisit
 from shared.http.forms import Form, Upload
 from shared.http.problems import Problem
 from shared.http.routing import Router
-from shared.pages.languages import N_, Text, in_language
+from shared.pages.languages import N_, Text
 from shared.pages.pages import static
 
 from .fields import zone
-from .refused import ByStaff
 
 FOLDER = "services/partners/pages/"
 HOME = "/uploads"  # below /upload, where bodies may be large
-KEPT_DAYS = 30  # of an upload: what of it was accepted
-FILE_KEPT_S = 86_400  # of the file itself, which may hold what nobody needs
 MOST_BYTES = 15 * 2**20  # a document has 16 MB
 MOST_KEPT = 20  # files of an organisation
 LISTED = 50
@@ -69,7 +67,7 @@ async def _list(visit: MemberVisit, status: int = 200) -> Response:
     async def read() -> list[Job]:
         return await uploads.find(own).sort("at", -1).to_list(LISTED)
 
-    jobs = await visit.service.coalesced(("uploads", visit.member.organisation), read)
+    known = await visit.service.coalesced(("uploads", visit.member.organisation), read)
     types = [(each["type"], re.split("[.;:,]", each["title"])[0]) for each in _types(visit)]
     titles = dict(types)
     return visit.show(
@@ -78,7 +76,7 @@ async def _list(visit: MemberVisit, status: int = 200) -> Response:
         types=[("", visit.word(N_("choose …"))), *types, (EVENT, visit.word(N_("each line is an event already")))],
         encodings=[("", visit.word(N_("recognise"))), *((each, each) for each in ENCODINGS)],
         most_mb=_most_bytes(visit) // 2**20,
-        jobs=[{**job, "title": titles.get(job["meant"].get("type"), ""), "said": _state(visit, job)} for job in jobs],
+        jobs=[{**job, "title": titles.get(job["meant"].get("type"), ""), "said": _state(visit, job)} for job in known],
     )
 
 
@@ -110,7 +108,7 @@ async def upload(visit: ByStaff) -> Response:
         visit.wrong({"type": Text("choose one")})
         return await _list(visit, 422)
     except Problem as problem:
-        form.errors = {"file": "; ".join(_texts(visit, problem))}
+        visit.refuse(problem, otherwise="file")
         return await _list(visit, problem.status)
     is_whole = [column["name"] for column in found["columns"]] == [EVENT]
     if not (is_whole if type_ is None else type_ and not is_whole):
@@ -139,18 +137,9 @@ async def _unfit(visit: MemberVisit, file: Upload) -> dict[str, Text]:
     return {}
 
 
-def _texts(visit: MemberVisit, problem: Problem) -> list[str]:
-    return [in_language(text, visit.language) for _, text in problem.errors] or [
-        in_language(problem.detail, visit.language)
-    ]
-
-
 async def _keep(visit: MemberVisit, file: Upload, asked: Asked, found: Mapping[str, Any]) -> str:
     """Keep a file with what is known of it; what was said of a like one before is said of this one, too."""
-    form, home, now = visit.form, visit.service.store.home, datetime.now(UTC)
-    await home[UPLOADS].create_index("at", expireAfterSeconds=KEPT_DAYS * 86_400)
-    await home[UPLOADS].create_index([("organisation", 1), ("at", -1)])
-    await home[FILES].create_index("at", expireAfterSeconds=FILE_KEPT_S)
+    home = visit.service.store.home
     columns = [column["name"] for column in found["columns"]]
     alike = {"organisation": visit.member.organisation, "columns": columns, "meant.type": asked.type}
     before = await home[UPLOADS].find_one({**alike, "state": "published"}, sort=[("at", -1)])
@@ -158,23 +147,19 @@ async def _keep(visit: MemberVisit, file: Upload, asked: Asked, found: Mapping[s
     job: Job = {
         "_id": f"u-{secrets.token_hex(8)}",
         **{"organisation": visit.member.organisation, "kind": visit.member.kind.value},
-        **{"sandbox": visit.member.sandbox, "member": visit.member.id, "at": now, "alive_at": now},
+        **{"sandbox": visit.member.sandbox, "member": visit.member.id, "at": datetime.now(UTC)},
         "name": file.name[-200:],
         **{"form": found["kind"], "encoding": found["encoding"], "rows": found["rows"], "columns": columns},
         "meant": {
             "type": asked.type,
             "encoding": asked.encoding,
-            "timezone": form["timezone"],
+            "timezone": visit.form["timezone"],
             **{name: before["meant"][name] for name in ("map", "set", "key") if before},
             **({} if before else {"map": mapped, "set": [], "key": []}),
         },
-        "state": "new",
-        **{"done": 0, "accepted": 0, "refused": 0, "problem": None},
     }
     examples = {column["name"]: column["example"] for column in found["columns"]}
-    kept = {"organisation": visit.member.organisation, "content": file.content, "examples": examples}
-    await home[FILES].insert_one({"_id": job["_id"], "at": now, **kept})
-    await home[UPLOADS].insert_one(job)
+    await jobs.keep(home, job, file.content, examples)
     return str(job["_id"])
 
 
@@ -230,7 +215,6 @@ async def _show(visit: MemberVisit, job: Job, status: int = 200) -> Response:
         columns=[(c, file.get("examples", {}).get(c, ""), _options(fields, c)) for c in columns],
         missing=[(name, words) for name, words, is_needed in fields if is_needed and name not in mapped],
         mistakes=result.get("mistakes", []),
-        shown=SHOWN,
     )
 
 
@@ -277,11 +261,8 @@ async def go_on(visit: ByStaff, id: JobId) -> Response:
     form, job = visit.form, await _job(visit, id)
     if not form.is_meant:
         return await _show(visit, job, 200 if form.is_draft else 403)
-    idle = {"_id": id, "state": {"$nin": ["waiting", "running"]}}
-    home = visit.service.store.home
     if form["do"] == "forget":
-        if (await home[UPLOADS].delete_one(idle)).deleted_count:
-            await home[FILES].delete_many({"_id": {"$in": [id, report_of(id)]}})
+        await jobs.forget(visit.service.store.home, id)
         return visit.go(HOME)
     try:
         refuse_overdrawn(visit.service, visit.member.caller)
@@ -291,22 +272,14 @@ async def go_on(visit: ByStaff, id: JobId) -> Response:
         _tell(visit, job, wrong)
         return await _show(visit, job, 422)
     except Problem as problem:
-        form.errors = {"timezone": "; ".join(_texts(visit, problem))}
+        visit.refuse(problem, otherwise="timezone")
         return await _show(visit, job, 422)
     except ValidationError:
         visit.wrong({"": Text("this is too long")})
         return await _show(visit, job, 422)
     said = {name: getattr(meant, name) for name in ("map", "set", "key", "timezone")}
-    to_do = {
-        "state": "waiting",
-        "dry_run": meant.dry_run,
-        "language": visit.language,
-        "meant": {**job["meant"], **said},
-        "done": 0,
-        "problem": None,
-    }
-    await home[UPLOADS].update_one(idle, {"$set": {**to_do, "alive_at": datetime.now(UTC), "attempts": 0}})
-    awake(visit.service).set()
+    meaning = {"meant": {**job["meant"], **said}, "language": visit.language}
+    await jobs.begin(visit.service, id, dry_run=meant.dry_run, **meaning)
     return visit.go(f"{HOME}/{id}")
 
 
@@ -334,4 +307,4 @@ def _tell(visit: MemberVisit, job: Job, wrong: Mistakes) -> None:
         known = mistake.column in job["columns"]
         name = f"map:{job['columns'].index(mistake.column)}" if known else f"set:{mistake.field}"
         name = name if known or name in visit.form.values else ""
-        visit.form.errors[name] = "; ".join(filter(None, (visit.form.errors.get(name), mistake.detail)))
+        visit.form.add_error(name, mistake.detail)

@@ -12,8 +12,7 @@ from pydantic_core import from_json
 
 from services.partners.gateway.egress.forwarding import REJECTIONS
 from services.partners.gateway.egress.hooks import WEBHOOKS
-from services.partners.people.visits import MemberVisit, SignedIn
-from shared.http.problems import Problem
+from services.partners.people.visits import ByNetwork, MemberVisit
 from shared.http.routing import Router
 from shared.http.service import Service
 from shared.log.raw import reader
@@ -21,7 +20,7 @@ from shared.log.topics import SERVICES
 from shared.operator import dead_letters
 from shared.pages.languages import N_
 
-from .lists import NETWORK, Doc
+from .lists import Doc
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 DAY = timedelta(days=1)
@@ -35,8 +34,8 @@ WORK = {
 }
 
 
-class Late(NamedTuple):
-    """How a service is.
+class ServiceHealth(NamedTuple):
+    """How far a service is.
 
     Attributes:
         workers: processes that do its work now.
@@ -63,12 +62,10 @@ class Refused(NamedTuple):
 
 
 @router.get("/work/health")
-async def health_page(visit: SignedIn) -> Response:
-    if visit.member.role not in NETWORK:
-        raise Problem(403, f"this page is for {' and '.join(NETWORK)}; you are {visit.member.role}")
+async def health_page(visit: ByNetwork) -> Response:
     service = visit.service
 
-    async def read() -> tuple[list[Late], list[Refused], list[Doc]]:
+    async def read() -> tuple[list[ServiceHealth], list[Refused], list[Doc]]:
         return await _services(visit), await _refused(service), await _hooks(service)
 
     services, refused, hooks = await service.coalesced(("health", visit.language), read)
@@ -84,7 +81,7 @@ async def health_page(visit: SignedIn) -> Response:
     )
 
 
-async def _services(visit: MemberVisit) -> list[Late]:
+async def _services(visit: MemberVisit) -> list[ServiceHealth]:
     """How far each service is, by what it has committed to Kafka."""
     service = visit.service
     async with reader(service.settings) as topics:
@@ -96,7 +93,7 @@ async def _services(visit: MemberVisit) -> list[Late]:
         since = [await _published_at(service, *position) for position in late[name].oldest]
         dead = [letter for letter in letters.letters if letter.service == name and letter.is_open]
         oldest = min((at for at in since if at), default=None)
-        found.append(Late(visit.word(WORK[name]), workers.get(name, 0), late[name].number, oldest, dead))
+        found.append(ServiceHealth(visit.word(WORK[name]), workers.get(name, 0), late[name].number, oldest, dead))
     return found
 
 

@@ -13,17 +13,17 @@ from services.partners.gateway.egress.forwarding import REJECTIONS
 from services.partners.gateway.egress.hooks import WEBHOOKS
 from services.partners.network.registry import OPERATOR
 from services.partners.people.members import MEMBERS, is_chief
-from services.partners.people.visits import MemberVisit, SignedIn, name_of
+from services.partners.people.visits import NETWORK, STAFF, MemberVisit, SignedIn, name_of
 from shared.contract.events import HOSTS, Publisher
 from shared.http.auth import Role
 from shared.http.routing import Router
 from shared.pages.languages import N_
 
-from .actions import ACTIONS, STAFF
+from .actions import ACTIONS
 from .browse import notice
 from .fields import competency, zone
-from .lists import NETWORK, Doc, lists_of, names_in
-from .refused import reason, waiting
+from .lists import Doc, lists_of, names_in
+from .rejections import open_rejections, reason
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN = 5  # of each kind; the list has all
@@ -235,7 +235,7 @@ async def _applications(visit: MemberVisit) -> Waiting:
 
 async def _rejections(visit: MemberVisit) -> Waiting:
     """What we were refused lately, and nobody has mended or put aside."""
-    rejections, match = visit.service.store.home[REJECTIONS], waiting(visit.member.organisation)
+    rejections, match = visit.service.store.home[REJECTIONS], open_rejections(visit.member.organisation)
     docs = await rejections.find(match).sort("at", 1).to_list(SHOWN)
     number = len(docs) if len(docs) < SHOWN else await rejections.count_documents(match)
     tasks = [

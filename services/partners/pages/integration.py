@@ -4,12 +4,11 @@ Credentials, users of Kafka, webhooks with what they were not delivered: the com
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from services.partners.gateway import credentials, kafka_credentials
 from services.partners.gateway.credentials import Limits
@@ -44,8 +43,10 @@ async def integration_page(visit: ByChief, whose: Whose) -> Response:
     return await _show(visit, whose)
 
 
-async def _show(visit: MemberVisit, whose: str, status: int = 200, **made: Any) -> Response:
-    """The page; *made*: a secret that is shown this once."""
+async def _show(
+    visit: MemberVisit, whose: str, status: int = 200, made: Mapping[str, dict[str, Any]] | None = None
+) -> Response:
+    """The page; *made*: a `credential`, `user` or `hook` with its secret, which is shown this once."""
     service = visit.service
     is_own = whose == visit.member.organisation
 
@@ -62,7 +63,7 @@ async def _show(visit: MemberVisit, whose: str, status: int = 200, **made: Any) 
     return visit.show(
         FOLDER + "integration.html",
         status,
-        once=bool(made),
+        once=made is not None,
         whose=whose,
         of=of(visit, whose),
         organisation=await name_of(service, whose, visit.language),
@@ -75,7 +76,7 @@ async def _show(visit: MemberVisit, whose: str, status: int = 200, **made: Any) 
         lifetimes=_words(visit, LIFETIMES),
         states=_words(visit, HOOK_STATES),
         address=service.settings.public("partners"),
-        **{"credential": None, "user": None, "hook": None, **made},
+        made=made or {},
     )
 
 
@@ -83,32 +84,52 @@ def _words(visit: MemberVisit, texts: Mapping[str, str]) -> dict[str, str]:
     return {value: visit.word(text) for value, text in texts.items()}
 
 
-def _refused(visit: MemberVisit, problem: Problem, fields: tuple[str, ...] = ()) -> None:
-    """Say on the form what speaks against it."""
-    errors: dict[str, str] = {}
-    for field, text in problem.errors or [("", problem.detail)]:
-        name = field if field in fields else ""
-        errors[name] = "; ".join(filter(None, (errors.get(name), in_language(text, visit.language))))
-    visit.form.errors = errors
-
-
 @router.post(f"{HOME}/credentials")
 async def change_credentials(visit: ByChief, whose: Whose) -> Response:
     """Make a credential, which is shown this once; or `withdraw` one."""
-    form, service, home = visit.form, visit.service, visit.service.store.home
+    return await _change(
+        visit,
+        whose,
+        "credential",
+        lambda: credentials.give(visit.service, whose, _limits(visit.form)),
+        lambda id: credentials.withdraw(visit.service, whose, id, visit.member.id),
+    )
+
+
+@router.post(f"{HOME}/kafka-credentials")
+async def change_kafka_credentials(visit: ByChief, whose: Whose) -> Response:
+    """Make a user of Kafka, whose password is shown this once; or `withdraw` one."""
+    return await _change(
+        visit,
+        whose,
+        "user",
+        lambda: kafka_credentials.give(visit.service, whose),
+        lambda id: kafka_credentials.withdraw(visit.service.settings, whose, id),
+    )
+
+
+async def _change(
+    visit: MemberVisit,
+    whose: str,
+    what: str,
+    give: Callable[[], Awaitable[dict[str, Any]]],
+    withdraw: Callable[[str], Awaitable[None]],
+) -> Response:
+    """Make or withdraw what lets a system in; the journal says who did."""
+    home, form = visit.service.store.home, visit.form
     if not form.is_meant:
         return await _show(visit, whose, 403)
     try:
         if id := form["withdraw"]:
-            await credentials.withdraw(service, whose, id, visit.member.id)
+            await withdraw(id)
             await members.note(home, whose, visit.member.id, "credential_withdrawn", detail=id)
             return visit.go(HOME + of(visit, whose))
-        made = await credentials.give(service, whose, _limits(form))
+        made = await give()
     except Problem as problem:
-        _refused(visit, problem)
+        visit.refuse(problem)
         return await _show(visit, whose, problem.status)
     await members.note(home, whose, visit.member.id, "credential_made", detail=made["credential"])
-    return await _show(visit, whose, credential=made)
+    return await _show(visit, whose, made={what: made})
 
 
 def _limits(form: Form) -> Limits:
@@ -120,25 +141,6 @@ def _limits(form: Form) -> Limits:
     )
 
 
-@router.post(f"{HOME}/kafka-credentials")
-async def change_kafka_credentials(visit: ByChief, whose: Whose) -> Response:
-    """Make a user of Kafka, whose password is shown this once; or `withdraw` one."""
-    form, service, home = visit.form, visit.service, visit.service.store.home
-    if not form.is_meant:
-        return await _show(visit, whose, 403)
-    try:
-        if id := form["withdraw"]:
-            await kafka_credentials.withdraw(service.settings, whose, id)
-            await members.note(home, whose, visit.member.id, "credential_withdrawn", detail=id)
-            return visit.go(HOME + of(visit, whose))
-        made = await kafka_credentials.give(service, whose)
-    except Problem as problem:
-        _refused(visit, problem)
-        return await _show(visit, whose, problem.status)
-    await members.note(home, whose, visit.member.id, "credential_made", detail=made["credential"])
-    return await _show(visit, whose, user=made)
-
-
 @router.post(f"{HOME}/webhooks")
 async def make_webhook(visit: ByChief) -> Response:
     """Have the own feed sent to an address from now on; the secret is shown this once."""
@@ -148,24 +150,19 @@ async def make_webhook(visit: ByChief) -> Response:
     try:
         _demand_feed(visit)
         wanted = Webhook(url=visit.form["url"], after=None)
-        made = await webhooks.make_webhook(visit.service, visit.member.caller, wanted)
+        made = await webhooks.give(visit.service, visit.member.caller, wanted)
     except ValidationError:
         visit.wrong({"url": Text("has at most {n} characters", {"n": 2000})})
         return await _show(visit, whose, 422)
     except Problem as problem:
-        _refused(visit, problem, ("url",))
+        visit.refuse(problem, ("url",))
         return await _show(visit, whose, problem.status)
-    return await _show(visit, whose, hook=_content(made))
+    return await _show(visit, whose, made={"hook": made})
 
 
 def _demand_feed(visit: MemberVisit) -> None:
     if visit.member.kind not in PARTNERS:
         raise Problem(403, Text("only organisations have a feed"))
-
-
-def _content(answer: JSONResponse) -> dict[str, Any]:
-    found: dict[str, Any] = from_json(bytes(answer.body))
-    return found
 
 
 # one webhook
@@ -209,7 +206,7 @@ async def change_webhook(visit: ByChief, id: str) -> Response:
             return visit.go(HOME + of(visit, hook["organisation"]))
         said = await _done(visit, id)
     except Problem as problem:
-        _refused(visit, problem)
+        visit.refuse(problem)
         return await _webhook(visit, id, problem.status)
     return await _webhook(visit, id, **said)
 
@@ -224,7 +221,7 @@ async def _done(visit: MemberVisit, id: str) -> dict[str, Any]:
             trial = await webhooks.try_webhook(service, caller, id)
             return {"trial": {**trial, "said": in_language(trial["said"], visit.language)}}
         case "secret":
-            return {"secret": _content(await webhooks.renew_secret(service, caller, id))["secret"]}
+            return {"secret": await webhooks.renew(service, caller, id)}
         case "activate":
             await webhooks.activate_webhook(service, caller, id)
         case "redeliver":

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from services.partners.network.registry import OPERATOR, part
-from services.partners.people.visits import Visit
+from services.partners.people.visits import NETWORK, Visit
 from shared.contract.events import HOSTS, Publisher
 from shared.http.auth import Member, Role
 from shared.http.lists import public
@@ -16,7 +16,6 @@ from shared.pages.languages import N_
 
 Doc = dict[str, Any]
 PER_PAGE = 50
-NETWORK = (Role.operator, Role.coordinator)
 STATUS = {
     "registered": N_("registered"),
     "suspended": N_("suspended"),

@@ -49,7 +49,7 @@ async def change_password(visit: SignedIn) -> Response:
     if not form.is_meant:
         return await _page(visit, 403)
     try:
-        person, password = await _person(visit), form.secret("password")
+        person, password = await _person(visit), form.raw("password")
         if person["password"]:
             await _demand_old_password(visit, person)
         passwords.demand_hard(password, member.name, person["email"], member.organisation)
@@ -64,7 +64,7 @@ async def change_password(visit: SignedIn) -> Response:
 
 async def _demand_old_password(visit: MemberVisit, person: Person) -> None:
     try:
-        await member_by_password(visit, person["address"], visit.form.secret("old_password"))
+        await member_by_password(visit, person["address"], visit.form.raw("old_password"))
     except Wrong as wrong:
         errors = {"old_password" if name == "password" else "_": text for name, text in wrong.errors.items()}
         raise Wrong(**errors) from None

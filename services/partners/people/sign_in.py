@@ -77,7 +77,7 @@ async def sign_in(visit: AnyVisit) -> Response:
             home, settings, verifier = visit.service.store.home, visit.service.settings, visit.service.verifier
             person = await passkeys.member_by_passkey(home, settings, verifier, form["challenge"], form["passkey"])
         else:
-            person = await member_by_password(visit, form["email"], form.secret("password"))
+            person = await member_by_password(visit, form["email"], form.raw("password"))
         way = "passkey" if form["passkey"] else "password"
         member = await sessions.start(visit.request, visit.service, person, way)
     except Wrong as wrong:
@@ -249,5 +249,5 @@ async def _proof(visit: Visit, *known: str) -> Person:
     if form["passkey"]:
         home, settings, verifier = service.store.home, service.settings, service.verifier
         return {"passkeys": [await passkeys.new_passkey(home, settings, verifier, form["challenge"], form["passkey"])]}
-    passwords.demand_hard(form.secret("password"), *known)
-    return {"password": await passwords.hashed(form.secret("password"))}
+    passwords.demand_hard(form.raw("password"), *known)
+    return {"password": await passwords.hashed(form.raw("password"))}

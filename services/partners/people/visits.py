@@ -1,6 +1,6 @@
 """A visit to a page: who comes, in which language, with which form; and who may come at all."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlencode
@@ -14,11 +14,10 @@ from shared.http.bodies import COMMAND_BYTES
 from shared.http.forms import MOST_FIELDS, Form, read_form
 from shared.http.problems import FORM, Problem, SignInNeeded
 from shared.http.service import Running, Service
-from shared.pages.languages import N_, Chosen, Language, Text, translated
+from shared.pages.languages import N_, Chosen, Language, Text, in_language, translated
 from shared.pages.pages import page
 
 from . import sessions
-from .members import is_chief
 
 
 @dataclass
@@ -44,15 +43,19 @@ class Visit:
         """Say beside the form's fields what does not do."""
         self.form.errors = {name: text.into(self.language) for name, text in errors.items()}
 
+    def refuse(self, problem: Problem, fields: Collection[str] = (), otherwise: str = "") -> None:
+        """Say on the form what speaks against it: beside one of *fields*, or of the field *otherwise*."""
+        for name, text in problem.errors or [("", problem.detail)]:
+            self.form.add_error(name if name in fields else otherwise, in_language(text, self.language))
+
     def show(
         self, template: str, status: int = 200, *, scripts: bool = False, once: bool = False, **context: Any
     ) -> Response:
         """The page, with the form on it; *once*: it has a secret, which no browser shall keep."""
         given = {"form": self.form, "notice": self.notice, **context}
         answer = page(self.request, template, self.language, status=status, scripts=scripts, **given)
-        answer.headers["Cache-Control"] = (
-            "no-store" if once else "private, no-cache"
-        )  # invitations and challenges, too, are for one browser
+        # Invitations and challenges, too, are for one browser.
+        answer.headers["Cache-Control"] = "no-store" if once else "private, no-cache"
         return answer
 
     def go(self, address: str) -> Response:
@@ -100,14 +103,22 @@ AnyVisit = Annotated[Visit, Depends(_visit)]
 SignedIn = Annotated[MemberVisit, Depends(_member_visit)]
 
 
-async def _chiefs_visit(visit: SignedIn) -> MemberVisit:
-    """The visit of somebody who looks after an organisation's members."""
-    if not is_chief(visit.member.role):
-        raise Problem(403, f"this page is for {Role.admin} and {Role.operator}; you are {visit.member.role}")
-    return visit
+def by(*roles: Role) -> Any:
+    """The dependency of pages that are for these roles alone."""
+
+    async def allowed(visit: SignedIn) -> MemberVisit:
+        if visit.member.role not in roles:
+            raise Problem(403, f"this page is for {', '.join(roles)}; you are {visit.member.role}")
+        return visit
+
+    return Depends(allowed)
 
 
-ByChief = Annotated[MemberVisit, Depends(_chiefs_visit)]
+STAFF = (Role.admin, Role.staff, Role.operator)  # who acts for an organisation
+NETWORK = (Role.operator, Role.coordinator)
+ByChief = Annotated[MemberVisit, by(Role.admin, Role.operator)]
+ByStaff = Annotated[MemberVisit, by(*STAFF)]
+ByNetwork = Annotated[MemberVisit, by(*NETWORK)]
 
 
 async def name_of(service: Service, organisation: str, language: Language = "en") -> str:

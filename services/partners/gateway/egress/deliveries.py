@@ -26,11 +26,11 @@ from shared.log.producer import NotPublished
 from shared.observability import logs
 from shared.processing import mongo
 
-from .addresses import NotAllowed, call, client, parsed
+from .addresses import NotAllowed, client
 from .feed import Feed, is_suspended
 from .forwarding import KEPT
 from .hooks import FAILURES, WEBHOOKS
-from .webhooks import headers
+from .webhooks import call_webhook
 
 LEASE_S = 60
 TURN_S = 60.0  # a webhook is served for so long, then the one that waits longest
@@ -219,18 +219,11 @@ def _pause(first_s: float, failures: int, longest_s: float) -> float:
 
 async def _post(hook: dict[str, Any], record: ConsumerRecord, http: httpx.AsyncClient, service: Service) -> Tried:
     """Deliver one event; nothing of the answer's body is kept."""
-    settings, body = service.settings, record.value or b""
+    body = record.value or b""
     event = from_json(body)
     id = events.derived_id("webhook", event["source"], event["id"])  # a header has no room for any text
     try:
-        answer = await call(
-            http,
-            "POST",
-            parsed(hook["url"], inside=settings.webhooks_inside),
-            headers=headers(hook, settings, id, body, time.time()),
-            content=body,
-            inside=settings.webhooks_inside,
-        )
+        answer = await call_webhook(http, hook, service.settings, id, body)
     except NotAllowed as error:
         return Tried("failed", f"the address {error}")
     except (httpx.HTTPError, TimeoutError) as error:

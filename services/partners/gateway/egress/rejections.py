@@ -16,7 +16,6 @@ from pydantic_core import from_json, to_json
 from starlette.datastructures import Headers
 
 from services.partners.gateway.credentials import Active
-from services.partners.gateway.ingress.deduplication import RecentEvents
 from services.partners.gateway.ingress.http import (
     IngressMemory,
     accepted,
@@ -26,7 +25,6 @@ from services.partners.gateway.ingress.http import (
     refused,
 )
 from services.partners.gateway.ingress.http_binding import Mode, decoded, inflated, mode_of, refusal
-from shared.contract.events import Data, Event
 from shared.http.auth import Caller
 from shared.http.lists import Pages
 from shared.http.problems import Problem
@@ -79,21 +77,9 @@ async def resubmit(
 
     It is judged anew. If it is accepted, the rejection says so; if not, that is a further rejection.
     """
-    headers, body = request.headers, await read_body(request)
-    event, address = await sent_again(service, caller, door.recent, position, headers, body)
-    return accepted(event, address)
-
-
-async def sent_again(  # noqa: PLR0913, PLR0917
-    service: Service, caller: Caller, recent: RecentEvents, position: str, headers: Headers, body: bytes
-) -> tuple[Event[Data], Address]:
-    """Judge a mended event (without a body: what was refused) and publish it; its rejection then says so.
-
-    Raises:
-        Problem: it is refused again, or there is no such rejection of the caller's.
-    """
     refuse_overdrawn(service, caller)
     await mine(service, caller, position)
+    headers, body = request.headers, await read_body(request)
     if not body:
         headers, body = _as_sent(await record_of(service, position))
     try:
@@ -105,15 +91,16 @@ async def sent_again(  # noqa: PLR0913, PLR0917
         item = decoded(mode, headers, body, service.settings)
     except Problem as problem:
         raise await refused(service, caller, headers, body, problem) from None
-    event, address = await admitted_alone(item, headers, body, service, caller, recent)
-    await service.publish_records([_resubmission(caller, position, event.id, str(address))])
-    return event, address
+    event, address = await admitted_alone(item, headers, body, service, caller, door.recent)
+    await note_resubmission(service, caller, position, event.id, address)
+    return accepted(event, address)
 
 
-def _resubmission(caller: Caller, position: str, id: str, address: str) -> Record:
-    resubmitted = {"resubmitted": position, "id": id, "event": address}
+async def note_resubmission(service: Service, caller: Caller, position: str, id: str, address: Address) -> None:
+    """Say on the log that something refused was sent again and accepted."""
+    resubmitted = {"resubmitted": position, "id": id, "event": str(address)}
     note = {"organisation": caller.organisation, "received_at": datetime.now(UTC).isoformat(), **resubmitted}
-    return Record(REJECTED, caller.organisation, to_json(note))
+    await service.publish_records([Record(REJECTED, caller.organisation, to_json(note))])
 
 
 def _as_sent(record: dict[str, Any]) -> tuple[Headers, bytes]:

@@ -87,7 +87,7 @@ def rejection_in(record: ConsumerRecord) -> dict[str, Any] | None:
             "status": problem["status"],
             "detail": problem["detail"],
             "errors": [dict(error) for error in problem.get("errors", [])],
-            **{name: problem[name] for name in ("rule", "reference", "row") if name in problem},
+            **{name: problem[name] for name in ("rule", "reference", "digests", "row") if name in problem},
             **{name: content.get(name) for name in ("content_type", "attributes", "size", "original")},
         }
     except (ValueError, KeyError, TypeError):

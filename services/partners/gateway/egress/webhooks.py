@@ -27,7 +27,7 @@ from shared.pages.languages import Text
 from shared.processing import mongo
 from shared.settings import Settings
 
-from .addresses import NotAllowed, call, client, parsed
+from .addresses import Answer, NotAllowed, call, client, parsed
 from .feed import Feed, Reader, begun
 from .hooks import FAILURES, WEBHOOKS, forget
 
@@ -74,6 +74,21 @@ def headers(hook: dict[str, Any], settings: Settings, id: str, body: bytes, now:
     }
 
 
+async def call_webhook(
+    http: httpx.AsyncClient, hook: dict[str, Any], settings: Settings, id: str, body: bytes
+) -> Answer:
+    """Send a signed delivery to a webhook's address.
+
+    Raises:
+        NotAllowed: the address is none that we call.
+        httpx.HTTPError, TimeoutError: it does not answer as it should.
+    """
+    url, inside = parsed(hook["url"], inside=settings.webhooks_inside), settings.webhooks_inside
+    return await call(
+        http, "POST", url, headers=headers(hook, settings, id, body, time.time()), content=body, inside=inside
+    )
+
+
 def shown(hook: dict[str, Any]) -> dict[str, Any]:
     """A webhook as its organisation sees it: no secret."""
     fields = ("organisation", "url", "status", "rate", "created_at", "delivered_at", "failed_at", "reason")
@@ -112,6 +127,16 @@ async def agreed_rate(url: httpx.URL, settings: Settings) -> int | None:
 @router.post("", status_code=201)
 async def make_webhook(service: Running, caller: Reader, body: Webhook) -> JSONResponse:
     """Send my feed to an address from now on. The address is asked first; the secret is shown this once."""
+    made = await give(service, caller, body)
+    return _with_secret(made, 201, {"Location": f"/webhooks/{made['id']}"})
+
+
+async def give(service: Service, caller: Caller, body: Webhook) -> dict[str, Any]:
+    """A further webhook for the caller's organisation, with its secret.
+
+    Raises:
+        Problem: it has many already, or the address is none that we call.
+    """
     settings, home = service.settings, service.store.home
     if await home[WEBHOOKS].count_documents({"organisation": caller.organisation}) >= MOST:
         given = {"organisation": caller.organisation, "most": MOST}
@@ -138,7 +163,7 @@ async def make_webhook(service: Running, caller: Reader, body: Webhook) -> JSONR
     }
     await home[WEBHOOKS].create_index("organisation")
     await home[WEBHOOKS].insert_one(hook)
-    return _with_secret({**shown(hook), "secret": secret}, 201, {"Location": f"/webhooks/{hook['_id']}"})
+    return {**shown(hook), "secret": secret}
 
 
 @router.get("")
@@ -184,13 +209,18 @@ def _of(caller: Caller) -> dict[str, Any]:
 @router.post("/{id}/secret", status_code=201)
 async def renew_secret(service: Running, caller: Reader, id: EntityId) -> JSONResponse:
     """Sign with a new secret, shown this once; for 24 hours with the former one, too."""
+    return _with_secret({"secret": await renew(service, caller, id)}, 201, {})
+
+
+async def renew(service: Service, caller: Caller, id: str) -> str:
+    """A webhook's new secret; whatever signs still goes on for its 24 hours."""
     hook, secret = await _mine(service, caller, id), new_secret()
     now = time.time()
     former = [{**entry, "until": entry["until"] or now + OVERLAP_S} for entry in hook["secrets"]]
     valid = [entry for entry in former if entry["until"] > now][:MOST_SECRETS]
     kept = {"$set": {"secrets": [{"secret": secret, "until": None}, *valid]}}
     await service.store.home[WEBHOOKS].update_one({"_id": hook["_id"]}, kept)
-    return _with_secret({"secret": secret}, 201, {})
+    return secret
 
 
 @router.post("/{id}/test")
@@ -199,22 +229,19 @@ async def try_webhook(service: Running, caller: Reader, id: EntityId) -> dict[st
 
     It is no part of the feed, and not tried again.
     """
-    hook, settings, now = await _mine(service, caller, id), service.settings, time.time()
-    event_id = str(uuid4())
+    hook, event_id = await _mine(service, caller, id), str(uuid4())
     trial = {
         "specversion": "1.0",
         "id": event_id,
         "source": "/services/partners",
         "type": "praktika.webhook.tested.v1",
-        "time": _moment(now),
+        "time": _now(),
     }
-    body, status = to_json(trial), None
+    status: int | None = None
     try:
         async with client() as http:
-            sent = headers(hook, settings, event_id, body, now)
-            url = parsed(hook["url"], inside=settings.webhooks_inside)
-            answer = await call(http, "POST", url, headers=sent, content=body, inside=settings.webhooks_inside)
-        status, why = answer.status, Text("answered {status}", {"status": answer.status})
+            status = (await call_webhook(http, hook, service.settings, event_id, to_json(trial))).status
+        why = Text("answered {status}", {"status": status})
     except NotAllowed as error:
         why = error.why
     except (httpx.HTTPError, TimeoutError) as error:

@@ -5,6 +5,7 @@ what was interrupted begins anew.
 """
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +25,10 @@ from shared.processing import mongo
 from .uploads import Meant, published
 
 UPLOADS, FILES = "uploads", "upload_files"
+KEPT_DAYS = 30  # of an upload: what of it was accepted
+FILE_KEPT_S = 86_400  # of the file itself, which may hold what nobody needs
+IDLE = {"state": {"$nin": ["waiting", "running"]}}
+UNTOUCHED = {"done": 0, "accepted": 0, "refused": 0, "problem": None}
 SHOWN = 200  # refused rows that are kept one by one; the report has all
 STALE_S = 60  # so long nothing was heard of it: whoever worked on it is gone
 LOOK_S = 2
@@ -33,15 +38,38 @@ log = logs.get(__name__)
 Job = dict[str, Any]
 
 
-def awake(service: Service) -> asyncio.Event:
+def _awake(service: Service) -> asyncio.Event:
     """What is set when there is work for this process."""
     event: asyncio.Event = service.shared.setdefault("uploads", asyncio.Event())
     return event
 
 
+async def keep(home: mongo.Database, job: Job, content: bytes, examples: Mapping[str, str]) -> None:
+    """Keep a file with what is known of it."""
+    await home[UPLOADS].create_index("at", expireAfterSeconds=KEPT_DAYS * 86_400)
+    await home[UPLOADS].create_index([("organisation", 1), ("at", -1)])
+    await home[FILES].create_index("at", expireAfterSeconds=FILE_KEPT_S)
+    file = {"organisation": job["organisation"], "content": content, "examples": examples}
+    await home[FILES].insert_one({"_id": job["_id"], "at": job["at"], **file})
+    await home[UPLOADS].insert_one({**job, "state": "new", "alive_at": job["at"], **UNTOUCHED})
+
+
+async def begin(service: Service, id: str, **said: Any) -> None:
+    """Let an upload be worked on, if it is not already."""
+    waits = {"state": "waiting", "alive_at": datetime.now(UTC), "attempts": 0, **UNTOUCHED}
+    await service.store.home[UPLOADS].update_one({"_id": id, **IDLE}, {"$set": {**waits, **said}})
+    _awake(service).set()
+
+
+async def forget(home: mongo.Database, id: str) -> None:
+    """Forget an upload with its file, if it is not worked on."""
+    if (await home[UPLOADS].delete_one({"_id": id, **IDLE})).deleted_count:
+        await home[FILES].delete_many({"_id": {"$in": [id, report_of(id)]}})
+
+
 async def work_on_uploads(service: Service) -> None:
     """Check and publish what members upload, one file after the other; what was interrupted begins anew."""
-    called = awake(service)
+    called = _awake(service)
     while True:
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK_S):

@@ -430,6 +430,9 @@ def explained(problem: Problem, item: Any, planned: Plan | None) -> list[Mistake
     language = _language(planned)
     if planned and "rule" in more:
         return [_of_registry(problem, more["rule"], str(more.get("reference")), item, planned)]
+    if "digests" in more:
+        column = planned.column_of("id")[0] if planned else ""
+        return [Mistake(column, "", Why("reused").text(language))]
     errors = problem.errors or [("", problem.detail)]
     return [_explained(path, in_language(detail, language), problem.status, item, planned) for path, detail in errors]
 
@@ -452,8 +455,6 @@ def _explained(path: str, detail: str, status: int, item: Any, planned: Plan | N
     language = _language(planned)
     column, field = planned.column_of(path) if planned else ("", path)
     what = advice(item, path)
-    if status == 409 and path == "id":
-        return Mistake(column, "", Why("reused").text(language))
     if planned is None or path.endswith(".[key]"):
         return Mistake(column, field, detail, what)
     if path == "time" and "future" in detail:

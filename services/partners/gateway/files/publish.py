@@ -433,7 +433,4 @@ def _content(response: httpx.Response) -> dict[str, Any]:
 def _answered(item: dict[str, Any]) -> Problem | None:
     if item["status"] == 202:
         return None
-    problem = item.get("problem", {})
-    errors = [(str(error.get("field", "")), str(error.get("detail", ""))) for error in problem.get("errors", [])]
-    more = {name: problem[name] for name in ("rule", "reference") if name in problem}
-    return Problem(int(item["status"]), str(problem.get("detail", "refused")), errors, more=more)
+    return Problem.of({**item.get("problem", {}), "status": item["status"]})

@@ -160,9 +160,19 @@ async def admitted_alone(  # noqa: PLR0913, PLR0917
     Raises:
         Problem: what is wrong with it; it is on `rejected`, as it was sent.
     """
+    published = await publish_valid(item, service, caller, recent)
+    if isinstance(published, Problem):
+        raise await refused(service, caller, headers, body, published)
+    return published
+
+
+async def publish_valid(
+    item: Any, service: Service, caller: Caller, recent: RecentEvents
+) -> tuple[Event[Data], Address] | Problem:
+    """Publish one event (parsed JSON); or what is wrong with it, of which nothing is noted."""
     (event,), digests = await validated([item], service, caller, recent)
     if isinstance(event, Problem):
-        raise await refused(service, caller, headers, body, event)
+        return event
     (address,) = await service.publish(event)
     recent.note(caller.source, digests)
     ACCEPTED.labels(address.topic).inc()

@@ -7,47 +7,33 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import Depends, Query
+from fastapi import Query
 from fastapi.responses import HTMLResponse, Response
-from starlette.datastructures import Headers
 
 from services.partners.gateway.egress.forwarding import REJECTIONS
 from services.partners.gateway.egress.rejections import (
     Position,
     list_rejections,
     mine,
+    note_resubmission,
     record_of,
-    sent_again,
     text_of,
 )
 from services.partners.gateway.files.mapping import Plan, explained
-from services.partners.gateway.ingress.http import IngressMemory
-from services.partners.gateway.ingress.http_binding import Mode
-from services.partners.gateway.ingress.validation import validated
-from services.partners.people.visits import MemberVisit, SignedIn
+from services.partners.gateway.ingress.http import IngressMemory, publish_valid, refuse_overdrawn
+from services.partners.gateway.ingress.http_binding import Mode, read_json
+from services.partners.people.visits import ByStaff, MemberVisit
 from shared.contract.events import DATA
 from shared.http.lists import Paging
 from shared.http.problems import Problem
 from shared.http.routing import Router
-from shared.pages.languages import N_, Text, in_language
-
-from .actions import STAFF
+from shared.pages.languages import N_, Text
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 FOLDER = "services/partners/pages/"
 HOME = "/work/rejections"
 PER_PAGE = 50
 RECENT = timedelta(days=30)  # what is older waits for nobody
-
-
-async def _by_staff(visit: SignedIn) -> MemberVisit:
-    """The visit of somebody who looks after what the organisation sends."""
-    if visit.member.role not in STAFF:
-        raise Problem(403, f"this page is not for {visit.member.role}")
-    return visit
-
-
-ByStaff = Annotated[MemberVisit, Depends(_by_staff)]
 
 
 def reason(visit: MemberVisit, rejection: dict[str, Any]) -> str:
@@ -57,7 +43,7 @@ def reason(visit: MemberVisit, rejection: dict[str, Any]) -> str:
     return visit.word(rejection["detail"])
 
 
-def waiting(organisation: str) -> dict[str, Any]:
+def open_rejections(organisation: str) -> dict[str, Any]:
     """What of the rejections is still to be looked at, as a query."""
     since = datetime.now(UTC) - RECENT
     match = {"organisation": organisation, "at": {"$gt": since}, "resubmitted": None, "aside": None}
@@ -75,7 +61,7 @@ async def rejections_page(
 
     async def read() -> tuple[dict[str, Any], int]:
         found = await list_rejections(service, visit.member.caller, Paging(after, PER_PAGE))
-        return found, await service.store.home[REJECTIONS].count_documents(waiting(own))
+        return found, await service.store.home[REJECTIONS].count_documents(open_rejections(own))
 
     found, number = await service.coalesced(("rejections", own, after), read)
     return visit.show(
@@ -93,7 +79,7 @@ async def put_aside(visit: ByStaff) -> Response:
         return visit.go(HOME)
     if not visit.form.is_meant:
         raise Problem(403, Text("this form comes from elsewhere; nothing was done"))
-    match = waiting(visit.member.organisation)
+    match = open_rejections(visit.member.organisation)
     await visit.service.store.home[REJECTIONS].update_many(match, {"$set": {"aside": visit.member.id}})
     return visit.go(HOME)
 
@@ -102,7 +88,7 @@ async def put_aside(visit: ByStaff) -> Response:
 async def rejection_page(visit: ByStaff, position: Position) -> Response:
     record = await _record(visit, position)
     visit.form.values["text"] = [_editable(record)]
-    return await _show(visit, position, record)
+    return await _show(visit, record)
 
 
 async def _record(visit: MemberVisit, position: str) -> dict[str, Any]:
@@ -111,18 +97,14 @@ async def _record(visit: MemberVisit, position: str) -> dict[str, Any]:
     return {**await record_of(visit.service, position), **{name: doc.get(name) for name in ("resubmitted", "aside")}}
 
 
-async def _show(visit: MemberVisit, position: str, record: dict[str, Any], status: int = 200) -> Response:
+async def _show(visit: MemberVisit, record: dict[str, Any], status: int = 200) -> Response:
     cells, item = _cells(record), _item(record)
-    errors = [(error["field"], error["detail"]) for error in record["errors"]]
-    more: dict[str, Any] = {name: record[name] for name in ("rule", "reference") if name in record}
-    problem = Problem(record["status"], record["detail"], errors, more=more)
     return visit.show(
         FOLDER + "rejection.html",
         status,
-        position=position,
         rejection=record,
         reason=reason(visit, record),
-        wrong=explained(problem, item, _plan(visit, item)),
+        wrong=explained(Problem.of(record), item, _plan(visit, item)),
         cells=cells,
         is_whole=cells is not None or record["size"] == len(_text(record).encode()),
     )
@@ -139,9 +121,10 @@ def _text(record: dict[str, Any]) -> str:
 
 
 def _json(text: str) -> Any:
+    """What a text says as JSON; None: it is none."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return read_json(text.encode())
+    except Problem:
         return None
 
 
@@ -175,26 +158,25 @@ async def send_again(visit: ByStaff, position: Position, memory: IngressMemory) 
     form, service = visit.form, visit.service
     record = await _record(visit, position)
     if not form.is_meant:
-        return await _show(visit, position, record, 200 if form.is_draft else 403)
+        return await _show(visit, record, 200 if form.is_draft else 403)
     if form["do"] == "aside":
         await service.store.home[REJECTIONS].update_one({"_id": position}, {"$set": {"aside": visit.member.id}})
         return visit.go(HOME)
-    text = form.secret("text")
-    if not text.strip():
-        visit.wrong({"text": Text("is empty")})
-        return await _show(visit, position, record, 422)
+    text, caller = form.raw("text"), visit.member.caller
+    item = _json(text)
+    if item is None:
+        visit.wrong({"text": Text("this is not JSON") if text.strip() else Text("is empty")})
+        return await _show(visit, record, 422)
     try:
-        (judged,), _ = await validated([_json(text)], service, visit.member.caller, memory.recent)
-        if isinstance(judged, Problem):  # tries that fail are no further rejections
-            raise judged
-        headers = Headers({"content-type": Mode.structured})
-        await sent_again(service, visit.member.caller, memory.recent, position, headers, text.encode())
+        refuse_overdrawn(service, caller)
+        published = await publish_valid(item, service, caller, memory.recent)
+        if isinstance(published, Problem):  # a try is no further rejection
+            raise published
     except Problem as problem:
-        item = _json(text)
         found = explained(problem, item, _plan(visit, item))
-        wrong = [f"{each.field}: {each.detail}" if each.field else each.detail for each in found]
-        if item is None:
-            wrong.insert(0, visit.word(N_("this is not JSON")))
-        form.errors = {"text": "\n".join(wrong) or in_language(problem.detail, visit.language)}
-        return await _show(visit, position, record, 422)
+        words = [f"{each.field}: {each.detail}" if each.field else each.detail for each in found]
+        form.errors = {"text": "\n".join(words)}
+        return await _show(visit, record, 422)
+    event, address = published
+    await note_resubmission(service, caller, position, event.id, address)
     return visit.go(f"{HOME}?done=1")
