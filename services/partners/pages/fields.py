@@ -39,6 +39,7 @@ LEVELS = [(str(level), str(level)) for level in range(1, 9)]
 # Words of fields that the contract names for programs; in other languages the catalogue has them.
 LABELS = {
     "subject": N_("Id"),
+    "sandbox": N_("Sandbox"),
     "partitionkey": N_("Learner (pseudonym)"),
     "time": N_("Day"),
     "competencies.competency": N_("Competencies, with their level"),
@@ -92,7 +93,7 @@ def _words(type_: str, name: str, language: Language) -> tuple[str, str]:
     """What to call a field, and what else to say of it."""
     said = meaning(type_, name, language)
     if name in LABELS:
-        hint = said if name == "subject" else ""
+        hint = said if name in ("subject", "sandbox") else ""
         return translated(language, LABELS[name]), hint
     if language == "en":
         label = shown_name(name).replace("_", " ").capitalize()
