@@ -439,6 +439,27 @@ async def test_several_placements_are_confirmed_at_once(connected: Running):
     await close(mentor, others)
 
 
+async def test_home_counts_all_that_waits_and_shows_the_oldest_five(connected: Running):
+    if not await connected.service.db["agreements"].find_one({"_id": "practice"}):
+        await practise(connected)
+    staff = await signed_in(connected, "uni", "staff", "institution")
+    for number in range(6):
+        placed = {"programme": "welding", "enterprise": "plant"}
+        at = f"2026-0{6 - number}-01T09:00:00+00:00"
+        sent = cloudevent(
+            "uni", "internship.started", f"uni:h{number}", placed, partitionkey=f"l-{20 + number}", time=at
+        )
+        answer = await connected.client.post("/events", json=sent, headers=as_("uni", connected) | STRUCTURED)
+        assert answer.status_code == 202, answer.text
+    await connected.applied()
+    page = (await staff.get("/work", lang="en")).text
+    total = re.search(r"In all: (\d+)", (await staff.get("/work/placements", status="started")).text)
+    assert total
+    assert f"Placements that run</a>: {total[1]}" in page
+    assert re.findall(r"work/placements/([^\"?]+)\"", page) == [f"uni:h{number}" for number in (5, 4, 3, 2, 1)]
+    await close(staff)
+
+
 # the network
 
 
