@@ -168,7 +168,8 @@ def judged(found: dict[str, Rows]) -> list[list[str]]:
             ("the same over HTTP, new events before each", 3, reads.ratio(rows, reads.MOVED_HTTP, reads.ONE_HTTP))
         )
     if rows := found.get("pages"):
-        most.append(("the slowest page over a bare one of its size, p95", 3, pages.worst(rows)))
+        most.append(("the slowest page over a bare one of its size, p95", 3, pages.worst(rows, pages.BARE)))
+        most.append(("the slowest page over a bare one behind a sign-in, p95", 3, pages.worst(rows, pages.SIGNED_IN)))
         most.append(("the heaviest page in all, kB", 150, pages.heaviest(rows)))
     return least + [
         [name, f"at most {goal}", f"{got:.2f}", "" if got <= goal else "MISSED"] for name, goal, got in most if got

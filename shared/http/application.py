@@ -10,8 +10,7 @@ from typing import Any
 
 import uvicorn
 from aiokafka.errors import KafkaError
-from fastapi import APIRouter, Depends, FastAPI
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, FastAPI
 
 from shared import __version__
 from shared.http import hardening, trail
@@ -21,8 +20,7 @@ from shared.http.caching import Compression, ConditionalGet
 from shared.http.commands import ACCEPTED_BODY
 from shared.http.common import common, home
 from shared.http.health import OBSERVED, Observation, observe
-from shared.http.parameters import known_parameters
-from shared.http.problems import PROBLEM, REFUSALS, handle_errors
+from shared.http.problems import PROBLEM, handle_errors
 from shared.http.service import Service
 from shared.http.sessions import Sessions
 from shared.log.producer import NotPublished, Producer
@@ -59,10 +57,6 @@ class Application(FastAPI):
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 async def _store(client: Any, core: Core, settings: Settings) -> mongo.Store:
@@ -166,13 +160,12 @@ def create_app(  # noqa: PLR0913
             client.close()
             log.info("stopped")
 
+    routes = [*common.routes, *((*router.routes, *home.routes) if settings.role != "worker" else ())]
     app = Application(
         title=f"Praktika {core.name}",
         version=__version__,
         lifespan=lifespan,
-        responses=REFUSALS,
-        dependencies=[Depends(known_parameters)],
-        generate_unique_id_function=_operation_id,
+        routes=routes,
         docs_url=None,  # ours are below, with a policy
         redoc_url=None,
     )
@@ -191,10 +184,6 @@ def create_app(  # noqa: PLR0913
     app.add_middleware(trail.AuditMiddleware, trail=lambda: getattr(app.state, "trail", None))
     app.add_middleware(metrics.RequestMetrics)  # added last: the outermost, so that it sees every answer
     handle_errors(app)
-    app.include_router(common)
-    if settings.role != "worker":
-        app.include_router(router)
-        app.include_router(home)
     return app
 
 

@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
+
+from shared.http.parameters import known_parameters
+from shared.http.problems import REFUSALS
 
 
 class Route(APIRoute):
@@ -22,7 +25,20 @@ class Route(APIRoute):
 
 
 class Router(APIRouter):
-    """A router of such routes."""
+    """A router of such routes, with what all have in common.
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(route_class=Route, **settings)
+    An application takes the routes as they are: of a router that it includes FastAPI would look for the route twice.
+    """
+
+    def __init__(self, *, responses: dict[int | str, dict[str, Any]] | None = None, **settings: Any) -> None:
+        super().__init__(
+            route_class=Route,
+            dependencies=[Depends(known_parameters)],
+            responses={**REFUSALS, **(responses or {})},
+            generate_unique_id_function=_operation_id,
+            **settings,
+        )
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

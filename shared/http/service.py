@@ -51,13 +51,17 @@ class Service:
         self, collection: str, ids: Collection[str], fields: Mapping[str, Any]
     ) -> dict[str, dict[str, Any]]:
         """Documents with these *fields*, not to be changed: who asks at the same time gets the same ones."""
-        finder = self._finders.setdefault((collection, *fields), mongo.BatchedLookup(collection, fields))
-        return await finder.find(self.db, ids)
+        return await self._finder("live", collection, fields).find(self.db, ids)
 
     async def at_home(self, collection: str, id: str) -> dict[str, Any] | None:
         """A document of the service's home, whole; as of `by_id`."""
-        finder = self._finders.setdefault(("home", collection), mongo.BatchedLookup(collection, {}))
-        return (await finder.find(self.store.home, [id])).get(id)
+        return (await self._finder("home", collection, {}).find(self.store.home, [id])).get(id)
+
+    def _finder(self, of: str, collection: str, fields: Mapping[str, Any]) -> mongo.BatchedLookup:
+        key = (of, collection, *fields)
+        if key not in self._finders:
+            self._finders[key] = mongo.BatchedLookup(collection, fields)
+        return self._finders[key]
 
     async def coalesced(self, question: Hashable, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """What *work* reads, once for all who ask the same at the same time; no answer is older than its question."""

@@ -1,5 +1,7 @@
 """Pages for people: Jinja templates in one layout, with one style sheet, in the language that is asked for."""
 
+import json
+import re
 from datetime import UTC, date, datetime, tzinfo
 from functools import cache, lru_cache
 from pathlib import Path
@@ -11,10 +13,11 @@ from babel.numbers import format_decimal
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.ext import Extension
 from starlette.responses import Response
 
 from shared.pages.languages import COOKIE as LANGUAGE_COOKIE
-from shared.pages.languages import NAMES, Language, catalogue, in_language
+from shared.pages.languages import NAMES, Language, catalogue, in_language, translated
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]  # a template's name is its path in the repository
@@ -25,6 +28,22 @@ SCRIPT_POLICY = f"{POLICY}; script-src 'self'; connect-src 'self'; require-trust
 SERVICES = ("partners", "feedback", "certification", "monitoring")
 
 
+class _CompiledTexts(Extension):
+    """Translates `_("…")` when a template is compiled: there is one environment for each language.
+
+    Jinja itself would look each text up anew for each page. What has something filled in is left to it.
+    """
+
+    _TEXT = re.compile(r'\b_\("([^"\\]*)"\)')
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        return self._TEXT.sub(lambda found: f"({json.dumps(self._translated(found[1]))}|safe)", source)
+
+    def _translated(self, text: str) -> str:
+        language: Language = self.environment.language  # type: ignore[attr-defined]
+        return translated(language, text) % {}  # "%%" is one, as in the texts that have something filled in
+
+
 @cache
 def environment(language: Language) -> Environment:
     """Jinja's environment for a language: everything is escaped, and what is not given is an error."""
@@ -32,11 +51,12 @@ def environment(language: Language) -> Environment:
         loader=FileSystemLoader(ROOT),
         autoescape=True,
         undefined=StrictUndefined,
-        extensions=["jinja2.ext.i18n"],
+        extensions=["jinja2.ext.i18n", _CompiledTexts],
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
     )
+    found.language = language  # type: ignore[attr-defined]
     found.install_gettext_translations(catalogue(language), newstyle=True)  # type: ignore[attr-defined]
     found.filters["day"] = lambda value: day(value, language)
     found.filters["short_day"] = lambda value, zone: short_day(value, language, zone)

@@ -11,7 +11,7 @@ from babel.messages.pofile import read_po
 from deploy.messages import extracted, update
 from services.certification.app import core, router
 from shared.pages.languages import FOLDER, LANGUAGES, Language, Text, translated
-from shared.pages.pages import ROOT
+from shared.pages.pages import ROOT, environment
 from tests.stack import Running, running
 
 TRANSLATED = [language for language in LANGUAGES if language != "en"]
@@ -31,6 +31,17 @@ def texts(language: str) -> dict[tuple[str | None, str], str]:
         return {
             (message.context, message.id): message.string for message in read_po(file, locale=language) if message.id
         }
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_text_that_is_translated_beforehand_reads_as_one_that_is_looked_up(language: Language):
+    for id in sorted({str(message.id) for message in todays() if message.id and not message.context}):
+        if '"' in id or "\\" in id or FILLED_IN.search(id):
+            continue
+        beforehand, looked_up = (
+            environment(language).from_string(text) for text in (f'{{{{ _("{id}") }}}}', "{{ _(id) }}")
+        )
+        assert beforehand.render() == looked_up.render(id=id), id
 
 
 @pytest.mark.parametrize("language", TRANSLATED)

@@ -96,15 +96,16 @@ async def current(request: Request, service: Service) -> Member | None:
     kept: Member | None = request.state.session
     if kept is None:
         return None
-    session, person = await asyncio.gather(service.at_home(SESSIONS, kept.session), service.at_home(MEMBERS, kept.id))
-    if session is None or session["until"].replace(tzinfo=UTC) <= datetime.now(UTC):
-        person = None
     try:
-        organisation = await demand_active(service, person["organisation"]) if person else None
+        session, person, organisation = await asyncio.gather(
+            service.at_home(SESSIONS, kept.session),
+            service.at_home(MEMBERS, kept.id),
+            demand_active(service, kept.organisation),
+        )
     except Wrong:
         await service.store.home[SESSIONS].delete_many({"member": kept.id})
-        organisation = None
-    if person is None or organisation is None:
+        session = person = None
+    if session is None or person is None or session["until"].replace(tzinfo=UTC) <= datetime.now(UTC):
         request.state.member = request.state.session = None
         keep_session(request, service.settings, "")
         return None
