@@ -5,9 +5,9 @@ A new form is one entry here. Its fields, their rules and their words are the co
 
 from typing import NamedTuple
 
-from services.partners.people.visits import STAFF
 from shared.contract.events import DATA, HOSTS, Data, Publisher
 from shared.http.auth import Member, Role
+from shared.http.visits import STAFF
 from shared.pages.languages import N_
 
 MENTORS = (*STAFF, Role.mentor)

@@ -8,11 +8,12 @@ from fastapi import Query
 from fastapi.responses import HTMLResponse, Response
 from markupsafe import Markup, escape
 
-from services.partners.people.visits import AnyVisit, MemberVisit, SignedIn, Visit
+from services.partners.people.visits import SignedIn
 from shared.http.auth import Member
 from shared.http.parameters import query
 from shared.http.problems import Problem
 from shared.http.routing import Router
+from shared.http.visits import AnyVisit, MemberVisit, Visit
 from shared.pages.languages import N_, translated
 from shared.pages.pages import number, short_day
 

@@ -12,11 +12,12 @@ from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse, Response
 
 from services.partners.gateway.ingress.http import IngressMemory
-from services.partners.people.visits import MemberVisit, SignedIn
+from services.partners.people.visits import SignedIn
 from shared.contract.events import HOSTS
 from shared.http.forms import Form
 from shared.http.problems import Problem
 from shared.http.routing import Router
+from shared.http.visits import MemberVisit
 from shared.pages.languages import N_
 
 from .actions import ACTIONS

@@ -12,11 +12,12 @@ from services.partners.gateway.files.mapping import Mistakes
 from services.partners.gateway.ingress.http import IngressMemory, Memory, publish_valid, refuse_overdrawn
 from services.partners.gateway.ingress.validation import check
 from services.partners.network import api
-from services.partners.people.visits import MemberVisit, SignedIn
+from services.partners.people.visits import SignedIn
 from shared.contract.events import Event
 from shared.http.parameters import query
 from shared.http.problems import Problem
 from shared.http.routing import Router
+from shared.http.visits import MemberVisit
 
 from .actions import ACTIONS, Action
 from .fields import UNSURE, add_mistakes, form_fields, item_of, proposed, with_kinds

@@ -21,11 +21,11 @@ from services.partners.gateway.files.mapping import (
     shown_name,
 )
 from services.partners.gateway.files.tables import Row
-from services.partners.people.visits import MemberVisit, Visit
 from shared.contract import frameworks
 from shared.contract.events import HOSTS, Publisher
 from shared.http.forms import Form
 from shared.http.problems import Problem
+from shared.http.visits import MemberVisit, Visit
 from shared.pages.languages import N_, Language, Text, translated
 from shared.processing import mongo
 

@@ -24,10 +24,11 @@ from services.partners.gateway.files.tables import ENCODINGS, EVENT
 from services.partners.gateway.files.uploads import Asked, Meant, look_into, planned_by, types_in
 from services.partners.gateway.ingress.http import refuse_overdrawn
 from services.partners.gateway.quotas import quotas_of
-from services.partners.people.visits import ByStaff, MemberVisit
+from services.partners.people.visits import ByStaff
 from shared.http.forms import Form, Upload
 from shared.http.problems import Problem
 from shared.http.routing import Router
+from shared.http.visits import MemberVisit
 from shared.pages.languages import N_, Text
 from shared.pages.pages import static
 

@@ -12,9 +12,10 @@ from pydantic_core import from_json
 
 from services.partners.gateway.egress.forwarding import REJECTIONS
 from services.partners.gateway.egress.hooks import WEBHOOKS
-from services.partners.people.visits import ByNetwork, MemberVisit
+from services.partners.people.visits import ByNetwork
 from shared.http.routing import Router
 from shared.http.service import Service
+from shared.http.visits import MemberVisit
 from shared.log.raw import reader
 from shared.log.topics import SERVICES
 from shared.operator import dead_letters

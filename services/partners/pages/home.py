@@ -13,10 +13,11 @@ from services.partners.gateway.egress.forwarding import REJECTIONS
 from services.partners.gateway.egress.hooks import WEBHOOKS
 from services.partners.network.registry import OPERATOR
 from services.partners.people.members import MEMBERS, is_chief
-from services.partners.people.visits import NETWORK, STAFF, MemberVisit, SignedIn, name_of
+from services.partners.people.visits import SignedIn, name_of
 from shared.contract.events import HOSTS, Publisher
 from shared.http.auth import Role
 from shared.http.routing import Router
+from shared.http.visits import NETWORK, STAFF, MemberVisit
 from shared.pages.languages import N_
 
 from .actions import ACTIONS

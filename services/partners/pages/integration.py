@@ -18,12 +18,13 @@ from services.partners.gateway.egress.webhooks import Webhook
 from services.partners.network.registry import OPERATOR
 from services.partners.people import members
 from services.partners.people.member_pages import Whose, of
-from services.partners.people.visits import ByChief, MemberVisit, name_of
+from services.partners.people.visits import ByChief, name_of
 from shared.contract.events import PARTNERS
 from shared.http.forms import Form
 from shared.http.lists import Paging
 from shared.http.problems import Problem
 from shared.http.routing import Router
+from shared.http.visits import MemberVisit
 from shared.pages.languages import N_, Text, in_language
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from services.partners.network.registry import OPERATOR, part
-from services.partners.people.visits import NETWORK, Visit
 from shared.contract.events import HOSTS, Publisher
 from shared.http.auth import Member, Role
 from shared.http.lists import public
+from shared.http.visits import NETWORK, Visit
 from shared.pages.languages import N_
 
 Doc = dict[str, Any]

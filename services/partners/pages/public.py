@@ -2,8 +2,8 @@
 
 from fastapi.responses import HTMLResponse, Response
 
-from services.partners.people.visits import AnyVisit
 from shared.http.routing import Router
+from shared.http.visits import AnyVisit
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 

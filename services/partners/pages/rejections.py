@@ -22,11 +22,12 @@ from services.partners.gateway.egress.rejections import (
 from services.partners.gateway.files.mapping import Plan, explained
 from services.partners.gateway.ingress.http import IngressMemory, publish_valid, refuse_overdrawn
 from services.partners.gateway.ingress.http_binding import Mode, read_json
-from services.partners.people.visits import ByStaff, MemberVisit
+from services.partners.people.visits import ByStaff
 from shared.contract.events import DATA
 from shared.http.lists import Paging
 from shared.http.problems import Problem
 from shared.http.routing import Router
+from shared.http.visits import MemberVisit
 from shared.pages.languages import N_, Text
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)

@@ -3,12 +3,13 @@
 from fastapi.responses import HTMLResponse, Response
 
 from shared.http.routing import Router
+from shared.http.visits import MemberVisit
 from shared.pages.languages import Text
 
 from . import passkeys, passwords
 from .members import MEMBERS, SESSIONS, Person, Wrong, note
 from .sign_in import FOLDER, member_by_password
-from .visits import MemberVisit, SignedIn, name_of
+from .visits import SignedIn, name_of
 from .words import ROLES
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)

@@ -13,6 +13,7 @@ from shared.http.forms import Form
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Service
+from shared.http.visits import MemberVisit
 from shared.pages.languages import Text
 from shared.settings import Settings
 
@@ -20,7 +21,7 @@ from . import members
 from .mail import send_link
 from .members import INVITATIONS, MEMBERS, Invited, Person, Wrong
 from .sign_in import FOLDER
-from .visits import ByChief, MemberVisit, name_of
+from .visits import ByChief, name_of
 from .words import DETAILS, JOURNAL, ROLES
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)

@@ -15,13 +15,14 @@ from shared.http.forms import Form
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Service
+from shared.http.visits import AnyVisit, Visit
 from shared.pages.languages import Text
 from shared.pages.pages import SERVICES, static
 from shared.settings import Settings
 
 from . import members, oidc, passkeys, passwords, sessions
 from .members import MEMBERS, Gone, Person, Wrong, note
-from .visits import AnyVisit, Visit, name_of
+from .visits import name_of
 from .words import ROLES
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)

@@ -1,105 +1,22 @@
-"""A visit to a page: who comes, in which language, with which form; and who may come at all."""
+"""A member's visit to a page of partners, which has the sessions: one that has ended is over at once."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, Request
-from fastapi.responses import RedirectResponse, Response
 
 from services.partners.network.registry import OPERATOR
-from shared.http.auth import Member, Role
-from shared.http.bodies import COMMAND_BYTES
-from shared.http.forms import MOST_FIELDS, Form, read_form
-from shared.http.problems import FORM, Problem, SignInNeeded
+from shared.http.auth import Role
 from shared.http.service import Running, Service
-from shared.pages.languages import N_, Chosen, Language, Text, in_language, translated
-from shared.pages.pages import page
+from shared.http.visits import NETWORK, STAFF, MemberVisit, demand_role, member_visit
+from shared.pages.languages import N_, Chosen, Language, translated
 
 from . import sessions
 
 
-@dataclass
-class Visit:
-    """What a page's route works with.
-
-    Attributes:
-        form: what was sent; on a GET an empty one, to be filled.
-        notice: what has been done, if a form led here.
-    """
-
-    request: Request
-    service: Service
-    language: Language
-    form: Form = field(default_factory=Form)
-    notice: str = ""
-
-    def word(self, text: str) -> str:
-        """A marked text (N_) in the visitor's language."""
-        return translated(self.language, text)
-
-    def wrong(self, errors: Mapping[str, Text]) -> None:
-        """Say beside the form's fields what does not do."""
-        self.form.errors = {name: text.into(self.language) for name, text in errors.items()}
-
-    def refuse(self, problem: Problem, fields: Collection[str] = (), otherwise: str = "") -> None:
-        """Say on the form what speaks against it: beside one of *fields*, or of the field *otherwise*."""
-        for name, text in problem.errors or [("", problem.detail)]:
-            self.form.add_error(name if name in fields else otherwise, in_language(text, self.language))
-
-    def show(
-        self, template: str, status: int = 200, *, scripts: bool = False, once: bool = False, **context: Any
-    ) -> Response:
-        """The page, with the form on it; *once*: it has a secret, which no browser shall keep."""
-        given = {"form": self.form, "notice": self.notice, **context}
-        answer = page(self.request, template, self.language, status=status, scripts=scripts, **given)
-        # Invitations and challenges, too, are for one browser.
-        answer.headers["Cache-Control"] = "no-store" if once else "private, no-cache"
-        return answer
-
-    def go(self, address: str) -> Response:
-        """Send the browser to another page, after something was done."""
-        return RedirectResponse(address, 303)
-
-
-@dataclass
-class MemberVisit(Visit):
-    """A visit of somebody who is signed in."""
-
-    member: Member = field(kw_only=True)
-
-
-async def _visit(request: Request, service: Running, language: Chosen) -> Visit:
-    form = await read_form(request) if request.method == "POST" else Form()
-    return Visit(request, service, language, form)
-
-
 async def _member_visit(request: Request, service: Running, language: Chosen) -> MemberVisit:
-    """The visit of whoever is signed in.
-
-    Raises:
-        SignInNeeded: nobody; a form that was sent is kept for after the sign-in.
-    """
-    member = await sessions.current(request, service)
-    if member is None:
-        is_form = request.headers.get("content-type", "").startswith(FORM)
-        raise SignInNeeded(_typed(await request.body()) if is_form else "")
-    form = await read_form(request) if request.method == "POST" else Form()
-    return MemberVisit(request, service, language, form, member=member)
+    return await member_visit(request, service, language, await sessions.current(request, service))
 
 
-def _typed(body: bytes) -> str:
-    """A form that was sent, to be shown again later, if it is small: without what nobody should find on a page."""
-    try:
-        small = body if len(body) <= COMMAND_BYTES else b""
-        pairs = parse_qsl(small.decode(errors="replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
-    except ValueError:
-        return ""
-    return urlencode([(name, value) for name, value in pairs if "pass" not in name and name not in ("csrf", "draft")])
-
-
-AnyVisit = Annotated[Visit, Depends(_visit)]
 SignedIn = Annotated[MemberVisit, Depends(_member_visit)]
 
 
@@ -107,15 +24,12 @@ def by(*roles: Role) -> Any:
     """The dependency of pages that are for these roles alone."""
 
     async def allowed(visit: SignedIn) -> MemberVisit:
-        if visit.member.role not in roles:
-            raise Problem(403, f"this page is for {', '.join(roles)}; you are {visit.member.role}")
+        demand_role(visit, roles)
         return visit
 
     return Depends(allowed)
 
 
-STAFF = (Role.admin, Role.staff, Role.operator)  # who acts for an organisation
-NETWORK = (Role.operator, Role.coordinator)
 ByChief = Annotated[MemberVisit, by(Role.admin, Role.operator)]
 ByStaff = Annotated[MemberVisit, by(*STAFF)]
 ByNetwork = Annotated[MemberVisit, by(*NETWORK)]
