@@ -184,6 +184,11 @@ class Settings(BaseSettings):
     upload_memory_bytes: int = Field(
         512 * 2**20, ge=64 * 2**20, description="Memory that reading an XLSX file may take, in a process of its own."
     )
+    market_labels: Path | None = Field(
+        None,
+        description="A CSV of competencies with their alternative labels, as ESCO gives them out, by which feedback "
+        "suggests what skills of vacancies may be.",
+    )
     client_id: str = Field("", description="For `praktika publish`: the organisation in whose name it sends.")
     client_secret: SecretStr = Field(SecretStr(""), description="For `praktika publish`: the organisation's secret.")
     clock_skew_s: int = Field(300, ge=0, description="How far in the future an event's time may lie.")

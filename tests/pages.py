@@ -91,3 +91,9 @@ PAGES: dict[str, PageRule] = {
     "GET /network/{name}/{id}": PageRule(None, "/network/programmes/mechanics"),
     "GET /join": EVERYBODY,
 }
+
+# Pages of feedback about the labour market; tried in tests/feedback/test_market.py.
+MARKET_PAGES: dict[str, PageRule] = {
+    "GET /market/mapping": PageRule(frozenset({"operator"})),
+    "POST /market/mapping": PageRule(frozenset({"operator"})),
+}

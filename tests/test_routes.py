@@ -15,12 +15,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi.routing import iter_route_contexts
 from starlette.routing import Route
 
+from shared.contract.skills import skill_id
 from shared.http.application import create_app
 from shared.http.auth import Signer, ensure_keys
 from shared.log.topics import SERVICES
 from shared.settings import Settings
 from tests.network import COHORT, INTERNSHIP, LEARNER, STRUCTURED, as_, cloudevent
-from tests.pages import PAGES
+from tests.pages import MARKET_PAGES, PAGES
 from tests.stack import Running
 
 
@@ -67,6 +68,7 @@ AGREEMENT = {"parties": ["college", "works"], "scope": "internships", "valid_fro
 PROGRAMME = {"title": "x", "version": "2", "level": 4, "competencies": [], "hours_theory": 1, "hours_workplace": 1}
 SCHEME = {"competency": "greencomp:3.1", "level": 4, "methods": ["exam"], "least_score": 0.1}
 ALERT_RULE = {"indicator": "employment_rate", "scope": "region", "when": "below", "threshold": 0.5}
+SKILL = {"skill": "TIG", "competency": None}
 
 RULES: dict[str, Rule] = {
     # of all services
@@ -149,6 +151,11 @@ RULES: dict[str, Rule] = {
     "GET /requests": mine(),
     "POST /requests/{id}/withdrawals": operator({"organisation": "o", "submission": "s", "reason": "r"}),
     "GET /requests/{id}": own("/requests/{request}", 404),
+    "GET /market": PUBLIC,
+    "GET /market/demand": PUBLIC,
+    "GET /market/skills": TOKEN,
+    "GET /market/vacancies": TOKEN,
+    "PUT /market/skills/{id}": Rule("operator", f"/market/skills/{skill_id('TIG')}", body=SKILL),
     # certification
     "GET /certificates": mine(),
     "GET /certificates/check": PUBLIC,
@@ -173,7 +180,7 @@ RULES: dict[str, Rule] = {
     "GET /scopes/{scope}": PUBLIC,
     "GET /values": PUBLIC,
     # those that take a session's cookie
-    **dict.fromkeys(PAGES, PAGE),
+    **dict.fromkeys(PAGES | MARKET_PAGES, PAGE),
 }
 
 

@@ -7,17 +7,19 @@ from typing import Any, NamedTuple
 from shared.contract.events import Data, Event, FeedbackRequested
 from shared.http.application import serve
 from shared.http.auth import RequestKey, request_key
+from shared.http.routing import Router
 from shared.processing import mongo
 from shared.processing.core import Core
 from shared.processing.facts import DecodedEvent, State
 from shared.processing.mongo import Database, Key
 from shared.settings import settings
 
-from .api import router
+from . import api, market, market_api, market_pages, market_reads, requests
 from .gaps import BY, Demand, Finding, Programme, by_ratings, falls, gaps, recommend, unmet, window_of, wishes
-from .requests import ask, contributions, forget, route, today, view
+from .requests import ask, contributions, forget, route, today
 
 AT_ONCE = 1_000
+router = Router(routes=[*api.router.routes, *market_api.router.routes, *market_pages.router.routes])
 
 
 class Context(NamedTuple):
@@ -27,6 +29,11 @@ class Context(NamedTuple):
     findings: list[Finding]  # about the programmes that matter here
     now: datetime
     secret: RequestKey
+
+
+def view(key: Key, state: State) -> dict[str, Any]:
+    of_the_market = market.VIEWS.get(key.collection)
+    return of_the_market(state) if of_the_market else requests.view(key, state)
 
 
 def react(key: Key, state: State, context: Context) -> list[Event[Data]]:
@@ -74,18 +81,13 @@ async def read_findings(db: Database, programmes: Collection[str] | None) -> lis
 async def _read_unmet(db: Database, programmes: Collection[str] | None) -> list[Finding]:
     """Demand of these programmes (None: of any) that is not past and that nobody certifies."""
     day = today().isoformat()
-    in_force = {"horizon": {"$gte": day}}
-    newest: dict[tuple[str, str], dict[str, Any]] = {}  # several reports may be on one demand
-    async for doc in db["demands"].find(in_force, {"state": 0}).sort("reported_at"):
-        newest[doc["competency"], doc.get("of") or doc["_id"]] = doc
+    newest = await market_reads.reports_in_force(db, day)
     if not newest:
         return []
-    regions = {
-        doc["_id"]: doc["region"] async for doc in db["organisations"].find({}, {"region": 1}) if doc.get("region")
-    }
+    regions = await market_reads.regions(db)
     schemes = [doc async for doc in db["schemes"].find({}, {"competency": 1, "institution": 1}) if "competency" in doc]
     certified = {(doc["competency"], regions.get(doc["institution"])) for doc in schemes}
-    demanded = [_demand(doc, regions) for doc in newest.values() if doc["places"]]
+    demanded = [_demand(doc, regions) for doc in newest if doc["places"]]
     hosts = await _hosts(db, {one.organisation for one in demanded}, programmes)
     taught = {"competencies": {"$in": sorted({one.competency for one in demanded})}}
     match: dict[str, Any] = {"$or": [taught, {"_id": {"$in": sorted(hosts)}}]}
@@ -170,6 +172,7 @@ core = Core(
         "demands": [("competency",), ("horizon",)],
         "schemes": [],
         "organisations": [],
+        **market.INDEXES,
     },
     route=route,
     view=view,

@@ -48,6 +48,8 @@ from shared.processing.facts import DecodedEvent, Fact, State
 from shared.processing.mongo import Counter, Counts, Key
 from shared.processing.ownership import is_asked, is_withdrawn
 
+from . import market
+
 # After the completion, or after it was told, if that was later. No setting: what an event says follows from facts.
 DUE = timedelta(days=14)
 SATISFIED = 4  # of 5
@@ -80,6 +82,7 @@ COLLECTIONS: dict[EventClass, str] = {
     SchemePublished: "schemes",
     OrganisationRegistered: "organisations",
     **dict.fromkeys(CHANGES, "organisations"),
+    **market.COLLECTIONS,
 }
 
 

@@ -16,6 +16,9 @@ from shared.contract.events import (
     IndicatorRuleSet,
     RecognitionGranted,
     RecognitionWithdrawn,
+    SkillMapped,
+    VacancyClosed,
+    VacancyObserved,
     is_sustainability,
     organisation_of,
 )
@@ -45,13 +48,14 @@ COLLECTIONS = {
 INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in COLLECTIONS.values()}
 
 RECOGNITIONS = (RecognitionGranted, RecognitionWithdrawn)
+OF_THE_MARKET = (VacancyObserved, VacancyClosed, SkillMapped)  # no figure here is made of these
 UNKNOWN = "-"  # in place of an id that nobody gave; no id can be this
 
 
 def route(event: DecodedEvent) -> Key | None:
     """Which state an event belongs to; None: monitoring has no use for it."""
     collection = COLLECTIONS.get(event.event_class.topic)
-    if collection is None:
+    if collection is None or event.event_class in OF_THE_MARKET:
         return None
     id = event.partitionkey
     if collection == "demands":

@@ -680,6 +680,41 @@ class DemandAnnulled(_Annulled, Data, topic="demand", by=PARTNERS_OR_OPERATOR, k
     competency: CompetencyId
 
 
+# the labour market: vacancies of job portals, and what their skills mean here
+
+Skill = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=100, pattern=_TEXT),
+    Field(description="A skill as a vacancy writes it: 1-100 characters without control characters."),
+]
+
+
+class VacancyObserved(Data, topic="demand", by=OPERATOR):
+    """A portal offers a vacancy, or offers it again or changed. The subject is <portal>:<its id there>."""
+
+    portal: Id = Field(description="Name of the portal, as the operator calls it: hh.")
+    title: Text
+    area: Text | None = Field(None, description="Where the vacancy is, as the portal writes it.")
+    region: Id | None = Field(None, description="The network's region; left out: none is known for the area.")
+    skills: list[Skill] = Field([], max_length=100, description="As the portal writes them.")
+    published_on: Day | None = None
+    enterprise: OrganisationId | None = Field(None, description="The network's member that offers it, if it is one.")
+
+
+class VacancyClosed(Data, topic="demand", by=OPERATOR):
+    """A portal no longer offers a vacancy: it is no demand any more, unless it is observed later."""
+
+    closed_on: Day
+
+
+class SkillMapped(Data, topic="demand", by=OPERATOR):
+    """A person decided which competency a skill of vacancies is. The subject is `skill:` and a hash of its spelling."""
+
+    skill: Skill
+    competency: CompetencyId | None = Field(None, description="Left out: it is none of the network's competencies.")
+    decided_by: Id | None = Field(None, description="Opaque id of the person who decided; never a name.")
+
+
 class RecognitionGranted(Data, topic="recognition", by=HOSTS, key="competency"):
     """The publishing enterprise recognises a competency's certificates, or one of them."""
 

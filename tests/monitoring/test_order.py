@@ -247,7 +247,14 @@ SEQUENCES = st.one_of(*(st.lists(st.one_of(*topic), max_size=20) for topic in (*
 
 def test_every_type_that_counts_is_drawn() -> None:
     alerts = {e.IndicatorRuleSet, e.IndicatorRuleRemoved, e.IndicatorAlerted}
-    uncounted = {e.LearnerShared, e.AssessmentRecorded, *alerts, *ANNULMENTS}  # these: tests/shared/test_annulments.py
+    market = {e.VacancyObserved, e.VacancyClosed, e.SkillMapped}
+    uncounted = {
+        e.LearnerShared,
+        e.AssessmentRecorded,
+        *market,
+        *alerts,
+        *ANNULMENTS,
+    }  # these: tests/shared/test_annulments.py
     assert {data for data in e.DATA.values() if data.topic in core.topics} == DRAWN | uncounted
 
 

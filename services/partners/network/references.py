@@ -108,9 +108,8 @@ _EXAMPLE_AGREEMENT: View = {
 def competencies(data: Data) -> list[tuple[str, str]]:
     """What is wrong with the competencies that *data* names: (field, what)."""
     any_data: Any = data
-    found: list[tuple[str, str]] = (
-        [("data.competency", any_data.competency)] if "competency" in _FIELDS[type(data)] else []
-    )
+    named = any_data.competency if "competency" in _FIELDS[type(data)] else None
+    found: list[tuple[str, str]] = [("data.competency", named)] if named else []
     if "competencies" in _FIELDS[type(data)]:
         found += [
             (f"data.competencies.{n}", item if isinstance(item, str) else item.competency)

@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.contract import events
 from shared.contract.events import Data, Event
+from shared.contract.skills import skill_id
 from shared.http.access import access
 from shared.pages.languages import Text
 from shared.processing import facts
@@ -123,6 +124,16 @@ def _of_an_activity(_: Event[Data], data: events.ActivityHeld, sender: str) -> M
     return [("data.participants_of", f"counts {counted} of {data.participants} participants")] if is_more else []
 
 
+def _of_a_vacancy(event: Event[Data], data: events.VacancyObserved, _: str) -> Misfits:
+    is_of_portal = event.subject.startswith(f"{data.portal}:")
+    return [] if is_of_portal else [("subject", f"must be the portal and the id there: {data.portal}:{event.subject}")]
+
+
+def _of_a_mapping(event: Event[Data], data: events.SkillMapped, _: str) -> Misfits:
+    id = skill_id(data.skill)
+    return [] if event.subject == id else [("subject", f"must be the id of this skill: {id}")]
+
+
 def _of_an_annulment(_: Event[Data], data: Any, sender: str) -> Misfits:
     if sender == OPERATOR:
         return [] if data.organisation else [("data.organisation", "must say whose event is taken back")]
@@ -136,6 +147,8 @@ _MISFITS: dict[type[Data], Callable[[Event[Data], Any, str], Misfits]] = {
     events.LearnerErased: _of_an_erasure,
     events.EmploymentRecorded: _of_a_status,
     events.ActivityHeld: _of_an_activity,
+    events.VacancyObserved: _of_a_vacancy,
+    events.SkillMapped: _of_a_mapping,
     **dict.fromkeys(ANNULMENTS, _of_an_annulment),
 }
 

@@ -4,6 +4,7 @@ from datetime import date, datetime
 
 from shared.contract import events
 from shared.contract.events import Data, Event, Publisher
+from shared.contract.skills import skill_id
 
 COLLEGE = ("north-college", Publisher.institution)
 PLANT = ("river-plant", Publisher.enterprise)
@@ -279,6 +280,25 @@ _ALL = (
         PLANT,
         "demand-2027",
         events.DemandAnnulled(competency=WELDING, event="demand-2027-reported", reason="It was meant for turners."),
+    ),
+    _by(
+        OPERATOR,
+        "hh:90017",
+        events.VacancyObserved(
+            portal="hh",
+            title="Welder",
+            area="Кемерово",
+            region="north",
+            skills=["TIG", "Чтение чертежей"],
+            published_on=date(2026, 6, 10),
+            enterprise="river-plant",
+        ),
+    ),
+    _by(OPERATOR, "hh:90017", events.VacancyClosed(closed_on=date(2026, 6, 15))),
+    _by(
+        OPERATOR,
+        skill_id("TIG"),
+        events.SkillMapped(skill="TIG", competency=WELDING, decided_by="member-4"),
     ),
     _by(PLANT, "recognition-2", events.RecognitionGranted(competency=WELDING, since=date(2026, 6, 1))),
     _by(

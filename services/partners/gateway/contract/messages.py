@@ -55,6 +55,8 @@ SUBJECTS = {
     "opportunity": N_("Id of the offer"),
     "feedback": N_("Id of the answer"),
     "demand": N_("Id of the report"),
+    "vacancy": N_("The portal and the vacancy's id there: hh:90017"),
+    "skill": N_("Id of the skill"),
     "recognition": N_("Id of the recognition"),
     "indicator": N_("Id of the alert rule"),
 }

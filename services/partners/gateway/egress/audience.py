@@ -193,6 +193,9 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.FeedbackErased: (),  # who was sent the request is sent the learner's erasure
     events.DemandReported: (_region,),
     events.DemandAnnulled: (_region,),
+    events.VacancyObserved: (),
+    events.VacancyClosed: (),
+    events.SkillMapped: (),
     events.RecognitionGranted: (_region,),
     events.RecognitionWithdrawn: (_region,),
     events.SchemePublished: (),

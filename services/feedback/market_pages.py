@@ -1,0 +1,200 @@
+"""Pages of the labour market: demand for everybody, and the operator's table of skills."""
+
+import time
+from collections.abc import Iterable
+from datetime import date
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlencode
+
+from fastapi import Depends, Query
+from fastapi.responses import HTMLResponse, Response
+from pydantic import TypeAdapter, ValidationError
+
+from shared.contract.events import CompetencyId, Data, Event, Skill, wording_of
+from shared.http.auth import Role
+from shared.http.routing import Router
+from shared.http.visits import AnyVisit, MemberVisit, SignedInOffline, demand_role
+from shared.pages.languages import N_
+
+from . import market_reads as reads
+from .market import Skill as OpenSkill
+from .market_api import SkillMapping, Status, demand_rows, mapped_by, misfit, skills_by
+from .suggestions import Suggestion, suggest
+
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
+SHOWN_ROWS = 50
+SHOWN_SKILLS = 15
+WAIT_S = 10
+LATER, NONE, OTHER = "", "none", "other"  # what may be chosen of a skill besides a competency
+_SKILL: TypeAdapter[str] = TypeAdapter(Skill)
+_COMPETENCY: TypeAdapter[str] = TypeAdapter(CompetencyId)
+
+Number = Annotated[int, Query(ge=1, le=100_000, alias="page")]
+Text100 = Annotated[str, Query(max_length=100)]
+
+
+class Pager(NamedTuple):
+    """Which part of a list a page shows, and the addresses of the parts before and behind it."""
+
+    first: int
+    last: int
+    total: int
+    before: str | None
+    behind: str | None
+
+
+def pager(number: int, size: int, total: int, **filters: str) -> Pager:
+    number = min(number, max(1, -(-total // size)))
+    kept = [(name, value) for name, value in filters.items() if value]
+
+    def to(page: int) -> str:
+        return "?" + urlencode([*kept, ("page", str(page))])
+
+    last = min(total, number * size)
+    before, behind = to(number - 1) if number > 1 else None, to(number + 1) if last < total else None
+    return Pager((number - 1) * size + 1 if total else 0, last, total, before, behind)
+
+
+@router.get("/market")
+async def market_page(
+    visit: AnyVisit, competency: Text100 = "", region: Text100 = "", on: Text100 = "", number: Number = 1
+) -> Response:
+    """Demand per competency and region, for everybody."""
+    visit.form.values = {"competency": [competency], "region": [region], "on": [on]}
+    day = _day(on)
+    if on and day is None:
+        visit.form.errors = {"on": visit.word(N_("This is no day: 2026-06-15."))}
+    rows, covered, applied = await demand_rows(visit.service, competency or None, region or None, day)
+    known = await reads.known(visit.service)
+    part = pager(number, SHOWN_ROWS, len(rows), competency=competency, region=region, on=on)
+    demanded = sorted({row.competency for row in rows} | {of for of, _ in applied.market.demanded})
+    return visit.show(
+        "services/feedback/market.html",
+        422 if visit.form.errors else 200,
+        rows=rows[max(0, part.first - 1) : part.last],
+        part=part,
+        covered=covered,
+        sources=sorted(applied.market.sources.items()),
+        as_of=applied.as_of,
+        names={id: known.name(id, visit.language) for id in demanded},
+        regions=sorted(filter(None, applied.market.coverage)),
+        has_no_region=None in applied.market.coverage,
+    )
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        return None
+
+
+async def _by_operator(visit: SignedInOffline) -> MemberVisit:
+    demand_role(visit, (Role.operator,))
+    return visit
+
+
+ByOperator = Annotated[MemberVisit, Depends(_by_operator)]
+
+
+@router.get("/market/mapping")
+async def mapping_page(visit: ByOperator, status: Status = "unmapped", q: Text100 = "", number: Number = 1) -> Response:
+    """Skills of open vacancies, most frequent first, with choices for each."""
+    return await _show(visit, status, q.strip(), number)
+
+
+@router.post("/market/mapping")
+async def map_skills(visit: ByOperator, status: Status = "unmapped", q: Text100 = "", number: Number = 1) -> Response:
+    """Do what was chosen of each skill; what is wrong stays, with what was typed."""
+    form = visit.form
+    if not form.is_meant:
+        return await _show(visit, status, q.strip(), number, 200 if form.is_draft else 403)
+    events = [event for id in form.all("skill") if (event := _decided(visit, id))]
+    if not events and not form.errors:
+        form.errors = {"": visit.word(N_("Choose something for at least one skill."))}
+    if events:
+        is_applied = await _publish(visit, events)
+        late = "" if is_applied else f" ({visit.word(N_('Accepted; it will be shown in a moment.'))})"
+        visit.notice = f"{visit.word(N_('Mapped'))}: {len(events)}{late}"
+        for event in events:
+            form.values.pop(f"as:{event.subject}", None)
+    return await _show(visit, status, q.strip(), number, 422 if form.errors else 200)
+
+
+async def _publish(visit: MemberVisit, events: list[Event[Data]]) -> bool:
+    """Publish decisions together and wait for them; False: not all were applied in time."""
+    ends_at = time.monotonic() + WAIT_S
+    addresses = await visit.service.publish(*events)
+    return all([await visit.service.applied_within(one, max(0, ends_at - time.monotonic())) for one in addresses])
+
+
+def _decided(visit: MemberVisit, id: str) -> Event[Data] | None:
+    """The event by which a skill is mapped as was chosen; None: later, or the choice will not do."""
+    form, name = visit.form, f"as:{id}"
+    chosen = form[name]
+    if chosen == LATER:
+        return None
+    competency = {NONE: None, OTHER: form[f"other:{id}"]}.get(chosen, chosen)
+    try:
+        skill = _SKILL.validate_python(form[f"text:{id}"])
+        body = SkillMapping(skill=skill, competency=competency and _COMPETENCY.validate_python(competency))
+    except ValidationError as error:
+        form.errors[f"other:{id}"] = wording_of(error.errors(include_url=False)[0])
+        return None
+    if chosen == OTHER and not competency:
+        form.errors[f"other:{id}"] = visit.word(N_("Name the competency, as framework:item."))
+    elif wrong := misfit(id, body):
+        form.errors[f"other:{id}"] = wrong[1].into(visit.language)
+    else:
+        return mapped_by(visit.member.caller, body)
+    return None
+
+
+async def _show(visit: MemberVisit, status: Status, q: str, number: int, code: int = 200) -> Response:
+    listed = await skills_by(visit.service, status, q)
+    known = await reads.known(visit.service)
+    part = pager(number, SHOWN_SKILLS, len(listed.skills), status=status, q=q)
+    market = (await reads.market_of(visit.service)).market
+    return visit.show(
+        "services/feedback/mapping.html",
+        code,
+        items=[
+            _item(visit, skill, listed.decided.get(skill.id, {}), known)
+            for skill in listed.skills[max(0, part.first - 1) : part.last]
+        ],
+        part=part,
+        wanted=status,
+        q=q,
+        covered=market.total(),
+        options=[(id, known.name(id, visit.language)) for id in known.competencies],
+    )
+
+
+def _item(visit: MemberVisit, skill: OpenSkill, decided: dict[str, Any], known: reads.Known) -> dict[str, Any]:
+    """A skill as it is shown: what was decided, and what may be chosen: (value, words, why it is suggested)."""
+    choices = [
+        (one.competency, known.name(one.competency, visit.language), _why(visit, one)) for one in _for(skill, known)
+    ]
+    now = decided.get("competency")
+    return {
+        **skill._asdict(),
+        "decided": decided,
+        "name": now and known.name(now, visit.language),
+        "choices": [choice for choice in choices if choice[0] != now],
+    }
+
+
+def _for(skill: OpenSkill, known: reads.Known) -> Iterable[Suggestion]:
+    return suggest(skill.skill, known.labels)
+
+
+_GROUNDS = {
+    "spelling": N_("the same name"),
+    "alternative": N_("another name of it: {}"),
+    "stems": N_("the same words: {}"),
+    "alike": N_("similar: {}"),
+}
+
+
+def _why(visit: MemberVisit, one: Suggestion) -> str:
+    return visit.word(_GROUNDS[one.ground]).format(one.label)

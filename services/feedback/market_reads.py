@@ -1,0 +1,123 @@
+"""What is read of the database for the labour market: open vacancies, mapped skills, reports, names of competencies."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from shared.contract import frameworks
+from shared.http.service import Service
+from shared.pages.languages import LANGUAGES
+from shared.processing.mongo import Database
+from shared.processing.recent import applied
+
+from .market import Market
+from .suggestions import Label, Labels, labels_in
+
+_COUNTED = {"_id": 0, "portal": 1, "region": 1, "skills": 1, "observed_at": 1}
+
+
+class Applied(NamedTuple):
+    """The market, and until when (ISO 8601) every event is in it."""
+
+    market: Market
+    as_of: str | None
+
+
+class Known(NamedTuple):
+    """The competencies that the network names, and what suggestions are looked for in."""
+
+    competencies: list[str]
+    labels: Sequence[Labels]
+
+    def name(self, competency: str, language: str) -> str:
+        """A competency's name; its id where none is known."""
+        name = frameworks.name(competency, language)
+        if name != competency:
+            return name
+        return next((found for each in self.labels if (found := each.names.get(competency))), competency)
+
+
+async def market_of(service: Service, on: str | None = None) -> Applied:
+    """The market today, or on a day (YYYY-MM-DD) by what is known now of each vacancy. Do not change it."""
+    return await service.recent(("market", on), lambda: _read(service.db, on))
+
+
+async def _read(db: Database, on: str | None) -> Applied:
+    as_of = (await applied(db)).until
+    market = Market(await mapping(db))
+    async for vacancy in db["vacancies"].find(offered(on), _COUNTED, batch_size=2_000):
+        market.add(vacancy)
+    return Applied(market, as_of)
+
+
+def offered(on: str | None) -> dict[str, Any]:
+    """What matches the vacancies that are open now, or were on a day."""
+    if on is None:
+        return {"open": True}
+    return {"since": {"$lte": on}, "$or": [{"open": True}, {"closed_on": {"$gt": on}}]}
+
+
+async def mapping(db: Database) -> dict[str, str | None]:
+    """The competency of each skill that somebody has decided about; None: none of ours."""
+    found = db["skills"].find({"status": {"$exists": True}}, {"competency": 1})
+    return {doc["_id"]: doc["competency"] async for doc in found}
+
+
+async def reports_in_force(db: Database, day: str) -> list[dict[str, Any]]:
+    """The reports of demand whose horizon is not past; of several on one demand the newest."""
+    newest: dict[tuple[str, str], dict[str, Any]] = {}
+    async for doc in db["demands"].find({"horizon": {"$gte": day}}, {"state": 0}).sort("reported_at"):
+        newest[doc["competency"], doc.get("of") or doc["_id"]] = doc
+    return [*newest.values()]
+
+
+async def regions(db: Database) -> dict[str, str]:
+    """The region of each organisation that has one."""
+    found = db["organisations"].find({}, {"region": 1})
+    return {doc["_id"]: doc["region"] async for doc in found if doc.get("region")}
+
+
+async def places(db: Database, day: str) -> Counter[tuple[str, str | None]]:
+    """Places that reports demand, by competency and region: of whose demand it is."""
+    region_of, found = await regions(db), Counter[tuple[str, str | None]]()
+    for report in await reports_in_force(db, day):
+        of = report.get("of") or report["organisation"]
+        found[report["competency"], region_of.get(of, of)] += report["places"]
+    return found
+
+
+async def known(service: Service) -> Known:
+    """The competencies of built-in frameworks, programmes, schemes and the mapping; labels of these and of the file."""
+    return await service.recent("competencies", lambda: _read_known(service))
+
+
+async def _read_known(service: Service) -> Known:
+    db, own = service.db, [one["id"] for each in frameworks.FRAMEWORKS.values() for one in each["competencies"]]
+    decided = [doc async for doc in db["skills"].find({"status": "mapped"}, {"competency": 1, "skill": 1})]
+    named = {doc["competency"] for doc in decided}
+    async for doc in db["programmes"].find({"competencies": {"$exists": True}}, {"competencies": 1}):
+        named.update(doc["competencies"])
+    async for doc in db["schemes"].find({"competency": {"$exists": True}}, {"competency": 1}):
+        named.add(doc["competency"])
+    further = sorted(named.difference(own))
+    labels = [Label(id, frameworks.name(id, language)) for id in own for language in LANGUAGES]
+    labels += [Label(id, id.partition(":")[2]) for id in further]
+    labels += [Label(doc["competency"], doc["skill"], alternative=True) for doc in decided]
+    of_file = await _of_file(service)
+    return Known([*own, *further], [of_file, Labels(labels)] if of_file else [Labels(labels)])
+
+
+async def _of_file(service: Service) -> Labels | None:
+    """The labels of the file that the settings name, read once."""
+    path = service.settings.market_labels
+    if path is not None and "market labels" not in service.shared:
+        service.shared["market labels"] = await asyncio.to_thread(_read_labels, path)
+    labels: Labels | None = service.shared.get("market labels")
+    return labels
+
+
+def _read_labels(path: Path) -> Labels:
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        return Labels(labels_in(lines))
