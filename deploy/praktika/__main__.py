@@ -43,10 +43,11 @@ COMMANDS = {
     "restore": ("deploy.praktika.backup", "restore", "Put a backup back, into an empty network."),
     "validate": (f"{FILES}.validate", "command", "Check events offline, as the ingress would."),
     "publish": (f"{FILES}.publish", "command", "Publish a file's rows as events."),
+    "demand": ("deploy.praktika.demand", "app", "The labour market: import vacancies of job portals."),
     "pseudonymise": (f"{FILES}.pseudonymise", "command", "Turn real names or numbers into pseudonyms, offline."),
 }
 ALONE = ("validate", "publish", "pseudonymise")  # need no servers of the network's own
-AS_OPERATOR = ("organisations", "credentials")
+AS_OPERATOR = ("organisations", "credentials", "demand")
 
 
 def find_stack(arguments: Sequence[str]) -> None:

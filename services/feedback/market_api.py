@@ -133,7 +133,7 @@ async def market_skills(
         for item in items:
             item["suggestions"] = [one._asdict() for one in suggest(item["skill"], known.labels)]
     more = start + len(part) < len(shown)
-    return {"items": items, "next": f"{part[-1].vacancies}/{part[-1].id}" if more else None}
+    return {"items": items, "total": len(shown), "next": f"{part[-1].vacancies}/{part[-1].id}" if more else None}
 
 
 def _behind(shown: list[OpenSkill], after: str | None) -> int:

@@ -369,16 +369,16 @@ class Ingress:
         headers = {"Content-Type": "application/cloudevents-batch+json", "Content-Encoding": "gzip"}
 
         async def post() -> httpx.Response:
-            token = {"Authorization": f"Bearer {await self._fresh_token()}"}
+            token = {"Authorization": f"Bearer {await self.fresh_token()}"}
             return await self._client.post("events", content=body, headers=headers | token)
 
-        response = await self._patiently(post)
+        response = await self.patiently(post)
         if response.status_code == 401:  # ended early, for example by a new signing key
             self._until = 0
-            response = await self._patiently(post)
+            response = await self.patiently(post)
         return response
 
-    async def _fresh_token(self) -> str:
+    async def fresh_token(self) -> str:
         if time.monotonic() > self._until:
             own = self._settings
             form = {
@@ -386,7 +386,7 @@ class Ingress:
                 "client_id": own.client_id,
                 "client_secret": own.client_secret.get_secret_value(),
             }
-            response = await self._patiently(lambda: self._client.post("token", data=form))
+            response = await self.patiently(lambda: self._client.post("token", data=form))
             answer = _content(response)
             if response.status_code != 200 or "access_token" not in answer:
                 reason = answer.get("error_description") or answer.get("detail") or f"status {response.status_code}"
@@ -395,7 +395,7 @@ class Ingress:
             self._until = time.monotonic() + max(1, int(answer.get("expires_in", 0)) - RENEW_S)
         return self._token
 
-    async def _patiently(self, ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    async def patiently(self, ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         """Ask until there is an answer: who is to wait waits, and a server that was there may be away for a while."""
         deadline, pause = time.monotonic() + PATIENCE_S, 0.25
         while True:

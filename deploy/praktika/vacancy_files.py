@@ -1,0 +1,305 @@
+"""Files of vacancies, read one by one: CSV and XLSX as people keep them, and the JSON of job portals' APIs."""
+
+import codecs
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from services.partners.gateway.files.cells import YES
+from services.partners.gateway.files.tables import BLOCK, Unreadable, table
+from shared.contract.events import Id, VacancyObserved, wording_of
+from shared.contract.skills import normalised
+from shared.contract.text import composed, hidden
+
+SUFFIXES = (".csv", ".json", ".jsonl", ".xlsx")
+MOST_CHARACTERS = 64 * 2**20  # of one page of an API
+LISTS = ("items", "objects", "results", "vacancies")  # what APIs call the list in a page
+SEPARATOR = ";|\n"
+# What columns are called, by field; of several that are there the first that says something counts.
+GUESSED: dict[str, tuple[str, ...]] = {
+    "id": ("id", "vacancy id", "number", "ид", "номер", "номер вакансии", "код"),
+    "title": ("name", "title", "vacancy", "position", "название", "наименование", "вакансия", "должность", "профессия"),
+    "area": ("area.name", "area", "region", "city", "регион", "город", "место"),
+    "skills": ("key skills", "skills", "навыки", "ключевые навыки"),
+    "published": ("published at", "published on", "published", "дата публикации", "опубликована", "опубликовано"),
+    "closed": ("archived", "closed", "архив", "в архиве", "закрыта"),
+    "enterprise": (),
+}
+NEEDED = ("id", "title")
+_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ].*)?|(\d{1,2})\.(\d{1,2})\.(\d{4})(?: .*)?")
+_ID: TypeAdapter[str] = TypeAdapter(Id)
+
+
+class Unfit(ValueError):
+    """A row is no vacancy; the text says why."""
+
+
+class Unmapped(ValueError):
+    """The columns do not say what is needed."""
+
+
+class Unusable(ValueError):
+    """A file cannot be read; the text says which and why."""
+
+
+class Row(NamedTuple):
+    """A row of a file: where it is, and what is in it by column; JSON's objects within it are flat, by dots."""
+
+    place: str
+    cells: Mapping[str, Any]
+    unfit: str = ""
+
+
+class Vacancy(NamedTuple):
+    """A vacancy as the file has it; *data* is None if it is closed."""
+
+    id: str
+    data: VacancyObserved | None
+
+
+@dataclass
+class Pages:
+    """Which pages of an API's answer were there, and how many there are."""
+
+    seen: set[int] = field(default_factory=set)
+    number: int = 0
+
+    def note(self, page: Mapping[str, Any]) -> None:
+        if isinstance(page.get("page"), int) and isinstance(page.get("pages"), int):
+            self.seen.add(page["page"])
+            self.number = max(self.number, page["pages"])
+
+    @property
+    def missing(self) -> int:
+        """How many are not there."""
+        return max(0, self.number - len(self.seen))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How rows become vacancies.
+
+    Attributes:
+        columns: by field, what its column may be called.
+        regions: the network's region by area, in any case of letters.
+        separator: the characters that part skills in a cell.
+    """
+
+    portal: str
+    columns: Mapping[str, tuple[str, ...]]
+    regions: Mapping[str, str]
+    separator: str = SEPARATOR
+
+    def vacancy(self, row: Row) -> Vacancy:
+        """The vacancy that a row is.
+
+        Raises:
+            Unfit: it is none.
+        """
+        if row.unfit:
+            raise Unfit(row.unfit)
+        id, cells = self.id_of(row), _by_name(row)
+        if _is_yes(self._value(cells, "closed")):
+            return Vacancy(id, None)
+        area = _text(self._value(cells, "area"))
+        said = {
+            "portal": self.portal,
+            "title": _text(self._value(cells, "title")),
+            "area": area,
+            "region": self.regions.get(normalised(area)) if area else None,
+            "skills": self._skills(self._value(cells, "skills")),
+            "published_on": _day(self._value(cells, "published")),
+            "enterprise": _text(self._value(cells, "enterprise")),
+        }
+        try:
+            return Vacancy(id, VacancyObserved.model_validate({k: v for k, v in said.items() if v is not None}))
+        except ValidationError as error:
+            raise Unfit("; ".join(map(_explained, error.errors(include_url=False)))) from None
+
+    def id_of(self, row: Row) -> str:
+        """The id of the vacancy that a row is: the portal and its number there.
+
+        Raises:
+            Unfit: it says none.
+        """
+        number = _text(self._value(_by_name(row), "id"))
+        if number is None:
+            raise Unfit("id: is missing, and it is needed")
+        try:
+            return _ID.validate_python(f"{self.portal}:{number}")
+        except ValidationError as error:
+            raise Unfit(f"id: {wording_of(error.errors(include_url=False)[0])}") from None
+
+    def _value(self, cells: Mapping[str, Any], name: str) -> Any:
+        return next((cells[column] for column in self.columns[name] if cells.get(column) not in (None, "", [])), None)
+
+    def _skills(self, value: Any) -> list[str]:
+        if isinstance(value, str):
+            value = re.split(f"[{re.escape(self.separator)}]", value)
+        names = [one.get("name") if isinstance(one, dict) else one for one in value or ()]
+        return list(dict.fromkeys(filter(None, map(_text, names))))
+
+
+def _by_name(row: Row) -> dict[str, Any]:
+    return {normalised(name): value for name, value in row.cells.items()}
+
+
+def reading(portal: str, map_: Mapping[str, str], regions: Mapping[str, str], separator: str) -> Reading:
+    """How rows are read: by the columns that are given, else by what columns are usually called."""
+    columns = dict(GUESSED)
+    if unknown := sorted(set(map_.values()) - columns.keys()):
+        raise Unmapped(f"there is no field {unknown[0]}; there are {', '.join(GUESSED)}")
+    for name in set(map_.values()):
+        columns[name] = tuple(normalised(column) for column, of in map_.items() if of == name)
+    return Reading(portal, columns, {normalised(area): region for area, region in regions.items()}, separator)
+
+
+def files_in(path: Path) -> list[Path]:
+    """The files to read: the one, or those of a folder in the order of their names."""
+    return sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+
+
+def rows_in(file: Path, how: Reading, pages: Pages) -> Iterator[Row]:
+    """The rows of a file; never more than a page or a row of it is held.
+
+    Raises:
+        Unusable: it is no table and no JSON.
+        Unmapped: its columns do not say which vacancy a row is.
+    """
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(BLOCK).removeprefix(codecs.BOM_UTF8).lstrip()
+            stream.seek(0)
+            is_json = head[:1] in (b"[", b"{")
+            yield from _objects(stream, file.name, how, pages) if is_json else _tabular(stream, file.name, how)
+    except (Unreadable, UnicodeDecodeError) as error:
+        raise Unusable(f"{file.name}: {error}") from None
+
+
+def _tabular(stream: IO[bytes], name: str, how: Reading) -> Iterator[Row]:
+    found = table(stream)
+    _demand_columns(found.columns, how)
+    for row in found.read():
+        unfit = "; ".join(f"{column}: {why.text()}" if column else why.text() for column, why in row.unfit.items())
+        yield Row(f"{name}, row {row.number}", row.cells, unfit)
+
+
+def _demand_columns(columns: Iterable[str], how: Reading) -> None:
+    there = set(map(normalised, columns))
+    for name in NEEDED:
+        if there.isdisjoint(how.columns[name]):
+            known = ", ".join(columns)
+            raise Unmapped(
+                f"no column says what {name} is: map one to it, --map COLUMN={name}. The columns are: {known}"
+            )
+
+
+# JSON
+
+
+def _objects(stream: IO[bytes], name: str, how: Reading, pages: Pages) -> Iterator[Row]:
+    number = 0
+    for value in _values(codecs.getreader("utf-8-sig")(stream).read):
+        for one in _items(value, pages):
+            number += 1
+            is_object = isinstance(one, dict)
+            cells = dict(_flat(one)) if is_object else {}
+            if number == 1:
+                _demand_columns(cells, how)
+            yield Row(f"{name}, item {number}", cells, "" if is_object else "is no JSON object")
+
+
+def _items(value: Any, pages: Pages) -> Iterable[Any]:
+    """The vacancies of a page, or the one that a value is."""
+    if isinstance(value, dict):
+        pages.note(value)
+        return next((value[key] for key in LISTS if isinstance(value.get(key), list)), [value])
+    return value if isinstance(value, list) else [value]
+
+
+def _flat(item: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in item.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield before + name, value
+
+
+def _values(read: Callable[[int], str]) -> Iterator[Any]:
+    """The values of a JSON text one by one: the members of the array that it is, or values in a row.
+
+    Raises:
+        Unreadable: it is no JSON, ends early, or one value is larger than `MOST_CHARACTERS`.
+    """
+    decoder, text, at = json.JSONDecoder(), read(BLOCK).lstrip(), 0
+    if is_array := text.startswith("["):
+        at = 1
+    while True:
+        at = _behind_gap(text, at)
+        if is_array and text[at : at + 1] == "]":
+            if text[at + 1 :].strip() or read(BLOCK).strip():
+                raise Unreadable("json", "more comes behind the array")
+            return
+        reason = "it ends early"
+        if at < len(text):
+            try:
+                value, at = decoder.raw_decode(text, at)
+                yield value
+                continue
+            except json.JSONDecodeError as error:
+                reason = error.msg
+        more = read(max(BLOCK, len(text) - at))
+        if not more and at == len(text) and not is_array:
+            return
+        text, at = text[at:] + more, 0
+        if not more or len(text) > MOST_CHARACTERS:
+            raise Unreadable("json", reason)
+
+
+_GAP = re.compile(r"[\s,]*")
+
+
+def _behind_gap(text: str, at: int) -> int:
+    found = _GAP.match(text, at)
+    return found.end() if found else at
+
+
+# cells
+
+
+def _text(value: Any) -> str | None:
+    """A cell as text: composed, without characters that nobody sees, and with single spaces."""
+    if value is None or isinstance(value, bool | list | dict):
+        return None
+    text = composed(str(value))
+    seen = "".join(" " if unicodedata.category(c) == "Cc" else c for c in text if hidden(c) is None)
+    return " ".join(seen.split()) or None
+
+
+def _is_yes(value: Any) -> bool:
+    return str(value).strip().casefold() in YES
+
+
+def _day(value: Any) -> date | None:
+    text = _text(value)
+    if text is None:
+        return None
+    found = _DAY.fullmatch(text)
+    try:
+        if found:
+            year, month, day = (found[1], found[2], found[3]) if found[1] else (found[6], found[5], found[4])
+            return date(int(year), int(month), int(day))
+    except ValueError:
+        pass
+    raise Unfit(f"published: “{text[:100]}” is no day: 2026-03-02 or 02.03.2026")
+
+
+def _explained(error: Any) -> str:
+    return f"{'.'.join(map(str, error['loc']))}: {wording_of(error)}"
