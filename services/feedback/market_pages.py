@@ -18,7 +18,7 @@ from shared.pages.languages import N_
 
 from . import market_reads as reads
 from .market import Skill as OpenSkill
-from .market_api import SkillMapping, Status, demand_rows, mapped_by, misfit, skills_by
+from .market_api import NO_REGION, SkillMapping, Status, demand_rows, mapped_by, misfit, skills_by
 from .suggestions import Suggestion, suggest
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
@@ -68,6 +68,7 @@ async def market_page(
     known = await reads.known(visit.service)
     part = pager(number, SHOWN_ROWS, len(rows), competency=competency, region=region, on=on)
     demanded = sorted({row.competency for row in rows} | {of for of, _ in applied.market.demanded})
+    regions = {*applied.market.coverage, *(row.region for row in rows)}
     return visit.show(
         "services/feedback/market.html",
         422 if visit.form.errors else 200,
@@ -77,8 +78,7 @@ async def market_page(
         sources=sorted(applied.market.sources.items()),
         as_of=applied.as_of,
         names={id: known.name(id, visit.language) for id in demanded},
-        regions=sorted(filter(None, applied.market.coverage)),
-        has_no_region=None in applied.market.coverage,
+        regions=[(each or NO_REGION, each or visit.word(N_("no region known"))) for each in sorted(regions, key=str)],
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,17 +26,15 @@ class Applied(NamedTuple):
 
 
 class Known(NamedTuple):
-    """The competencies that the network names, and what suggestions are looked for in."""
+    """The competencies that the network names, what suggestions are looked for in, and names by the file of labels."""
 
     competencies: list[str]
     labels: Sequence[Labels]
+    names: Mapping[str, str]
 
     def name(self, competency: str, language: str) -> str:
         """A competency's name; its id where none is known."""
-        name = frameworks.name(competency, language)
-        if name != competency:
-            return name
-        return next((found for each in self.labels if (found := each.names.get(competency))), competency)
+        return self.names.get(competency) or frameworks.name(competency, language)
 
 
 async def market_of(service: Service, on: str | None = None) -> Applied:
@@ -106,7 +104,8 @@ async def _read_known(service: Service) -> Known:
     labels += [Label(id, id.partition(":")[2]) for id in further]
     labels += [Label(doc["competency"], doc["skill"], alternative=True) for doc in decided]
     of_file = await _of_file(service)
-    return Known([*own, *further], [of_file, Labels(labels)] if of_file else [Labels(labels)])
+    searched = [of_file, Labels(labels)] if of_file else [Labels(labels)]
+    return Known([*own, *further], searched, of_file.names if of_file else {})
 
 
 async def _of_file(service: Service) -> Labels | None:
