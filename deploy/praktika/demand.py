@@ -3,48 +3,39 @@
 import asyncio
 import os
 import re
-from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import httpx
 import typer
 
+from services.feedback.imports import Change, Doc, Import, event_id
+from services.feedback.vacancy_files import (
+    SEPARATOR,
+    Pages,
+    Reading,
+    Row,
+    Unmapped,
+    Unusable,
+    files_in,
+    reading,
+    rows_in,
+)
 from services.partners.gateway.files.publish import AGAIN, Away, Ingress
-from shared.contract.events import Data, VacancyClosed, VacancyObserved, derived_id, timestamp
+from shared.contract.events import timestamp
 from shared.http.problems import Problem
 from shared.operator import console
 from shared.operator.command import EXIT_CODES, application
 from shared.operator.console import Failed, Json, Misused, moment, progress, say, show, show_json
 from shared.settings import Settings
 
-from .vacancy_files import (
-    SEPARATOR,
-    Pages,
-    Reading,
-    Row,
-    Unfit,
-    Unmapped,
-    Unusable,
-    Vacancy,
-    files_in,
-    reading,
-    rows_in,
-)
-
 app = application("The labour market: import vacancies of job portals.")
-BATCH = 500
-LOOKED_UP = 250  # as feedback answers at once
+LOOKED_UP = 250  # vacancies, as feedback answers at once
 SHOWN = 20  # refused rows
-KEPT = 100  # of them in --json
-WAIT_S = 60  # for feedback to show what was sent last
 _PORTAL = re.compile("[A-Za-z0-9][A-Za-z0-9-]{0,29}")
-COMPARED = tuple(VacancyObserved.model_fields)
 
 
 @app.callback()
@@ -90,20 +81,46 @@ def import_(  # noqa: PLR0913, PLR0917
         how = _reading(portal, map, region, separator)
         files = _files(file)
         async with market(settings) as network:
-            imported = Import(how, network, at or _written(files), show=not json)
+            imported = Import(how, network, at or _written(files), _refused(shown=not json))
             try:
-                await imported.run(files, complete=complete)
+                await _import(imported, files, complete=complete)
             except Unusable as error:
                 raise Failed(str(error)) from None
             except Unmapped as error:
-                raise Misused(str(error)) from None
+                raise Misused(f"{error} (--map)") from None
             except Away as error:
                 say(f"{error}\nThen: {AGAIN}.")
                 return console.NO_ANSWER
-        _report(imported, as_json=json)
+            unmapped = (await network.get("market/skills", status="unmapped", limit=1))["total"]
+        _report(imported, unmapped, as_json=json)
         return console.DIFFERENT if imported.counts["refused"] or imported.warning else console.OK
 
     console.run(work, AGAIN)
+
+
+async def _import(imported: Import, files: list[Path], *, complete: bool) -> None:
+    pages = Pages()
+    with progress("vacancies", None) as advance:
+        await imported.run(_rows(files, imported.how, pages), pages, complete=complete, advance=advance)
+
+
+def _rows(files: list[Path], how: Reading, pages: Pages) -> Iterator[Row]:
+    for file in files:
+        with file.open("rb") as stream:
+            yield from rows_in(stream, file.name, how, pages)
+
+
+def _refused(*, shown: bool) -> Callable[[str, str], None]:
+    """What shows the first refused rows."""
+    count = 0
+
+    def tell(place: str, reason: str) -> None:
+        nonlocal count
+        count += 1
+        if shown and count <= SHOWN + 1:
+            show(f"{place}: {reason}" if count <= SHOWN else "…")
+
+    return tell
 
 
 def _reading(portal: str, map_: list[str] | None, region: list[str] | None, separator: str) -> Reading:
@@ -139,11 +156,11 @@ def _written(files: Iterable[Path]) -> datetime:
     return min(newest, datetime.now(UTC))
 
 
-class Network:
-    """Partners, which publishes, and feedback, which knows the vacancies."""
+class OverHttp:
+    """The network from without: partners, which publishes, and feedback, which knows the vacancies."""
 
     def __init__(self, ingress: Ingress, feedback: httpx.AsyncClient) -> None:
-        self.ingress, self._feedback = ingress, feedback
+        self._ingress, self._feedback = ingress, feedback
 
     async def get(self, path: str, **params: Any) -> dict[str, Any]:
         """What feedback answers.
@@ -154,10 +171,10 @@ class Network:
         """
 
         async def ask() -> httpx.Response:
-            token = {"Authorization": f"Bearer {await self.ingress.fresh_token()}"}
+            token = {"Authorization": f"Bearer {await self._ingress.fresh_token()}"}
             return await self._feedback.get(path, params=params, headers=token)
 
-        answer = await self.ingress.patiently(ask)
+        answer = await self._ingress.patiently(ask)
         body: dict[str, Any] = answer.json()
         if not answer.is_success:
             raise Failed(f"{self._feedback.base_url}{path} answers {answer.status_code}: {body.get('detail')}")
@@ -174,19 +191,28 @@ class Network:
                 return
             after = {"after": page["next"]}
 
-    async def known(self, ids: list[str]) -> dict[str, dict[str, Any]]:
+    async def known(self, ids: Sequence[str]) -> dict[str, Doc]:
         """The vacancies that feedback knows, by id."""
         parts = [ids[start : start + LOOKED_UP] for start in range(0, len(ids), LOOKED_UP)]
         found = await asyncio.gather(*map(self._known, parts))
         return {id: doc for part in found for id, doc in part.items()}
 
-    async def _known(self, ids: list[str]) -> dict[str, dict[str, Any]]:
+    async def _known(self, ids: Sequence[str]) -> dict[str, Doc]:
         listed = self.everything("market/vacancies", ids=",".join(ids), limit=LOOKED_UP)
         return {doc["id"]: doc async for doc in listed}
 
+    def open_of(self, portal: str) -> AsyncIterator[Doc]:
+        """The open vacancies of a portal, page by page."""
+        return self.everything("market/vacancies", portal=portal, open=True, limit=1_000)
+
+    async def publish(self, changes: Sequence[Change], at: datetime) -> list[str | None]:
+        """Publish changes through the ingress; of each why it was refused, if it was."""
+        problems = await self._ingress.judge([event_of(change, at) for change in changes])
+        return [_reason(problem) if problem else None for problem in problems]
+
 
 @asynccontextmanager
-async def market(settings: Settings) -> AsyncIterator[Network]:
+async def market(settings: Settings) -> AsyncIterator[OverHttp]:
     """The network that the environment names, as the operator."""
     urls = {name: os.environ.get(f"PRAKTIKA_{name.upper()}_URL", "") for name in ("partners", "feedback")}
     if missing := [name for name, url in urls.items() if not url]:
@@ -198,165 +224,19 @@ async def market(settings: Settings) -> AsyncIterator[Network]:
         httpx.AsyncClient(base_url=urls["partners"], timeout=60, trust_env=False) as partners,
         httpx.AsyncClient(base_url=urls["feedback"], timeout=60, trust_env=False) as feedback,
     ):
-        yield Network(Ingress(partners, own), feedback)
+        yield OverHttp(Ingress(partners, own), feedback)
 
 
-class Change(NamedTuple):
-    """What an import has to say of a vacancy, and what that is called in the counts."""
-
-    place: str
-    kind: str
-    event: dict[str, Any]
-
-
-@dataclass
-class Import:
-    """One import: what is in the files, compared with what is known, is published as far as it is different.
-
-    Attributes:
-        at: when the files were exported: the time of all events.
-        seen: ids of the files; each counts once.
-        warning: why nothing was closed although that was asked for.
-    """
-
-    how: Reading
-    network: Network
-    at: datetime
-    show: bool
-    counts: Counter[str] = field(default_factory=Counter)
-    problems: list[dict[str, str]] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
-    warning: str = ""
-    unmapped: int = 0
-    _sent: list[str] = field(default_factory=list)
-    _nameless: int = 0
-
-    async def run(self, files: list[Path], *, complete: bool) -> None:
-        pages = Pages()
-        with progress("vacancies", None) as advance:
-            rows = (row for file in files for row in rows_in(file, self.how, pages))
-            while batch := list(islice(rows, BATCH)):
-                await self._say([change async for change in self._changes(batch)])
-                advance(len(batch))
-        if complete:
-            await self._close_others(pages)
-        await self._applied()
-        self.unmapped = (await self.network.get("market/skills", status="unmapped", limit=1))["total"]
-
-    async def _changes(self, rows: list[Row]) -> AsyncIterator[Change]:
-        found = [*self._vacancies(rows)]
-        known = await self.network.known([vacancy.id for _, vacancy in found])
-        for place, vacancy in found:
-            kind = standing(vacancy, known.get(vacancy.id), timestamp(self.at))
-            if kind == "unchanged":
-                self.counts[kind] += 1
-            else:
-                data = vacancy.data or VacancyClosed(closed_on=self.at.date())
-                yield Change(place, kind, event_of(vacancy.id, data, self.at))
-
-    def _vacancies(self, rows: list[Row]) -> Iterator[tuple[str, Vacancy]]:
-        """The vacancies that rows are, each id once; what is none is refused."""
-        for row in rows:
-            self.counts["read"] += 1
-            try:
-                vacancy = self.how.vacancy(row)
-            except Unfit as error:
-                self._refuse(row.place, str(error))
-                self._note_id(row)
-                continue
-            if vacancy.id in self.seen:
-                self.counts["repeated"] += 1
-            else:
-                self.seen.add(vacancy.id)
-                yield row.place, vacancy
-
-    def _note_id(self, row: Row) -> None:
-        """A row that is refused is there, nevertheless: it must not be closed."""
-        try:
-            self.seen.add(self.how.id_of(row))
-        except Unfit:
-            self._nameless += 1
-
-    async def _say(self, changes: list[Change]) -> None:
-        if not changes:
-            return
-        problems = await self.network.ingress.judge([change.event for change in changes])
-        accepted = []
-        for change, problem in zip(changes, problems, strict=True):
-            if problem:
-                self._refuse(change.place, _reason(problem))
-            else:
-                self.counts[change.kind] += 1
-                accepted.append(change.event["subject"])
-        self._sent = accepted
-
-    def _refuse(self, place: str, reason: str) -> None:
-        self.counts["refused"] += 1
-        if len(self.problems) < KEPT:
-            self.problems.append({"place": place, "reason": reason})
-        if self.show and self.counts["refused"] <= SHOWN + 1:
-            show(f"{place}: {reason}" if self.counts["refused"] <= SHOWN else "…")
-
-    async def _close_others(self, pages: Pages) -> None:
-        """Close what is open and not in the files, unless these are not all."""
-        if pages.missing:
-            self.warning = f"nothing was closed: {pages.missing} of {pages.number} pages are missing"
-        elif self._nameless:
-            self.warning = f"nothing was closed: {self._nameless} rows do not say which vacancy they are"
-        else:
-            await self._close([id async for id in self._others()])
-
-    async def _others(self) -> AsyncIterator[str]:
-        now = timestamp(self.at)
-        async for doc in self.network.everything("market/vacancies", portal=self.how.portal, open=True, limit=1_000):
-            if doc["id"] not in self.seen and doc["observed_at"] < now:
-                yield doc["id"]
-
-    async def _close(self, ids: list[str]) -> None:
-        data = VacancyClosed(closed_on=self.at.date())
-        for start in range(0, len(ids), BATCH):
-            part = ids[start : start + BATCH]
-            await self._say([Change(id, "closed", event_of(id, data, self.at)) for id in part])
-
-    async def _applied(self) -> None:
-        """Wait until feedback shows what was sent last; the log has it in any case."""
-        try:
-            async with asyncio.timeout(WAIT_S):
-                while not await self._is_applied():
-                    await asyncio.sleep(0.2)
-        except TimeoutError:
-            say("feedback does not show all of it yet: it will in a moment")
-
-    async def _is_applied(self) -> bool:
-        known, at = await self.network.known(self._sent), timestamp(self.at)
-        return all(
-            at in (known.get(id, {}).get("observed_at"), known.get(id, {}).get("closed_at")) for id in self._sent
-        )
-
-
-def standing(vacancy: Vacancy, known: dict[str, Any] | None, at: str) -> str:
-    """What a file of the time *at* says of a vacancy that is not known: new, changed, closed; else unchanged."""
-    if known is not None and max(known.get("observed_at") or "", known.get("closed_at") or "") > at:
-        return "unchanged"  # something newer is known
-    if vacancy.data is None:
-        return "closed" if known and known["open"] else "unchanged"
-    if known is None or not known.get("observed_at"):
-        return "new"
-    said = vacancy.data.model_dump(mode="json")
-    return "unchanged" if known["open"] and all(known[name] == said[name] for name in COMPARED) else "changed"
-
-
-def event_of(id: str, data: Data, at: datetime) -> dict[str, Any]:
-    """The event that says *data* of a vacancy: the same again for the same content and time."""
-    content = data.model_dump_json(exclude_none=True)
+def event_of(change: Change, at: datetime) -> dict[str, Any]:
+    """The event that says a change, as the operator sends it."""
     return {
         "specversion": "1.0",
-        "id": derived_id(data.short_type, id, timestamp(at), content),
+        "id": event_id(change, at),
         "source": "/organisations/operator",
-        "type": f"praktika.{data.short_type}.v1",
-        "subject": id,
+        "type": f"praktika.{change.data.short_type}.v1",
+        "subject": change.id,
         "time": at.isoformat(),
-        "data": data.model_dump(mode="json", exclude_none=True),
+        "data": change.data.model_dump(mode="json", exclude_none=True),
     }
 
 
@@ -367,13 +247,15 @@ def _reason(problem: Problem) -> str:
 COUNTED = ("read", "new", "changed", "closed", "unchanged", "repeated", "refused")
 
 
-def _report(imported: Import, *, as_json: bool) -> None:
-    counts = {name: imported.counts[name] for name in COUNTED} | {"unmapped": imported.unmapped}
+def _report(imported: Import, unmapped: int, *, as_json: bool) -> None:
+    counts = {name: imported.counts[name] for name in COUNTED}
     if as_json:
-        about = {"portal": imported.how.portal, "at": timestamp(imported.at), "warning": imported.warning or None}
-        show_json({**about, **counts, "problems": imported.problems})
+        about = {"portal": imported.how.portal, "at": timestamp(imported.at), "warning": imported.warning}
+        show_json({**about, **counts, "unmapped": unmapped, "problems": imported.problems})
     else:
-        show(", ".join(f"{count} {name}" for name, count in counts.items() if name != "unmapped"))
+        show(", ".join(f"{count} {name}" for name, count in counts.items()))
     if imported.warning:
         say(imported.warning)
-    say(f"{imported.unmapped} skills of open vacancies are not mapped yet: /market/mapping of feedback")
+    if not imported.is_shown:
+        say("feedback does not show all of it yet: it will in a moment")
+    say(f"{unmapped} skills of open vacancies are not mapped yet: see /market/mapping of feedback")

@@ -15,8 +15,13 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from deploy.local.processes import ROOT
-from deploy.praktika.demand import standing
-from deploy.praktika.vacancy_files import (
+from services.feedback.app import view
+from services.feedback.imports import standing
+from services.feedback.market import Market
+from services.feedback.market_api import rows
+from services.feedback.requests import route
+from services.feedback.suggestions import Label, Labels, labels_in, suggest
+from services.feedback.vacancy_files import (
     SEPARATOR,
     Pages,
     Reading,
@@ -28,11 +33,6 @@ from deploy.praktika.vacancy_files import (
     reading,
     rows_in,
 )
-from services.feedback.app import view
-from services.feedback.market import Market
-from services.feedback.market_api import rows
-from services.feedback.requests import route
-from services.feedback.suggestions import Label, Labels, labels_in, suggest
 from services.partners.network.registry import misfits
 from shared.contract.events import Data, Event, SkillMapped, VacancyClosed, VacancyObserved, timestamp
 from shared.contract.skills import normalised, skill_id
@@ -251,7 +251,8 @@ def test_real_green_skills_are_each_found_by_each_of_their_labels():
 
 def read(path: Path, how: Reading | None = None) -> list[Vacancy]:
     how = how or reading("hh", {}, {"Москва": "RU-MOW"}, SEPARATOR)
-    return [how.vacancy(row) for row in rows_in(path, how, Pages())]
+    with path.open("rb") as stream:
+        return [how.vacancy(row) for row in rows_in(stream, path.name, how, Pages())]
 
 
 ITEM = {
@@ -319,7 +320,7 @@ def test_a_sheet_is_read_with_columns_that_are_mapped(tmp_path: Path):
 def test_columns_that_say_nothing_are_asked_for(tmp_path: Path):
     file = tmp_path / "x.csv"
     file.write_text("Ref,Post\n1,Welder\n")
-    with pytest.raises(Unmapped, match=r"no column says what id is: map one to it, --map COLUMN=id.*Ref, Post"):
+    with pytest.raises(Unmapped, match=r"no column says what id is: map one to it, COLUMN=id.*Ref, Post"):
         read(file)
     with pytest.raises(Unmapped, match="there is no field salary; there are id, title"):
         reading("hh", {"Pay": "salary"}, {}, SEPARATOR)

@@ -141,7 +141,7 @@ async def test_what_cannot_be_done_is_said_with_what_to_do(place: Place, tmp_pat
     file = tmp_path / "x.csv"
     file.write_text("Ref;Post\n1;Welder\n")
     done = await place.imported(file)
-    assert (done.code, "--map COLUMN=id" in done.err) == (2, True), done.err
+    assert (done.code, "COLUMN=id" in done.err) == (2, True), done.err
     assert (await place.imported(file, "--map", "Ref=id", "--map", "Post=title", portal="three")).code == 0
     assert (await place.imported(tmp_path / "none.csv")).code == 2
     assert (await place.imported(file, portal="h h")).code == 2

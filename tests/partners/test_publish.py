@@ -21,8 +21,8 @@ from services.partners.app import core, router
 from services.partners.gateway.files import publish
 from services.partners.gateway.files.mapping import Mistakes
 from services.partners.gateway.files.publish import Away, Ingress, Journal
-from services.partners.gateway.files.tables import Row, Table, table
 from shared.contract import events
+from shared.files.tables import Row, Table, table
 from shared.operator.console import Failed
 from shared.settings import Settings
 from tests.operator.conftest import Done, Praktika

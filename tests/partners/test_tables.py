@@ -25,7 +25,10 @@ from services.partners.gateway.files.mapping import (
     plan,
     suggested,
 )
-from services.partners.gateway.files.tables import (
+from services.partners.gateway.files.validate import checked
+from shared.contract import events
+from shared.contract.events import DATA
+from shared.files.tables import (
     MOST_ROWS,
     REFUSED,
     Row,
@@ -36,9 +39,6 @@ from services.partners.gateway.files.tables import (
     report_row,
     table,
 )
-from services.partners.gateway.files.validate import checked
-from shared.contract import events
-from shared.contract.events import DATA
 from shared.http.problems import Problem
 from shared.http.spreadsheets import BOM
 from shared.settings import Settings

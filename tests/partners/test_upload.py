@@ -18,11 +18,11 @@ from playwright.async_api import Browser, Page, expect
 from services.partners.app import core, router
 from services.partners.gateway.contract.page import sent
 from services.partners.gateway.files.mapping import event_of, fields_of, plan
-from services.partners.gateway.files.tables import sheet, table_of_sheet
 from services.partners.gateway.files.template import template
 from services.partners.gateway.files.upload.words import WORDS
 from services.partners.gateway.files.uploads import SCRIPT
 from shared.contract.events import DATA, organisation_of
+from shared.files.tables import sheet, table_of_sheet
 from shared.pages.languages import LANGUAGES, Language
 from tests.browser import shot, visited, within
 from tests.partners.conftest import practise, register, secret_of

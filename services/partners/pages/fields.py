@@ -20,9 +20,9 @@ from services.partners.gateway.files.mapping import (
     meaning,
     shown_name,
 )
-from services.partners.gateway.files.tables import Row
 from shared.contract import frameworks
 from shared.contract.events import HOSTS, Publisher
+from shared.files.tables import Row
 from shared.http.forms import Form
 from shared.http.problems import Problem
 from shared.http.visits import MemberVisit, Visit

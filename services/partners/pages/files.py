@@ -20,11 +20,11 @@ from services.partners.gateway.files import jobs
 from services.partners.gateway.files.cells import offset_of
 from services.partners.gateway.files.jobs import FILES, UPLOADS, Job, report_of
 from services.partners.gateway.files.mapping import Mistakes, fields_of, headings_of, meaning, shown_name
-from services.partners.gateway.files.tables import ENCODINGS, EVENT
 from services.partners.gateway.files.uploads import Asked, Meant, look_into, planned_by, types_in
 from services.partners.gateway.ingress.http import refuse_overdrawn
 from services.partners.gateway.quotas import quotas_of
 from services.partners.people.visits import ByStaff
+from shared.files.tables import ENCODINGS, EVENT
 from shared.http.forms import Form, Upload
 from shared.http.problems import Problem
 from shared.http.routing import Router

@@ -6,9 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Any, NamedTuple
 
 from services.partners.gateway.contract.rules import Schema
+from shared.files.tables import Why
 from shared.pages.languages import LANGUAGES, Language, translated
-
-from .tables import Why
 
 NOON = time(12)
 YES, NO = ("true", "yes", "1", "да", "истина"), ("false", "no", "0", "нет", "ложь")

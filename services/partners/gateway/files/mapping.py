@@ -25,11 +25,11 @@ from services.partners.gateway.contract.rules import (
 )
 from shared.contract import events
 from shared.contract.events import DATA
+from shared.files.tables import EVENT, Row, Why
 from shared.http.problems import Problem
 from shared.pages.languages import LANGUAGES, Language, in_language, translated
 
 from .cells import Field, Unread, value_of
-from .tables import EVENT, Row, Why
 
 MISTAKES_TOLD = 10  # of each kind, about columns: looking for similar names takes long
 REMEMBERED = 100_000  # rows whose keys are compared

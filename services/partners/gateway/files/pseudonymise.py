@@ -11,12 +11,11 @@ from typing import Annotated
 import typer
 
 from shared.contract.text import composed
+from shared.files.tables import ENCODINGS, Row, Table, Unreadable, report_line, table
 from shared.http.spreadsheets import BOM
 from shared.operator import console
 from shared.operator.console import Failed, Json, Misused, say, show_json
 from shared.settings import Settings
-
-from .tables import ENCODINGS, Row, Table, Unreadable, report_line, table
 
 LETTERS = 16  # of base32: 80 bits, so that no two learners of a country meet
 

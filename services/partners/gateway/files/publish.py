@@ -18,6 +18,7 @@ import httpx
 import typer
 from pydantic_core import to_json
 
+from shared.files.tables import ENCODINGS, EVENT, Row, Table, Unreadable, report_head, report_row, table
 from shared.http.problems import Problem
 from shared.http.spreadsheets import BOM
 from shared.operator import console
@@ -26,7 +27,6 @@ from shared.settings import Settings
 
 from .cells import offset_of
 from .mapping import Mistakes, Plan, events_of, explained, plan, publishable, shown_name
-from .tables import ENCODINGS, EVENT, Row, Table, Unreadable, report_head, report_row, table
 from .validate import checked
 
 BATCH = 500

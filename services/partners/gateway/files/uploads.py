@@ -23,6 +23,21 @@ from services.partners.gateway.ingress.validation import count_refused, rejectio
 from services.partners.gateway.quotas import quotas_of
 from shared.contract import events
 from shared.contract.events import DATA
+from shared.files.sheets import rows_of
+from shared.files.tables import (
+    EVENT,
+    MOST_COLUMNS,
+    XLSX,
+    Record,
+    Row,
+    Table,
+    Unreadable,
+    Why,
+    report_head,
+    report_row,
+    table,
+    table_of_sheet,
+)
 from shared.http import spreadsheets
 from shared.http.auth import Caller
 from shared.http.problems import Problem
@@ -46,21 +61,6 @@ from .mapping import (
     publishable,
     shown_name,
     suggested,
-)
-from .sheets import rows_of
-from .tables import (
-    EVENT,
-    MOST_COLUMNS,
-    XLSX,
-    Record,
-    Row,
-    Table,
-    Unreadable,
-    Why,
-    report_head,
-    report_row,
-    table,
-    table_of_sheet,
 )
 from .template import template
 from .upload.words import words

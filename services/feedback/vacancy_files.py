@@ -12,11 +12,11 @@ from typing import IO, Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from services.partners.gateway.files.cells import YES
-from services.partners.gateway.files.tables import BLOCK, Unreadable, table
 from shared.contract.events import Id, VacancyObserved, wording_of
 from shared.contract.skills import normalised
 from shared.contract.text import composed, hidden
+from shared.files.tables import BLOCK, Table, Unreadable, Why, table
+from shared.pages.languages import Text
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".xlsx")
 MOST_CHARACTERS = 64 * 2**20  # of one page of an API
@@ -33,6 +33,7 @@ GUESSED: dict[str, tuple[str, ...]] = {
     "enterprise": (),
 }
 NEEDED = ("id", "title")
+_YES = ("true", "yes", "1", "да", "истина")
 _DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ].*)?|(\d{1,2})\.(\d{1,2})\.(\d{4})(?: .*)?")
 _ID: TypeAdapter[str] = TypeAdapter(Id)
 
@@ -46,7 +47,15 @@ class Unmapped(ValueError):
 
 
 class Unusable(ValueError):
-    """A file cannot be read; the text says which and why."""
+    """A file cannot be read.
+
+    Attributes:
+        why: in the words of `shared.files`.
+    """
+
+    def __init__(self, name: str, why: Why) -> None:
+        self.why = why
+        super().__init__(f"{name}: {why.text()}")
 
 
 class Row(NamedTuple):
@@ -131,7 +140,7 @@ class Reading:
         """
         number = _text(self._value(_by_name(row), "id"))
         if number is None:
-            raise Unfit("id: is missing, and it is needed")
+            raise Unfit(Text("id: is missing, and it is needed"))
         try:
             return _ID.validate_python(f"{self.portal}:{number}")
         except ValidationError as error:
@@ -155,7 +164,8 @@ def reading(portal: str, map_: Mapping[str, str], regions: Mapping[str, str], se
     """How rows are read: by the columns that are given, else by what columns are usually called."""
     columns = dict(GUESSED)
     if unknown := sorted(set(map_.values()) - columns.keys()):
-        raise Unmapped(f"there is no field {unknown[0]}; there are {', '.join(GUESSED)}")
+        there = {"field": unknown[0], "fields": ", ".join(GUESSED)}
+        raise Unmapped(Text("there is no field {field}; there are {fields}", there))
     for name in set(map_.values()):
         columns[name] = tuple(normalised(column) for column, of in map_.items() if of == name)
     return Reading(portal, columns, {normalised(area): region for area, region in regions.items()}, separator)
@@ -166,7 +176,7 @@ def files_in(path: Path) -> list[Path]:
     return sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
 
 
-def rows_in(file: Path, how: Reading, pages: Pages) -> Iterator[Row]:
+def rows_in(stream: IO[bytes], name: str, how: Reading, pages: Pages) -> Iterator[Row]:
     """The rows of a file; never more than a page or a row of it is held.
 
     Raises:
@@ -174,17 +184,30 @@ def rows_in(file: Path, how: Reading, pages: Pages) -> Iterator[Row]:
         Unmapped: its columns do not say which vacancy a row is.
     """
     try:
-        with file.open("rb") as stream:
-            head = stream.read(BLOCK).removeprefix(codecs.BOM_UTF8).lstrip()
-            stream.seek(0)
-            is_json = head[:1] in (b"[", b"{")
-            yield from _objects(stream, file.name, how, pages) if is_json else _tabular(stream, file.name, how)
-    except (Unreadable, UnicodeDecodeError) as error:
-        raise Unusable(f"{file.name}: {error}") from None
+        if is_json(stream):
+            yield from _objects(stream, name, how, pages)
+        else:
+            yield from rows_of(table(stream), name, how)
+    except Unreadable as error:
+        raise Unusable(name, error.why) from None
+    except UnicodeDecodeError as error:
+        raise Unusable(name, Why("json", (error.reason,))) from None
 
 
-def _tabular(stream: IO[bytes], name: str, how: Reading) -> Iterator[Row]:
-    found = table(stream)
+def is_json(stream: IO[bytes]) -> bool:
+    """Is it JSON, by how it begins? It stands at its beginning afterwards."""
+    stream.seek(0)
+    head = stream.read(BLOCK).removeprefix(codecs.BOM_UTF8).lstrip()
+    stream.seek(0)
+    return head[:1] in (b"[", b"{")
+
+
+def rows_of(found: Table, name: str, how: Reading) -> Iterator[Row]:
+    """The rows of a table.
+
+    Raises:
+        Unmapped: its columns do not say which vacancy a row is.
+    """
     _demand_columns(found.columns, how)
     for row in found.read():
         unfit = "; ".join(f"{column}: {why.text()}" if column else why.text() for column, why in row.unfit.items())
@@ -195,9 +218,9 @@ def _demand_columns(columns: Iterable[str], how: Reading) -> None:
     there = set(map(normalised, columns))
     for name in NEEDED:
         if there.isdisjoint(how.columns[name]):
-            known = ", ".join(columns)
+            said = {"field": name, "columns": ", ".join(columns)}
             raise Unmapped(
-                f"no column says what {name} is: map one to it, --map COLUMN={name}. The columns are: {known}"
+                Text("no column says what {field} is: map one to it, COLUMN={field}. The columns are: {columns}", said)
             )
 
 
@@ -284,7 +307,7 @@ def _text(value: Any) -> str | None:
 
 
 def _is_yes(value: Any) -> bool:
-    return str(value).strip().casefold() in YES
+    return str(value).strip().casefold() in _YES
 
 
 def _day(value: Any) -> date | None:
@@ -298,7 +321,7 @@ def _day(value: Any) -> date | None:
             return date(int(year), int(month), int(day))
     except ValueError:
         pass
-    raise Unfit(f"published: “{text[:100]}” is no day: 2026-03-02 or 02.03.2026")
+    raise Unfit(Text("published: “{text}” is no day: 2026-03-02 or 02.03.2026", {"text": text[:100]}))
 
 
 def _explained(error: Any) -> str:

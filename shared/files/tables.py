@@ -1,6 +1,6 @@
 """Files as rows: CSV as spreadsheets write it, XLSX, and JSON lines; and the CSV in which refused rows go back.
 
-What a row means as an event is said in `mapping.py`. A file may be hostile: everything is bounded.
+What a row means is said by who reads it. A file may be hostile: everything is bounded.
 """
 
 import codecs
@@ -17,17 +17,18 @@ from itertools import zip_longest
 from typing import IO, Any, NamedTuple
 from zipfile import BadZipFile, ZipFile
 
+import jiter
 from openpyxl import load_workbook
 
-from services.partners.gateway.contract.messages import MISTAKES
-from services.partners.gateway.ingress.http_binding import read_json
-from shared.http.problems import Problem
 from shared.http.spreadsheets import is_risky
 from shared.pages.languages import Language, translated
+
+from .words import MISTAKES
 
 MOST_ROWS = 1_048_576  # of a spreadsheet, as are the others
 MOST_CHARACTERS = 32_767
 MOST_COLUMNS = 200
+MOST_VALUES = 100_000  # in a line of JSON: each takes memory once parsed
 LINE = 2**20  # characters
 BLOCK = 64 * 1024
 PARTS = 1_000  # files in an XLSX file
@@ -41,7 +42,7 @@ warnings.filterwarnings("ignore", module="openpyxl")  # what it cannot keep (cha
 
 
 class Why(NamedTuple):
-    """What is wrong and what to do: the name of a text in `contract/messages.py` and what is filled in."""
+    """What is wrong and what to do: the name of a text in `words.py` and what is filled in."""
 
     code: str
     given: tuple[object, ...] = ()
@@ -300,10 +301,13 @@ def _objects(lines: Iterable[str]) -> Iterator[Row]:
 
 
 def _object(number: int, line: str) -> Row:
+    raw = line.encode(errors="surrogatepass")
+    if sum(map(raw.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        return Row(number, {}, {"": Why("json", (f"there are more than {MOST_VALUES} values in it",))})
     try:
-        item = read_json(line.encode(errors="surrogatepass"))
-    except Problem as problem:
-        return Row(number, {}, {"": Why("json", (problem.errors[0][1],))})
+        item = jiter.from_json(raw, allow_inf_nan=False, catch_duplicate_keys=True)
+    except ValueError as error:
+        return Row(number, {}, {"": Why("json", (str(error)[:200],))})
     if not isinstance(item, dict):
         return Row(number, {}, {"": Why("object")})
     if "specversion" in item:

@@ -1,6 +1,6 @@
 """Reads the sheet of an XLSX file in a process of its own: a few kilobytes may take minutes and gigabytes to read.
 
-`python -m services.partners.gateway.files.sheets` reads a file from stdin and writes a line of JSON for each row.
+`python -m shared.files.sheets` reads a file from stdin and writes a line of JSON for each row.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ async def rows_of(body: bytes, settings: Settings) -> list[tuple[int, Record]]:
         Unreadable: it is no such file, or reading it takes too long or too much memory.
     """
     bounds = (settings.upload_memory_bytes, settings.upload_cpu_s, settings.upload_max_rows)
-    command = [sys.executable, "-m", "services.partners.gateway.files.sheets", *map(str, bounds)]
+    command = [sys.executable, "-m", "shared.files.sheets", *map(str, bounds)]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL)
     try:
