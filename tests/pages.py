@@ -96,4 +96,6 @@ PAGES: dict[str, PageRule] = {
 MARKET_PAGES: dict[str, PageRule] = {
     "GET /market/mapping": PageRule(frozenset({"operator"})),
     "POST /market/mapping": PageRule(frozenset({"operator"})),
+    "GET /market/import": PageRule(frozenset({"operator"})),
+    "POST /market/import": PageRule(frozenset({"operator"})),
 }

@@ -153,6 +153,7 @@ RULES: dict[str, Rule] = {
     "GET /requests/{id}": own("/requests/{request}", 404),
     "GET /market": PUBLIC,
     "GET /market/demand": PUBLIC,
+    "GET /market/observations": TOKEN,
     "GET /market/skills": TOKEN,
     "GET /market/vacancies": TOKEN,
     "PUT /market/skills/{id}": Rule("operator", f"/market/skills/{skill_id('TIG')}", body=SKILL),

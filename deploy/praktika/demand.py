@@ -198,12 +198,12 @@ class OverHttp:
         return {id: doc for part in found for id, doc in part.items()}
 
     async def _known(self, ids: Sequence[str]) -> dict[str, Doc]:
-        listed = self.everything("market/vacancies", ids=",".join(ids), limit=LOOKED_UP)
+        listed = self.everything("market/observations", ids=",".join(ids), limit=LOOKED_UP)
         return {doc["id"]: doc async for doc in listed}
 
     def open_of(self, portal: str) -> AsyncIterator[Doc]:
         """The open vacancies of a portal, page by page."""
-        return self.everything("market/vacancies", portal=portal, open=True, limit=1_000)
+        return self.everything("market/observations", portal=portal, open=True, limit=1_000)
 
     async def publish(self, changes: Sequence[Change], at: datetime) -> list[str | None]:
         """Publish changes through the ingress; of each why it was refused, if it was."""

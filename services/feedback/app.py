@@ -14,12 +14,12 @@ from shared.processing.facts import DecodedEvent, State
 from shared.processing.mongo import Database, Key
 from shared.settings import settings
 
-from . import api, market, market_api, market_pages, market_reads, requests
+from . import api, market, market_api, market_import, market_pages, market_reads, requests
 from .gaps import BY, Demand, Finding, Programme, by_ratings, falls, gaps, recommend, unmet, window_of, wishes
 from .requests import ask, contributions, forget, route, today
 
 AT_ONCE = 1_000
-router = Router(routes=[*api.router.routes, *market_api.router.routes, *market_pages.router.routes])
+router = Router(routes=[r for part in (api, market_api, market_import, market_pages) for r in part.router.routes])
 
 
 class Context(NamedTuple):

@@ -8,15 +8,16 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
-from shared.contract.events import Data, VacancyClosed, VacancyObserved, derived_id, timestamp
+from shared.contract.events import Data, VacancyClosed, derived_id, timestamp
 from shared.pages.languages import Text
 
+from .market import digest
 from .vacancy_files import Pages, Reading, Row, Unfit, Vacancy
 
 BATCH = 500
 KEPT = 100  # refused rows that are told
 WAIT_S = 60  # for what was published last to be shown
-COMPARED = tuple(VacancyObserved.model_fields)
+KNOWN = {"digest": 1, "open": 1, "observed_at": 1, "closed_at": 1}  # what vacancies are compared by
 Doc = dict[str, Any]
 
 
@@ -33,7 +34,7 @@ class Network(Protocol):
     """What an import works on: over HTTP, or within the service."""
 
     async def known(self, ids: Sequence[str]) -> dict[str, Doc]:
-        """The vacancies that are known of these, by id, as `market.vacancy_view` gives them."""
+        """The vacancies that are known of these, by id: of each what `KNOWN` names."""
 
     def open_of(self, portal: str) -> AsyncIterator[Doc]:
         """The open vacancies of a portal, with their ids."""
@@ -171,8 +172,8 @@ def standing(vacancy: Vacancy, known: Doc | None, at: str) -> str:
         return "closed" if known and known["open"] else "unchanged"
     if known is None or not known.get("observed_at"):
         return "new"
-    said = vacancy.data.model_dump(mode="json")
-    return "unchanged" if known["open"] and all(known[name] == said[name] for name in COMPARED) else "changed"
+    is_same = known["digest"] == digest(vacancy.data.model_dump(mode="json"))
+    return "unchanged" if known["open"] and is_same else "changed"
 
 
 def event_id(change: Change, at: datetime) -> str:

@@ -1,8 +1,10 @@
 """The labour market: which vacancies are open, what their skills are mapped to, what is demanded: pure rules."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from shared.contract.events import EventClass, SkillMapped, VacancyClosed, VacancyObserved
@@ -35,6 +37,7 @@ def vacancy_view(state: State) -> dict[str, Any]:
     return {
         **{name: data.get(name) for name in OF_A_VACANCY},
         "skills": data.get("skills", []),
+        "digest": digest(data),
         "open": is_open,
         "demands": sorted(set(map(skill_id, data.get("skills", [])))) if is_open else [],
         "since": min(data.get("published_on") or observed["time"][:10], observed["time"][:10]),
@@ -42,6 +45,12 @@ def vacancy_view(state: State) -> dict[str, Any]:
         "closed_at": closed["time"] if closed else None,
         "closed_on": closed["data"]["closed_on"] if closed and not is_open else None,
     }
+
+
+def digest(data: Mapping[str, Any]) -> str:
+    """By which what is said of a vacancy is compared: the fields that it has."""
+    said = {name: value for name, value in data.items() if value not in (None, [])}
+    return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def skill_view(state: State) -> dict[str, Any]:

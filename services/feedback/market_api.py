@@ -1,6 +1,5 @@
 """The labour market over HTTP: demand by competency and region, skills and what they are mapped to, vacancies."""
 
-from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -20,6 +19,7 @@ from shared.http.service import Authenticated, Running, Service, require
 from shared.pages.languages import Text
 
 from . import market_reads as reads
+from .imports import KNOWN
 from .market import Coverage, Market
 from .market import Skill as OpenSkill
 from .requests import today
@@ -190,7 +190,6 @@ async def market_vacancies(  # noqa: PLR0913, PLR0917
     region: Annotated[str | None, Query(max_length=100)] = None,
     competency: Annotated[str | None, Query(max_length=100, description="Open ones that demand it")] = None,
     open: bool | None = None,
-    ids: Annotated[str | None, Query(max_length=30_000, description=f"Up to {LOOKED_UP} ids, by comma")] = None,
 ) -> dict[str, Any]:
     """Vacancies by id: the figures' evidence."""
     match: dict[str, Any] = {"portal": portal, "open": open}
@@ -198,12 +197,31 @@ async def market_vacancies(  # noqa: PLR0913, PLR0917
     if competency is not None:
         mapping = await reads.mapping(service.db)
         match["demands"] = {"$in": [skill for skill, of in mapping.items() if of == competency]}
-    if ids is not None:
-        match["$and"] = [{"_id": {"$in": _ids(ids.split(","))}}]
     return await listed(service.db, "vacancies", match, paging)
 
 
-def _ids(given: Iterable[str]) -> list[str]:
+@router.get("/market/observations")
+async def market_observations(  # noqa: PLR0913, PLR0917
+    service: Running,
+    caller: Authenticated,
+    paging: Pages,
+    portal: Annotated[str | None, Query(max_length=100)] = None,
+    open: bool | None = None,
+    ids: Annotated[str | None, Query(max_length=30_000, description=f"Up to {LOOKED_UP} ids, by comma")] = None,
+) -> dict[str, Any]:
+    """What an import needs of vacancies, by id: a digest of what was observed last, and when; open, or closed when."""
+    match: dict[str, Any] = {"portal": portal, "open": open}
+    match = {name: value for name, value in match.items() if value is not None}
+    if ids is not None:
+        match["$and"] = [{"_id": {"$in": _ids(ids.split(","))}}]
+    if paging.after is not None:
+        match["_id"] = {"$gt": paging.after}
+    docs = await service.db["vacancies"].find(match, KNOWN).sort("_id").limit(paging.limit + 1).to_list(None)
+    items = [{"id": doc.pop("_id"), **doc} for doc in docs[: paging.limit]]
+    return {"items": items, "next": items[-1]["id"] if len(docs) > paging.limit else None}
+
+
+def _ids(given: list[str]) -> list[str]:
     wanted = [id for id in given if id]
     if len(wanted) > LOOKED_UP:
         raise Problem(422, "these are too many", [("ids", f"at most {LOOKED_UP}")])

@@ -1,7 +1,6 @@
 """Pages of the labour market: demand for everybody, and the operator's table of skills."""
 
 import time
-from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
@@ -10,7 +9,7 @@ from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse, Response
 from pydantic import TypeAdapter, ValidationError
 
-from shared.contract.events import CompetencyId, Data, Event, Skill, wording_of
+from shared.contract.events import CompetencyId, Data, Event, Skill
 from shared.http.auth import Role
 from shared.http.routing import Router
 from shared.http.visits import AnyVisit, MemberVisit, SignedInOffline, demand_role
@@ -138,11 +137,11 @@ def _decided(visit: MemberVisit, id: str) -> Event[Data] | None:
     try:
         skill = _SKILL.validate_python(form[f"text:{id}"])
         body = SkillMapping(skill=skill, competency=competency and _COMPETENCY.validate_python(competency))
-    except ValidationError as error:
-        form.errors[f"other:{id}"] = wording_of(error.errors(include_url=False)[0])
-        return None
-    if chosen == OTHER and not competency:
-        form.errors[f"other:{id}"] = visit.word(N_("Name the competency, as framework:item."))
+    except ValidationError:
+        body = None
+    if body is None or (chosen == OTHER and not competency):
+        words = N_("Name the competency as framework:item, or choose one that is similar.")
+        form.errors[f"other:{id}"] = visit.word(words)
     elif wrong := misfit(id, body):
         form.errors[f"other:{id}"] = wrong[1].into(visit.language)
     else:
@@ -171,10 +170,13 @@ async def _show(visit: MemberVisit, status: Status, q: str, number: int, code: i
 
 
 def _item(visit: MemberVisit, skill: OpenSkill, decided: dict[str, Any], known: reads.Known) -> dict[str, Any]:
-    """A skill as it is shown: what was decided, and what may be chosen: (value, words, why it is suggested)."""
-    choices = [
-        (one.competency, known.name(one.competency, visit.language), _why(visit, one)) for one in _for(skill, known)
-    ]
+    """A skill as it is shown: what was decided, and what may be chosen: (value, words, why it is suggested).
+
+    Of what was typed and is no competency, what is similar to it may be chosen, too.
+    """
+    typed = visit.form[f"other:{skill.id}"] if f"other:{skill.id}" in visit.form.errors else ""
+    found = {one.competency: one for text in (typed, skill.skill) for one in suggest(text, known.labels)}
+    choices = [(id, known.name(id, visit.language), _why(visit, one)) for id, one in found.items()]
     now = decided.get("competency")
     return {
         **skill._asdict(),
@@ -182,10 +184,6 @@ def _item(visit: MemberVisit, skill: OpenSkill, decided: dict[str, Any], known: 
         "name": now and known.name(now, visit.language),
         "choices": [choice for choice in choices if choice[0] != now],
     }
-
-
-def _for(skill: OpenSkill, known: reads.Known) -> Iterable[Suggestion]:
-    return suggest(skill.skill, known.labels)
 
 
 _GROUNDS = {

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 from hashlib import sha256
 
 _QUOTES = re.compile("[\"'`´«»„“”‘’‚‹›]")
@@ -14,6 +15,7 @@ def normalised(skill: str) -> str:
     return _GAPS.sub(" ", _QUOTES.sub("", folded)).strip(" .,;")
 
 
+@lru_cache(100_000)
 def skill_id(skill: str) -> str:
     """The subject of what is said about a skill, the same for all its spellings."""
     return f"skill:{sha256((normalised(skill) or skill).encode()).hexdigest()[:24]}"

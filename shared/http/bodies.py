@@ -10,7 +10,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.http import hardening
 
 COMMAND_BYTES = 256 * 1024  # of a body: FastAPI reads a command's before it asks who is calling
-LARGE_BODIES = ("/events", "/upload")  # beginnings of paths that take batches and files, and ask first
+LARGE_BODIES = (
+    "/events",
+    "/upload",
+    "/market/import",
+)  # beginnings of paths that take batches and files, and ask first
 
 
 class BodyTooLarge(fastapi.HTTPException):

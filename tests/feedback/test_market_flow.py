@@ -133,7 +133,7 @@ async def test_what_a_complete_file_does_not_have_is_closed_unless_something_is_
     assert [doc["id"] for doc in found["items"]] == ["two:0", "two:1", "two:2"], "a refused row is there, nevertheless"
     nameless = written(tmp_path, item(0), {"id": "", "name": "x"}, name="nameless.json")
     done = await place.imported(nameless, "--on", LAST, "--complete", portal="two")
-    assert "rows do not say which vacancy they are" in done.err
+    assert "rows that do not say which vacancy they are: 1" in done.err
     assert (await place.get("/market/vacancies", portal="two", open=True))["items"][1:]
 
 
@@ -325,7 +325,12 @@ async def test_an_operator_maps_skills_in_a_browser_without_javascript(
     await page.locator("main form[method=post] button.primary").click()
     await expect(page.locator(".wrong")).not_to_be_empty()
     await expect(page.locator("input[list=competencies]")).to_have_value("energy")
-    for path in ("/market", f"/market/mapping?q=concepts%20{language}", "/market/mapping?status=mapped"):
+    for path in (
+        "/market",
+        f"/market/mapping?q=concepts%20{language}",
+        "/market/mapping?status=mapped",
+        "/market/import",
+    ):
         seen = await looks.new_page()
         await seen.goto(place.url + path)
         await expect(seen.locator("h1")).not_to_be_empty()
@@ -340,3 +345,41 @@ async def test_an_operator_maps_skills_in_a_browser_without_javascript(
     await looks.close()
     await acts.close()
     await close(who)
+
+
+async def test_the_operator_imports_a_file_on_a_page_and_what_is_wrong_stands_beside_its_field(
+    place: Place, operator: Visitor
+):
+    async def send(content: bytes, name: str = "plan.csv", **form: str) -> Any:
+        data = {"csrf": operator.member.csrf if operator.member else "", "portal": "eight", **form}
+        return await operator.client.post("/market/import", data=data, files={"file": (name, content)})
+
+    rows = "Ref;Вакансия;Город;Навыки\n1;Сварщик;Москва;Сварка на странице\n;Токарь;Москва;\n".encode()
+    unmapped = await send(rows, columns="Ref=number")
+    assert (unmapped.status_code, 'id="columns-wrong"' in unmapped.text) == (422, True)
+    assert "Ref=number" in unmapped.text, "what was typed stays"
+    for form, field in (
+        ({"portal": "h h"}, "portal"),
+        ({"regions": "Москва"}, "regions"),
+        ({"at": "yesterday"}, "at"),
+        ({"at": "2099-01-01T00:00"}, "at"),
+    ):
+        answer = await send(rows, **{"columns": "Ref=id", **form})
+        assert (answer.status_code, f'id="{field}-wrong"' in answer.text) == (422, True), answer.text
+    assert 'id="file-wrong"' in (await send(b"")).text
+    assert 'id="file-wrong"' in (await send(b"PK\x03\x04 no zip")).text
+    on_log = await place.feedback.count("demand")
+    about = {"columns": "Ref=id", "regions": "Москва=RU-PAGE"}
+    done = await send(rows, **about)
+    assert done.status_code == 200, done.text
+    assert "plan.csv, row 3" in done.text
+    assert await place.feedback.count("demand") == on_log + 1
+    await send(rows, **about)
+    assert await place.feedback.count("demand") == on_log + 1, "again changes nothing"
+    await place.map("Сварка на странице", "national:weld")
+    assert await place.vacancies("national:weld", "RU-PAGE") == 1
+    warned = await send(rows, **about, complete="yes")
+    assert 'class="wrong"' in warned.text, "a row that names no vacancy: nothing is closed"
+    other = json.dumps([item(2, "x")]).encode()
+    await send(other, "hh.json", complete="yes")
+    assert await place.vacancies("national:weld", "RU-PAGE") == 0
