@@ -96,7 +96,7 @@ class Import:
             try:
                 vacancy = self.how.vacancy(row)
             except Unfit as error:
-                self._refuse(row.place, str(error))
+                self._refuse(row.place, error.args[0])
                 self._note_id(row)
                 continue
             if vacancy.id in self.seen:

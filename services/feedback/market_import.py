@@ -91,7 +91,7 @@ def _show(visit: MemberVisit, status: int = 200, done: Import | None = None) -> 
         status,
         done=done,
         warning=done and done.warning and in_language(done.warning, visit.language),
-        problems=[(one["place"], one["reason"]) for one in done.problems] if done else [],
+        problems=[(one["place"], in_language(one["reason"], visit.language)) for one in done.problems] if done else [],
         fields=", ".join(GUESSED),
         most_mb=settings.batch_max_bytes // 2**20,
         most_rows=settings.upload_max_rows,

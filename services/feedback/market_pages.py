@@ -113,7 +113,7 @@ async def map_skills(visit: ByOperator, status: Status = "unmapped", q: Text100 
         form.errors = {"": visit.word(N_("Choose something for at least one skill."))}
     if events:
         is_applied = await _publish(visit, events)
-        late = "" if is_applied else f" ({visit.word(N_('Accepted; it will be shown in a moment.'))})"
+        late = "" if is_applied else f" ({visit.word(N_('accepted, it will show in a moment'))})"
         visit.notice = f"{visit.word(N_('Mapped'))}: {len(events)}{late}"
         for event in events:
             form.values.pop(f"as:{event.subject}", None)
