@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from shared.contract import frameworks
 from shared.http.service import Service
+from shared.observability import logs
 from shared.pages.languages import LANGUAGES
 from shared.processing.mongo import Database
 from shared.processing.recent import applied
@@ -15,6 +16,7 @@ from shared.processing.recent import applied
 from .market import Market
 from .suggestions import Label, Labels, labels_in
 
+log = logs.get(__name__)
 _COUNTED = {"_id": 0, "portal": 1, "region": 1, "skills": 1, "observed_at": 1}
 
 
@@ -109,7 +111,7 @@ async def _read_known(service: Service) -> Known:
 
 
 async def _of_file(service: Service) -> Labels | None:
-    """The labels of the file that the settings name, read once."""
+    """The labels of the file that the settings name, read once; without them there are fewer suggestions."""
     path = service.settings.market_labels
     if path is not None and "market labels" not in service.shared:
         service.shared["market labels"] = await asyncio.to_thread(_read_labels, path)
@@ -117,6 +119,10 @@ async def _of_file(service: Service) -> Labels | None:
     return labels
 
 
-def _read_labels(path: Path) -> Labels:
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        return Labels(labels_in(lines))
+def _read_labels(path: Path) -> Labels | None:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            return Labels(labels_in(lines))
+    except (OSError, ValueError) as error:
+        log.error("market_labels_unreadable", path=str(path), reason=str(error)[:300])
+        return None
