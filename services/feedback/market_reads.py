@@ -1,6 +1,7 @@
 """What is read of the database for the labour market: open vacancies, mapped skills, reports, names of competencies."""
 
 import asyncio
+import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -123,6 +124,6 @@ def _read_labels(path: Path) -> Labels | None:
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             return Labels(labels_in(lines))
-    except (OSError, ValueError) as error:
-        log.error("market_labels_unreadable", path=str(path), reason=str(error)[:300])
+    except (OSError, ValueError, csv.Error) as error:
+        log.warning("market_labels_unreadable", path=str(path), reason=str(error)[:300])
         return None
