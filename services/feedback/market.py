@@ -4,6 +4,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -158,8 +159,9 @@ class Market:
         wanted = self.coverage if regions is None else regions
         return sum((self.coverage[region] for region in wanted if region in self.coverage), Coverage())
 
+    @cached_property
     def skills(self) -> list[Skill]:
-        """The skills of open vacancies, most frequent first."""
+        """The skills of open vacancies, most frequent first; to be asked for once all are added."""
         spelled: dict[str, str] = {}
         for written, _ in sorted(self._written.items(), key=lambda one: (one[1], one[0])):
             spelled[skill_id(written)] = written

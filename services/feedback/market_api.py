@@ -110,7 +110,7 @@ async def skills_by(service: Service, status: Status, search: str) -> Listed:
         now = "unmapped" if one.id not in mapping else "none" if mapping[one.id] is None else "mapped"
         return now == status and (not wanted or wanted in normalised(one.skill))
 
-    shown = [one for one in applied.market.skills() if fits(one)]
+    shown = [one for one in applied.market.skills if fits(one)]
     docs = service.db["skills"].find({"status": status}, {"state": 0, "partition": 0}) if status != "unmapped" else None
     return Listed(shown, {doc["_id"]: doc async for doc in docs} if docs else {})
 

@@ -3,7 +3,7 @@
 import asyncio
 import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from .market import Market
 from .suggestions import Label, Labels, labels_in
 
 log = logs.get(__name__)
+MOST_KEPT = 4  # markets: each has all skills of the open vacancies
 _COUNTED = {"_id": 0, "portal": 1, "region": 1, "skills": 1, "observed_at": 1}
 
 
@@ -42,15 +43,38 @@ class Known(NamedTuple):
 
 async def market_of(service: Service, on: str | None = None) -> Applied:
     """The market today, or on a day (YYYY-MM-DD) by what is known now of each vacancy. Do not change it."""
-    return await service.recent(("market", on), lambda: _read(service.db, on))
+    markets: _Markets = service.shared.setdefault("markets", _Markets())
+    return await markets.of(service.db, on)
 
 
-async def _read(db: Database, on: str | None) -> Applied:
-    as_of = (await applied(db)).until
+class _Markets:
+    """The market of now and of the last days that were asked for, each until something is said about demand.
+
+    Strangers may ask for any day, so one is worked out at a time, and few are kept.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str | None, tuple[Hashable, Market]] = {}
+        self._one_at_a_time = asyncio.Lock()
+
+    async def of(self, db: Database, on: str | None) -> Applied:
+        async with self._one_at_a_time:
+            now = await applied(db)
+            said = db.name, frozenset(each for each in now.positions if each[0].startswith("demand-"))
+            before, market = self._kept.pop(on, (None, None))
+            if market is None or before != said:
+                market = await _read(db, on)
+            self._kept[on] = said, market
+            if len(self._kept) > MOST_KEPT:
+                del self._kept[next(day for day in self._kept if day is not None)]
+            return Applied(market, now.until)
+
+
+async def _read(db: Database, on: str | None) -> Market:
     market = Market(await mapping(db))
     async for vacancy in db["vacancies"].find(offered(on), _COUNTED, batch_size=2_000):
         market.add(vacancy)
-    return Applied(market, as_of)
+    return market
 
 
 def offered(on: str | None) -> dict[str, Any]:

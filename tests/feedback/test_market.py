@@ -160,7 +160,7 @@ def test_coverage_tells_mapped_from_none_of_ours_and_undecided():
 
 def test_the_most_frequent_skills_come_first_by_their_most_frequent_spelling():
     found = market(*(shown(observed(name)) for name in ("Excel", "excel", "Excel", "SQL")))
-    assert [(one.skill, one.vacancies) for one in found.skills()] == [("Excel", 3), ("SQL", 1)]
+    assert [(one.skill, one.vacancies) for one in found.skills] == [("Excel", 3), ("SQL", 1)]
 
 
 def test_reported_places_stand_beside_the_vacancies():
@@ -442,7 +442,7 @@ def test_real_demand_equals_a_direct_count():
 def test_real_skills_an_hour_covers_most_of_the_demand():
     """Sixty decisions, one a minute, most frequent first."""
     vacancies = read(CSV)
-    first = counted(vacancies, {}).skills()[:60]
+    first = counted(vacancies, {}).skills[:60]
     covered = counted(vacancies, dict.fromkeys((one.id for one in first), "national:x")).total()
     assert covered.mentions_mapped > 0.45 * covered.mentions
     assert covered.mapped > 0.9 * covered.with_skills

@@ -15,6 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from services.feedback import app as feedback
+from services.feedback.market_reads import MOST_KEPT
 from services.partners import app as partners
 from services.partners.gateway.credentials import issue_to_operator
 from shared.contract.skills import skill_id
@@ -24,7 +25,7 @@ from tests.feedback.test_market import CSV, ESCO, ITEM, REAL, direct, needs_real
 from tests.operator.conftest import Done, Praktika
 from tests.pages import MARKET_PAGES
 from tests.people import Visitor, close, signed_in, visitor
-from tests.stack import Running, on_a_socket, running
+from tests.stack import Running, on_a_socket, running, until
 
 SQL = skill_id("SQL")
 OLD, NEW, LAST = "2026-01-10T09:00", "2026-02-10T09:00", "2026-03-10T09:00"
@@ -383,3 +384,29 @@ async def test_the_operator_imports_a_file_on_a_page_and_what_is_wrong_stands_be
     other = json.dumps([item(2, "x")]).encode()
     await send(other, "hh.json", complete="yes")
     assert await place.vacancies("national:weld", "RU-PAGE") == 0
+
+
+async def test_any_day_may_be_asked_for_and_few_are_kept(place: Place):
+    for day in range(1, 12):
+        assert (await place.feedback.client.get("/market/demand", params={"on": f"2026-01-{day:02}"})).is_success
+    assert len(place.feedback.service.shared["markets"]._kept) <= MOST_KEPT
+    now = await place.get("/market/demand")
+    assert now == await place.get("/market/demand") | {"as_of": now["as_of"]}
+
+
+async def test_an_import_that_is_stopped_goes_on_when_it_is_repeated(place: Place, tmp_path: Path):
+    many = written(tmp_path, *(item(number, "Stopped") for number in range(4_000)))
+    before = await place.partners.count("demand")
+
+    async def begun() -> bool:
+        return await place.partners.count("demand") > before
+
+    stopped = await place.praktika.interrupted(
+        *("demand", "import", str(many), "--portal", "nine", "--on", OLD), when=lambda: until(begun)
+    )
+    assert (stopped.code, "nothing is lost" in stopped.err) == (130, True), stopped.err
+    assert (await place.counts(many, "--on", OLD, portal="nine"))["refused"] == 0
+    (listed,) = (await place.get("/market/skills", q="stopped"))["items"]
+    assert listed["vacancies"] == 4_000
+    again = await place.counts(many, "--on", OLD, portal="nine")
+    assert (again["new"], again["unchanged"]) == (0, 4_000)
