@@ -26,20 +26,23 @@ async def list_requests(  # noqa: PLR0913, PLR0917
     service: Running,
     caller: Authenticated,
     paging: Pages,
-    status: Annotated[Literal["open", "overdue", "answered", "unsolicited", "withdrawn"] | None, Query()] = None,
+    status: Annotated[
+        Literal["open", "overdue", "answered", "expired", "unsolicited", "withdrawn"] | None, Query()
+    ] = None,
     programme: str | None = None,
     enterprise: str | None = None,
 ) -> dict[str, Any]:
     """Requests that concern the caller, by id: an enterprise's own, an institution's by its programmes.
 
-    `open` includes what is overdue; `overdue` is open after its due date; `unsolicited` is feedback that answers no
-    request; `withdrawn` is a request whose internship was cancelled or annulled.
+    `open` is not answered and not over; `expired` was not answered until it was due; `overdue` is both after the due
+    date; `unsolicited` is feedback that answers no request; `withdrawn` is a request whose internship or graduation
+    was cancelled or annulled.
     """
     match: dict[str, Any] = {"status": status, "programme": programme, "enterprise": enterprise}
     if status == "overdue":
-        match |= {"status": "open", "due": {"$lt": today().isoformat()}}
+        match |= {"status": {"$in": ["open", "expired"]}, "due": {"$lt": today().isoformat()}}
     elif status is None:
-        match["status"] = {"$in": ["open", "answered"]}
+        match["status"] = {"$in": ["open", "answered", "expired"]}
     if caller.kind is Publisher.institution:
         own = [
             doc["_id"] async for doc in service.db["programmes"].find({"institution": caller.organisation}, {"_id": 1})

@@ -57,6 +57,7 @@ SUBJECTS = {
     "demand": N_("Id of the report"),
     "recognition": N_("Id of the recognition"),
     "indicator": N_("Id of the alert rule"),
+    "questionnaire": N_("Role of those who answer"),
 }
 
 # What is wrong with a file or a row of it, and what to do, filled in by position.

@@ -1,0 +1,371 @@
+"""Answering: one-time links, several at once, questionnaires, comments and rates, on real Kafka and MongoDB."""
+
+import io
+import json
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from httpx import Response
+from openpyxl import load_workbook
+
+from services.feedback.answering import ANSWERS
+from services.feedback.app import core, router, work
+from shared.contract.events import (
+    FeedbackRequested,
+    FeedbackRole,
+    FeedbackSubmitted,
+    FollowupOpened,
+    InternshipCompleted,
+    InternshipOutcome,
+    LearnerAnnulled,
+    LearnerEnrolled,
+    LearnerErased,
+    LearnerGraduated,
+    OrganisationRegistered,
+    ProgrammeCompetency,
+    ProgrammePublished,
+    Publisher,
+)
+from shared.http.auth import Member, Role, Signer
+from shared.http.sessions import COOKIE
+from tests.making import event
+from tests.people import Visitor, close, visitor
+from tests.stack import Running, running, until
+
+NOW = datetime.now(UTC)
+UNI = {"organisation": "uni", "kind": "institution"}
+GIVEN = {
+    "employment.status": "employed",
+    "employment.since": "2026-01-15",
+    "employment.contract": "permanent",
+    "employment.full_time": "true",
+    "employment.related_to_field": "true",
+    "overall": "4",
+    "relevance": "5",
+    "found-by": "practice",
+    "text": "More practice, please.",
+}
+
+
+@pytest.fixture(scope="module")
+async def stack(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    keys = tmp_path_factory.mktemp("keys")
+    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=keys, work=work) as one:
+        for id, kind in (("uni", "institution"), ("plant", "enterprise")):
+            data = OrganisationRegistered.model_validate({"kind": kind, "name": f"The {id}", "region": "north"})
+            await one.publish(event(data, id, by="operator:operator"))
+        yield one
+
+
+async def graduates(stack: Running, programme: str, number: int = 1, days: int = 20) -> list[str]:
+    """Learners whose six months are over; the requests that ask them, in order of the learners."""
+    part = [ProgrammeCompetency(competency="greencomp:3.1", level=4)]
+    published = ProgrammePublished(title=f"About {programme}", version="1", level=4, competencies=part)
+    await stack.publish(event(published, programme))
+    learners = [f"{programme}-{n}" for n in range(number)]
+    due = NOW.date() + timedelta(days=days)
+    for learner in learners:
+        opened = FollowupOpened(programme=programme, months=6, institution="uni", due=due)
+        graduated = LearnerGraduated(programme=programme, graduated_on=date(2026, 1, 10))
+        await stack.publish(
+            event(LearnerEnrolled(programme=programme), learner, id=f"e-{learner}"),
+            event(graduated, learner, id=f"g-{learner}"),
+            event(opened, str(uuid4()), learner, by="service:feedback"),
+        )
+
+    async def asked() -> list[str]:
+        found = stack.service.db["requests"].find({"programme": programme, "role": "graduate"})
+        by_learner = {doc["learner"]: doc["_id"] async for doc in found}
+        return [by_learner[learner] for learner in learners] if len(by_learner) == number else []
+
+    found: list[str] = await until(asked)
+    return found
+
+
+async def link(stack: Running, request: str) -> str:
+    """The path of the link that the institution's system is given."""
+    programme = (await stack.service.db["requests"].find_one({"_id": request}) or {})["programme"]
+    answer = await stack.client.get("/invitations", params={"programme": programme}, headers=stack.token(**UNI))
+    (found,) = [item["link"] for item in answer.json()["items"] if item["request"] == request]
+    address: str = found
+    assert address.startswith(f"{stack.settings.public('feedback')}/a/")
+    return address.removeprefix(stack.settings.public("feedback"))
+
+
+async def said(stack: Running, topic: str, about: str) -> list[dict[str, Any]]:
+    """What stands on a topic under a key, of the two types that answers become."""
+    found = [json.loads(record.value) for record in await stack.read(topic) if record.key == about.encode()]
+    types = ("praktika.feedback.submitted.v1", "praktika.employment.recorded.v1")
+    return [item for item in found if item["type"] in types]
+
+
+async def test_a_graduate_answers_in_a_minute_and_corrects_it(stack: Running):
+    (request,) = await graduates(stack, "welding")
+    path, phone = await link(stack, request), visitor(stack)
+    page = await phone.get(path)
+    assert page.status_code == 200
+    for words in ("About welding", "6 months after graduation", "What are you doing now?", "How was the programme?"):
+        assert words in page.text
+    wrong = await phone.post(path, **{**GIVEN, "overall": "", "employment.since": "2999-01-01"})
+    assert wrong.status_code == 422
+    assert ("choose 1 to 5" in wrong.text, "this day is not past" in wrong.text) == (True, True)
+    assert "More practice, please." in wrong.text, "nothing typed is lost"
+    sent = await phone.post(path, **GIVEN)
+    assert (sent.status_code, sent.headers["location"]) == (303, f"{path}?done=1")
+    (submitted,) = await said(stack, "feedback", request)
+    assert (submitted["source"], submitted["sourcekind"]) == ("/organisations/uni", "service")
+    assert submitted["data"] | {"programme": ""} == {
+        **{"request": request, "role": "graduate", "programme": "", "overall": 4, "relevance": 5, "competencies": {}},
+        **{"questionnaire": 1, "choices": {"found-by": ["practice"]}},
+    }
+    (employment,) = await said(stack, "learner", "welding-0")
+    assert employment["data"] == {
+        **{"status": "employed", "since": "2026-01-15", "basis": "survey", "contract": "permanent"},
+        **{"full_time": True, "related_to_field": True},
+    }
+    again = await phone.get(path, done="1")
+    assert "Thank you, your answer has arrived." in again.text
+    assert "More practice, please." in again.text
+    assert re.search(r'name="overall" value="4" checked', again.text)
+    assert (await phone.post(path, **{**GIVEN, "overall": "2", "employment.status": "seeking"})).status_code == 303
+    doc = await stack.service.db["requests"].find_one({"_id": request}) or {}
+    assert [answer["ratings"]["overall"] for answer in doc["answers"]] == [2]
+    (first, second) = await said(stack, "learner", "welding-0")
+    assert (first["subject"], second["data"]) == (second["subject"], {"status": "seeking", "basis": "survey"})
+    await close(phone)
+
+
+async def test_a_link_that_was_passed_on_shows_nobody_what_was_said(stack: Running):
+    (request,) = await graduates(stack, "passed-on")
+    path, phone, other = await link(stack, request), visitor(stack), visitor(stack)
+    assert (await phone.post(path, **GIVEN, draft="1")).status_code == 200
+    assert "More practice" in (await phone.get(path)).text, "a draft is there again"
+    for typed in (GIVEN, {}):
+        if typed:
+            assert (await phone.post(path, **typed)).status_code == 303
+        seen = (await other.get(path)).text
+        assert ("More practice" in seen, "checked" in re.sub(r'value="" checked', "", seen)) == (False, False)
+    assert "This has been answered." in (await other.get(path)).text
+    await close(phone, other)
+
+
+async def test_what_is_no_link_any_more_gives_nothing_away(stack: Running):
+    (request,), (other,), (late,) = [
+        await graduates(stack, name, days=days) for name, days in (("revoked", 20), ("other", 20), ("late", -1))
+    ]
+    good, others, nobody = await link(stack, request), await link(stack, other), visitor(stack)
+    over = (await stack.client.get("/invitations", params={"status": "open"}, headers=stack.token(**UNI))).json()
+    closed = [item["link"] for item in over["items"] if item["request"] == late]
+    forged = {
+        "another's signature": f"/a/{request}.{others.rpartition('.')[2]}",
+        "cut off": good[:-1],
+        "longer": good + "A",
+        "no signature": f"/a/{request}",
+        "nothing": "/a/x",
+        "unicode": "/a/%D1%8F.%D1%8F",
+    }
+    renewed = await stack.client.post(f"/requests/{request}/link", headers=stack.token(**UNI))
+    forged["revoked"] = good
+    for about, path in forged.items():
+        for answer in (await nobody.get(path), await nobody.post(path, **GIVEN)):
+            assert answer.status_code == 404, about
+            assert "About revoked" not in answer.text
+    fresh = renewed.json()["link"].removeprefix(stack.settings.public("feedback"))
+    assert (await nobody.get(fresh)).status_code == 200
+    for path in [address.removeprefix(stack.settings.public("feedback")) for address in closed]:
+        answer = await nobody.get(path)
+        assert (answer.status_code, "About late" in answer.text) == (410, False)
+    await stack.publish(event(LearnerAnnulled(event="g-other-0", reason="x"), "other-0", time=datetime.now(UTC)))
+
+    async def withdrawn() -> bool:
+        return (await nobody.get(others)).status_code == 410
+
+    await until(withdrawn)
+    assert (await nobody.post(others, **GIVEN)).status_code == 410
+    assert await said(stack, "feedback", other) == await said(stack, "feedback", request) == []
+    await close(nobody)
+
+
+async def test_a_form_from_elsewhere_answers_nothing(stack: Running):
+    (request,) = await graduates(stack, "elsewhere")
+    path, nobody = await link(stack, request), visitor(stack)
+    for site in ("cross-site", "same-site"):
+        answer = await nobody.client.post(path, data=GIVEN, headers={"Sec-Fetch-Site": site})
+        assert answer.status_code == 403
+    assert await said(stack, "feedback", request) == []
+    for name in ("foreign", "plant"):
+        kind = "institution" if name == "foreign" else "enterprise"
+        answer = await stack.client.post(f"/requests/{request}/link", headers=stack.token(name, kind))
+        assert answer.status_code == 404
+    await close(nobody)
+
+
+async def test_links_come_as_tables_and_stand_in_no_log(stack: Running):
+    await graduates(stack, "tables", 3)
+    asked: dict[str, Any] = {"params": {"programme": "tables", "format": "csv"}, "headers": stack.token(**UNI)}
+    lines = (await stack.client.get("/invitations", **asked)).text.removeprefix("\ufeff").splitlines()
+    assert lines[0] == "request,role,learner,programme,months,enterprise,due,status,reminders,link"
+    assert len(lines) == 4
+    asked["params"]["format"] = "xlsx"
+    sheet = load_workbook(io.BytesIO((await stack.client.get("/invitations", **asked)).content)).active
+    assert sheet is not None
+    assert sheet.max_row == 4
+    nobody = visitor(stack)
+    for line in lines[1:]:
+        path = line.rpartition(",")[2].removeprefix(stack.settings.public("feedback"))
+        await nobody.post(path, **GIVEN)
+    await stack.app.state.trail.flush()
+    tokens = [line.rpartition(".")[2] for line in lines[1:]]
+    for topic in ("feedback", "learner", "audit"):
+        content = b"".join(record.value or b"" for record in await stack.read(topic)).decode()
+        assert not [token for token in tokens if token in content], topic
+        assert "More practice" not in content, topic
+    await close(nobody)
+
+
+async def test_comments_show_from_five_on_and_go_with_the_learner(stack: Running):
+    requests = await graduates(stack, "comments", 6)
+    nobody = visitor(stack)
+
+    async def written() -> list[str]:
+        answer = await stack.client.get("/programmes/comments/comments", headers=stack.token(**UNI))
+        return [item["text"] for item in answer.json()["items"]]
+
+    for number, request in enumerate(requests[:4]):
+        assert (await nobody.post(await link(stack, request), **{**GIVEN, "text": f"said {number}"})).status_code == 303
+    assert await written() == []
+    for number, request in enumerate(requests[4:], 4):
+        assert (await nobody.post(await link(stack, request), **{**GIVEN, "text": f"said {number}"})).status_code == 303
+    assert sorted(await written()) == [f"said {number}" for number in range(6)]
+    orders = {tuple(await written()) for _ in range(20)}
+    assert len(orders) > 1, "no order tells who wrote what"
+    assert (
+        await stack.client.get("/programmes/comments/comments", headers=stack.token("plant", "enterprise"))
+    ).status_code == 404
+    await stack.publish(event(LearnerErased(), "comments-3", time=datetime.now(UTC)))
+
+    async def forgotten() -> bool:
+        return await stack.service.store.home[ANSWERS].find_one({"_id": requests[3]}) is None
+
+    await until(forgotten)
+    assert "said 3" not in await written()
+    await close(nobody)
+
+
+def member(stack: Running, organisation: str, kind: str, role: str) -> Visitor:
+    """Somebody who is signed in, as the session's cookie says."""
+    until_ = int((datetime.now(UTC) + timedelta(hours=1)).timestamp())
+    who = Member("m1", organisation, Publisher(kind), Role(role), "A Member", uuid4().hex, 0, until_, until_)
+    found = visitor(stack)
+    found.client.cookies.set(COOKIE, Signer(stack.settings).session_token(who), domain=found.client.base_url.host)
+    return found
+
+
+async def test_a_mentor_answers_several_at_once(stack: Running):
+    for number in range(3):
+        data = InternshipCompleted(
+            **{"enterprise": "plant", "programme": "welding", "hours": 80, "outcome": InternshipOutcome.passed},
+            competencies=["greencomp:3.1"],
+        )
+        await stack.publish(event(data, f"i-{number}", f"intern-{number}", time=datetime.now(UTC)))
+    mentor = member(stack, "plant", "enterprise", "mentor")
+
+    async def ids() -> list[str]:
+        mine = {"respondent": "plant", "status": "open"}
+        found = [doc["_id"] async for doc in stack.service.db["requests"].find(mine).sort([("due", 1), ("_id", 1)])]
+        return found if len(found) == 3 else []
+
+    first, second, third = await until(ids)
+    page = await mentor.get("/answers")
+    assert ("Feedback asked of us: 3" in page.text, "intern-0" in page.text) == (True, True)
+    rated = {f"{first}:overall": "4", f"{first}:competencies.greencomp:3.1": "5", f"{first}:hire": "yes"}
+    bad = await mentor.post("/answers", **rated, **{f"{second}:relevance": "3"})
+    assert (bad.status_code, "choose 1 to 5" in bad.text) == (422, True)
+    assert "Answered: 1" in bad.text, "what is right is done"
+    (done,) = await said(stack, "feedback", first)
+    assert (done["source"], done["sourcekind"], done["member"]) == ("/organisations/plant", "enterprise", "m1")
+    assert (done["data"]["competencies"], done["data"]["choices"]) == ({"greencomp:3.1": 5}, {"hire": ["yes"]})
+    assert (await mentor.post("/answers")).status_code == 422
+    good = await mentor.post("/answers", **{f"{each}:overall": "5" for each in (second, third)})
+    assert good.headers["location"] == "/answers?done=2"
+    assert "Nothing is asked of you." in (await mentor.get("/answers")).text
+    await close(mentor)
+
+
+async def test_the_operator_builds_a_questionnaire_and_answers_keep_their_version(stack: Running):
+    before = (await stack.client.get("/questionnaires/learner")).json()
+    assert before["version"] == 1
+    boss = member(stack, "operator", "operator", "operator")
+    page = (await boss.get("/sheets/learner")).text
+    assert "How was your practice?" in page
+    typed = {
+        **{"0.en": "How was it?", "0.ru": "Как прошло?", "0.kind": "overall", "0.id": "overall", "0.required": "yes"},
+        **{"1.en": "How many hours a week?", "1.kind": "number", "1.id": "hours", "1.least": "0", "1.most": "168"},
+        **{"2.en": "Who helped?", "2.ru": "Кто помогал?", "2.kind": "choices", "2.id": "helped", "2.place": "1.5"},
+        **{"2.choices.en": "mentor = the mentor\nothers = others", "2.choices.ru": "mentor = наставник"},
+    }
+    bad = await boss.post("/sheets/learner", **{**typed, "2.choices.en": "", "2.choices.ru": "", "0.kind": "relevance"})
+    assert (bad.status_code, "How many hours a week?" in bad.text) == (422, True)
+    assert "give at least two to choose from" in bad.text
+    assert (await boss.post("/sheets/learner", **typed)).status_code == 303
+    now = (await stack.client.get("/questionnaires/learner")).json()
+    assert (now["version"], [question["id"] for question in now["questions"]]) == (2, ["overall", "helped", "hours"])
+    assert now["questions"][1]["choices"] == [
+        {"id": "mentor", "words": {"en": "the mentor", "ru": "наставник"}},
+        {"id": "others", "words": {"en": "others"}},
+    ]
+    same = {"questions": now["questions"]}
+    operator = stack.token("operator", "operator")
+    assert (await stack.client.put("/questionnaires/learner", json=same, headers=operator)).status_code == 200
+    assert (await stack.client.put("/questionnaires/learner", json=same, headers=stack.token(**UNI))).status_code == 403
+    empty = await stack.client.put("/questionnaires/learner", json={"questions": []}, headers=operator)
+    assert empty.status_code == 422
+    coordinator = member(stack, "operator", "operator", "coordinator")
+    assert (await coordinator.get("/sheets/learner")).status_code == 200
+    assert (await coordinator.post("/sheets/learner", **typed)).status_code == 403
+    await close(boss, coordinator)
+
+
+async def test_rates_leave_out_what_is_not_due_and_hide_small_groups(stack: Running):
+    """Ten graduates are due, seven of them answered; two enterprises' requests are due; one is not due yet."""
+
+    async def ask(number: int, role: str, due: date, respondent: str) -> str:
+        id = f"rate-{role}-{number}"
+        data = FeedbackRequested(
+            **{"role": FeedbackRole(role), "respondent": respondent, "learner": f"r-{number}", "programme": "rates"},
+            **{"institution": "uni", "due": due, "months": 6},
+        )
+        await stack.publish(event(data, id, id, by="service:feedback", time=NOW - timedelta(days=31)))
+        return id
+
+    published = ProgrammePublished(title="Rates", version="1", level=4)
+    await stack.publish(event(published, "rates"))
+    past, coming = NOW.date() - timedelta(days=1), NOW.date() + timedelta(days=9)
+    requests = [await ask(number, "graduate", past, f"r-{number}") for number in range(10)]
+    requests += [await ask(number, "enterprise", past, "plant") for number in range(2)]
+    await ask(77, "graduate", coming, "r-77")
+    for request in requests[:7]:
+        answered = {"request": request, "role": "graduate", "programme": "rates", "overall": 4}
+
+        await stack.publish(event(FeedbackSubmitted.model_validate(answered), f"a-{request}", request))
+    await stack.applied()
+    asked = {"by": "role,months,questionnaire", "programme": "rates"}
+    answer = await stack.client.get("/response-rates", params=asked, headers=stack.token(**UNI))
+    assert answer.json()["items"] == [
+        {
+            **{"role": "enterprise", "months": 6, "questionnaire": 1, "status": "suppressed"},
+            **{"asked": "<5", "answered": None, "rate": None},
+        },
+        {
+            **{"role": "graduate", "months": 6, "questionnaire": 1, "status": "ok"},
+            **{"asked": 10, "answered": 7, "rate": 0.7},
+        },
+    ]
+    staff = member(stack, "uni", "institution", "staff")
+    page: Response = await staff.get("/asked", programme="rates")
+    assert ("70 %" in page.text, page.text.count("<small>hidden</small>")) == (True, 1)
+    await close(staff)
