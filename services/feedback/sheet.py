@@ -71,7 +71,7 @@ def words(said: Mapping[Language, str], language: Language) -> str:
 
 
 def _of(question: Question, about: Mapping[str, Any], language: Language, prefix: str) -> Iterable[Asked]:
-    name, label = prefix + question.id, words(question.words, language)
+    name, label = prefix + question.id, words(question.words, language) + (" *" if question.required else "")
     options = [(choice.id, words(choice.words, language)) for choice in question.choices]
     match question.kind:
         case QuestionKind.overall | QuestionKind.relevance:

@@ -9,8 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 from httpx import Response
 from openpyxl import load_workbook
+from playwright.async_api import Browser, BrowserContext, expect
 
 from services.feedback.answering import ANSWERS
 from services.feedback.app import core, router, work
@@ -32,9 +34,10 @@ from shared.contract.events import (
 )
 from shared.http.auth import Member, Role, Signer
 from shared.http.sessions import COOKIE
+from tests.browser import DESK, PHONE, accessible, shot, within
 from tests.making import event
 from tests.people import Visitor, close, visitor
-from tests.stack import Running, running, until
+from tests.stack import Running, on_a_socket, running, until
 
 NOW = datetime.now(UTC)
 UNI = {"organisation": "uni", "kind": "institution"}
@@ -369,3 +372,105 @@ async def test_rates_leave_out_what_is_not_due_and_hide_small_groups(stack: Runn
     page: Response = await staff.get("/asked", programme="rates")
     assert ("70 %" in page.text, page.text.count("<small>hidden</small>")) == (True, 1)
     await close(staff)
+
+
+# in a browser
+
+
+@pytest_asyncio.fixture(scope="module")
+async def url(stack: Running) -> AsyncIterator[str]:
+    async with on_a_socket(stack) as address:
+        yield address.replace("127.0.0.1", "localhost")
+
+
+async def signed_in(context: BrowserContext, stack: Running, url: str, *who: str) -> None:
+    """Give a browser the session of a member."""
+    cookie = member(stack, *who).client.cookies.get(COOKIE) or ""
+    await context.add_cookies([{"name": COOKIE, "value": cookie, "url": url}])
+
+
+@within(120)
+async def test_journey_a_graduate_answers_on_a_phone_without_javascript(browser: Browser, stack: Running, url: str):
+    (request,) = await graduates(stack, "phone")
+    context = await browser.new_context(viewport=PHONE, locale="ru", java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto(url + await link(stack, request))
+    await expect(page.locator("h1")).to_have_text("Что дало вам обучение?")
+    await shot(page, "answer-ru")
+    await page.get_by_label("Чем вы заняты сейчас?").select_option("seeking")
+    await page.get_by_role("button", name="Отправить").click()
+    await expect(page.locator(".wrong")).to_have_text("выберите от 1 до 5")
+    await shot(page, "answer-wrong-ru")
+    await expect(page.get_by_label("Чем вы заняты сейчас?")).to_have_value("seeking")
+    await page.get_by_role("group", name="Как вы оцениваете программу? *").get_by_label("4").check()
+    await page.get_by_role("button", name="Сохранить на потом").click()
+    await expect(page.get_by_role("status").first).to_contain_text("Введённое сохранено")
+    await page.goto(page.url)
+    await expect(page.get_by_role("group", name="Как вы оцениваете программу? *").get_by_label("4")).to_be_checked()
+    await page.get_by_role("button", name="Отправить").click()
+    await expect(page.get_by_role("status").first).to_have_text("Спасибо, ваш ответ получен.")
+    await shot(page, "answer-done-ru")
+    await page.goto(url + "/a/nothing")
+    await expect(page.locator("h1")).to_have_text("Эта ссылка никуда не ведёт")
+    await shot(page, "answer-closed-ru")
+    assert [item["data"]["overall"] for item in await said(stack, "feedback", request)] == [4]
+    await context.close()
+
+
+@within(120)
+async def test_journey_a_learner_answers_by_keyboard_and_what_is_typed_is_saved(
+    browser: Browser, stack: Running, url: str
+):
+    (request,) = await graduates(stack, "keys")
+    context = await browser.new_context(viewport=DESK, locale="en")
+    page = await context.new_page()
+    await page.goto(url + await link(stack, request))
+    await page.get_by_label("What are you doing now?").focus()
+    await page.keyboard.type("I study")
+    await page.get_by_label("What should be done better?").focus()
+    await page.keyboard.type("Longer practice")
+    await expect(page.get_by_text("What you typed is saved.")).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_label("What should be done better?")).to_have_value("Longer practice")
+    await page.get_by_role("group", name="How was the programme? *").get_by_label("3").focus()
+    await page.keyboard.press("Space")
+    await shot(page, "answer-en")
+    await page.get_by_role("button", name="Send").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("status").first).to_have_text("Thank you, your answer has arrived.")
+    assert [item["data"]["overall"] for item in await said(stack, "feedback", request)] == [3]
+    await context.close()
+
+
+@within(240)
+@pytest.mark.parametrize("language", ["en", "ru"])
+async def test_axe_finds_nothing_on_pages_of_feedback(browser: Browser, stack: Running, url: str, language: str):
+    (request,) = await graduates(stack, f"axe-{language}")
+    for number in range(2):
+        data = InternshipCompleted(
+            **{"enterprise": "plant", "programme": "welding", "hours": 80, "outcome": InternshipOutcome.passed},
+            competencies=["greencomp:3.1", "greencomp:3.2"],
+        )
+        await stack.publish(event(data, f"axe-{language}-{number}", f"axe-{number}", time=datetime.now(UTC)))
+    await stack.applied()
+    whose = {
+        await link(stack, request): (),
+        "/answers": ("plant", "enterprise", "mentor"),
+        "/asked": ("uni", "institution", "staff"),
+        f"/asked?programme=axe-{language}": ("uni", "institution", "staff"),
+        "/sheets": ("operator", "operator", "operator"),
+        "/sheets/graduate": ("operator", "operator", "operator"),
+    }
+    for size in (PHONE, DESK):
+        for path, who in whose.items():
+            context = await browser.new_context(viewport=size, locale=language)
+            if who:
+                await signed_in(context, stack, url, *who)
+            page = await context.new_page()
+            await page.goto(url + path)
+            await expect(page.locator("h1")).not_to_be_empty()
+            await page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+            name = path.strip("/").partition("?")[0].replace("/", "-")
+            await shot(page, f"{'answer' if path.startswith('/a/') else name}-{language}-{size['width']}")
+            await accessible(page)
+            await context.close()
