@@ -146,6 +146,8 @@ RULES: dict[str, Rule] = {
     "GET /programmes/{id}/gaps": PUBLIC,
     "GET /programmes/{id}/ratings": PUBLIC,
     "GET /programmes/{id}/recommendations": PUBLIC,
+    "GET /programmes/{id}/story": PUBLIC,
+    "GET /stories/{id}": PUBLIC,
     "GET /requests": mine(),
     "POST /requests/{id}/withdrawals": operator({"organisation": "o", "submission": "s", "reason": "r"}),
     "GET /requests/{id}": own("/requests/{request}", 404),

@@ -11,9 +11,10 @@ from shared.http.commands import Prefer, accept
 from shared.http.lists import Pages, found, listed
 from shared.http.problems import Problem
 from shared.http.routing import Router
-from shared.http.service import Authenticated, EntityId, Running, require
+from shared.http.service import Authenticated, EntityId, Running, Service, require
 from shared.processing import mongo
 
+from .effects import effects
 from .gaps import BY, gaps
 from .requests import today
 
@@ -138,6 +139,35 @@ async def programme_recommendations(service: Running, id: EntityId) -> dict[str,
     """The revisions recommended for a programme, with evidence and answer."""
     programme = await found(service.db, "programmes", id)
     return {"items": programme["recommendations"], "next": None}
+
+
+@router.get("/programmes/{id}/story", tags=["gaps"])
+async def programme_story(service: Running, id: EntityId) -> dict[str, Any]:
+    """What became of a programme: its versions, what was recommended, how that was answered, and whether it helped.
+
+    `effects` compares the ratings of a competency in up to four quarters before a revision with those after it.
+    """
+    return await story(service, id)
+
+
+async def story(service: Service, id: str) -> dict[str, Any]:
+    """See `programme_story`.
+
+    Raises:
+        Problem: 404, there is no such programme.
+    """
+    programme = await found(service.db, "programmes", id)
+    ranges = {"kind": "programme_competency", "id": {"$gt": f"{id} ", "$lt": f"{id}!"}}
+    known = gaps(await mongo.sums(service.db, ranges, BY))
+    recommended = programme["recommendations"]
+    return {
+        "programme": id,
+        "title": programme.get("title"),
+        "institution": programme.get("institution"),
+        "versions": programme.get("versions", []),
+        "recommendations": recommended,
+        "effects": effects(recommended, known, service.settings.suppress_below),
+    }
 
 
 @router.get("/demand", tags=["demand"])

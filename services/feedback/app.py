@@ -17,7 +17,7 @@ from shared.settings import settings
 from . import api, calendar, people_api
 from .answering import forget_answers
 from .gaps import BY, Demand, Finding, Programme, by_ratings, falls, gaps, recommend, unmet, window_of, wishes
-from .pages import answer, answers, asked, questionnaires
+from .pages import answer, answers, asked, questionnaires, stories
 from .requests import ask, contributions, forget, route, today, view
 
 AT_ONCE = 1_000
@@ -212,7 +212,7 @@ core = Core(
     due=RegistryChanges().due,
 )
 
-parts = (api, people_api, answer, answers, asked, questionnaires)
+parts = (api, people_api, answer, answers, asked, questionnaires, stories)
 router = Router(routes=[route for part in parts for route in part.router.routes])
 work = (forget_answers,)
 

@@ -346,10 +346,12 @@ def _programme_view(state: State) -> dict[str, Any]:
     if published is None:
         return view
     declared = sorted({part["competency"] for part in published["data"]["competencies"]})
+    versions = sorted(facts.facts(state, "programme.published").values(), key=facts.age)
     return {
         "institution": facts.organisation(published),
         "title": published["data"]["title"],
         "competencies": declared,
+        "versions": [{"version": fact["data"]["version"], "published_at": fact["time"]} for fact in versions],
         **view,
     }
 

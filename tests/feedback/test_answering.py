@@ -474,3 +474,64 @@ async def test_axe_finds_nothing_on_pages_of_feedback(browser: Browser, stack: R
             await shot(page, f"{'answer' if path.startswith('/a/') else name}-{language}-{size['width']}")
             await accessible(page)
             await context.close()
+
+
+# who may come
+
+MAY = {
+    "/asked": {"admin", "staff", "operator"},
+    "/asked/links.csv": {"admin", "staff"},
+    "/answers": set[str](),  # of an institution nobody
+    "/sheets": {"operator", "coordinator"},
+    "/sheets/graduate": {"operator", "coordinator"},
+}
+
+
+@pytest.mark.parametrize("path", sorted(MAY))
+async def test_page_rights_of_feedback(stack: Running, path: str):
+    nobody = visitor(stack)
+    answer = await nobody.get(path)
+    assert (answer.status_code, "/sign-in?next=" in answer.headers["location"]) == (303, True)
+    await close(nobody)
+    for role in ("admin", "staff", "mentor", "operator", "coordinator"):
+        of = ("operator", "operator") if role in ("operator", "coordinator") else ("uni", "institution")
+        who = member(stack, *of, role)
+        assert (await who.get(path)).status_code == (200 if role in MAY[path] else 403), role
+        if path in ("/asked", "/answers", "/sheets/graduate"):
+            forged = await who.client.post(path, data={"csrf": "x", "request": "r", "0.en": "x"})
+            assert forged.status_code == 403, role
+        await close(who)
+    for role, may in (("mentor", 200), ("staff", 200)):
+        host = member(stack, "plant", "enterprise", role)
+        assert (await host.get("/answers")).status_code == may
+        await close(host)
+
+
+async def test_nobody_makes_links_for_others_or_reads_what_they_asked(stack: Running):
+    (request,) = await graduates(stack, "others")
+    stranger = member(stack, "college", "institution", "admin")
+    assert "others" not in (await stranger.get("/asked")).text
+    assert (await stranger.post("/asked", request=request)).status_code == 404
+    assert (await stranger.get("/asked", programme="others")).status_code == 200
+    assert "About others" not in (await stranger.get("/asked", programme="others")).text.replace("Feedback: About", "")
+    boss = member(stack, "operator", "operator", "operator")
+    assert "/a/" not in (await boss.get("/asked", programme="others")).text, "the operator passes no links on"
+    listed = await stack.client.get("/invitations", headers=stack.token("operator", "operator"))
+    assert listed.status_code == 403
+    await close(stranger, boss)
+
+
+async def test_a_programme_tells_its_story(stack: Running):
+    part = [ProgrammeCompetency(competency="greencomp:3.1", level=4)]
+    for version in ("1", "2"):
+        month = datetime(2025, 2 + int(version), 1, tzinfo=UTC)
+        published = ProgrammePublished(title="Story", version=version, level=4, competencies=part)
+        await stack.publish(event(published, "story", time=month))
+    await stack.applied()
+    told = (await stack.client.get("/programmes/story/story")).json()
+    assert ([each["version"] for each in told["versions"]], told["effects"]) == (["1", "2"], [])
+    nobody = visitor(stack)
+    page = await nobody.get("/stories/story", lang="ru")
+    assert ("Рекомендаций пока не было." in page.text, "версия 2" in page.text) == (True, True)
+    assert (await nobody.get("/stories/nothing")).status_code == 404
+    await close(nobody)
