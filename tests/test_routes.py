@@ -148,6 +148,8 @@ RULES: dict[str, Rule] = {
     "GET /programmes/{id}/gaps": PUBLIC,
     "GET /programmes/{id}/ratings": PUBLIC,
     "GET /programmes/{id}/recommendations": PUBLIC,
+    "GET /programmes/{id}/story": PUBLIC,
+    "GET /stories/{id}": PUBLIC,
     "GET /requests": mine(),
     "POST /requests/{id}/withdrawals": operator({"organisation": "o", "submission": "s", "reason": "r"}),
     "GET /requests/{id}": own("/requests/{request}", 404),
@@ -180,7 +182,19 @@ RULES: dict[str, Rule] = {
     "GET /indicators/{indicator_id}/series": PUBLIC,
     "GET /scopes/{scope}": PUBLIC,
     "GET /values": PUBLIC,
+    "GET /a/answer.js": PUBLIC,
+    "GET /a/{token}": PUBLIC,  # who has the link
+    "POST /a/{token}": PUBLIC,
+    "GET /invitations": mine(),
+    "POST /requests/{id}/link": own("/requests/{request}/link", 404),
+    "GET /response-rates": mine(),
+    "GET /programmes/{id}/comments": own("/programmes/welding/comments", 404),
+    "GET /questionnaires": PUBLIC,
+    "GET /questionnaires/{role}": PUBLIC,
+    "PUT /questionnaires/{role}": operator({"questions": []}),
     # those that take a session's cookie
+    **dict.fromkeys(("GET /asked", "POST /asked", "GET /asked/links.{format}", "GET /answers", "POST /answers"), PAGE),
+    **dict.fromkeys(("GET /sheets", "GET /sheets/{role}", "POST /sheets/{role}"), PAGE),
     **dict.fromkeys(PAGES | MARKET_PAGES, PAGE),
 }
 
@@ -259,7 +273,8 @@ def test_every_route_has_a_rule_and_every_rule_a_route():
 
 
 def test_everything_that_writes_needs_a_token():
-    assert {route for _, route in OPEN if not route.startswith("GET ")} == {"POST /token"}
+    by_link = "POST /a/{token}"  # what the address ends with is the token
+    assert {route for _, route in OPEN if not route.startswith("GET ")} == {"POST /token", by_link}
 
 
 @pytest.mark.parametrize(("service", "route"), GUARDED, ids=named(GUARDED))

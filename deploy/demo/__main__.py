@@ -133,6 +133,7 @@ async def demonstrate() -> bool:
         print("\n  Be one of these people: each link works once, within seven days (make demo makes new ones).\n")
         for organisation, role, who in PEOPLE:
             print(f"  {who:<34} {invitation(organisation, role)}")
+        print(f"  {'a learner who is asked, on a phone':<34} {await circle.open_question(network)}")
         print(f"  {rate:,.0f} events/s from the ingress to the indicator")
         print(f"\nequal: {equal} indicators, {programmes} of {of} programmes")
         return equal == len(INDICATORS) and programmes == of

@@ -1,5 +1,6 @@
 """One learner through the whole circle, each step a real request, with the service that reacted to it."""
 
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -109,6 +110,27 @@ async def _give_feedback(network: Network) -> None:
 
     await until(answered, "answered request")
     step("plant and learner answer", "feedback.submitted", "feedback: both requests answered")
+
+
+async def open_question(network: Network) -> str:
+    """The one-time link of a learner who has not answered yet; another learner's internship asks for it."""
+    about = {"enterprise": PLANT, "programme": PROGRAMME}
+    completed = {**about, "hours": 120, "competencies": [COMPETENCY], "outcome": "passed"}
+    learner, internship = f"{LEARNER}-next", f"{INTERNSHIP}-next"
+    today = datetime.now(UTC).date().isoformat()
+    for type_, by, subject, day, data in (
+        ("learner.enrolled", INSTITUTE, learner, "2025-02-01", {"programme": PROGRAMME}),
+        ("internship.completed", PLANT, internship, today, completed),
+    ):
+        said = event(type_, by, subject, f"{day}T00:00:00Z", data, id=f"{subject}-{type_}-{day}", partitionkey=learner)
+        await network.send(by, [said])
+
+    async def asked() -> str | None:
+        listed = await network.ask("feedback", "GET", f"/invitations?programme={PROGRAMME}", by=INSTITUTE)
+        return next((item["link"] for item in listed["items"] if item["learner"] == learner), None)
+
+    link: str = await until(asked, "link to answer by")
+    return link
 
 
 async def _certify(network: Network) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic_core import from_json
 
 from shared.http.auth import private_dir
 from shared.operator import console
@@ -15,13 +16,16 @@ from shared.settings import Settings
 from . import history
 
 HISTORY, HOME, PUBLIC, PRIVATE = "history.jsonl.gz", "home.jsonl", "keys", "keys-private"
-# Of partners: what is not in the log.
-KEPT = ("credentials", "webhooks", "webhook_failures", "members", "invitations", "people_journal")
+# What is not in the log, by service.
+KEPT = {
+    "partners": ("credentials", "webhooks", "webhook_failures", "members", "invitations", "people_journal"),
+    "feedback": ("answers", "links"),
+}
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="On a disk that nobody else reads: it holds secrets.")]
 
 
 def backup(folder: Folder, json: Json = False) -> None:
-    """Copy the log, credentials, members, webhooks and keys into a folder, while the network goes on.
+    """Copy the log, credentials, members, webhooks, what was written with answers, and keys, while the network goes on.
 
     The folder must be new or empty; it can be read by its owner only. How with containers: docs/operations.md.
     """
@@ -77,7 +81,8 @@ def _copy(source: Path, target: Path) -> None:
 async def _dumped(settings: Settings) -> list[str]:
     client = mongo.connect(settings)
     try:
-        return await mongo.dumped(mongo.database(client, settings, "partners"), KEPT)
+        found = [await mongo.dumped(mongo.database(client, settings, name), kept) for name, kept in KEPT.items()]
+        return [line for lines in found for line in lines]
     finally:
         client.close()
 
@@ -85,7 +90,11 @@ async def _dumped(settings: Settings) -> list[str]:
 async def _restored(settings: Settings, lines: list[str]) -> int:
     client = mongo.connect(settings)
     try:
-        return await mongo.restored(mongo.database(client, settings, "partners"), lines)
+        done = 0
+        for name, kept in KEPT.items():
+            own = [line for line in lines if from_json(line)["collection"] in kept]
+            done += await mongo.restored(mongo.database(client, settings, name), own)
+        return done
     finally:
         client.close()
 
@@ -103,7 +112,7 @@ def _demand_empty(folder: Path) -> None:
 
 
 def _demand_backup(folder: Path) -> list[str]:
-    """The lines of what partners kept, if the folder has all of a backup."""
+    """The lines of what services kept, if the folder has all of a backup."""
     if missing := [name for name in (HISTORY, HOME, PUBLIC, PRIVATE) if not (folder / name).exists()]:
         raise Misused(f"{folder} is no backup: {', '.join(missing)} is missing")
     return (folder / HOME).read_text().splitlines()

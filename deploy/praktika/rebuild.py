@@ -45,7 +45,7 @@ def command(  # noqa: PLR0913, PLR0917
         async with found(settings, service) as dbs:
             try:
                 if back or drop_old or abandon:
-                    result = await _change(dbs, back=back, drop_old=drop_old)
+                    result = await _change(dbs, service, back=back, drop_old=drop_old)
                     code = console.OK
                 else:
                     result, code = await _rebuild(settings, service, dbs, Wanted(accept, publish, not json))
@@ -73,18 +73,18 @@ async def found(settings: Settings, service: str) -> AsyncIterator[Databases]:
         client.close()
 
 
-async def _change(dbs: Databases, *, back: bool, drop_old: bool) -> dict[str, Any]:
+async def _change(dbs: Databases, service: str, *, back: bool, drop_old: bool) -> dict[str, Any]:
     if back:
         if not dbs.is_kept:
             raise Failed("there is no former database")
         await rebuild.swap(dbs)
     elif drop_old:
         if dbs.is_kept:
-            await rebuild.empty_other(dbs)
+            await rebuild.empty_other(dbs, core(service))
     elif dbs.is_kept:
         raise Failed(f"{dbs.other.name} is the former database, which was in use: --drop-old drops it")
     else:
-        await rebuild.empty_other(dbs)
+        await rebuild.empty_other(dbs, core(service))
     return {}
 
 

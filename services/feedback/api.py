@@ -11,9 +11,10 @@ from shared.http.commands import Prefer, accept
 from shared.http.lists import Pages, found, listed
 from shared.http.problems import Problem
 from shared.http.routing import Router
-from shared.http.service import Authenticated, EntityId, Running, require
+from shared.http.service import Authenticated, EntityId, Running, Service, require
 from shared.processing import mongo
 
+from .effects import effects
 from .gaps import BY, gaps
 from .requests import today
 
@@ -26,20 +27,23 @@ async def list_requests(  # noqa: PLR0913, PLR0917
     service: Running,
     caller: Authenticated,
     paging: Pages,
-    status: Annotated[Literal["open", "overdue", "answered", "unsolicited", "withdrawn"] | None, Query()] = None,
+    status: Annotated[
+        Literal["open", "overdue", "answered", "expired", "unsolicited", "withdrawn"] | None, Query()
+    ] = None,
     programme: str | None = None,
     enterprise: str | None = None,
 ) -> dict[str, Any]:
     """Requests that concern the caller, by id: an enterprise's own, an institution's by its programmes.
 
-    `open` includes what is overdue; `overdue` is open after its due date; `unsolicited` is feedback that answers no
-    request; `withdrawn` is a request whose internship was cancelled or annulled.
+    `open` is not answered and not over; `expired` was not answered until it was due; `overdue` is both after the due
+    date; `unsolicited` is feedback that answers no request; `withdrawn` is a request whose internship or graduation
+    was cancelled or annulled.
     """
     match: dict[str, Any] = {"status": status, "programme": programme, "enterprise": enterprise}
     if status == "overdue":
-        match |= {"status": "open", "due": {"$lt": today().isoformat()}}
+        match |= {"status": {"$in": ["open", "expired"]}, "due": {"$lt": today().isoformat()}}
     elif status is None:
-        match["status"] = {"$in": ["open", "answered"]}
+        match["status"] = {"$in": ["open", "answered", "expired"]}
     if caller.kind is Publisher.institution:
         own = [
             doc["_id"] async for doc in service.db["programmes"].find({"institution": caller.organisation}, {"_id": 1})
@@ -135,6 +139,35 @@ async def programme_recommendations(service: Running, id: EntityId) -> dict[str,
     """The revisions recommended for a programme, with evidence and answer."""
     programme = await found(service.db, "programmes", id)
     return {"items": programme["recommendations"], "next": None}
+
+
+@router.get("/programmes/{id}/story", tags=["gaps"])
+async def programme_story(service: Running, id: EntityId) -> dict[str, Any]:
+    """What became of a programme: its versions, what was recommended, how that was answered, and whether it helped.
+
+    `effects` compares the ratings of a competency in up to four quarters before a revision with those after it.
+    """
+    return await story(service, id)
+
+
+async def story(service: Service, id: str) -> dict[str, Any]:
+    """See `programme_story`.
+
+    Raises:
+        Problem: 404, there is no such programme.
+    """
+    programme = await found(service.db, "programmes", id)
+    ranges = {"kind": "programme_competency", "id": {"$gt": f"{id} ", "$lt": f"{id}!"}}
+    known = gaps(await mongo.sums(service.db, ranges, BY))
+    recommended = programme["recommendations"]
+    return {
+        "programme": id,
+        "title": programme.get("title"),
+        "institution": programme.get("institution"),
+        "versions": programme.get("versions", []),
+        "recommendations": recommended,
+        "effects": effects(recommended, known, service.settings.suppress_below),
+    }
 
 
 @router.get("/demand", tags=["demand"])

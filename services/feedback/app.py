@@ -1,7 +1,7 @@
 """The feedback service: requests raised by events, answers, ratings, demand, what programmes lack."""
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 from shared.contract.events import Data, Event, FeedbackRequested
@@ -14,12 +14,14 @@ from shared.processing.facts import DecodedEvent, State
 from shared.processing.mongo import Database, Key
 from shared.settings import settings
 
-from . import api, market, market_api, market_import, market_pages, market_reads, requests
+from . import api, calendar, market, market_api, market_reads, people_api, requests
+from .answering import forget_answers
 from .gaps import BY, Demand, Finding, Programme, by_ratings, falls, gaps, recommend, unmet, window_of, wishes
+from .pages import answer, answers, asked, questionnaires, stories, vacancies
+from .pages import market as market_pages
 from .requests import ask, contributions, forget, route, today
 
 AT_ONCE = 1_000
-router = Router(routes=[r for part in (api, market_api, market_import, market_pages) for r in part.router.routes])
 
 
 class Context(NamedTuple):
@@ -29,6 +31,7 @@ class Context(NamedTuple):
     findings: list[Finding]  # about the programmes that matter here
     now: datetime
     secret: RequestKey
+    today: date | None = None  # at a tick; what time brings is decided then
 
 
 def view(key: Key, state: State) -> dict[str, Any]:
@@ -39,13 +42,27 @@ def view(key: Key, state: State) -> dict[str, Any]:
 def react(key: Key, state: State, context: Context) -> list[Event[Data]]:
     match key.collection:
         case "learners":
-            return ask(key.id, state, context.secret)
+            asked = ask(key.id, state, context.secret) + calendar.ask_graduate(key.id, state, context.secret)
+            return asked or (calendar.open_windows(key.id, state, context.today) if context.today else [])
         case "requests":
-            return forget(key.id, state, context.erased)
+            forgotten = forget(key.id, state, context.erased)
+            return forgotten or (calendar.remind(key.id, state, context.today) if context.today else [])
         case "programmes":
             return recommend(key.id, state, context.findings, context.now)
         case _:
             return []
+
+
+def view_in_time(key: Key, state: State) -> dict[str, Any]:
+    """What is shown of a state, and the day on which time brings something more."""
+    shown = view(key, state)
+    match key.collection:
+        case "learners":
+            return shown | {"opens_next": calendar.opens_next(state)}
+        case "requests":
+            return shown | {"step_next": calendar.step_next(state)}
+        case _:
+            return shown
 
 
 async def read_context(db: Database, keys: Collection[Key], events: Sequence[DecodedEvent]) -> Context:
@@ -56,7 +73,8 @@ async def read_context(db: Database, keys: Collection[Key], events: Sequence[Dec
     # Programmes are judged at a tick: in the middle of a backlog the ratings are not all there.
     programmes = [key.id for key in keys if key.collection == "programmes" and not events]
     secret = request_key(settings().keys_dir)
-    return Context(await _erased(db, learners), await read_findings(db, programmes), datetime.now(UTC), secret)
+    findings, day = await read_findings(db, programmes), None if events else today()
+    return Context(await _erased(db, learners), findings, datetime.now(UTC), secret, day)
 
 
 async def _erased(db: Database, learners: Collection[str]) -> frozenset[str]:
@@ -114,7 +132,8 @@ async def _hosts(
     db: Database, enterprises: Collection[str], programmes: Collection[str] | None
 ) -> dict[str, frozenset[str]]:
     """Which of these enterprises trained learners of a programme, by programme."""
-    match: dict[str, Any] = {"enterprise": {"$in": sorted(enterprises)}, "status": {"$in": ["open", "answered"]}}
+    took_place = {"status": {"$in": ["open", "answered", "expired"]}, "months": {"$exists": False}}
+    match: dict[str, Any] = {"enterprise": {"$in": sorted(enterprises)}, **took_place}
     match |= {} if programmes is None else {"programme": {"$in": list(programmes)}}
     hosts: dict[str, set[str]] = {}
     for programme, enterprise in await mongo.distinct(db, "requests", ("programme", "enterprise"), match):
@@ -122,8 +141,17 @@ async def _hosts(
     return {programme: frozenset(some) for programme, some in hosts.items()}
 
 
+async def _reached(db: Database, collection: str, field: str, labels: Sequence[str]) -> list[tuple[str, Key]]:
+    """States that are to be looked at by today, by the day in a field of theirs; the earliest first, some at a time."""
+    mine = {field: {"$lte": today().isoformat()}, "partition": {"$in": list(labels)}}
+    found = db[collection].find(mine, {"partition": 1}).sort(field).limit(AT_ONCE)
+    return [(doc["partition"], Key(collection, doc["_id"])) async for doc in found]
+
+
 class RegistryChanges:
-    """Finds what other partitions have brought about: erased learners' requests, and what programmes lack.
+    """Finds what time and other partitions have brought about.
+
+    Erased learners' requests, what programmes lack, graduates to be asked, and who is to be reminded.
 
     It looks again only after something was consumed or another day began, and remembers that there was nothing to do;
     a restart forgets.
@@ -138,6 +166,9 @@ class RegistryChanges:
         if seen == self._quiet_at:
             return []
         found = await self._requests_of_erased(db, labels) + await self._programmes_with_gaps(db, labels)
+        found += await _reached(db, "learners", "opens_next", labels) + await _reached(
+            db, "requests", "step_next", labels
+        )
         if not found:
             self._quiet_at = seen
         return found
@@ -166,21 +197,26 @@ core = Core(
     name="feedback",
     topics=("learner", "feedback", "programme", "demand", "scheme", "organisation"),
     indexes={
-        "learners": [("erased",)],
-        "requests": [("learner",), ("status", "due"), ("programme",), ("enterprise",)],
+        "learners": [("erased",), ("opens_next",)],
+        "requests": [("learner",), ("status", "due"), ("programme",), ("enterprise",), ("respondent",), ("step_next",)],
         "programmes": [("institution",), ("competencies",)],
         "demands": [("competency",), ("horizon",)],
         "schemes": [],
         "organisations": [],
+        "questionnaires": [],
         **market.INDEXES,
     },
     route=route,
-    view=view,
+    view=view_in_time,
     react=react,
     contributions=contributions,
     context=read_context,
     due=RegistryChanges().due,
 )
 
+parts = (api, people_api, market_api, answer, answers, asked, questionnaires, stories, vacancies, market_pages)
+router = Router(routes=[route for part in parts for route in part.router.routes])
+work = (forget_answers,)
+
 if __name__ == "__main__":
-    serve(core, router)
+    serve(core, router, work=work)

@@ -1,6 +1,7 @@
 """Who is asked for feedback and what was answered: pure rules from the facts of learners, requests and demand."""
 
 import hmac
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -10,14 +11,20 @@ from shared.contract.events import (
     Data,
     DemandAnnulled,
     DemandReported,
+    EmploymentAnnulled,
+    EmploymentEnded,
+    EmploymentRecorded,
     Event,
     EventClass,
     FeedbackCancelled,
     FeedbackErased,
+    FeedbackExpired,
+    FeedbackReminded,
     FeedbackRequested,
     FeedbackRole,
     FeedbackSubmitted,
     FeedbackWithdrawn,
+    FollowupOpened,
     InternshipAnnulled,
     InternshipCancelled,
     InternshipCompleted,
@@ -25,6 +32,7 @@ from shared.contract.events import (
     LearnerAnnulled,
     LearnerEnrolled,
     LearnerErased,
+    LearnerGraduated,
     LearnerShared,
     OrganisationRegistered,
     ProgrammeAnnulled,
@@ -35,6 +43,8 @@ from shared.contract.events import (
     ProgrammeRevisionPlanned,
     ProgrammeRevisionRecommended,
     ProgrammeRevisionWithdrawn,
+    Publisher,
+    QuestionnairePublished,
     SchemePublished,
     derive,
     derived_id,
@@ -58,6 +68,11 @@ SATISFIED = 4  # of 5
 COLLECTIONS: dict[EventClass, str] = {
     LearnerEnrolled: "learners",
     LearnerShared: "learners",
+    LearnerGraduated: "learners",
+    FollowupOpened: "learners",
+    EmploymentRecorded: "learners",
+    EmploymentEnded: "learners",
+    EmploymentAnnulled: "learners",
     InternshipStarted: "learners",
     InternshipCompleted: "learners",
     InternshipCancelled: "learners",
@@ -69,6 +84,9 @@ COLLECTIONS: dict[EventClass, str] = {
     FeedbackWithdrawn: "requests",
     FeedbackCancelled: "requests",
     FeedbackErased: "requests",
+    FeedbackReminded: "requests",
+    FeedbackExpired: "requests",
+    QuestionnairePublished: "questionnaires",
     ProgrammePublished: "programmes",
     ProgrammeRevisionRecommended: "programmes",
     ProgrammeGapFound: "programmes",
@@ -95,20 +113,8 @@ def route(event: DecodedEvent) -> Key | None:
 
 
 def view(key: Key, state: State) -> dict[str, Any]:
-    match key.collection:
-        case "requests":
-            return _request_view(state)
-        case "programmes":
-            return _programme_view(state)
-        case "demands":
-            return _demand_view(state)
-        case "organisations":
-            registered = facts.last(state, "organisation.registered")
-            return {**access(state), "region": registered["data"].get("region") if registered else None}
-        case "schemes":
-            return _scheme_view(state)
-        case _:
-            return {"erased": "erased" in state}
+    shown = _VIEWS.get(key.collection)
+    return shown(state) if shown else {"erased": "erased" in state}
 
 
 class Wanted(NamedTuple):
@@ -136,9 +142,16 @@ def ask(learner: str, state: State, secret: RequestKey) -> list[Event[Data]]:
     over = [
         _cancellation(request, fact, state)
         for request, fact in sorted(facts.facts(state, "feedback.requested").items())
-        if fact["data"]["internship"] not in completed and not is_withdrawn(fact, cancelled.get(request))
+        if _is_over(fact, completed, state) and not is_withdrawn(fact, cancelled.get(request))
     ]
     return [event for event in (*wanted, *over) if facts.apply(state, event) is not state]
+
+
+def _is_over(raised: Fact, completed: dict[str, Fact], state: State) -> bool:
+    """Is there nothing more to ask about? The internship is not completed after all, or nobody has graduated."""
+    if "months" in raised["data"]:
+        return raised["data"]["programme"] not in facts.facts(state, "learner.graduated")
+    return raised["data"].get("internship") not in completed
 
 
 def _completed(state: State) -> dict[str, Fact]:
@@ -150,10 +163,12 @@ def _completed(state: State) -> dict[str, Fact]:
 
 def _cancellation(request: str, raised: Fact, state: State) -> Event[Data]:
     """The withdrawal, dated by what made it necessary; a completion that is newer raises the request again."""
-    internship = raised["data"]["internship"]
+    about = raised["data"]
+    internship, programme = about.get("internship", ""), about["programme"]
     why = facts.newest(
         facts.facts(state, "internship.cancelled").get(internship),
-        *(fact for fact in facts.facts(state, "internship.annulled").values() if _annuls(fact, internship)),
+        *_annulling(state, "internship.annulled", "internship.completed", internship),
+        *(_annulling(state, "learner.annulled", "learner.graduated", programme) if "months" in about else ()),
     )
     time = max(raised["time"], why["time"]) if why else raised["time"]
     data = FeedbackCancelled.model_validate(
@@ -164,9 +179,10 @@ def _cancellation(request: str, raised: Fact, state: State) -> Event[Data]:
     return derive("feedback", data, id=id, subject=request, key=request, time=moment)
 
 
-def _annuls(annulment: Fact, internship: str) -> bool:
-    void = annulment.get("void")
-    return void is not None and (void["type"], void["slot"]) == ("internship.completed", internship)
+def _annulling(state: State, by: str, type_: str, slot: str) -> list[Fact]:
+    """The annulments that made what was said of a slot void."""
+    found = facts.facts(state, by).values()
+    return [fact for fact in found if (void := fact.get("void")) and (void["type"], void["slot"]) == (type_, slot)]
 
 
 def _is_raised(wanted: Wanted, state: State, secret: RequestKey) -> bool:
@@ -256,7 +272,15 @@ def answers(state: State) -> list[Fact]:
 
 def _speaks(submitted: Fact) -> bool:
     is_hosts = submitted["data"]["role"] == FeedbackRole.enterprise
-    return submitted["kind"] in (HOSTS if is_hosts else INSTITUTION)
+    return submitted["kind"] in (HOSTS if is_hosts else (*INSTITUTION, Publisher.service))
+
+
+def is_open(state: State) -> bool:
+    """Is a request neither answered nor withdrawn nor over?"""
+    requested, expired = (facts.last(state, f"feedback.{verb}") for verb in ("requested", "expired"))
+    if requested is None or is_withdrawn(requested, facts.last(state, "feedback.cancelled")):
+        return False
+    return not answers(state) and (expired is None or expired["time"] <= requested["time"])
 
 
 def contributions(key: Key, state: State) -> Counts:
@@ -296,8 +320,13 @@ def _request_view(state: State) -> dict[str, Any]:
         about = {"programme": counting[0]["data"].get("programme")} if counting else {}
         return {"status": "unsolicited" if counting else "unknown", "answers": shown, **about}
     cancelled = facts.last(state, "feedback.cancelled")
-    status = "withdrawn" if is_withdrawn(asked, cancelled) else "answered" if counting else "open"
-    return {"status": status, **asked["data"], "requested_at": asked["time"], "answers": shown}
+    if is_withdrawn(asked, cancelled):
+        status = "withdrawn"
+    else:
+        status = "answered" if counting else "open" if is_open(state) else "expired"
+    reminders = len(facts.facts(state, "feedback.reminded"))
+    about = {**asked["data"], "requested_at": asked["time"], "answers": shown}
+    return {"status": status, **about, **({"reminders": reminders} if reminders else {})}
 
 
 def _answer_view(answer: Fact, state: State) -> dict[str, Any]:
@@ -307,8 +336,11 @@ def _answer_view(answer: Fact, state: State) -> dict[str, Any]:
     return {**shown, "organisation": facts.organisation(answer), "submission": slot.partition("/")[2]}
 
 
+_SAID = ("overall", "relevance", "competencies", "questionnaire", "choices", "numbers")
+
+
 def _ratings(answer: Fact) -> dict[str, Any]:
-    return {name: answer["data"][name] for name in ("overall", "relevance", "competencies") if name in answer["data"]}
+    return {name: answer["data"][name] for name in _SAID if name in answer["data"]}
 
 
 def _programme_view(state: State) -> dict[str, Any]:
@@ -317,12 +349,28 @@ def _programme_view(state: State) -> dict[str, Any]:
     if published is None:
         return view
     declared = sorted({part["competency"] for part in published["data"]["competencies"]})
+    versions = sorted(facts.facts(state, "programme.published").values(), key=facts.age)
     return {
         "institution": facts.organisation(published),
         "title": published["data"]["title"],
         "competencies": declared,
+        "versions": [{"version": fact["data"]["version"], "published_at": fact["time"]} for fact in versions],
         **view,
     }
+
+
+def _organisation_view(state: State) -> dict[str, Any]:
+    registered = facts.last(state, "organisation.registered")
+    entry = registered["data"] if registered else {}
+    return {**access(state), "region": entry.get("region"), "name": entry.get("name")}
+
+
+def _questionnaire_view(state: State) -> dict[str, Any]:
+    published = facts.last(state, "questionnaire.published")
+    if published is None:
+        return {}
+    versions = facts.facts(state, "questionnaire.published").values()
+    return {**published["data"], "versions": sorted([fact["time"], fact["data"]["version"]] for fact in versions)}
 
 
 def _scheme_view(state: State) -> dict[str, Any]:
@@ -362,6 +410,16 @@ def _demand_view(state: State) -> dict[str, Any]:
     if reported is None:
         return {}
     return {**reported["data"], "organisation": facts.organisation(reported), "reported_at": reported["time"]}
+
+
+_VIEWS: dict[str, Callable[[State], dict[str, Any]]] = {
+    "requests": _request_view,
+    "programmes": _programme_view,
+    "demands": _demand_view,
+    "organisations": _organisation_view,
+    "schemes": _scheme_view,
+    "questionnaires": _questionnaire_view,
+}
 
 
 def today() -> date:

@@ -15,7 +15,7 @@ from shared.http.parameters import query
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Running, Service
-from shared.http.spreadsheets import BOM, XLSX
+from shared.http.spreadsheets import BOM, XLSX, csv_of
 from shared.pages.languages import Chosen, Language
 from shared.pages.pages import page, static
 from shared.processing.recent import RecentAnswers, applied
@@ -24,7 +24,7 @@ from . import counters
 from .figures import NO_CAVEATS, caveats, of_months, of_window, sum_of, within
 from .gaps import GapScope, gap_table
 from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
-from .tables import csv_of, file_name, xlsx_of
+from .tables import file_name, xlsx_of
 
 Kind = Literal["json", "csv", "xlsx"]
 TABLES: dict[str, Any] = {"text/csv": {"schema": {"type": "string"}}, XLSX: {"schema": {"type": "string"}}}

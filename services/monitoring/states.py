@@ -11,9 +11,11 @@ from typing import Any
 
 from shared.contract.events import (
     HOSTS,
+    FollowupOpened,
     IndicatorAlerted,
     IndicatorRuleRemoved,
     IndicatorRuleSet,
+    QuestionnairePublished,
     RecognitionGranted,
     RecognitionWithdrawn,
     SkillMapped,
@@ -47,15 +49,15 @@ COLLECTIONS = {
 }
 INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in COLLECTIONS.values()}
 
+WITHOUT_USE = (QuestionnairePublished, FollowupOpened, VacancyObserved, VacancyClosed, SkillMapped)
 RECOGNITIONS = (RecognitionGranted, RecognitionWithdrawn)
-OF_THE_MARKET = (VacancyObserved, VacancyClosed, SkillMapped)  # no figure here is made of these
 UNKNOWN = "-"  # in place of an id that nobody gave; no id can be this
 
 
 def route(event: DecodedEvent) -> Key | None:
     """Which state an event belongs to; None: monitoring has no use for it."""
     collection = COLLECTIONS.get(event.event_class.topic)
-    if collection is None or event.event_class in OF_THE_MARKET:
+    if collection is None or event.event_class in WITHOUT_USE:
         return None
     id = event.partitionkey
     if collection == "demands":
@@ -137,10 +139,13 @@ def _feedback(about: dict[str, Any], month: str, measure: str, count: int = 1) -
         yield ("enterprise", about["enterprise"], month, measure), count
 
 
+BY_INSTITUTION = ("institution", "service")  # passed on by it, or by a one-time link in its name
+
+
 def _rating(answer: Fact) -> Iterable[str]:
     """The measure of a learner's or graduate's answer, which comes through an institution."""
     data = answer["data"]
-    if data["role"] in ("graduate", "learner") and answer["kind"] == "institution" and "relevance" in data:
+    if data["role"] in ("graduate", "learner") and answer["kind"] in BY_INSTITUTION and "relevance" in data:
         yield "training_relevant" if data["relevance"] >= 4 else "training_not_relevant"
 
 

@@ -1,29 +1,18 @@
 """Answers as tables: CSV for programs, XLSX for people."""
 
-import csv
-import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Alignment, Font
-from openpyxl.utils import get_column_letter
 
-from shared.http.spreadsheets import is_risky
+from shared.http.spreadsheets import Share, add_sheet, saved
 from shared.pages.languages import N_, Language, translated
 
 from .indicators import INDICATORS, SMALL_GROUPS
 
 Row = Mapping[str, Any]
-
-
-class Share(float):
-    """A number that is shown in per cent."""
-
-
 # What a column's heading says, by its name; the other columns explain an indicator, and stand on the second sheet.
 HEADINGS = {
     "title": N_("Indicator"),
@@ -84,37 +73,6 @@ WORDS = {
     "competency": N_("Competency"),
 }
 TRANSLATED = ("status", "unit", "by", "scope", "scopes")
-WIDEST = 60  # characters of a column
-
-
-def csv_of(rows: Iterable[Row]) -> str:
-    """*rows* as CSV (RFC 4180); a text in two languages makes two columns."""
-    flat = [dict(_cells(row)) for row in rows]
-    text = io.StringIO()
-    writer = csv.writer(text)
-    if flat:
-        writer.writerow(flat[0])
-        writer.writerows([list(row.values()) for row in flat])
-    return text.getvalue()
-
-
-def _cells(row: Row) -> list[tuple[str, Any]]:
-    cells: list[tuple[str, Any]] = []
-    for name, content in row.items():
-        if isinstance(content, dict):
-            cells += [(f"{name}_{language}", _harmless(text)) for language, text in content.items()]
-        else:
-            cells.append((name, _harmless(_in_one(content) if isinstance(content, list) else content)))
-    return cells
-
-
-def _in_one(content: list[Any]) -> str:
-    return " ".join(item if isinstance(item, str) else f"{item['reason']}={item['n'] or ''}" for item in content)
-
-
-def _harmless(content: Any) -> Any:
-    """A text that a spreadsheet would take for a formula gets an apostrophe (OWASP, CSV injection)."""
-    return f"'{content}" if isinstance(content, str) and is_risky(content) else content
 
 
 def xlsx_of(rows: list[dict[str, Any]], language: Language, address: str) -> bytes:
@@ -124,7 +82,7 @@ def xlsx_of(rows: list[dict[str, Any]], language: Language, address: str) -> byt
         address: where the same can be asked for again.
     """
     book = Workbook(write_only=True)
-    _write(book, translated(language, "Figures"), [_shown(row, language) for row in rows], HEADINGS, language)
+    _add(book, translated(language, "Figures"), [_shown(row, language) for row in rows], HEADINGS, language)
     about = [
         {"what": translated(language, what), "says": says}
         for what, says in (
@@ -139,10 +97,8 @@ def xlsx_of(rows: list[dict[str, Any]], language: Language, address: str) -> byt
         says = f"{one.formula.into(language)} ({one.window.into(language)}; {one.source})"
         about.append({"what": one.title.into(language), "says": says})
     headings = {"what": N_("What"), "says": N_("Explanation")}
-    _write(book, translated(language, N_("Definitions")), about, headings, language)
-    content = io.BytesIO()
-    book.save(content)
-    return content.getvalue()
+    _add(book, translated(language, N_("Definitions")), about, headings, language)
+    return saved(book)
 
 
 def _shown(row: Row, language: Language) -> dict[str, Any]:
@@ -164,29 +120,10 @@ def _shown(row: Row, language: Language) -> dict[str, Any]:
     return shown
 
 
-def _write(book: Any, title: str, rows: list[dict[str, Any]], headings: Mapping[str, str], language: Language) -> None:
-    sheet = book.create_sheet(title)
-    sheet.freeze_panes = "A2"
-    columns = list(rows[0]) if rows else []
-    for place, column in enumerate(columns, 1):
-        longest = max(len(str(row[column])) for row in [*rows, {column: headings[column]}])
-        sheet.column_dimensions[get_column_letter(place)].width = min(WIDEST, longest + 3)
-    sheet.append([_cell(sheet, translated(language, headings[column]), bold=True) for column in columns])
-    for row in rows:
-        sheet.append([_cell(sheet, row[column]) for column in columns])
-
-
-def _cell(sheet: Any, content: Any, *, bold: bool = False) -> Any:
-    """A cell of the content's type; a text is never a formula, and never a number."""
-    cell = WriteOnlyCell(sheet, content)
-    if isinstance(content, Share):
-        cell.number_format = "0.0%"
-    elif isinstance(content, str):
-        cell.data_type = "s"
-        cell.alignment = Alignment(wrap_text=True, vertical="top")
-    if bold:
-        cell.font = Font(bold=True)
-    return cell
+def _add(
+    book: Workbook, title: str, rows: list[dict[str, Any]], headings: Mapping[str, str], language: Language
+) -> None:
+    add_sheet(book, title, rows, {name: translated(language, words) for name, words in headings.items()})
 
 
 def file_name(path: str, scope_id: str | None, kind: str) -> str:

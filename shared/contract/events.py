@@ -354,6 +354,16 @@ class LearnerAnnulled(_Annulled, Data, topic="learner", by=INSTITUTION_OR_OPERAT
     """An enrolment, graduation, leaving or consent was entered by mistake."""
 
 
+class FollowupOpened(Data, topic="learner", by=SERVICE, key="learner"):
+    """So many months have passed since a graduation: the graduate is asked, and the employer if one is known."""
+
+    programme: Id
+    months: int = Field(ge=1, le=120)
+    institution: OrganisationId = Field(description="Who told the graduation, and passes the graduate's answer on.")
+    enterprise: OrganisationId | None = Field(None, description="Where the graduate works, as far as was known then.")
+    due: Day
+
+
 class LearnerShared(Data, topic="learner", by=INSTITUTION):
     """An institution of the learner consents to another one that may enrol the learner, too."""
 
@@ -439,8 +449,11 @@ class PayBand(StrEnum):
     high = "high"
 
 
-class EmploymentRecorded(Data, topic="learner", by=PARTNERS, key="learner"):
-    """What a learner was doing at the event's time. What is left out is unknown, never zero."""
+class EmploymentRecorded(Data, topic="learner", by=(*PARTNERS, Publisher.service), key="learner"):
+    """What a learner was doing at the event's time. What is left out is unknown, never zero.
+
+    What a graduate answers by a one-time link is published by the feedback service in the institution's name.
+    """
 
     status: EmploymentStatus
     since: Day | None = Field(None, description="First day of this status, if known.")
@@ -608,7 +621,7 @@ class FeedbackRole(StrEnum):
 
 
 class FeedbackRequested(Data, topic="feedback", by=SERVICE):
-    """Someone is asked for feedback; the subject is the request."""
+    """Someone is asked, after an internship or some months after graduation; the subject is the request."""
 
     role: FeedbackRole
     respondent: Id = Field(description="An organisation, or the learner's pseudonym.")
@@ -621,10 +634,35 @@ class FeedbackRequested(Data, topic="feedback", by=SERVICE):
     programme: Id
     competencies: list[CompetencyId] = Field([], max_length=200)
     due: Day
+    months: int | None = Field(None, ge=1, le=120, description="After graduation; left out: after an internship.")
 
 
-class FeedbackSubmitted(Data, topic="feedback", by=PARTNERS, key="request"):
-    """Feedback was given; a later one of the same request and role corrects the earlier."""
+class FeedbackReminded(Data, topic="feedback", by=SERVICE):
+    """Who was asked has not answered yet; the subject is the request."""
+
+    role: FeedbackRole
+    respondent: Id = Field(description="An organisation, or the learner's pseudonym.")
+    learner: LearnerId
+    programme: Id
+    number: int = Field(ge=1, le=9, description="1 is the first reminder.")
+    due: Day
+
+
+class FeedbackExpired(Data, topic="feedback", by=SERVICE):
+    """Nobody answered until the request was due: its one-time link is closed. The subject is the request."""
+
+    role: FeedbackRole
+    respondent: Id = Field(description="An organisation, or the learner's pseudonym.")
+    learner: LearnerId
+    programme: Id
+
+
+class FeedbackSubmitted(Data, topic="feedback", by=(*PARTNERS, Publisher.service), key="request"):
+    """Feedback was given; a later one of the same request and role corrects the earlier.
+
+    What is answered by a one-time link is published by the feedback service, in the name of the institution that
+    passes it on.
+    """
 
     request: Id | None = Field(None, description="The request that this answers.")
     role: FeedbackRole
@@ -634,6 +672,57 @@ class FeedbackSubmitted(Data, topic="feedback", by=PARTNERS, key="request"):
     overall: Rating
     relevance: Rating | None = Field(None, description="How relevant the training was for the work.")
     competencies: dict[CompetencyId, Rating] = Field({}, max_length=200)
+    questionnaire: int | None = Field(None, ge=1, description="Version of the role's questionnaire that was answered.")
+    choices: dict[Id, Annotated[list[Id], Field(max_length=30)]] | None = Field(
+        None, max_length=50, description="What was chosen, by question; both as the questionnaire names them."
+    )
+    numbers: dict[Id, float] | None = Field(None, max_length=50, description="Numbers, by question.")
+
+
+class QuestionKind(StrEnum):
+    overall = "overall"
+    relevance = "relevance"
+    competencies = "competencies"
+    choice = "choice"
+    choices = "choices"
+    number = "number"
+    employment = "employment"
+    text = "text"
+
+
+Words = Annotated[
+    dict[Literal["en", "ru"], Text],
+    Field(min_length=1, description="In each language; a missing one is shown in another."),
+]
+
+
+class QuestionChoice(_Part):
+    id: Id
+    words: Words
+
+
+class Question(_Part):
+    """A question.
+
+    `overall` and `relevance` are rated 1 to 5; `competencies` asks for a rating of each competency that was practised,
+    or that the programme names; `employment` asks what a graduate is doing; what is written under `text` stays in the
+    feedback service.
+    """
+
+    id: Id
+    kind: QuestionKind
+    words: Words
+    required: bool = False
+    choices: list[QuestionChoice] = Field([], max_length=30, description="choice, choices: what may be chosen.")
+    least: float | None = Field(None, ge=-1e9, le=1e9, description="number: the least that is taken.")
+    most: float | None = Field(None, ge=-1e9, le=1e9, description="number: the most that is taken.")
+
+
+class QuestionnairePublished(Data, topic="feedback", by=OPERATOR):
+    """What those are asked who answer in a role, which is the subject; the version that was published last is used."""
+
+    version: int = Field(ge=1, le=10_000)
+    questions: list[Question] = Field(min_length=1, max_length=30)
 
 
 class FeedbackWithdrawn(Data, topic="feedback", by=OPERATOR):

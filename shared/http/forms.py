@@ -42,14 +42,14 @@ class Form:
 
     def __getitem__(self, name: str) -> str:
         """The first value of a field, without spaces around it; empty if it was left out."""
-        return self.values.get(name, [""])[0].strip()
+        return self.raw(name).strip()
 
     def all(self, name: str) -> list[str]:
         return [value for each in self.values.get(name, ()) if (value := each.strip())]
 
     def raw(self, name: str) -> str:
         """A field as it was typed, spaces and all."""
-        return self.values.get(name, [""])[0]
+        return (self.values.get(name) or [""])[0]
 
     def add_error(self, name: str, words: str) -> None:
         """Say one more thing that is wrong with a field."""

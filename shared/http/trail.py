@@ -111,7 +111,8 @@ def _entry(scope: Scope, status: int) -> Entry | None:
     commanded = not is_read and path not in ("/events", "/token")
     if not path or not (commanded or about_learners or status in (401, 403, 429)):
         return None
-    subject = "/".join(str(value) for value in scope.get("path_params", {}).values())[:200]
+    # What a one-time link ends with opens it: it stands nowhere.
+    subject = "/".join(str(value) for name, value in scope.get("path_params", {}).items() if name != "token")[:200]
     address = scope["client"][0] if scope.get("client") else ""
     return Entry(scope.get("state", {}).get("actor", ""), address, f"{scope['method']} {path}", subject, status)
 

@@ -32,8 +32,6 @@ from shared.processing.refusals import REJECTED
 
 BUILDING = "_building"  # by which rules a database is being filled; once it is in use it is not being filled any more
 CONCLUDED = "_concluded"  # what would have been published, until it is seen in the log
-# What a home keeps when it is emptied: secrets, and what partners knows of what it has sent to organisations.
-STAYS = {LIVE, "credentials", "webhooks", "webhook_failures", "egress", "told", "rejections"}
 AT_ONCE = 2_000
 SHOWN = 1_000  # differences that are kept to be shown
 Advanced = Callable[[int], None]
@@ -77,15 +75,17 @@ async def swap(dbs: Databases) -> None:
     await dbs.other[BUILDING].drop()
 
 
-async def empty_other(dbs: Databases) -> None:
-    """Drop what the other database holds, be it the former one or one that is not complete."""
+async def empty_other(dbs: Databases, core: Core) -> None:
+    """Drop what the other database holds, be it the former one or one that is not complete.
+
+    Of a home only what comes from the log: members, credentials and the like are nowhere else.
+    """
     await dbs.home[LIVE].update_one({"_id": "live"}, {"$unset": {"former": ""}})
     if dbs.other.name != dbs.home.name:
         await dbs.other.client.drop_database(dbs.other.name)
         return
-    for name in await dbs.other.list_collection_names():
-        if name not in STAYS:
-            await dbs.other.drop_collection(name)
+    for name in (*core.indexes, POSITIONS, COUNTERS, BUILDING, CONCLUDED):
+        await dbs.other.drop_collection(name)
 
 
 def rules(service: str) -> str:
@@ -131,7 +131,7 @@ class Rebuild:
         digest = rules(self._core.name)
         begun = await self._dbs.other[BUILDING].find_one({"_id": "rules", "digest": digest})
         if not begun:
-            await empty_other(self._dbs)
+            await empty_other(self._dbs, self._core)
             await mongo.ensure_indexes(self._dbs.other, self._core.indexes)
             await self._dbs.other[BUILDING].insert_one({"_id": "rules", "digest": digest})
         self._spans = await self._reader.spans(self._core.topics)

@@ -25,8 +25,10 @@ from shared.contract.events import (
     Event,
     EventClass,
     FeedbackErased,
+    FeedbackReminded,
     FeedbackSubmitted,
     FeedbackWithdrawn,
+    FollowupOpened,
     IndicatorAlerted,
     InternshipCompleted,
     LearnerEnrolled,
@@ -45,6 +47,7 @@ from shared.contract.events import (
     ProgrammeRevisionPlanned,
     ProgrammeRevisionRecommended,
     ProgrammeRevisionWithdrawn,
+    QuestionnairePublished,
     organisation_of,
     parse,
     parse_plain,
@@ -210,6 +213,18 @@ def _answer(event: DecodedEvent) -> str:
     return f"{organisation(event.fact)}/{_recommendation(event)}"
 
 
+def _window(event: DecodedEvent) -> str:
+    return f"{_programme(event)}/{event.fact['data']['months']}"
+
+
+def _reminder(event: DecodedEvent) -> str:
+    return str(event.fact["data"]["number"])
+
+
+def _version(event: DecodedEvent) -> str:
+    return str(event.fact["data"]["version"])
+
+
 def _alerted(event: DecodedEvent) -> str:
     data = event.fact["data"]
     return f"{data['indicator']}/{data['scope']}/{data['scope_id']}/{data['window']}"
@@ -220,6 +235,7 @@ _SLOTS: dict[EventClass, Callable[[DecodedEvent], str]] = {
     LearnerGraduated: _programme,
     LearnerLeft: _programme,
     LearnerShared: _consent,
+    FollowupOpened: _window,
     LearnerErased: _publisher,
     OrganisationRegistered: _month,
     OrganisationSuspended: _month,
@@ -238,8 +254,10 @@ _SLOTS: dict[EventClass, Callable[[DecodedEvent], str]] = {
     AssessmentRecorded: _of_publisher,
     EmploymentRecorded: _of_publisher,
     EmploymentEnded: _of_publisher,
+    FeedbackReminded: _reminder,
     FeedbackSubmitted: _of_publisher,
     FeedbackWithdrawn: _annulled,
+    QuestionnairePublished: _version,
     AgreementSigned: _publisher,
     AgreementRefused: _publisher,
     AgreementEnded: _publisher,
@@ -259,8 +277,11 @@ def slot_of(event: DecodedEvent) -> str:
 
 
 ERASURES = (LearnerErased, FeedbackErased)
-LOGGED = (InternshipCompleted,)  # of which a rule asks when it became known
-DECIDED_ONCE = (CompetencyCertified, ProgrammeRevisionRecommended, ProgrammeGapFound, IndicatorAlerted)
+LOGGED = (InternshipCompleted, LearnerGraduated)  # of which a rule asks when it became known
+DECIDED_ONCE = (
+    *(CompetencyCertified, ProgrammeRevisionRecommended, ProgrammeGapFound),
+    *(IndicatorAlerted, FollowupOpened),
+)
 
 
 def apply(state: State, event: Event[Data] | DecodedEvent) -> State:

@@ -65,13 +65,15 @@ def institutions(held: HeldFacts) -> set[str]:
 def is_asked(submitted: "Fact", request: Mapping[str, Any]) -> bool:
     """Does a submission come from the one whom the request asks, in the role that it asks?
 
-    What a learner, graduate or mentor says comes through the institution; a request of earlier versions names none.
+    What a learner, graduate or mentor says comes through the institution, or by a one-time link in its name; a request
+    of earlier versions names none.
     """
     if submitted["data"]["role"] != request["role"]:
         return False
     if request["role"] == events.FeedbackRole.enterprise:
         return bool(_publisher(submitted) == request["respondent"])
-    return submitted["kind"] == Publisher.institution and request.get("institution") in (None, _publisher(submitted))
+    passes_on = submitted["kind"] in (Publisher.institution, Publisher.service)
+    return passes_on and request.get("institution") in (None, _publisher(submitted))
 
 
 def is_withdrawn(request: "Fact", cancelled: "Fact | None") -> bool:

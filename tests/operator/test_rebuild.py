@@ -315,11 +315,13 @@ async def test_a_second_rebuild_at_the_same_time_gives_way(stack: Running, monke
     assert (done.code, "another rebuild of monitoring is under way" in done.err) == (1, True)
 
 
-async def test_credentials_and_webhooks_outlive_every_swap(kafka: str, mongodb: str, tmp_path: Path):
+async def test_what_only_the_home_has_outlives_every_swap(kafka: str, mongodb: str, tmp_path: Path):
     async with network(partners.core, kafka, mongodb, tmp_path) as stack:
         await filled(stack, learners=3)
         praktika, home = Praktika(stack.settings), stack.service.store.home
         made = await issue(home, "uni", Publisher.institution)
+        for name in ("members", "sessions", "uploads", "anything"):
+            await home[name].insert_one({"_id": "kept"})
         await home[WEBHOOKS].insert_one({"_id": "w"})
         for options in ([], ["--drop-old"], [], ["--drop-old"]):
             assert (await praktika("rebuild", "partners", *options)).code == 0
@@ -327,6 +329,8 @@ async def test_credentials_and_webhooks_outlive_every_swap(kafka: str, mongodb: 
             form = {name: made[name] for name in ("client_id", "client_secret")} | {"grant_type": "client_credentials"}
             assert (await stack.client.post("/token", data=form)).status_code == 200, options
             assert await home[WEBHOOKS].find_one() == {"_id": "w"}, options
+            for name in ("members", "sessions", "uploads", "anything"):
+                assert await home[name].find_one({"_id": "kept"}), (options, name)
             made = await issue(home, "uni", Publisher.institution)
 
 

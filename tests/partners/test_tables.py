@@ -15,6 +15,7 @@ from openpyxl import Workbook
 from services.partners.gateway.contract.page import sent
 from services.partners.gateway.files.cells import offset_of
 from services.partners.gateway.files.mapping import (
+    ROWS,
     Mistakes,
     Plan,
     event_of,
@@ -26,7 +27,6 @@ from services.partners.gateway.files.mapping import (
     suggested,
 )
 from services.partners.gateway.files.validate import checked
-from shared.contract import events
 from shared.contract.events import DATA
 from shared.files.tables import (
     MOST_ROWS,
@@ -45,7 +45,7 @@ from shared.settings import Settings
 
 COMPLETED = "praktika.internship.completed.v1"
 EMPLOYED = "praktika.employment.recorded.v1"
-PUBLISHED = [type_ for type_, data in DATA.items() if data.by != events.SERVICE]
+PUBLISHED = ROWS
 TOMSK = timezone(timedelta(hours=7))
 HEAD = "subject;learner;time;enterprise;programme;hours;competencies;outcome\n"
 GOOD = 'i-1;l-1;02.03.2026;plant;welding;160,5;"national:welding-3; greencomp:3.1";passed\n'

@@ -86,6 +86,10 @@ WITHOUT_FIGURE = {
     "indicator.rule_removed",
     "indicator.alerted",
     "event.refused",
+    "followup.opened",
+    "feedback.reminded",
+    "feedback.expired",
+    "questionnaire.published",
 }
 
 

@@ -54,6 +54,9 @@ View = dict[str, Any]
 SANDBOX = "sandbox_"  # begins the collections of what sandbox organisations say
 
 
+WITHOUT_USE = (events.QuestionnairePublished, events.FollowupOpened)
+
+
 def route(event: DecodedEvent) -> Key | None:
     """The document that an event belongs to."""
     key = entity(event)
@@ -63,7 +66,7 @@ def route(event: DecodedEvent) -> Key | None:
 def entity(event: Event[Data] | DecodedEvent) -> Key | None:
     """The entity that an event is about."""
     collection = COLLECTIONS.get(event.event_class.topic)
-    if collection is None:
+    if collection is None or event.event_class in WITHOUT_USE:
         return None
     if collection == "organisations" and event.partitionkey == OPERATOR:
         return None
@@ -352,7 +355,13 @@ def _request(state: State) -> View:
     shown = _fields(events.FeedbackRequested, asked)
     answers = map(facts.organisation, facts.facts(state, "feedback.submitted").values())
     is_void = bool(facts.facts(state, "feedback.cancelled") or facts.facts(state, "feedback.erased"))
-    return shown | {"status": "cancelled" if is_void else "answered" if shown["respondent"] in answers else "open"}
+    if is_void:
+        return shown | {"status": "cancelled"}
+    if shown["respondent"] in answers:
+        return shown | {"status": "answered"}
+    expired = facts.last(state, "feedback.expired")
+    is_over = expired is not None and expired["time"] > asked["time"]
+    return shown | {"status": "expired" if is_over else "open"}
 
 
 _IN_PARTS = ("internships", "employment", "applications")

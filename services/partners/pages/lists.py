@@ -221,7 +221,7 @@ LISTS: dict[str, Listing] = {
         "respondent",
         ("programme", "role", "due", "status"),
         ("_id", "programme"),
-        {"status": ("open", "answered")},
+        {"status": ("open", "answered", "expired")},
         ("due",),
         HOSTS,
         N_("Nothing is asked of you. A request follows each completed placement."),

@@ -269,6 +269,62 @@ _ALL = (
         ),
     ),
     _concluded("feedback", "request-77", events.FeedbackErased()),
+    _concluded(
+        "feedback",
+        "followup-9",
+        events.FollowupOpened(
+            programme="welding",
+            months=6,
+            institution="north-college",
+            enterprise="river-plant",
+            due=date(2027, 1, 14),
+        ),
+    ),
+    _concluded(
+        "feedback",
+        "request-78",
+        events.FeedbackReminded(
+            role=events.FeedbackRole.graduate,
+            respondent=LEARNER,
+            learner=LEARNER,
+            programme="welding",
+            number=1,
+            due=date(2027, 1, 14),
+        ),
+    ),
+    _concluded(
+        "feedback",
+        "request-78",
+        events.FeedbackExpired(
+            role=events.FeedbackRole.graduate, respondent=LEARNER, learner=LEARNER, programme="welding"
+        ),
+    ),
+    _by(
+        OPERATOR,
+        "graduate",
+        events.QuestionnairePublished(
+            version=2,
+            questions=[
+                events.Question(
+                    id="overall",
+                    kind=events.QuestionKind.overall,
+                    words={"en": "How do you rate the programme?", "ru": "Как вы оцениваете программу?"},
+                    required=True,
+                ),
+                events.Question(
+                    id="found-by",
+                    kind=events.QuestionKind.choice,
+                    words={"en": "How did you find your work?", "ru": "Как вы нашли работу?"},
+                    choices=[
+                        events.QuestionChoice(
+                            id="internship", words={"en": "Through practice", "ru": "Через практику"}
+                        ),
+                        events.QuestionChoice(id="other", words={"en": "Otherwise", "ru": "Иначе"}),
+                    ],
+                ),
+            ],
+        ),
+    ),
     _by(
         PLANT,
         "demand-2027",

@@ -59,6 +59,7 @@ SUBJECTS = {
     "skill": N_("Id of the skill"),
     "recognition": N_("Id of the recognition"),
     "indicator": N_("Id of the alert rule"),
+    "questionnaire": N_("Role of those who answer"),
 }
 
 # Fields that mean something of their own in these models; all others mean the same wherever they stand.

@@ -165,6 +165,7 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.LearnerLeft: (_institutions,),
     events.LearnerAnnulled: (_concerned, _institutions),
     events.LearnerShared: (_consented, _institutions),
+    events.FollowupOpened: (),  # who is to pass something on is sent the requests
     events.LearnerErased: (_institutions,),  # and whom the learner concerned before: see `forwarding.py`
     events.InternshipStarted: (_enterprise, _institutions),
     events.InternshipCompleted: (_enterprise, _institutions),
@@ -187,7 +188,10 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.OpportunityPosted: (_region,),
     events.OpportunityClosed: (_region,),
     events.FeedbackRequested: (_respondent, _institution, _institutions),
+    events.FeedbackReminded: (_respondent, _institution, _institutions),
+    events.FeedbackExpired: (_respondent, _institution, _institutions),
     events.FeedbackSubmitted: (_institution,),
+    events.QuestionnairePublished: (),
     events.FeedbackWithdrawn: (_publisher,),
     events.FeedbackCancelled: (_respondent, _institution, _institutions),
     events.FeedbackErased: (),  # who was sent the request is sent the learner's erasure

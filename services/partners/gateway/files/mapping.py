@@ -207,17 +207,20 @@ def _meant(model: str, field: str, language: Language) -> str:
     return meant(name, model, language)
 
 
+# What may come as a row: what organisations publish, but a questionnaire, which is built on a page.
+ROWS = [name for name, data in DATA.items() if data.by != events.SERVICE and data is not events.QuestionnairePublished]
+
+
 def publishable(type_: str | None) -> str:
-    """The type, if organisations may publish it.
+    """The type, if organisations may publish it in rows.
 
     Raises:
         Mistakes: there is none, or it is the services'.
     """
     if not type_:
         raise _misfit("no_type")
-    own = [name for name, data in DATA.items() if data.by != events.SERVICE]
-    if type_ not in own:
-        raise _misfit("type", type_[:100], _is_it(type_, own))
+    if type_ not in ROWS:
+        raise _misfit("type", type_[:100], _is_it(type_, ROWS))
     return type_
 
 

@@ -21,7 +21,6 @@ from services.partners.gateway.ingress.http import IngressMemory, Memory, admitt
 from services.partners.gateway.ingress.http_binding import Mode
 from services.partners.gateway.ingress.validation import count_refused, rejection, validated
 from services.partners.gateway.quotas import quotas_of
-from shared.contract import events
 from shared.contract.events import DATA
 from shared.files.sheets import rows_of
 from shared.files.tables import (
@@ -51,6 +50,7 @@ from shared.settings import Settings
 
 from .cells import offset_of
 from .mapping import (
+    ROWS,
     Mistakes,
     Plan,
     events_of,
@@ -113,14 +113,13 @@ def types_in(language: Language) -> list[dict[str, Any]]:
         {
             "type": type_,
             "title": _title(type_, language),
-            "by": list(data.by),
+            "by": list(DATA[type_].by),
             "fields": [
                 {"name": shown_name(name), "title": meaning(type_, name, language), "required": each.required}
                 for name, each in fields_of(type_).items()
             ],
         }
-        for type_, data in DATA.items()
-        if data.by != events.SERVICE
+        for type_ in ROWS
     ]
 
 

@@ -9,6 +9,19 @@ from zoneinfo import ZoneInfo
 
 from fastapi.responses import HTMLResponse, Response
 
+from services.feedback.imports import KNOWN, Change, Doc, Import, event_id
+from services.feedback.vacancy_files import (
+    GUESSED,
+    SEPARATOR,
+    Pages,
+    Reading,
+    Row,
+    Unmapped,
+    Unusable,
+    reading,
+    rows_in,
+    rows_of,
+)
 from shared.contract.events import compose
 from shared.files import sheets
 from shared.files.tables import XLSX, Unreadable, table_of_sheet
@@ -19,9 +32,7 @@ from shared.http.service import Service
 from shared.http.visits import MemberVisit
 from shared.pages.languages import N_, Text, in_language
 
-from .imports import KNOWN, Change, Doc, Import, event_id
-from .market_pages import ByOperator
-from .vacancy_files import GUESSED, SEPARATOR, Pages, Reading, Row, Unmapped, Unusable, reading, rows_in, rows_of
+from .market import ByOperator
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 _PORTAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,29}")
@@ -87,7 +98,7 @@ async def import_file(visit: ByOperator) -> Response:
 def _show(visit: MemberVisit, status: int = 200, done: Import | None = None) -> Response:
     settings = visit.service.settings
     return visit.show(
-        "services/feedback/import.html",
+        "services/feedback/pages/import.html",
         status,
         done=done,
         warning=done and done.warning and in_language(done.warning, visit.language),

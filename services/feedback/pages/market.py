@@ -9,16 +9,15 @@ from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse, Response
 from pydantic import TypeAdapter, ValidationError
 
+from services.feedback import market_reads as reads
+from services.feedback.market import Skill as OpenSkill
+from services.feedback.market_api import NO_REGION, SkillMapping, Status, demand_rows, mapped_by, misfit, skills_by
+from services.feedback.suggestions import Suggestion, suggest
 from shared.contract.events import CompetencyId, Data, Event, Skill
 from shared.http.auth import Role
 from shared.http.routing import Router
 from shared.http.visits import AnyVisit, MemberVisit, SignedInOffline, demand_role
 from shared.pages.languages import N_
-
-from . import market_reads as reads
-from .market import Skill as OpenSkill
-from .market_api import NO_REGION, SkillMapping, Status, demand_rows, mapped_by, misfit, skills_by
-from .suggestions import Suggestion, suggest
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN_ROWS = 50
@@ -69,7 +68,7 @@ async def market_page(
     demanded = sorted({row.competency for row in rows} | {of for of, _ in applied.market.demanded})
     regions = {*applied.market.coverage, *(row.region for row in rows)}
     return visit.show(
-        "services/feedback/market.html",
+        "services/feedback/pages/market.html",
         422 if visit.form.errors else 200,
         rows=rows[max(0, part.first - 1) : part.last],
         part=part,
@@ -155,7 +154,7 @@ async def _show(visit: MemberVisit, status: Status, q: str, number: int, code: i
     part = pager(number, SHOWN_SKILLS, len(listed.skills), status=status, q=q)
     market = (await reads.market_of(visit.service)).market
     return visit.show(
-        "services/feedback/mapping.html",
+        "services/feedback/pages/mapping.html",
         code,
         items=[
             _item(visit, skill, listed.decided.get(skill.id, {}), known)

@@ -1,0 +1,169 @@
+"""An answer becomes events; what must not be on the log stays in the service's home, and goes with the request."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
+
+from shared.contract.events import (
+    Data,
+    EmploymentRecorded,
+    Event,
+    FeedbackRole,
+    FeedbackSubmitted,
+    Publisher,
+    compose,
+    derived_id,
+)
+from shared.http.auth import Caller
+from shared.http.service import Service
+
+from .questionnaires import Questionnaire, in_use
+from .requests import today
+from .sheet import Answer
+
+ANSWERS = "answers"  # in the home: drafts, free text, and what a link's answer said besides
+FORGET_EVERY_S = 20
+AT_ONCE = 1_000
+WAIT_S = 10.0
+Doc = dict[str, Any]
+
+
+class Sheet(NamedTuple):
+    """What one request asks, of whom and about what.
+
+    Attributes:
+        request: as this service shows it, with the competencies that are asked about.
+        names: of the organisations and the programme that it names, by id.
+        kept: what is kept of it in the home.
+    """
+
+    request: Doc
+    questionnaire: Questionnaire
+    names: Mapping[str, str]
+    kept: Doc
+
+    @property
+    def is_open(self) -> bool:
+        """Can it be answered, or corrected, today?"""
+        return self.request["status"] in ("open", "answered") and self.request["due"] >= today().isoformat()
+
+    @property
+    def said(self) -> Doc:
+        """What was answered so far, as `FeedbackSubmitted` has it."""
+        answers = self.request["answers"]
+        return dict(answers[0]["ratings"]) if answers else {}
+
+
+async def sheets(service: Service, requests: list[Doc]) -> list[Sheet]:
+    """The sheets of requests, in their order."""
+    db = service.db
+    roles = {FeedbackRole(doc["role"]) for doc in requests}
+    known = {role: await in_use(db, role) for role in roles}
+    programmes = await service.by_id(
+        "programmes", {doc["programme"] for doc in requests}, {"title": 1, "competencies": 1}
+    )
+    named = {doc[field] for doc in requests for field in ("institution", "enterprise") if doc.get(field)}
+    organisations = await service.by_id("organisations", named, {"name": 1})
+    names = {id: doc["name"] for id, doc in organisations.items() if doc.get("name")}
+    names |= {id: doc["title"] for id, doc in programmes.items() if "title" in doc}
+    found = service.store.home[ANSWERS].find({"_id": {"$in": [doc["_id"] for doc in requests]}})
+    kept = {doc["_id"]: doc async for doc in found}
+    return [
+        Sheet(
+            {
+                **doc,
+                "competencies": doc.get("competencies") or programmes.get(doc["programme"], {}).get("competencies", []),
+            },
+            known[FeedbackRole(doc["role"])],
+            names,
+            kept.get(doc["_id"], {}),
+        )
+        for doc in requests
+    ]
+
+
+async def keep_draft(service: Service, sheet: Sheet, values: Mapping[str, list[str]]) -> None:
+    """Keep what was typed so far."""
+    await _keep(service, sheet, {"draft": dict(values)})
+
+
+async def _keep(service: Service, sheet: Sheet, kept: Doc, *gone: str) -> None:
+    request = sheet.request
+    about = {name: request.get(name) for name in ("programme", "institution", "role")}
+    change: Doc = {"$set": {**about, **kept, "at": datetime.now(UTC)}}
+    change |= {"$unset": dict.fromkeys(gone, "")} if gone else {}
+    await service.store.home[ANSWERS].update_one({"_id": request["_id"]}, change, upsert=True)
+
+
+async def say(service: Service, sheet: Sheet, answer: Answer, caller: Caller | None = None) -> bool:
+    """Publish an answer; is it applied already?
+
+    Args:
+        caller: the member's organisation; None: it was given by a one-time link, and counts in the name of whom the
+            request asks, or who passes it on.
+    Raises:
+        NotPublished: Kafka does not answer; nothing is lost but the click.
+    """
+    published = [_submitted(sheet, answer, caller)]
+    if answer.employment is not None:
+        published.append(_employment(sheet, answer.employment))
+    addresses = await service.publish(*published)
+    kept: Doc = {"text": answer.text, "employment": answer.employment, "version": sheet.questionnaire.version}
+    await _keep(service, sheet, kept, "draft")
+    return await service.applied_within(addresses[0], WAIT_S)
+
+
+def _submitted(sheet: Sheet, answer: Answer, caller: Caller | None) -> Event[Data]:
+    request = sheet.request
+    about = {name: request[name] for name in ("role", "programme", "internship", "enterprise") if request.get(name)}
+    data = FeedbackSubmitted(request=request["_id"], **about, **answer.said)
+    return _event(sheet, data, request["_id"], request["_id"], caller)
+
+
+def _employment(sheet: Sheet, said: Doc) -> Event[Data]:
+    """What a graduate is doing, in the name of the institution; a correction replaces what was said before."""
+    request = sheet.request
+    id = derived_id("employment.recorded", request["_id"])
+    return _event(sheet, EmploymentRecorded.model_validate_json(to_json(said)), id, request["learner"], None)
+
+
+def _event(sheet: Sheet, data: Data, subject: str, key: str, caller: Caller | None) -> Event[Data]:
+    request, now = sheet.request, datetime.now(UTC)
+    passes_on = request["respondent"] if request["role"] == FeedbackRole.enterprise else request["institution"]
+    return compose(
+        data,
+        source=caller.source if caller else f"/organisations/{passes_on}",
+        kind=caller.kind if caller else Publisher.service,
+        id=derived_id(data.short_type, request["_id"], now.isoformat()),
+        subject=subject,
+        key=key,
+        time=now,
+        member=caller.member or None if caller else None,
+    )
+
+
+async def forget_answers(service: Service) -> None:
+    """Delete what is kept of requests that were erased or withdrawn, and drafts that nobody can send any more."""
+    while True:
+        await _forget(service)
+        await asyncio.sleep(FORGET_EVERY_S)
+
+
+async def _forget(service: Service) -> None:
+    home, after = service.store.home[ANSWERS], ""
+    while True:
+        kept = [doc async for doc in home.find({"_id": {"$gt": after}}, {"draft": 1}).sort("_id").limit(AT_ONCE)]
+        if not kept:
+            return
+        after = kept[-1]["_id"]
+        ids = [doc["_id"] for doc in kept]
+        found = service.db["requests"].find({"_id": {"$in": ids}}, {"status": 1, "state.erased.id": 1})
+        status = {doc["_id"]: "erased" if doc["state"].get("erased") else doc["status"] async for doc in found}
+        gone = [id for id in ids if status.get(id) in ("erased", "withdrawn")]
+        if gone:
+            await home.delete_many({"_id": {"$in": gone}})
+        if late := [id for id in ids if status.get(id) == "expired"]:
+            await home.update_many({"_id": {"$in": late}}, {"$unset": {"draft": ""}})

@@ -1,0 +1,55 @@
+"""What became of a programme: versions, what was recommended, how it was answered, and whether it helped."""
+
+from zoneinfo import ZoneInfo
+
+from fastapi.responses import HTMLResponse, Response
+
+from services.feedback.api import story
+from services.feedback.gaps import SATISFIED_SHARE
+from shared.contract import frameworks
+from shared.http.routing import Router
+from shared.http.service import EntityId
+from shared.http.visits import AnyVisit
+from shared.pages.languages import N_
+
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
+GROUNDS = {
+    "ratings": N_("too few ratings are 4 or 5"),
+    "wishes": N_("employers wish it"),
+    "demand": N_("it is demanded, and nobody in the region certifies it"),
+    "fall": N_("its ratings fell"),
+}
+STATUS = {
+    "open": N_("not answered yet"),
+    "revised": N_("taken up in version"),
+    "declined": N_("declined"),
+    "planned": N_("planned until"),
+}
+VERDICTS = {
+    "better": N_("Better than before."),
+    "worse": N_("Worse than before."),
+    "no_clear_difference": N_("No clear difference: the intervals overlap."),
+    "too_early": N_("Too early: too little has been rated since."),
+    "not_enough_data": N_("Too little was rated before to compare."),
+}
+
+
+@router.get("/stories/{id}")
+async def story_page(visit: AnyVisit, id: EntityId) -> Response:
+    told = await story(visit.service, id)
+    ids = [told["institution"] or "-"]
+    found = await visit.service.by_id("organisations", ids, {"name": 1})
+    competencies = {one["competency"] for one in told["recommendations"]}
+    return visit.show(
+        "services/feedback/pages/story.html",
+        story=told,
+        id=id,
+        institution=next((doc["name"] for doc in found.values() if doc.get("name")), told["institution"]),
+        names={each: frameworks.name(each, visit.language) for each in competencies},
+        grounds={ground: visit.word(words) for ground, words in GROUNDS.items()},
+        statuses={status: visit.word(words) for status, words in STATUS.items()},
+        verdicts={verdict: visit.word(words) for verdict, words in VERDICTS.items()},
+        effects={one["recommendation"]: one for one in told["effects"]},
+        threshold=round(100 * SATISFIED_SHARE),
+        zone=ZoneInfo(visit.service.settings.time_zone),
+    )
