@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +14,7 @@ from types import TracebackType
 from deploy.demo.network import Network
 from deploy.local.processes import ROOT, Server, free_port
 from deploy.local.stack import WORKER, application
+from tests.stack import Running
 
 ALL = ("partners", "feedback", "certification", "monitoring", WORKER)
 
@@ -60,3 +64,30 @@ class Processes:
     def network(self) -> Network:
         urls = {f"PRAKTIKA_{name.upper()}_URL": service.address for name, service in self.by_name.items()}
         return Network(urls, {"operator": self.operator()})
+
+
+def environment(stack: Running) -> dict[str, str]:
+    """What a process on a stack's servers and namespace is told."""
+    return os.environ | {
+        "KAFKA_BOOTSTRAP_SERVERS": stack.settings.kafka_bootstrap_servers,
+        "MONGODB_URI": stack.settings.mongodb_uri,
+        "PRAKTIKA_NAMESPACE": stack.settings.namespace,
+        "PRAKTIKA_KEYS_DIR": str(stack.settings.keys_dir),
+        "PRAKTIKA_TICK_S": "0.1",
+        "PRAKTIKA_CONSUME_MAX_RECORDS": "100",
+    }
+
+
+@contextmanager
+def worker(stack: Running, service: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker of a service as a process of its own, killed at the end: kill -9."""
+    settings = {"PRAKTIKA_ROLE": "worker", "PRAKTIKA_PORT": str(free_port())}
+    command = [sys.executable, "-m", f"services.{service}.app"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(stack) | settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()

@@ -187,6 +187,7 @@ RULES: dict[str, Rule] = {
     "POST /a/{token}": PUBLIC,
     "GET /invitations": mine(),
     "POST /requests/{id}/link": own("/requests/{request}/link", 404),
+    "POST /requests/{id}/answers": own("/requests/{request}/answers", 404, body={"answers": {"overall": 4}}),
     "GET /response-rates": mine(),
     "GET /programmes/{id}/comments": own("/programmes/welding/comments", 404),
     "GET /questionnaires": PUBLIC,

@@ -54,7 +54,12 @@ class Sheet(NamedTuple):
     def said(self) -> Doc:
         """What was answered so far, as `FeedbackSubmitted` has it."""
         answers = self.request["answers"]
-        return dict(answers[0]["ratings"]) if answers else {}
+        return {name: value for name, value in answers[0]["ratings"].items() if value} if answers else {}
+
+    def is_said(self, answer: Answer) -> bool:
+        """Is this what was answered already?"""
+        kept = (self.kept.get("text", ""), self.kept.get("employment"))
+        return (answer.said, answer.text, answer.employment) == (self.said, *kept)
 
 
 async def sheets(service: Service, requests: list[Doc]) -> list[Sheet]:
@@ -109,7 +114,7 @@ async def say(service: Service, sheet: Sheet, answer: Answer, caller: Caller | N
     """
     published = [_submitted(sheet, answer, caller)]
     if answer.employment is not None:
-        published.append(_employment(sheet, answer.employment))
+        published.append(_employment(sheet, answer.employment, caller))
     addresses = await service.publish(*published)
     kept: Doc = {"text": answer.text, "employment": answer.employment, "version": sheet.questionnaire.version}
     await _keep(service, sheet, kept, "draft")
@@ -123,11 +128,11 @@ def _submitted(sheet: Sheet, answer: Answer, caller: Caller | None) -> Event[Dat
     return _event(sheet, data, request["_id"], request["_id"], caller)
 
 
-def _employment(sheet: Sheet, said: Doc) -> Event[Data]:
+def _employment(sheet: Sheet, said: Doc, caller: Caller | None) -> Event[Data]:
     """What a graduate is doing, in the name of the institution; a correction replaces what was said before."""
     request = sheet.request
     id = derived_id("employment.recorded", request["_id"])
-    return _event(sheet, EmploymentRecorded.model_validate_json(to_json(said)), id, request["learner"], None)
+    return _event(sheet, EmploymentRecorded.model_validate_json(to_json(said)), id, request["learner"], caller)
 
 
 def _event(sheet: Sheet, data: Data, subject: str, key: str, caller: Caller | None) -> Event[Data]:

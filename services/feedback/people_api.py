@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Path, Query
 from fastapi.responses import JSONResponse, Response
 from openpyxl import Workbook
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.contract.events import OPERATOR, FeedbackRole, Question, QuestionnairePublished
 from shared.http.auth import Caller
@@ -17,10 +17,13 @@ from shared.http.spreadsheets import BOM, XLSX, add_sheet, csv_of, saved
 from shared.http.visits import STAFF, SignedInOffline, demand_role
 from shared.pages.languages import N_, Chosen, Language, translated
 
+from .answering import say, sheets
 from .invitations import FIELDS, Doc, invitations, mine, of_own, of_whom
 from .links import links, revoke
 from .questionnaires import Questionnaire, in_use, mistakes
 from .rates import BY, comments, response_rates
+from .requests import today
+from .sheet import read, typed
 
 router = Router(tags=["feedback"])
 Role = Annotated[FeedbackRole, Path()]
@@ -101,6 +104,38 @@ async def renew_link(service: Running, caller: Authenticated, id: EntityId) -> d
         raise Problem(404, f"there is no request {id} of yours (yet)")
     await revoke(service, id)
     return {"request": id, "link": (await links(service, [id]))[id]}
+
+
+class AnswersBody(BaseModel):
+    """An answer, by the questions' names: a rating or number, the name of what was chosen (or several), text; of
+    competencies a rating by competency; of employment its parts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answers: dict[str, JsonValue] = Field(max_length=50)
+
+
+@router.post("/requests/{id}/answers", status_code=202)
+async def answer_request(service: Running, caller: Authenticated, id: EntityId, body: AnswersBody) -> dict[str, Any]:
+    """Answer a request as its questionnaire asks, by whoever is asked or passes it on: for surveys made elsewhere.
+
+    What is sent again replaces what was said; the same again changes nothing. The free text stays in this service.
+    """
+    request = await of_own(service, caller, id)
+    if request is None:
+        raise Problem(404, f"there is no request {id} of yours (yet)")
+    (opened,) = await sheets(service, [request])
+    if request["status"] not in ("open", "answered", "expired"):
+        raise Problem(409, f"this request is {request['status']}")
+    form, unknown = typed(opened.questionnaire, opened.request, body.answers)
+    given = read(form, opened.questionnaire, opened.request, today())
+    errors = unknown | given.errors
+    if errors:
+        raise Problem(422, "the answer does not fit its questionnaire", sorted(errors.items()))
+    if opened.is_said(given):
+        return {"request": id, "status": "unchanged"}
+    await say(service, opened, given, caller)
+    return {"request": id, "status": "answered"}
 
 
 @router.get("/response-rates")

@@ -237,6 +237,27 @@ _READ: dict[QuestionKind, Callable[[_Reader, Question, str], None]] = {
 }
 
 
+def typed(
+    questionnaire: Questionnaire, about: Mapping[str, Any], answers: Mapping[str, Any]
+) -> tuple[Form, dict[str, Text]]:
+    """The form that says what a program says by the names of questions, and what of that is not asked."""
+    known = {one.name for _, group in asked(questionnaire, about, "en") for one in group}
+    flat: dict[str, list[str]] = {}
+    for question, value in answers.items():
+        parts = (
+            {f"{question}.{part}": each for part, each in value.items()}
+            if isinstance(value, dict)
+            else {question: value}
+        )
+        for name, each in parts.items():
+            flat[name] = [_as_typed(one) for one in (each if isinstance(each, list) else [each]) if one is not None]
+    return Form(flat), {name: Text(N_("this is not asked")) for name in flat if name not in known}
+
+
+def _as_typed(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def filled(questionnaire: Questionnaire, said: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, list[str]]:
     """What a sheet shows that was answered: the fields of the form.
 

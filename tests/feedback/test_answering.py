@@ -569,3 +569,23 @@ async def test_a_programme_tells_its_story(stack: Running):
     assert ("Рекомендаций пока не было." in page.text, "версия 2" in page.text) == (True, True)
     assert (await nobody.get("/stories/nothing")).status_code == 404
     await close(nobody)
+
+
+async def test_a_survey_made_elsewhere_answers_under_the_questions_names(stack: Running):
+    (request,) = await graduates(stack, "survey")
+    uni, path = stack.token(**UNI), f"/requests/{request}/answers"
+    answers: dict[str, Any] = {"overall": 4, "relevance": 5, "found-by": "own", "text": "From elsewhere."}
+    answers["employment"] = {"status": "employed", "since": "2026-01-15", "full_time": True}
+    wrong = {**answers, "overall": 9, "mood": "good", "employment": {"status": "rich"}}
+    refused = await stack.client.post(path, json={"answers": wrong}, headers=uni)
+    assert refused.status_code == 422
+    assert {error["field"] for error in refused.json()["errors"]} == {"overall", "mood", "employment.status"}
+    for status in ("answered", "unchanged"):
+        done = await stack.client.post(path, json={"answers": answers}, headers=uni)
+        assert (done.status_code, done.json()["status"]) == (202, status), done.text
+    (submitted,) = await said(stack, "feedback", request)
+    assert (submitted["sourcekind"], submitted["data"]["choices"]) == ("institution", {"found-by": ["own"]})
+    (employment,) = await said(stack, "learner", "survey-0")
+    assert (employment["sourcekind"], employment["data"]["basis"]) == ("institution", "survey")
+    plant = await stack.client.post(path, json={"answers": answers}, headers=stack.token("plant", "enterprise"))
+    assert plant.status_code == 404

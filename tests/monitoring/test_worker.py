@@ -2,13 +2,10 @@
 
 import asyncio
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +16,7 @@ from shared.contract.events import Data, Event, serialise
 from shared.log.producer import Record
 from shared.processing import mongo
 from shared.processing.mongo import COUNTERS
-from tests.servers import free_port
+from tests.processes import environment, worker
 from tests.stack import Running, running, until
 
 from .counting import graduated, interned, status
@@ -101,32 +98,6 @@ async def test_the_audit_is_clean_while_a_worker_writes(stack: Running) -> None:
 # kill -9
 
 
-def environment(stack: Running) -> dict[str, str]:
-    return os.environ | {
-        "KAFKA_BOOTSTRAP_SERVERS": stack.settings.kafka_bootstrap_servers,
-        "MONGODB_URI": stack.settings.mongodb_uri,
-        "PRAKTIKA_NAMESPACE": stack.settings.namespace,
-        "PRAKTIKA_KEYS_DIR": str(stack.settings.keys_dir),
-        "PRAKTIKA_TICK_S": "0.1",
-        "PRAKTIKA_CONSUME_MAX_RECORDS": "100",
-    }
-
-
-@contextmanager
-def worker(stack: Running) -> Iterator[subprocess.Popen[bytes]]:
-    """A real worker process, killed at the end."""
-    settings = {"PRAKTIKA_ROLE": "worker", "PRAKTIKA_PORT": str(free_port())}
-    command = [sys.executable, "-m", "services.monitoring.app"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment(stack) | settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-
-
 async def position(stack: Running) -> int:
     return sum(found.next_offset for found in (await mongo.positions(stack.service.db)).values())
 
@@ -141,7 +112,7 @@ async def test_a_worker_killed_in_the_middle_of_the_load_loses_and_doubles_nothi
         chosen.shuffle(load)
         await publish(stack, [*load, *load[:500]])
         for part in (0.1, 0.25, 0.4):
-            with worker(stack):
+            with worker(stack, "monitoring"):
                 goal = int(part * len(load))
 
                 async def in_the_middle(goal: int = goal) -> bool:
@@ -149,7 +120,7 @@ async def test_a_worker_killed_in_the_middle_of_the_load_loses_and_doubles_nothi
 
                 await until(in_the_middle, 60)
         assert await position(stack) < len(load) + 500, "the last kill came after the load"
-        with worker(stack):
+        with worker(stack, "monitoring"):
             await stack.applied(60)
         answer = (await stack.client.get("/indicators/employment_rate")).json()
         assert answer["numerator"] == sum(what == "employed" for what in outcome.values())

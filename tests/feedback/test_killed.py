@@ -1,0 +1,93 @@
+"""Feedback is killed in the middle of a tick: nobody is asked twice, and nobody is left out."""
+
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from services.feedback.app import core, router
+from services.feedback.calendar import months_after
+from shared.contract.events import (
+    EmploymentRecorded,
+    EmploymentStatus,
+    LearnerEnrolled,
+    LearnerGraduated,
+    serialise,
+)
+from shared.log.topics import connection, topic_name
+from tests.making import event
+from tests.operator.conftest import Praktika
+from tests.processes import worker
+from tests.stack import Running, running, until
+
+GRADUATES, WORKING = 600, 200
+
+
+async def with_the_senders_times(stack: Running, topic: str) -> None:
+    """Let a topic keep the times that producers give: else nothing can be told of long ago."""
+    wanted = {"message.timestamp.type": "CreateTime"}
+    admin = AIOKafkaAdminClient(**connection(stack.settings))
+    await admin.start()
+    try:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, wanted)])
+    finally:
+        await admin.close()
+
+
+async def long_ago(stack: Running) -> None:
+    """Graduates who were told of 200 days ago; some of them work at the plant."""
+    graduated = months_after(datetime.now(UTC).date(), -7)
+    told = datetime.combine(graduated + timedelta(days=1), time(), UTC)
+    topic = topic_name(stack.settings.namespace, "learner")
+    await with_the_senders_times(stack, topic)
+    async with AIOKafkaProducer(**connection(stack.settings)) as kafka:
+        for n in range(GRADUATES):
+            learner = f"l{n}"
+            said = [
+                event(LearnerEnrolled(programme="welding"), learner, id=f"e{n}", time=told),
+                event(LearnerGraduated(programme="welding", graduated_on=graduated), learner, id=f"g{n}", time=told),
+            ]
+            if n < WORKING:
+                job = EmploymentRecorded(status=EmploymentStatus.employed, enterprise="plant")
+                said.append(event(job, f"j{n}", learner, by="enterprise:plant", id=f"j{n}", time=told))
+            for each in said:
+                at = int(told.timestamp() * 1000)
+                await kafka.send(topic, serialise(each), key=learner.encode(), timestamp_ms=at)
+        await kafka.flush()
+
+
+async def asked(stack: Running) -> int:
+    return await stack.service.db["requests"].count_documents({"months": 6})
+
+
+async def test_killed_in_the_middle_of_the_tick_each_is_asked_once(kafka: str, mongodb: str, tmp_path: Path):
+    before = datetime.now(UTC).date()
+    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=tmp_path, role="api") as stack:
+        await long_ago(stack)
+        for part in (0.05, 0.3, 0.6):
+            with worker(stack, "feedback"):
+
+                async def in_the_middle(goal: float = part * (GRADUATES + WORKING)) -> bool:
+                    return await asked(stack) > goal
+
+                await until(in_the_middle)
+        with worker(stack, "feedback"):
+
+            async def all_are() -> bool:
+                return await asked(stack) == GRADUATES + WORKING
+
+            await until(all_are)
+            await stack.applied()
+        contents: dict[str, set[bytes]] = {}
+        for record in [*await stack.read("feedback"), *await stack.read("learner")]:
+            value = record.value or b""
+            for kind in (b"followup.opened", b"feedback.requested"):
+                if kind in value:
+                    contents.setdefault(f"{kind.decode()} {record.key!r}", set()).add(value)
+        days = (datetime.now(UTC).date() - before).days + 1
+        assert max(map(len, contents.values())) <= days, "what is said again is the same"
+        assert len(contents) == GRADUATES + GRADUATES + WORKING
+        done = await Praktika(stack.settings)("rebuild", "feedback", "--json")
+        assert (done.code, done.json["different"]) == (0, 0), done.out + done.err
