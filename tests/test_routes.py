@@ -67,6 +67,7 @@ def mine(at: str = "", *, shown: bool = True) -> Rule:
 AGREEMENT = {"parties": ["college", "works"], "scope": "internships", "valid_from": "2026-01-01"}
 PROGRAMME = {"title": "x", "version": "2", "level": 4, "competencies": [], "hours_theory": 1, "hours_workplace": 1}
 SCHEME = {"competency": "greencomp:3.1", "level": 4, "methods": ["exam"], "least_score": 0.1}
+QUESTION = {"id": "overall", "kind": "overall", "words": {"en": "How was it?"}, "required": True}
 ALERT_RULE = {"indicator": "employment_rate", "scope": "region", "when": "below", "threshold": 0.5}
 SKILL = {"skill": "TIG", "competency": None}
 
@@ -188,11 +189,11 @@ RULES: dict[str, Rule] = {
     "GET /invitations": mine(),
     "POST /requests/{id}/link": own("/requests/{request}/link", 404),
     "POST /requests/{id}/answers": own("/requests/{request}/answers", 404, body={"answers": {"overall": 4}}),
-    "GET /response-rates": mine(),
-    "GET /programmes/{id}/comments": own("/programmes/welding/comments", 404),
+    "GET /response-rates": mine(shown=False),
+    "GET /programmes/{id}/comments": own("/programmes/welding/comments", 404, shown=False),
     "GET /questionnaires": PUBLIC,
     "GET /questionnaires/{role}": PUBLIC,
-    "PUT /questionnaires/{role}": operator({"questions": []}),
+    "PUT /questionnaires/{role}": Rule("operator", "/questionnaires/learner", body={"questions": [QUESTION]}),
     # those that take a session's cookie
     **dict.fromkeys(("GET /asked", "POST /asked", "GET /asked/links.{format}", "GET /answers", "POST /answers"), PAGE),
     **dict.fromkeys(("GET /sheets", "GET /sheets/{role}", "POST /sheets/{role}"), PAGE),

@@ -13,7 +13,7 @@ from shared.http.commands import Prefer, accept, event_by
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service, require
-from shared.http.spreadsheets import BOM, XLSX, add_sheet, csv_of, saved
+from shared.http.spreadsheets import BOM, TABLES, XLSX, add_sheet, csv_of, saved
 from shared.http.visits import STAFF, SignedInOffline, demand_role
 from shared.pages.languages import N_, Chosen, Language, translated
 
@@ -43,7 +43,7 @@ HEADINGS = {
 }
 
 
-@router.get("/invitations")
+@router.get("/invitations", responses={200: {"content": TABLES}})
 async def list_invitations(  # noqa: PLR0913, PLR0917
     service: Running,
     caller: Authenticated,

@@ -15,7 +15,7 @@ from shared.http.parameters import query
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Running, Service
-from shared.http.spreadsheets import BOM, XLSX, csv_of
+from shared.http.spreadsheets import BOM, TABLES, XLSX, csv_of
 from shared.pages.languages import Chosen, Language
 from shared.pages.pages import page, static
 from shared.processing.recent import RecentAnswers, applied
@@ -27,7 +27,6 @@ from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
 from .tables import file_name, xlsx_of
 
 Kind = Literal["json", "csv", "xlsx"]
-TABLES: dict[str, Any] = {"text/csv": {"schema": {"type": "string"}}, XLSX: {"schema": {"type": "string"}}}
 router = Router(tags=["indicators"], responses={200: {"content": TABLES}})
 SCRIPT = Path(__file__).parent / "dashboard/dashboard.js"
 

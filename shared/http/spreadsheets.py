@@ -13,6 +13,8 @@ from openpyxl.utils import get_column_letter
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 BOM = "\ufeff"
+# What routes answer with that give tables, for the OpenAPI document.
+TABLES: dict[str, Any] = {"text/csv": {"schema": {"type": "string"}}, XLSX: {"schema": {"type": "string"}}}
 WIDEST = 60  # characters of a column
 _FORMULAS = ("=", "+", "-", "@", "|", "%")
 
