@@ -44,6 +44,7 @@ COMMANDS = {
     "validate": (f"{FILES}.validate", "command", "Check events offline, as the ingress would."),
     "publish": (f"{FILES}.publish", "command", "Publish a file's rows as events."),
     "demand": ("deploy.praktika.demand", "app", "The labour market: import vacancies of job portals."),
+    "survey": ("deploy.praktika.survey", "app", "Import answers of a survey that was made elsewhere."),
     "pseudonymise": (f"{FILES}.pseudonymise", "command", "Turn real names or numbers into pseudonyms, offline."),
 }
 ALONE = ("validate", "publish", "pseudonymise")  # need no servers of the network's own

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 
 from services.feedback.imports import Change, Doc, Import, event_id
@@ -24,13 +23,15 @@ from services.feedback.vacancy_files import (
     reading,
     rows_in,
 )
-from services.partners.gateway.files.publish import AGAIN, Away, Ingress
+from services.partners.gateway.files.publish import AGAIN, Away
 from shared.contract.events import timestamp
 from shared.http.problems import Problem
 from shared.operator import console
 from shared.operator.command import EXIT_CODES, application
 from shared.operator.console import Failed, Json, Misused, moment, progress, say, show, show_json
 from shared.settings import Settings
+
+from .over_http import OverHttp, connected
 
 app = application("The labour market: import vacancies of job portals.")
 LOOKED_UP = 250  # vacancies, as feedback answers at once
@@ -156,40 +157,8 @@ def _written(files: Iterable[Path]) -> datetime:
     return min(newest, datetime.now(UTC))
 
 
-class OverHttp:
-    """The network from without: partners, which publishes, and feedback, which knows the vacancies."""
-
-    def __init__(self, ingress: Ingress, feedback: httpx.AsyncClient) -> None:
-        self._ingress, self._feedback = ingress, feedback
-
-    async def get(self, path: str, **params: Any) -> dict[str, Any]:
-        """What feedback answers.
-
-        Raises:
-            Failed: it refuses.
-            Away: it does not answer.
-        """
-
-        async def ask() -> httpx.Response:
-            token = {"Authorization": f"Bearer {await self._ingress.fresh_token()}"}
-            return await self._feedback.get(path, params=params, headers=token)
-
-        answer = await self._ingress.patiently(ask)
-        body: dict[str, Any] = answer.json()
-        if not answer.is_success:
-            raise Failed(f"{self._feedback.base_url}{path} answers {answer.status_code}: {body.get('detail')}")
-        return body
-
-    async def everything(self, path: str, **params: Any) -> AsyncIterator[dict[str, Any]]:
-        """All items of a list, page by page."""
-        after: dict[str, str] = {}
-        while True:
-            page = await self.get(path, **params, **after)
-            for item in page["items"]:
-                yield item
-            if page["next"] is None:
-                return
-            after = {"after": page["next"]}
+class Market(OverHttp):
+    """Feedback, which knows the vacancies, and partners, which publishes."""
 
     async def known(self, ids: Sequence[str]) -> dict[str, Doc]:
         """The vacancies that feedback knows, by id."""
@@ -207,24 +176,18 @@ class OverHttp:
 
     async def publish(self, changes: Sequence[Change], at: datetime) -> list[str | None]:
         """Publish changes through the ingress; of each why it was refused, if it was."""
-        problems = await self._ingress.judge([event_of(change, at) for change in changes])
+        problems = await self.ingress.judge([event_of(change, at) for change in changes])
         return [_reason(problem) if problem else None for problem in problems]
 
 
 @asynccontextmanager
-async def market(settings: Settings) -> AsyncIterator[OverHttp]:
+async def market(settings: Settings) -> AsyncIterator[Market]:
     """The network that the environment names, as the operator."""
-    urls = {name: os.environ.get(f"PRAKTIKA_{name.upper()}_URL", "") for name in ("partners", "feedback")}
-    if missing := [name for name, url in urls.items() if not url]:
-        raise Misused(f"set PRAKTIKA_{missing[0].upper()}_URL to the address of {missing[0]}")
     if not settings.client_secret.get_secret_value():
         raise Misused("set PRAKTIKA_CLIENT_SECRET to a secret of the operator's; `praktika operator` makes one")
     own = settings if settings.client_id else settings.model_copy(update={"client_id": "operator"})
-    async with (
-        httpx.AsyncClient(base_url=urls["partners"], timeout=60, trust_env=False) as partners,
-        httpx.AsyncClient(base_url=urls["feedback"], timeout=60, trust_env=False) as feedback,
-    ):
-        yield OverHttp(Ingress(partners, own), feedback)
+    async with connected(own) as (ingress, feedback):
+        yield Market(ingress, feedback)
 
 
 def event_of(change: Change, at: datetime) -> dict[str, Any]:
