@@ -1,7 +1,7 @@
 """An answer becomes events; what must not be on the log stays in the service's home, and goes with the request."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -19,13 +19,14 @@ from shared.contract.events import (
 )
 from shared.http.auth import Caller
 from shared.http.service import Service
+from shared.processing import mongo
 
 from .questionnaires import Questionnaire, in_use
 from .requests import today
 from .sheet import Answer
 
 ANSWERS = "answers"  # in the home: drafts, free text, and what a link's answer said besides
-FORGET_EVERY_S = 20
+FORGET_EVERY_S = 5
 AT_ONCE = 1_000
 WAIT_S = 10.0
 Doc = dict[str, Any]
@@ -151,24 +152,39 @@ def _event(sheet: Sheet, data: Data, subject: str, key: str, caller: Caller | No
 
 
 async def forget_answers(service: Service) -> None:
-    """Delete what is kept of requests that were erased or withdrawn, and drafts that nobody can send any more."""
+    """Delete what is kept of requests that were erased or withdrawn, and drafts that nobody can send any more.
+
+    It looks again once something was said about requests.
+    """
+    home = service.store.home[ANSWERS]
+    await home.create_index("programme")
+    await home.create_index("draft", sparse=True)
+    seen: object = None
     while True:
-        await _forget(service)
+        positions = await mongo.positions(service.db)
+        now = [(label, at.next_offset) for label, at in sorted(positions.items()) if label.startswith("feedback-")]
+        if (service.db.name, now) != seen:
+            await _forget(service)
+            seen = service.db.name, now
         await asyncio.sleep(FORGET_EVERY_S)
 
 
 async def _forget(service: Service) -> None:
-    home, after = service.store.home[ANSWERS], ""
-    while True:
-        kept = [doc async for doc in home.find({"_id": {"$gt": after}}, {"draft": 1}).sort("_id").limit(AT_ONCE)]
-        if not kept:
-            return
-        after = kept[-1]["_id"]
-        ids = [doc["_id"] for doc in kept]
-        found = service.db["requests"].find({"_id": {"$in": ids}}, {"status": 1, "state.erased.id": 1})
-        status = {doc["_id"]: "erased" if doc["state"].get("erased") else doc["status"] async for doc in found}
-        gone = [id for id in ids if status.get(id) in ("erased", "withdrawn")]
-        if gone:
-            await home.delete_many({"_id": {"$in": gone}})
-        if late := [id for id in ids if status.get(id) == "expired"]:
+    home, requests = service.store.home[ANSWERS], service.db["requests"]
+    async for ids in _in_parts(requests.find({"status": {"$in": ["unknown", "withdrawn"]}}, {"_id": 1})):
+        await home.delete_many({"_id": {"$in": ids}})
+    async for ids in _in_parts(home.find({"draft": {"$exists": True}}, {"_id": 1})):
+        over = requests.find({"_id": {"$in": ids}, "status": "expired"}, {"_id": 1})
+        if late := [doc["_id"] async for doc in over]:
             await home.update_many({"_id": {"$in": late}}, {"$unset": {"draft": ""}})
+
+
+async def _in_parts(found: AsyncIterator[Doc]) -> AsyncIterator[list[str]]:
+    ids: list[str] = []
+    async for doc in found:
+        ids.append(doc["_id"])
+        if len(ids) == AT_ONCE:
+            yield ids
+            ids = []
+    if ids:
+        yield ids
