@@ -20,7 +20,7 @@ from .over_http import OverHttp, connected
 app = application("Surveys: import answers of a survey that was made elsewhere.")
 SHOWN = 20  # refused rows
 COUNTED = ("read", "answered", "unchanged", "not_asked", "refused")
-Requests = dict[str, dict[int | None, str]]  # by learner and months after graduation
+Requests = dict[str, dict[int | None, list[str]]]  # by learner and months after graduation
 
 
 @app.callback()
@@ -111,7 +111,7 @@ async def _requests(network: OverHttp, role: str) -> Requests:
     for status in ("open", "answered", "expired"):
         async for item in network.everything("invitations", status=status, limit=1_000):
             if item["role"] == role:
-                found.setdefault(item["learner"], {})[item["months"]] = item["request"]
+                found.setdefault(item["learner"], {}).setdefault(item["months"], []).append(item["request"])
     return found
 
 
@@ -120,10 +120,15 @@ async def _answer(  # noqa: PLR0913, PLR0917
 ) -> tuple[str, str]:
     """What became of a row: how it counts, and why if something is wrong."""
     sent = requests.get(str(row.cells.get(whose, "")).strip(), {})
-    request = sent.get(months) if months is not None else sent[max(sent, key=lambda m: m or 0)] if sent else None
-    if request is None:
+    meant = sent.get(months, []) if months is not None else sent[max(sent, key=lambda m: m or 0)] if sent else []
+    if not meant:
         return "not_asked", "nobody of this pseudonym was asked"
-    answer = await network.ask("POST", f"requests/{request}/answers", body={"answers": answers(row.cells, of)})
+    if len(meant) > 1:
+        return (
+            "refused",
+            "this learner was asked more than once: answer each by its link, or POST /requests/<id>/answers",
+        )
+    answer = await network.ask("POST", f"requests/{meant[0]}/answers", body={"answers": answers(row.cells, of)})
     body: dict[str, Any] = answer.json()
     if answer.is_success:
         return body["status"], ""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
@@ -23,12 +24,14 @@ from shared.processing import mongo
 
 from .questionnaires import Questionnaire, in_use
 from .requests import today
-from .sheet import Answer
+from .sheet import Answer, asked
 
 ANSWERS = "answers"  # in the home: drafts, free text, and what a link's answer said besides
 FORGET_EVERY_S = 5
 AT_ONCE = 1_000
+MOST_DRAFTS, MOST_TYPED = 5, 2_000  # of a request, of a field
 WAIT_S = 10.0
+OVER = {"status": {"$in": ["unknown", "withdrawn"]}}  # erased requests are unknown
 Doc = dict[str, Any]
 
 
@@ -91,25 +94,48 @@ async def sheets(service: Service, requests: list[Doc]) -> list[Sheet]:
     ]
 
 
-async def keep_draft(service: Service, sheet: Sheet, values: Mapping[str, list[str]]) -> None:
-    """Keep what was typed so far."""
-    await _keep(service, sheet, {"draft": dict(values)})
+def mark_of(secret: str) -> str:
+    """By which what a browser has typed is found again; the browser has the secret."""
+    return sha256(secret.encode()).hexdigest()[:32]
+
+
+async def keep_draft(service: Service, sheet: Sheet, values: Mapping[str, list[str]], mark: str) -> bool:
+    """Keep what a browser has typed so far; False: too many others have typed something here."""
+    drafts = sheet.kept.get("draft", {})
+    if mark not in drafts and len(drafts) >= MOST_DRAFTS:
+        return False
+    names = {one.name for _, group in asked(sheet.questionnaire, sheet.request, "en") for one in group}
+    typed = {name: [value[:MOST_TYPED] for value in values[name]] for name in values if name in names}
+    # Names of fields have dots, which paths in a document do not: a list of pairs it is.
+    await _keep(service, sheet, {f"draft.{mark}": sorted(typed.items())})
+    return True
+
+
+def draft_of(sheet: Sheet, mark: str) -> dict[str, list[str]] | None:
+    """What a browser has typed and not sent yet; None: nothing."""
+    typed = sheet.kept.get("draft", {}).get(mark)
+    return None if typed is None else {name: list(values) for name, values in typed}
 
 
 async def _keep(service: Service, sheet: Sheet, kept: Doc, *gone: str) -> None:
-    request = sheet.request
-    about = {name: request.get(name) for name in ("programme", "institution", "role")}
+    request, home = sheet.request, service.store.home[ANSWERS]
+    about = {name: request.get(name) for name in ("programme", "institution", "role", "respondent")}
     change: Doc = {"$set": {**about, **kept, "at": datetime.now(UTC)}}
     change |= {"$unset": dict.fromkeys(gone, "")} if gone else {}
-    await service.store.home[ANSWERS].update_one({"_id": request["_id"]}, change, upsert=True)
+    await home.update_one({"_id": request["_id"]}, change, upsert=True)
+    if await service.db["requests"].find_one({"_id": request["_id"], **OVER}, {"_id": 1}):
+        await home.delete_one({"_id": request["_id"]})  # it was erased or withdrawn meanwhile
 
 
-async def say(service: Service, sheet: Sheet, answer: Answer, caller: Caller | None = None) -> bool:
+async def say(
+    service: Service, sheet: Sheet, answer: Answer, caller: Caller | None = None, mark: str | None = None
+) -> bool:
     """Publish an answer; is it applied already?
 
     Args:
         caller: the member's organisation; None: it was given by a one-time link, and counts in the name of whom the
             request asks, or who passes it on.
+        mark: of the browser that sent it, to which alone it is shown again.
     Raises:
         NotPublished: Kafka does not answer; nothing is lost but the click.
     """
@@ -117,8 +143,9 @@ async def say(service: Service, sheet: Sheet, answer: Answer, caller: Caller | N
     if answer.employment is not None:
         published.append(_employment(sheet, answer.employment, caller))
     addresses = await service.publish(*published)
-    kept: Doc = {"text": answer.text, "employment": answer.employment, "version": sheet.questionnaire.version}
-    await _keep(service, sheet, kept, "draft")
+    kept: Doc = {"text": answer.text, "employment": answer.employment, "said_by": mark}
+    kept["by"] = caller.organisation if caller else None
+    await _keep(service, sheet, kept, f"draft.{mark}" if mark else "nothing")
     return await service.applied_within(addresses[0], WAIT_S)
 
 
@@ -154,7 +181,7 @@ def _event(sheet: Sheet, data: Data, subject: str, key: str, caller: Caller | No
 async def forget_answers(service: Service) -> None:
     """Delete what is kept of requests that were erased or withdrawn, and drafts that nobody can send any more.
 
-    It looks again once something was said about requests.
+    It looks again once something was said about requests, or another day began.
     """
     home = service.store.home[ANSWERS]
     await home.create_index("programme")
@@ -163,18 +190,19 @@ async def forget_answers(service: Service) -> None:
     while True:
         positions = await mongo.positions(service.db)
         now = [(label, at.next_offset) for label, at in sorted(positions.items()) if label.startswith("feedback-")]
-        if (service.db.name, now) != seen:
+        if (service.db.name, now, today()) != seen:
             await _forget(service)
-            seen = service.db.name, now
+            seen = service.db.name, now, today()
         await asyncio.sleep(FORGET_EVERY_S)
 
 
 async def _forget(service: Service) -> None:
     home, requests = service.store.home[ANSWERS], service.db["requests"]
-    async for ids in _in_parts(requests.find({"status": {"$in": ["unknown", "withdrawn"]}}, {"_id": 1})):
+    async for ids in _in_parts(requests.find(OVER, {"_id": 1})):
         await home.delete_many({"_id": {"$in": ids}})
     async for ids in _in_parts(home.find({"draft": {"$exists": True}}, {"_id": 1})):
-        over = requests.find({"_id": {"$in": ids}, "status": "expired"}, {"_id": 1})
+        past = [{"status": "expired"}, {"due": {"$lt": today().isoformat()}}]
+        over = requests.find({"_id": {"$in": ids}, "$or": past}, {"_id": 1})
         if late := [doc["_id"] async for doc in over]:
             await home.update_many({"_id": {"$in": late}}, {"$unset": {"draft": ""}})
 

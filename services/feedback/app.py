@@ -198,7 +198,15 @@ core = Core(
     topics=("learner", "feedback", "programme", "demand", "scheme", "organisation"),
     indexes={
         "learners": [("erased",), ("opens_next",)],
-        "requests": [("learner",), ("status", "due"), ("programme",), ("enterprise",), ("respondent",), ("step_next",)],
+        "requests": [
+            ("learner",),
+            ("status", "due"),
+            ("programme",),
+            ("enterprise",),
+            ("respondent",),
+            ("institution",),
+            ("step_next",),
+        ],
         "programmes": [("institution",), ("competencies",)],
         "demands": [("competency",), ("horizon",)],
         "schemes": [],

@@ -22,6 +22,7 @@ from shared.contract.events import (
 from shared.http.auth import RequestKey
 from shared.processing import facts
 from shared.processing.facts import Fact, State
+from shared.processing.ownership import is_withdrawn
 
 from .requests import answers, is_open, request_id
 
@@ -65,21 +66,27 @@ def months_after(day: date, months: int) -> date:
     return first.replace(day=min(day.day, last.day))
 
 
+def _coming(state: State) -> list[Window]:
+    """The windows of each programme that are later than the last one that was opened, the earliest first."""
+    opened = facts.facts(state, "followup.opened").keys()
+    known = windows(state)
+    last = {window.programme: window.day for window in known if window.slot in opened}
+    return [window for window in known if window.day > last.get(window.programme, date.min)]
+
+
 def opens_next(state: State) -> str | None:
     """The day on which the next window opens, as text; None: there are no more."""
-    opened = facts.facts(state, "followup.opened")
-    days = (window.day for window in windows(state) if window.slot not in opened)
-    return day.isoformat() if (day := next(days, None)) else None
+    day = next((window.day for window in _coming(state)), None)
+    return day.isoformat() if day else None
 
 
 def open_windows(learner: str, state: State, today: date) -> list[Event[Data]]:
-    """The windows that have opened by today, each once; who is late has as long to answer as others."""
-    opened = facts.facts(state, "followup.opened")
-    return [
-        _opened(learner, window, employer_on(state, today), today + TO_ANSWER)
-        for window in windows(state)
-        if window.day <= today and window.slot not in opened
-    ]
+    """The window of each programme that has opened last by today, once; earlier ones that were missed lapse.
+
+    Who is asked late has as long to answer as others.
+    """
+    reached = {window.programme: window for window in _coming(state) if window.day <= today}
+    return [_opened(learner, each, employer_on(state, today), today + TO_ANSWER) for each in reached.values()]
 
 
 def _opened(learner: str, window: Window, employer: str | None, due: date) -> Event[Data]:
@@ -95,22 +102,29 @@ def _opened(learner: str, window: Window, employer: str | None, due: date) -> Ev
 
 
 def employer_on(state: State, day: date) -> str | None:
-    """The enterprise at which a learner works on a day, as far as is known."""
+    """The enterprise at which a learner works on a day, as far as is known.
+
+    Who says "employed" without saying where is still where it was known last; any other status ends that.
+    """
     ends = facts.facts(state, "employment.ended")
-    jobs = [
+    said = [
         fact
         for slot, fact in facts.facts(state, "employment.recorded").items()
         if fact["time"][:10] <= day.isoformat()
         and not (slot in ends and ends[slot]["data"]["ended_on"] < day.isoformat())
     ]
-    newest = facts.newest(*jobs)
-    is_employed = newest is not None and newest["data"]["status"] == "employed"
-    return newest["data"].get("enterprise") if newest is not None and is_employed else None
+    for fact in sorted(said, key=facts.age, reverse=True):
+        if fact["data"]["status"] != "employed":
+            return None
+        if enterprise := fact["data"].get("enterprise"):
+            return str(enterprise)
+    return None
 
 
 def ask_graduate(learner: str, state: State, secret: RequestKey) -> list[Event[Data]]:
     """The requests that follow from a learner's windows: to the graduate, and to the employer that was known."""
     said, graduated = facts.facts(state, "feedback.requested"), facts.facts(state, "learner.graduated")
+    cancelled = facts.facts(state, "feedback.cancelled")
     wanted = []
     for slot, fact in sorted(facts.facts(state, "followup.opened").items()):
         if fact["data"]["programme"] not in graduated:
@@ -118,13 +132,21 @@ def ask_graduate(learner: str, state: State, secret: RequestKey) -> list[Event[D
         asked = [(FeedbackRole.graduate, learner), (FeedbackRole.enterprise, fact["data"].get("enterprise"))]
         for role, respondent in asked:
             request = request_id(learner, slot, role, secret.key)
-            if respondent and request not in said:
-                wanted.append(_request(request, learner, respondent, role, fact))
+            ended = cancelled.get(request)
+            if respondent and (request not in said or is_withdrawn(said[request], ended)):
+                wanted.append(_request(request, learner, respondent, role, fact, ended))
     return wanted
 
 
-def _request(request: str, learner: str, respondent: str, role: FeedbackRole, opened: Fact) -> Event[Data]:
-    about = opened["data"]
+def _request(  # noqa: PLR0913, PLR0917
+    request: str, learner: str, respondent: str, role: FeedbackRole, opened: Fact, ended: Fact | None
+) -> Event[Data]:
+    """The request; after a withdrawal that turned out wrong it is raised again just then, and due later."""
+    about, at = opened["data"], datetime.fromisoformat(opened["time"])
+    due, again = date.fromisoformat(about["due"]), list[str]()
+    if ended is not None:
+        at = datetime.fromisoformat(ended["time"]) + timedelta(microseconds=1)
+        due, again = max(due, at.date() + TO_ANSWER), [ended["time"]]
     data = FeedbackRequested(
         role=role,
         respondent=respondent,
@@ -132,11 +154,11 @@ def _request(request: str, learner: str, respondent: str, role: FeedbackRole, op
         institution=about["institution"],
         enterprise=respondent if role is FeedbackRole.enterprise else None,
         programme=about["programme"],
-        due=date.fromisoformat(about["due"]),
+        due=due,
         months=about["months"],
     )
-    id, time = derived_id("feedback.requested", request), datetime.fromisoformat(opened["time"])
-    return derive("feedback", data, id=id, subject=request, key=request, time=time)
+    id = derived_id("feedback.requested", request, *again)
+    return derive("feedback", data, id=id, subject=request, key=request, time=at)
 
 
 class Step(NamedTuple):
@@ -179,7 +201,10 @@ def remind(request: str, state: State, today: date) -> list[Event[Data]]:
     else:
         data = FeedbackExpired(**about)
     id = derived_id(data.short_type, request, asked["id"], str(step.number))
-    return [derive("feedback", data, id=id, subject=request, key=request, time=_midnight(step.day))]
+    # Never before the request: one that was raised late would else be over and over again.
+    at = max(_midnight(step.day), datetime.fromisoformat(asked["time"]) + timedelta(microseconds=1))
+    said = derive("feedback", data, id=id, subject=request, key=request, time=at)
+    return [said] if facts.apply(state, said) is not state else []
 
 
 def _midnight(day: date) -> datetime:

@@ -14,20 +14,19 @@ PASSED_ON = [FeedbackRole.learner, FeedbackRole.graduate, FeedbackRole.mentor]
 FIELDS = ("request", "role", "learner", "programme", "months", "enterprise", "due", "status", "reminders", "link")
 
 
-async def mine(db: Database, caller: Caller) -> Doc:
+def mine(caller: Caller) -> Doc:
     """The requests that an organisation answers itself or passes on; the operator passes none on, and sees all."""
     if caller.is_operator:
         return {}
     if caller.kind is not Publisher.institution:
         return {"respondent": caller.organisation}
-    passes_on = {"role": {"$in": PASSED_ON}, "institution": caller.organisation}
-    return {**await of_whom(db, caller), **passes_on}
+    return {"role": {"$in": PASSED_ON}, "institution": caller.organisation}
 
 
 async def of_whom(db: Database, caller: Caller) -> Doc:
     """The requests of whose answers the caller may know the rate: an institution's are those of its programmes."""
     if caller.kind is not Publisher.institution:
-        return await mine(db, caller)
+        return mine(caller)
     own = [doc["_id"] async for doc in db["programmes"].find({"institution": caller.organisation}, {"_id": 1})]
     return {"programme": {"$in": own}}
 
@@ -36,7 +35,7 @@ async def of_own(service: Service, caller: Caller, id: str) -> Doc | None:
     """A request that the caller may give links for."""
     if caller.is_operator:
         return None
-    found: Doc | None = await service.db["requests"].find_one({"$and": [{"_id": id}, await mine(service.db, caller)]})
+    found: Doc | None = await service.db["requests"].find_one({"$and": [{"_id": id}, mine(caller)]})
     return found
 
 

@@ -12,6 +12,8 @@ from shared.http.auth import request_key
 from shared.http.service import Service
 from shared.settings import Settings
 
+from .answering import ANSWERS
+
 LINKS = "links"  # in the home; to be backed up, or links that were revoked count again
 
 
@@ -43,5 +45,7 @@ async def request_of(service: Service, given: str) -> str | None:
 
 
 async def revoke(service: Service, request: str) -> None:
-    """Let the links of a request that there are lead nowhere."""
-    await service.store.home[LINKS].update_one({"_id": request}, {"$inc": {"revoked": 1}}, upsert=True)
+    """Let the links of a request that there are lead nowhere; what was typed behind them is shown to nobody."""
+    home = service.store.home
+    await home[LINKS].update_one({"_id": request}, {"$inc": {"revoked": 1}}, upsert=True)
+    await home[ANSWERS].update_one({"_id": request}, {"$unset": {"draft": "", "said_by": ""}})

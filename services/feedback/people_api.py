@@ -1,5 +1,6 @@
 """People and questionnaires over HTTP: invitations to pass on, response rates, comments, and what is asked."""
 
+import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
@@ -7,14 +8,14 @@ from fastapi.responses import JSONResponse, Response
 from openpyxl import Workbook
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from shared.contract.events import OPERATOR, FeedbackRole, Question, QuestionnairePublished
+from shared.contract.events import OPERATOR, FeedbackRole, Question, QuestionKind, QuestionnairePublished
 from shared.http.auth import Caller
 from shared.http.commands import Prefer, accept, event_by
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service, require
 from shared.http.spreadsheets import BOM, TABLES, XLSX, add_sheet, csv_of, saved
-from shared.http.visits import STAFF, SignedInOffline, demand_role
+from shared.http.visits import STAFF, SignedInOffline, demand_active, demand_role
 from shared.pages.languages import N_, Chosen, Language, translated
 
 from .answering import say, sheets
@@ -63,7 +64,7 @@ async def list_invitations(  # noqa: PLR0913, PLR0917
     if format == "json":
         is_full = len(found) == limit
         return JSONResponse({"items": found, "next": found[-1]["request"] if is_full and found else None})
-    return _file(found, format, language)
+    return await asyncio.to_thread(_file, found, format, language)
 
 
 async def _found(  # noqa: PLR0913, PLR0917
@@ -71,7 +72,7 @@ async def _found(  # noqa: PLR0913, PLR0917
 ) -> list[Doc]:
     if caller.is_operator:
         raise Problem(403, "links are for those who pass them on; the operator has none")
-    match: Doc = {"status": status, "$and": [await mine(service.db, caller)]}
+    match: Doc = {"status": status, "$and": [mine(caller)]}
     match |= {"programme": programme} if programme else {}
     match |= {"_id": {"$gt": after}} if after else {}
     found = service.db["requests"].find(match, {"state": 0, "answers": 0}).sort("_id").limit(limit)
@@ -93,15 +94,19 @@ def _file(rows: list[Doc], format: str, language: Language) -> Response:
 async def links_file(visit: SignedInOffline, format: Literal["csv", "xlsx"], programme: str | None = None) -> Response:
     """The links as a file, for somebody who is signed in."""
     demand_role(visit, STAFF)
+    await demand_active(visit)
     found = await _found(visit.service, visit.member.caller, "open", programme, None, LINKS_AT_ONCE)
-    return _file(found, format, visit.language)
+    return await asyncio.to_thread(_file, found, format, visit.language)
 
 
 @router.post("/requests/{id}/link")
 async def renew_link(service: Running, caller: Authenticated, id: EntityId) -> dict[str, Any]:
     """A new one-time link for a request, by whoever passes it on; the one before leads nowhere from now on."""
-    if await of_own(service, caller, id) is None:
+    request = await of_own(service, caller, id)
+    if request is None:
         raise Problem(404, f"there is no request {id} of yours (yet)")
+    if request["status"] != "open":
+        raise Problem(409, f"this request is {request['status']}: there is no link to it any more")
     await revoke(service, id)
     return {"request": id, "link": (await links(service, [id]))[id]}
 
@@ -127,9 +132,12 @@ async def answer_request(service: Running, caller: Authenticated, id: EntityId, 
     (opened,) = await sheets(service, [request])
     if request["status"] not in ("open", "answered", "expired"):
         raise Problem(409, f"this request is {request['status']}")
+    asks = opened.questionnaire.questions
     form, unknown = typed(opened.questionnaire, opened.request, body.answers)
     given = read(form, opened.questionnaire, opened.request, today())
     errors = unknown | given.errors
+    if not any(question.kind is QuestionKind.text and question.id in body.answers for question in asks):
+        given.text = opened.kept.get("text", "")  # a file without it takes nothing back
     if errors:
         raise Problem(422, "the answer does not fit its questionnaire", sorted(errors.items()))
     if opened.is_said(given):
@@ -162,14 +170,17 @@ async def read_response_rates(
 
 @router.get("/programmes/{id}/comments")
 async def read_comments(service: Running, caller: Authenticated, id: EntityId) -> dict[str, Any]:
-    """What was written of a programme, for its institution: from five answers on, in no fixed order, nobody named."""
+    """What was written of a programme, for its institution, in no fixed order, nobody named.
+
+    Of a role from five people on, once their requests are due.
+    """
     programme = await service.db["programmes"].find_one({"_id": id}, {"institution": 1})
     if programme is None or programme.get("institution") != caller.organisation:
         raise Problem(404, f"there is no programme {id} of yours (yet)")
     least = service.settings.suppress_below
     found = await comments(service.db, service.store.home, id, least)
-    if found is None:
-        return {"status": "suppressed", "items": [], "detail": f"fewer than {least} have written something"}
+    if not found:
+        return {"status": "suppressed", "items": [], "detail": f"fewer than {least} of a role have written something"}
     return {"status": "ok", "items": found}
 
 

@@ -48,18 +48,24 @@ async def _version(db: Database) -> dict[str, Any]:
     return {"$switch": {"branches": branches, "default": 1}} if branches else {"$literal": 1}
 
 
-async def comments(db: Database, home: Database, programme: str, least: int) -> list[dict[str, str]] | None:
-    """What was written of a programme, in no fixed order and without a pseudonym; None: too few have written.
+async def comments(db: Database, home: Database, programme: str, least: int) -> list[dict[str, str]]:
+    """What was written of a programme, by role, in no fixed order and without a pseudonym.
 
-    Only what belongs to an answer that counts is shown.
+    Of a role from *least* people on, and once their requests are due: who has just answered is not told by what has
+    just appeared. What the institution has written itself, in its own name, is left out.
     """
-    kept = [doc async for doc in home[ANSWERS].find({"programme": programme, "text": {"$gt": ""}})]
-    ids = [doc["_id"] for doc in kept]
-    counting = {
-        doc["_id"] async for doc in db["requests"].find({"_id": {"$in": ids}, "status": "answered"}, {"_id": 1})
-    }
-    shown = [{"role": doc["role"], "text": doc["text"]} for doc in kept if doc["_id"] in counting]
-    if len(shown) < least:
-        return None
+    kept = {doc["_id"]: doc async for doc in home[ANSWERS].find({"programme": programme, "text": {"$gt": ""}})}
+    match = {"_id": {"$in": [*kept]}, "status": "answered", "due": {"$lt": today().isoformat()}}
+    by_role: dict[str, list[dict[str, Any]]] = {}
+    async for doc in db["requests"].find(match, {"role": 1}):
+        written = kept[doc["_id"]]
+        if written.get("by") is None or written["by"] != written.get("institution"):
+            by_role.setdefault(doc["role"], []).append(written)
+    shown = [
+        {"role": role, "text": written["text"]}
+        for role, all_ in by_role.items()
+        if len({written.get("respondent") for written in all_}) >= least
+        for written in all_
+    ]
     SystemRandom().shuffle(shown)
     return shown

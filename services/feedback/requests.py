@@ -235,7 +235,7 @@ def _request(wanted: Wanted, state: State, secret: RequestKey) -> Event[Data]:
         enterprise=about["enterprise"],
         programme=about["programme"],
         competencies=about.get("competencies", []),
-        due=(datetime.fromisoformat(max(completed["time"], completed.get("logged", ""))) + DUE).date(),
+        due=(datetime.fromisoformat(max(raised_at, completed["time"], completed.get("logged", ""))) + DUE).date(),
     )
     again = (raised_at,) if raised_at != completed["time"] else ()
     id = derived_id("feedback.requested", completed["source"], completed["id"], wanted.role, *again)
@@ -272,7 +272,8 @@ def answers(state: State) -> list[Fact]:
 
 def _speaks(submitted: Fact) -> bool:
     is_hosts = submitted["data"]["role"] == FeedbackRole.enterprise
-    return submitted["kind"] in (HOSTS if is_hosts else (*INSTITUTION, Publisher.service))
+    # By a one-time link the feedback service speaks, in the name of whom the request asks or who passes it on.
+    return submitted["kind"] in (*(HOSTS if is_hosts else INSTITUTION), Publisher.service)
 
 
 def is_open(state: State) -> bool:

@@ -97,7 +97,7 @@ def _request(_: str, state: State) -> Added:
         about = {**fact["data"], **asked, **_answerer(fact)}
         for measure in _rating(fact):
             yield from _feedback(about, month_of(fact), measure)
-        if fact["data"]["role"] == "enterprise" and fact["kind"] in HOSTS:
+        if fact["data"]["role"] == "enterprise" and fact["kind"] in (*HOSTS, "service"):
             employer = encoded(organisation_of(fact["source"]))
             yield from _feedback(about, month_of(fact), f"{EMPLOYERS}/{employer}/answers")
             yield from _feedback(about, month_of(fact), f"{EMPLOYERS}/{employer}/rating", fact["data"]["overall"])

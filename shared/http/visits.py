@@ -12,7 +12,7 @@ from shared.http.auth import Member, Role
 from shared.http.bodies import COMMAND_BYTES
 from shared.http.forms import MOST_FIELDS, Form, read_form
 from shared.http.problems import FORM, Problem, SignInNeeded
-from shared.http.service import Running, Service
+from shared.http.service import Running, Service, barred
 from shared.http.sessions import signed_in
 from shared.pages.languages import Chosen, Language, Text, in_language, translated
 from shared.pages.pages import page
@@ -108,6 +108,12 @@ def demand_role(visit: MemberVisit, roles: Collection[Role]) -> None:
     """Refuse who has none of these roles."""
     if visit.member.role not in roles:
         raise Problem(403, f"this page is for {', '.join(roles)}; you are {visit.member.role}")
+
+
+async def demand_active(visit: MemberVisit) -> None:
+    """Refuse whose organisation is suspended; the token may be older than that."""
+    if why := await barred(visit.service, visit.member.caller):
+        raise Problem(403, why)
 
 
 STAFF = (Role.admin, Role.staff, Role.operator)  # who acts for an organisation

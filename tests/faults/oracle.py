@@ -312,7 +312,6 @@ class Expected:
             "programme": said["programme"],
             "competencies": said["competencies"],
             "due": min(max(due, first), last).isoformat(),
-            "months": None,
         }
 
     def count_request(self, request: str, asked: Json, submitted: list[Said], *, stands: bool) -> None:

@@ -154,7 +154,41 @@ async def test_a_link_that_was_passed_on_shows_nobody_what_was_said(stack: Runni
         seen = (await other.get(path)).text
         assert ("More practice" in seen, "checked" in re.sub(r'value="" checked', "", seen)) == (False, False)
     assert "This has been answered." in (await other.get(path)).text
+    for typed in ({}, {"overall": "1"}):  # what another browser types is its own
+        assert (await other.post(path, draft="1", **typed)).status_code == 200
+        assert "More practice" not in (await other.get(path)).text
+    assert "More practice" in (await phone.get(path)).text
+    assert (await stack.client.post(f"/requests/{request}/link", headers=stack.token(**UNI))).status_code == 409
     await close(phone, other)
+
+
+async def test_an_enterprise_answers_by_a_link_in_its_own_name(stack: Running):
+    data = InternshipCompleted(
+        **{"enterprise": "plant", "programme": "welding", "hours": 80, "outcome": InternshipOutcome.passed},
+        competencies=[],
+    )
+    await stack.publish(event(data, "by-link", "by-link", time=datetime.now(UTC)))
+    plant = stack.token("plant", "enterprise")
+
+    async def given() -> str | None:
+        items = (await stack.client.get("/invitations", headers=plant)).json()["items"]
+        return next((item["link"] for item in items if item["learner"] == "by-link"), None)
+
+    path = (await until(given)).removeprefix(stack.settings.public("feedback"))
+    mentor = visitor(stack)
+    assert (await mentor.post(path, overall="4", **{"a\x00b": "1"})).status_code == 303
+    doc = await stack.service.db["requests"].find_one({"learner": "by-link", "role": "enterprise"}) or {}
+    assert (doc["status"], [answer["ratings"]["overall"] for answer in doc["answers"]]) == ("answered", [4])
+    await close(mentor)
+
+
+async def test_questions_that_changed_meanwhile_are_shown_again(stack: Running):
+    (request,) = await graduates(stack, "changed")
+    path, phone = await link(stack, request), visitor(stack)
+    again = await phone.post(path, **GIVEN, version="77")
+    assert (again.status_code, "The questions have changed meanwhile" in again.text) == (409, True)
+    assert "More practice" in again.text
+    await close(phone)
 
 
 async def test_what_is_no_link_any_more_gives_nothing_away(stack: Running):
@@ -244,6 +278,14 @@ async def test_comments_show_from_five_on_and_go_with_the_learner(stack: Running
     assert await written() == []
     for number, request in enumerate(requests[4:], 4):
         assert (await nobody.post(await link(stack, request), **{**GIVEN, "text": f"said {number}"})).status_code == 303
+    assert await written() == [], "not before the requests are due"
+    for number, request in enumerate(requests):
+        past = FeedbackRequested(
+            **{"role": FeedbackRole.graduate, "respondent": f"comments-{number}", "learner": f"comments-{number}"},
+            **{"institution": "uni", "programme": "comments", "months": 6, "due": NOW.date() - timedelta(days=1)},
+        )
+        await stack.publish(event(past, request, request, by="service:feedback", time=datetime.now(UTC)))
+    await stack.applied()
     assert sorted(await written()) == [f"said {number}" for number in range(6)]
     orders = {tuple(await written()) for _ in range(20)}
     assert len(orders) > 1, "no order tells who wrote what"

@@ -5,7 +5,7 @@
   const saved = document.getElementById("saved");
   if (!form || !saved) return;
   let timer = 0;
-  let isSent = false;
+  const under_way = new AbortController();
 
   const body = () => {
     const typed = new URLSearchParams(new FormData(form));
@@ -16,7 +16,7 @@
   const save = async () => {
     timer = 0;
     try {
-      const answer = await fetch(location.href, { method: "POST", body: body() });
+      const answer = await fetch(location.href, { method: "POST", body: body(), signal: under_way.signal });
       saved.textContent = answer.ok ? form.dataset.saved : "";
     } catch {
       saved.textContent = ""; // away: the next change tries again
@@ -28,10 +28,11 @@
     timer = setTimeout(save, 1000);
   });
   form.addEventListener("submit", () => {
-    isSent = true;
     clearTimeout(timer);
+    timer = 0;
+    under_way.abort();
   });
   addEventListener("pagehide", () => {
-    if (timer && !isSent) navigator.sendBeacon(location.href, body());
+    if (timer) navigator.sendBeacon(location.href, body());
   });
 })();

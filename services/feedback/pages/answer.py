@@ -2,16 +2,16 @@
 
 import hmac
 from pathlib import Path as File
+from secrets import token_urlsafe
 from typing import Annotated
 
 from fastapi import Path
 from fastapi.responses import HTMLResponse, Response
 
 from services.feedback import links, sheet
-from services.feedback.answering import Sheet, keep_draft, say, sheets
+from services.feedback.answering import Doc, Sheet, draft_of, keep_draft, mark_of, say, sheets
 from services.feedback.requests import today
 from shared.contract.events import FeedbackRole
-from shared.http.auth import request_key
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.sessions import cookie_of, set_cookie
@@ -39,6 +39,8 @@ class Closed(Exception):
         super().__init__(title)
 
 
+SAVED = N_("What you typed is saved: you can go on later with the same link.")
+NOT_SAVED = N_("It could not be saved: this link was used in too many browsers. Send it, or ask for a new link.")
 INVALID = (404, N_("This link does not lead anywhere"), N_("It is mistyped, or another one was sent in its place."))
 OVER = (410, N_("The time to answer is over"), N_("Thank you all the same. What was answered before counts."))
 WITHDRAWN = (410, N_("This is no longer asked"), N_("You need not do anything."))
@@ -55,10 +57,12 @@ async def answer_page(visit: AnyVisit, token: Token, done: str = "") -> Response
         opened = await _open(visit, token)
     except Closed as closed:
         return _closed(visit, closed)
-    is_own = _is_own(visit, opened)
-    if is_own:  # a link that was passed on shows nobody what another has typed
-        draft = opened.kept.get("draft")
-        visit.form.values = draft or sheet.filled(opened.questionnaire, opened.said, opened.kept)
+    # A link that was passed on shows nobody what another has typed.
+    is_own, draft = _is_own(visit, opened), draft_of(opened, mark_of(_secret(visit)))
+    if draft is not None:
+        visit.form.values = draft
+    elif is_own:
+        visit.form.values = sheet.filled(opened.questionnaire, opened.said, opened.kept)
     if done and is_own:
         visit.notice = visit.word(N_("Thank you, your answer has arrived."))
     return _show(visit, opened)
@@ -71,21 +75,29 @@ async def answer(visit: AnyVisit, token: Token) -> Response:
         opened = await _open(visit, token)
     except Closed as closed:
         return _closed(visit, closed)
-    form = visit.form
-    if form.is_meant or form.is_draft:
-        await keep_draft(visit.service, opened, form.values)
-        set_cookie(visit.request, visit.service.settings, COOKIE, _mark(visit, opened), KEPT_S, f"/a/{token}")
-    if form.is_draft:
-        visit.notice = visit.word(N_("What you typed is saved: you can go on later with the same link."))
-        return _show(visit, opened)
-    if not form.is_meant:
+    form, secret = visit.form, _secret(visit) or token_urlsafe(24)
+    if not (form.is_meant or form.is_draft):
         return _show(visit, opened, 403)
+    is_kept = await keep_draft(visit.service, opened, form.values, mark_of(secret))
+    set_cookie(visit.request, visit.service.settings, COOKIE, secret, KEPT_S, f"/a/{token}")
+    if form.is_draft:
+        visit.notice = visit.word(SAVED if is_kept else NOT_SAVED)
+        return _show(visit, opened)
+    return await _send(visit, token, opened, mark_of(secret))
+
+
+async def _send(visit: Visit, token: str, opened: Sheet, mark: str) -> Response:
+    """Publish what was typed; or show it again, with what is wrong."""
+    form = visit.form
+    if form["version"] and form["version"] != str(opened.questionnaire.version):
+        visit.wrong({"": Text(N_("The questions have changed meanwhile: look through them and send them again."))})
+        return _show(visit, opened, 409)
     given = sheet.read(form, opened.questionnaire, opened.request, today())
     if given.errors:
         visit.wrong(given.errors)
         return _show(visit, opened, 422)
     try:
-        await say(visit.service, opened, given)
+        await say(visit.service, opened, given, mark=mark)
     except NotPublished:
         visit.wrong(
             {"": Text(N_("It could not be sent just now. What you typed is saved: send it again in a minute."))}
@@ -105,7 +117,7 @@ async def _open(visit: Visit, token: str) -> Sheet:
     doc = await service.db["requests"].find_one({"_id": request}, {"state.facts": 0}) if request else None
     if doc is None or "erased" in doc["state"] or doc["status"] in ("unknown", "unsolicited"):
         raise Closed(*INVALID)
-    if doc["status"] == "withdrawn" or await _is_suspended(visit, doc.get("institution")):
+    if doc["status"] == "withdrawn" or await _is_suspended(visit, doc):
         raise Closed(*WITHDRAWN)
     (opened,) = await sheets(service, [doc])
     if not opened.is_open:
@@ -113,20 +125,22 @@ async def _open(visit: Visit, token: str) -> Sheet:
     return opened
 
 
-async def _is_suspended(visit: Visit, organisation: str | None) -> bool:
+async def _is_suspended(visit: Visit, request: Doc) -> bool:
+    """Is the organisation suspended in whose name the answer would count?"""
+    organisation = request["respondent"] if request["role"] == FeedbackRole.enterprise else request.get("institution")
     found = await visit.service.by_id("organisations", [organisation or "-"], {"access": 1})
     return any("suspended" in doc.get("access", {}) for doc in found.values())
 
 
-def _mark(visit: Visit, opened: Sheet) -> str:
-    """What tells the browser that has answered from others that have the link."""
-    key = request_key(visit.service.settings.keys_dir).key
-    return hmac.new(key, f"answered\x1f{opened.request['_id']}".encode(), "sha256").hexdigest()
+def _secret(visit: Visit) -> str:
+    """What tells the browser that has typed something here from others that have the link."""
+    return cookie_of(visit.request.headers, COOKIE)[:100]
 
 
 def _is_own(visit: Visit, opened: Sheet) -> bool:
-    given = cookie_of(visit.request.headers, COOKIE)
-    return hmac.compare_digest(given.encode(), _mark(visit, opened).encode())
+    """Was the answer that there is sent by this browser?"""
+    said_by = opened.kept.get("said_by") or ""
+    return bool(_secret(visit)) and hmac.compare_digest(mark_of(_secret(visit)), said_by)
 
 
 def _show(visit: Visit, opened: Sheet, status: int = 200) -> Response:
@@ -135,6 +149,8 @@ def _show(visit: Visit, opened: Sheet, status: int = 200) -> Response:
         "services/feedback/pages/answer.html",
         status,
         scripts=True,
+        once=True,
+        version=opened.questionnaire.version,
         title=_title(visit, opened),
         about=about(visit, opened),
         groups=sheet.asked(opened.questionnaire, request, visit.language),

@@ -12,8 +12,7 @@ from shared.contract.events import HOSTS
 from shared.http.auth import Role
 from shared.http.problems import Problem
 from shared.http.routing import Router
-from shared.http.service import barred
-from shared.http.visits import MemberVisit, SignedInOffline, demand_role
+from shared.http.visits import MemberVisit, SignedInOffline, demand_active, demand_role
 from shared.log.producer import NotPublished
 from shared.pages.languages import N_, Text
 
@@ -28,8 +27,7 @@ async def _by_host(visit: SignedInOffline) -> MemberVisit:
     demand_role(visit, (Role.admin, Role.staff, Role.mentor))
     if visit.member.kind not in HOSTS:
         raise Problem(403, "this page is for those at whom people are trained")
-    if why := await barred(visit.service, visit.member.caller):
-        raise Problem(403, why)
+    await demand_active(visit)
     return visit
 
 

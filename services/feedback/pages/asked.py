@@ -12,8 +12,7 @@ from services.feedback.requests import today
 from shared.contract.events import HOSTS, Publisher
 from shared.http.problems import Problem
 from shared.http.routing import Router
-from shared.http.service import barred
-from shared.http.visits import STAFF, MemberVisit, SignedInOffline, demand_role
+from shared.http.visits import STAFF, MemberVisit, SignedInOffline, demand_active, demand_role
 from shared.pages.languages import N_
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
@@ -32,18 +31,13 @@ Page = Annotated[int, Query(ge=1, le=10_000)]
 @router.get("/asked")
 async def asked_page(visit: SignedInOffline, status: Status = "open", programme: str = "", page: Page = 1) -> Response:
     demand_role(visit, STAFF)
-    await _demand_active(visit)
+    await demand_active(visit)
     return await _show(visit, status, programme, page)
-
-
-async def _demand_active(visit: MemberVisit) -> None:
-    if why := await barred(visit.service, visit.member.caller):
-        raise Problem(403, why)
 
 
 async def _show(visit: MemberVisit, status: Status, programme: str, page: int) -> Response:
     service, caller = visit.service, visit.member.caller
-    of, rated = await mine(service.db, caller), await of_whom(service.db, caller)
+    of, rated = mine(caller), await of_whom(service.db, caller)
     named = {"programme": programme} if programme else {}
     match = {"$and": [of, named], "status": status}
     total = await service.db["requests"].count_documents(match)
@@ -53,12 +47,13 @@ async def _show(visit: MemberVisit, status: Status, programme: str, page: int) -
     least = service.settings.suppress_below
     rates = await response_rates(service.db, {"$and": [rated, named]}, ("programme", "role", "months"), least)
     titles = await service.by_id("programmes", {row["programme"] for row in (*items, *rates)}, {"title": 1})
-    written = None
+    written = list[dict[str, str]]()
     is_own = caller.kind is Publisher.institution and programme in rated["programme"]["$in"]
     if is_own:
         written = await comments(service.db, service.store.home, programme, least)
     return visit.show(
         "services/feedback/pages/asked.html",
+        once=True,
         items=items,
         total=total,
         chosen=status,
@@ -81,12 +76,14 @@ async def _show(visit: MemberVisit, status: Status, programme: str, page: int) -
 async def renew_link(visit: SignedInOffline, status: Status = "open", programme: str = "", page: Page = 1) -> Response:
     """Make a new link for a request; the one before leads nowhere from now on."""
     demand_role(visit, STAFF)
-    await _demand_active(visit)
+    await demand_active(visit)
     request: dict[str, Any] | None = None
     if visit.form.is_meant:
         request = await of_own(visit.service, visit.member.caller, visit.form["request"])
         if request is None:
             raise Problem(404, "there is no such request")
+        if request["status"] != "open":
+            raise Problem(409, f"this request is {request['status']}: there is no link to it any more")
         await revoke(visit.service, request["_id"])
         visit.notice = visit.word(N_("There is a new link; the one before leads nowhere now."))
     answer = await _show(visit, status, programme, page)

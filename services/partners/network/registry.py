@@ -13,6 +13,7 @@ from shared.processing import facts
 from shared.processing.annulments import ANNULMENTS
 from shared.processing.facts import DecodedEvent, Fact, State, age, newest
 from shared.processing.mongo import Key
+from shared.processing.ownership import is_asked, is_withdrawn
 
 OPERATOR = "operator"  # an identity without an entry in the registry: no event is about it
 COLLECTIONS = {
@@ -353,11 +354,10 @@ def _request(state: State) -> View:
     if asked is None:
         return {}
     shown = _fields(events.FeedbackRequested, asked)
-    answers = map(facts.organisation, facts.facts(state, "feedback.submitted").values())
-    is_void = bool(facts.facts(state, "feedback.cancelled") or facts.facts(state, "feedback.erased"))
-    if is_void:
+    if is_withdrawn(asked, facts.last(state, "feedback.cancelled")):
         return shown | {"status": "cancelled"}
-    if shown["respondent"] in answers:
+    submitted = facts.standing(state, "feedback.submitted", "feedback.withdrawn").values()
+    if any(is_asked(fact, asked["data"]) for fact in submitted):
         return shown | {"status": "answered"}
     expired = facts.last(state, "feedback.expired")
     is_over = expired is not None and expired["time"] > asked["time"]
