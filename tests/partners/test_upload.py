@@ -17,11 +17,11 @@ from playwright.async_api import Browser, Page, expect
 
 from services.partners.app import core, router
 from services.partners.gateway.contract.page import sent
-from services.partners.gateway.files.mapping import event_of, fields_of, plan
+from services.partners.gateway.files.mapping import ROWS, event_of, fields_of, plan
 from services.partners.gateway.files.template import template
 from services.partners.gateway.files.upload.words import WORDS
 from services.partners.gateway.files.uploads import SCRIPT
-from shared.contract.events import DATA, organisation_of
+from shared.contract.events import organisation_of
 from shared.files.tables import sheet, table_of_sheet
 from shared.pages.languages import LANGUAGES, Language
 from tests.browser import shot, visited, within
@@ -217,7 +217,7 @@ def test_the_page_and_its_script_use_the_words_that_there_are():
     assert used <= WORDS.keys()
 
 
-SENT = [name for name, data in DATA.items() if "service" not in data.by]
+SENT = ROWS
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -254,7 +254,7 @@ async def test_a_template_is_downloaded_by_its_type(partners: Running):
 @pytest.mark.parametrize("language", ["en", "ru"])
 async def test_every_field_of_every_type_is_offered_with_its_meaning(partners: Running, language: str):
     types = (await partners.client.get("/upload/types", params={"lang": language})).json()
-    assert {entry["type"] for entry in types} == {name for name, data in DATA.items() if "service" not in data.by}
+    assert {entry["type"] for entry in types} == {*ROWS}
     for entry in types:
         assert all(field["title"] for field in entry["fields"])
         assert entry["title"]

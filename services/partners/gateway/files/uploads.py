@@ -21,7 +21,7 @@ from services.partners.gateway.ingress.http import IngressMemory, Memory, admitt
 from services.partners.gateway.ingress.http_binding import Mode
 from services.partners.gateway.ingress.validation import count_refused, rejection, validated
 from services.partners.gateway.quotas import quotas_of
-from shared.contract.events import DATA
+from shared.contract.events import DATA, PARTNERS_OR_OPERATOR
 from shared.files.sheets import rows_of
 from shared.files.tables import (
     EVENT,
@@ -113,7 +113,7 @@ def types_in(language: Language) -> list[dict[str, Any]]:
         {
             "type": type_,
             "title": _title(type_, language),
-            "by": list(DATA[type_].by),
+            "by": [each for each in DATA[type_].by if each in PARTNERS_OR_OPERATOR],
             "fields": [
                 {"name": shown_name(name), "title": meaning(type_, name, language), "required": each.required}
                 for name, each in fields_of(type_).items()
