@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from services.feedback.app import core, router
 from services.feedback.calendar import months_after
@@ -16,7 +17,7 @@ from shared.contract.events import (
     LearnerGraduated,
     serialise,
 )
-from shared.log.topics import connection, topic_name
+from shared.log.topics import PARTITIONS, connection, topic_name
 from tests.making import event
 from tests.operator.conftest import Praktika
 from tests.processes import worker
@@ -25,13 +26,14 @@ from tests.stack import Running, running, until
 GRADUATES, WORKING = 600, 200
 
 
-async def with_the_senders_times(stack: Running, topic: str) -> None:
-    """Let a topic keep the times that producers give: else nothing can be told of long ago."""
-    wanted = {"message.timestamp.type": "CreateTime"}
-    admin = AIOKafkaAdminClient(**connection(stack.settings))
+async def with_the_senders_times(kafka: str, namespace: str) -> None:
+    """Make the learners' topic, which keeps the times that producers give: else nothing can be told of long ago."""
+    configs = {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
+    topic = NewTopic(topic_name(namespace, "learner"), PARTITIONS["learner"], 1, topic_configs=configs)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     try:
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, wanted)])
+        await admin.create_topics([topic])
     finally:
         await admin.close()
 
@@ -41,7 +43,6 @@ async def long_ago(stack: Running) -> None:
     graduated = months_after(datetime.now(UTC).date(), -7)
     told = datetime.combine(graduated + timedelta(days=1), time(), UTC)
     topic = topic_name(stack.settings.namespace, "learner")
-    await with_the_senders_times(stack, topic)
     async with AIOKafkaProducer(**connection(stack.settings)) as kafka:
         for n in range(GRADUATES):
             learner = f"l{n}"
@@ -63,8 +64,10 @@ async def asked(stack: Running) -> int:
 
 
 async def test_killed_in_the_middle_of_the_tick_each_is_asked_once(kafka: str, mongodb: str, tmp_path: Path):
-    before = datetime.now(UTC).date()
-    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=tmp_path, role="api") as stack:
+    before, namespace = datetime.now(UTC).date(), f"t{uuid4().hex[:12]}"
+    await with_the_senders_times(kafka, namespace)
+    about: dict[str, Any] = {"kafka": kafka, "mongodb": mongodb, "keys_dir": tmp_path, "namespace": namespace}
+    async with running(core, router, **about, role="api") as stack:
         await long_ago(stack)
         for part in (0.05, 0.3, 0.6):
             with worker(stack, "feedback"):
