@@ -110,6 +110,9 @@ async def contents(db: mongo.Database) -> dict[str, list[dict[str, Any]]]:
     found = {name: await db[name].find().sort("_id").to_list(None) for name in sorted(names)}
     for doc in found[COUNTERS]:
         doc["m"] = {measure: number for measure, number in doc["m"].items() if number}
+    for learner in found.get("learners", ()):  # when the log took an event is the log's own, and this is another log
+        for fact in learner["state"]["facts"].get("learner.graduated", {}).values():
+            fact.pop("logged", None)
     return found | {COUNTERS: [doc for doc in found[COUNTERS] if doc["m"]]}
 
 
