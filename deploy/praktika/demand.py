@@ -23,7 +23,7 @@ from services.feedback.vacancy_files import (
     reading,
     rows_in,
 )
-from services.partners.gateway.files.publish import AGAIN, Away
+from services.partners.gateway.files.publish import AGAIN, Away, pairs
 from shared.contract.events import timestamp
 from shared.http.problems import Problem
 from shared.operator import console
@@ -77,9 +77,10 @@ def import_(  # noqa: PLR0913, PLR0917
     PRAKTIKA_CLIENT_SECRET is a secret of the operator's.
     """
     at = moment(on) if on else None
+    fields, regions = pairs(map, last=True), pairs(region, last=True)
 
     async def work(settings: Settings) -> int:
-        how = _reading(portal, map, region, separator)
+        how = _reading(portal, fields, regions, separator)
         files = _files(file)
         async with market(settings) as network:
             imported = Import(how, network, at or _written(files), _refused(shown=not json))
@@ -124,23 +125,13 @@ def _refused(*, shown: bool) -> Callable[[str, str], None]:
     return tell
 
 
-def _reading(portal: str, map_: list[str] | None, region: list[str] | None, separator: str) -> Reading:
+def _reading(portal: str, fields: dict[str, str], regions: dict[str, str], separator: str) -> Reading:
     if not _PORTAL.fullmatch(portal):
         raise Misused(f"--portal {portal}: take up to 30 Latin letters, digits and hyphens: hh")
     try:
-        return reading(portal, _pairs(map_), _pairs(region), separator)
+        return reading(portal, fields, regions, separator)
     except Unmapped as error:
         raise Misused(str(error)) from None
-
-
-def _pairs(given: list[str] | None) -> dict[str, str]:
-    pairs = {}
-    for item in given or ():
-        name, equals, value = item.rpartition("=")
-        if not (name and equals and value):
-            raise Misused(f"{item!r} is not of the form NAME=VALUE")
-        pairs[name] = value
-    return pairs
 
 
 def _files(path: Path) -> list[Path]:

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from services.feedback.surveys import Answered, Unmapped, answers, columns, questionnaire_of
-from services.partners.gateway.files.publish import AGAIN, Away
+from services.feedback.questionnaires import questionnaire_of
+from services.feedback.surveys import Answered, Unmapped, answers, columns
+from services.partners.gateway.files.publish import AGAIN, Away, pairs
 from shared.contract.events import FeedbackRole
 from shared.files.tables import Row, Table, Unreadable, table
 from shared.operator import console
@@ -52,6 +53,8 @@ def import_(  # noqa: PLR0913, PLR0917
     PRAKTIKA_CLIENT_SECRET as which institution.
     """
 
+    mapped = pairs(map, last=True)
+
     async def work(settings: Settings) -> int:
         if not (settings.client_id and settings.client_secret.get_secret_value()):
             raise Misused("set PRAKTIKA_CLIENT_ID and PRAKTIKA_CLIENT_SECRET to a credential of the institution")
@@ -59,9 +62,7 @@ def import_(  # noqa: PLR0913, PLR0917
             with file.open("rb") as stream:
                 found = table(stream)
                 async with connected(settings) as (ingress, feedback):
-                    counts, problems = await _import(
-                        OverHttp(ingress, feedback), found, role, _pairs(map), learner, months
-                    )
+                    counts, problems = await _import(OverHttp(ingress, feedback), found, role, mapped, learner, months)
         except OSError as error:
             raise Misused(f"{file} cannot be read: {error.strerror}") from None
         except Unreadable as error:
@@ -77,20 +78,10 @@ def import_(  # noqa: PLR0913, PLR0917
     console.run(work, AGAIN)
 
 
-def _pairs(given: list[str] | None) -> dict[str, str]:
-    pairs = {}
-    for item in given or ():
-        column, equals, question = item.rpartition("=")
-        if not (column and equals):
-            raise Misused(f"{item!r} is not of the form COLUMN=QUESTION")
-        pairs[column] = question
-    return pairs
-
-
 async def _import(  # noqa: PLR0913, PLR0917
-    network: OverHttp, found: Table, role: str, given: dict[str, str], learner: str | None, months: int | None
+    network: OverHttp, found: Table, role: FeedbackRole, given: dict[str, str], learner: str | None, months: int | None
 ) -> tuple[Counter[str], list[str]]:
-    questionnaire = questionnaire_of(await network.get(f"questionnaires/{role}"))
+    questionnaire = questionnaire_of(role, await network.get(f"questionnaires/{role}"))
     whose, of = columns(found.columns, questionnaire, given, learner)
     requests = await _requests(network, role)
     counts, problems = Counter[str](), list[str]()

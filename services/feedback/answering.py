@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from pydantic_core import to_json
 
@@ -19,7 +20,7 @@ from shared.contract.events import (
     derived_id,
 )
 from shared.http.auth import Caller
-from shared.http.service import Service
+from shared.http.service import Service, refuse_sandbox
 from shared.processing import mongo
 
 from .questionnaires import Questionnaire, in_use
@@ -127,14 +128,18 @@ async def _keep(service: Service, sheet: Sheet, kept: Doc, *gone: str) -> None:
         await home.delete_one({"_id": request["_id"]})  # it was erased or withdrawn meanwhile
 
 
-async def say(
-    service: Service, sheet: Sheet, answer: Answer, caller: Caller | None = None, mark: str | None = None
-) -> bool:
+def by_link(sheet: Sheet) -> Caller:
+    """As whom an answer by a one-time link counts: whom the request asks, or who passes the answer on."""
+    request = sheet.request
+    passes_on = request["respondent"] if request["role"] == FeedbackRole.enterprise else request["institution"]
+    return Caller(passes_on, Publisher.service)
+
+
+async def say(service: Service, sheet: Sheet, answer: Answer, caller: Caller, mark: str | None = None) -> bool:
     """Publish an answer; is it applied already?
 
     Args:
-        caller: the member's organisation; None: it was given by a one-time link, and counts in the name of whom the
-            request asks, or who passes it on.
+        caller: in whose name: see `by_link`.
         mark: of the browser that sent it, to which alone it is shown again.
     Raises:
         NotPublished: Kafka does not answer; nothing is lost but the click.
@@ -143,38 +148,36 @@ async def say(
     if answer.employment is not None:
         published.append(_employment(sheet, answer.employment, caller))
     addresses = await service.publish(*published)
-    kept: Doc = {"text": answer.text, "employment": answer.employment, "said_by": mark}
-    kept["by"] = caller.organisation if caller else None
-    await _keep(service, sheet, kept, f"draft.{mark}" if mark else "nothing")
+    kept: Doc = {"text": answer.text, "employment": answer.employment, "said_by": mark, "kind": caller.kind}
+    await _keep(service, sheet, kept, *([f"draft.{mark}"] if mark else ()))
     return await service.applied_within(addresses[0], WAIT_S)
 
 
-def _submitted(sheet: Sheet, answer: Answer, caller: Caller | None) -> Event[Data]:
+def _submitted(sheet: Sheet, answer: Answer, caller: Caller) -> Event[Data]:
     request = sheet.request
     about = {name: request[name] for name in ("role", "programme", "internship", "enterprise") if request.get(name)}
     data = FeedbackSubmitted(request=request["_id"], **about, **answer.said)
-    return _event(sheet, data, request["_id"], request["_id"], caller)
+    return _event(data, request["_id"], request["_id"], caller)
 
 
-def _employment(sheet: Sheet, said: Doc, caller: Caller | None) -> Event[Data]:
+def _employment(sheet: Sheet, said: Doc, caller: Caller) -> Event[Data]:
     """What a graduate is doing, in the name of the institution; a correction replaces what was said before."""
     request = sheet.request
     id = derived_id("employment.recorded", request["_id"])
-    return _event(sheet, EmploymentRecorded.model_validate_json(to_json(said)), id, request["learner"], caller)
+    return _event(EmploymentRecorded.model_validate_json(to_json(said)), id, request["learner"], caller)
 
 
-def _event(sheet: Sheet, data: Data, subject: str, key: str, caller: Caller | None) -> Event[Data]:
-    request, now = sheet.request, datetime.now(UTC)
-    passes_on = request["respondent"] if request["role"] == FeedbackRole.enterprise else request["institution"]
+def _event(data: Data, subject: str, key: str, caller: Caller) -> Event[Data]:
+    refuse_sandbox(caller)
     return compose(
         data,
-        source=caller.source if caller else f"/organisations/{passes_on}",
-        kind=caller.kind if caller else Publisher.service,
-        id=derived_id(data.short_type, request["_id"], now.isoformat()),
+        source=caller.source,
+        kind=caller.kind,
+        id=str(uuid4()),
         subject=subject,
         key=key,
-        time=now,
-        member=caller.member or None if caller else None,
+        time=datetime.now(UTC),
+        member=caller.member or None,
     )
 
 

@@ -14,7 +14,7 @@ from shared.processing.facts import DecodedEvent, State
 from shared.processing.mongo import Database, Key
 from shared.settings import settings
 
-from . import api, calendar, market, market_api, market_reads, people_api, requests
+from . import answering_api, api, calendar, market, market_api, market_reads, requests
 from .answering import forget_answers
 from .gaps import BY, Demand, Finding, Programme, by_ratings, falls, gaps, recommend, unmet, window_of, wishes
 from .pages import answer, answers, asked, questionnaires, stories, vacancies
@@ -34,11 +34,6 @@ class Context(NamedTuple):
     today: date | None = None  # at a tick; what time brings is decided then
 
 
-def view(key: Key, state: State) -> dict[str, Any]:
-    of_the_market = market.VIEWS.get(key.collection)
-    return of_the_market(state) if of_the_market else requests.view(key, state)
-
-
 def react(key: Key, state: State, context: Context) -> list[Event[Data]]:
     match key.collection:
         case "learners":
@@ -53,9 +48,9 @@ def react(key: Key, state: State, context: Context) -> list[Event[Data]]:
             return []
 
 
-def view_in_time(key: Key, state: State) -> dict[str, Any]:
+def view(key: Key, state: State) -> dict[str, Any]:
     """What is shown of a state, and the day on which time brings something more."""
-    shown = view(key, state)
+    shown = requests.view(key, state)
     match key.collection:
         case "learners":
             return shown | {"opens_next": calendar.opens_next(state)}
@@ -148,7 +143,7 @@ async def _reached(db: Database, collection: str, field: str, labels: Sequence[s
     return [(doc["partition"], Key(collection, doc["_id"])) async for doc in found]
 
 
-class RegistryChanges:
+class DueStates:
     """Finds what time and other partitions have brought about.
 
     Erased learners' requests, what programmes lack, graduates to be asked, and who is to be reminded.
@@ -166,9 +161,8 @@ class RegistryChanges:
         if seen == self._quiet_at:
             return []
         found = await self._requests_of_erased(db, labels) + await self._programmes_with_gaps(db, labels)
-        found += await _reached(db, "learners", "opens_next", labels) + await _reached(
-            db, "requests", "step_next", labels
-        )
+        found += await _reached(db, "learners", "opens_next", labels)
+        found += await _reached(db, "requests", "step_next", labels)
         if not found:
             self._quiet_at = seen
         return found
@@ -215,14 +209,14 @@ core = Core(
         **market.INDEXES,
     },
     route=route,
-    view=view_in_time,
+    view=view,
     react=react,
     contributions=contributions,
     context=read_context,
-    due=RegistryChanges().due,
+    due=DueStates().due,
 )
 
-parts = (api, people_api, market_api, answer, answers, asked, questionnaires, stories, vacancies, market_pages)
+parts = (api, answering_api, market_api, answer, answers, asked, questionnaires, stories, vacancies, market_pages)
 router = Router(routes=[route for part in parts for route in part.router.routes])
 work = (forget_answers,)
 

@@ -24,7 +24,7 @@ from shared.processing import facts
 from shared.processing.facts import Fact, State
 from shared.processing.ownership import is_withdrawn
 
-from .requests import answers, is_open, request_id
+from .requests import is_open, request_id
 
 MONTHS = (6, 12, 18, 30)  # after graduation; no setting: what follows from the facts must be the same everywhere
 TO_ANSWER = timedelta(days=30)
@@ -191,7 +191,7 @@ def step_next(state: State) -> str | None:
 def remind(request: str, state: State, today: date) -> list[Event[Data]]:
     """The reminder that is due, of several the last one, or the end of a request."""
     reached = [step for step in _steps(state) if step.day <= today]
-    if not reached or answers(state):
+    if not reached:
         return []
     asked, step = facts.facts(state, "feedback.requested")[request], reached[-1]
     about = {name: asked["data"][name] for name in ("role", "respondent", "learner", "programme")}

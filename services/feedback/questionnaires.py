@@ -91,10 +91,11 @@ def default(role: FeedbackRole) -> Questionnaire:
 async def in_use(db: Database, role: FeedbackRole) -> Questionnaire:
     """What is asked today of those who answer in a role."""
     doc = await db["questionnaires"].find_one({"_id": role}, {"version": 1, "questions": 1})
-    return _of(role, doc) if doc and "questions" in doc else default(role)
+    return questionnaire_of(role, doc) if doc and "questions" in doc else default(role)
 
 
-def _of(role: FeedbackRole, doc: Mapping[str, Any]) -> Questionnaire:
+def questionnaire_of(role: FeedbackRole, doc: Mapping[str, Any]) -> Questionnaire:
+    """What the event, or `GET /questionnaires/<role>`, says."""
     return Questionnaire(role, doc["version"], tuple(Question.model_validate(each) for each in doc["questions"]))
 
 

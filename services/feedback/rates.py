@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from random import SystemRandom
 from typing import Any
 
+from shared.contract.events import Publisher
 from shared.processing.mongo import Database
 
 from .answering import ANSWERS
@@ -59,7 +60,7 @@ async def comments(db: Database, home: Database, programme: str, least: int) -> 
     by_role: dict[str, list[dict[str, Any]]] = {}
     async for doc in db["requests"].find(match, {"role": 1}):
         written = kept[doc["_id"]]
-        if written.get("by") is None or written["by"] != written.get("institution"):
+        if written.get("kind") != Publisher.institution:
             by_role.setdefault(doc["role"], []).append(written)
     shown = [
         {"role": role, "text": written["text"]}

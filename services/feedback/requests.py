@@ -420,6 +420,7 @@ _VIEWS: dict[str, Callable[[State], dict[str, Any]]] = {
     "organisations": _organisation_view,
     "schemes": _scheme_view,
     "questionnaires": _questionnaire_view,
+    **market.VIEWS,
 }
 
 

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from shared.contract.events import FeedbackRole, Question
 from shared.pages.languages import LANGUAGES
 
 from .questionnaires import Questionnaire
@@ -34,12 +33,6 @@ class Answered(NamedTuple):
 
 class Unmapped(ValueError):
     """A file cannot be read without being told more; the text says what."""
-
-
-def questionnaire_of(shown: Mapping[str, Any]) -> Questionnaire:
-    """A questionnaire as `GET /questionnaires/<role>` shows it."""
-    questions = tuple(Question.model_validate(question) for question in shown["questions"])
-    return Questionnaire(FeedbackRole(shown["role"]), shown["version"], questions)
 
 
 def columns(

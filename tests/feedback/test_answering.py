@@ -17,6 +17,7 @@ from playwright.async_api import Browser, BrowserContext, expect
 from services.feedback.answering import ANSWERS
 from services.feedback.app import core, router, work
 from shared.contract.events import (
+    FeedbackExpired,
     FeedbackRequested,
     FeedbackRole,
     FeedbackSubmitted,
@@ -28,6 +29,8 @@ from shared.contract.events import (
     LearnerErased,
     LearnerGraduated,
     OrganisationRegistered,
+    OrganisationReinstated,
+    OrganisationSuspended,
     ProgrammeCompetency,
     ProgrammePublished,
     ProgrammeRevised,
@@ -180,6 +183,39 @@ async def test_an_enterprise_answers_by_a_link_in_its_own_name(stack: Running):
     doc = await stack.service.db["requests"].find_one({"learner": "by-link", "role": "enterprise"}) or {}
     assert (doc["status"], [answer["ratings"]["overall"] for answer in doc["answers"]]) == ("answered", [4])
     await close(mentor)
+
+
+async def test_a_suspended_institution_passes_nothing_on(stack: Running):
+    (request,) = await graduates(stack, "suspended")
+    path, phone, staff = await link(stack, request), visitor(stack), member(stack, "uni", "institution", "staff")
+    why = OrganisationSuspended(reason="x")
+    await stack.publish(event(why, "uni", by="operator:operator", time=datetime.now(UTC)))
+    await stack.applied()
+    try:
+        assert (await phone.get(path)).status_code == 410
+        assert (await phone.post(path, **GIVEN)).status_code == 410
+        assert [(await staff.get(page)).status_code for page in ("/asked", "/asked/links.csv")] == [403, 403]
+    finally:
+        again = OrganisationReinstated()
+        await stack.publish(event(again, "uni", by="operator:operator", time=datetime.now(UTC)))
+        await stack.applied()
+    assert (await phone.get(path)).status_code == 200
+    await close(phone, staff)
+
+
+async def test_a_draft_is_forgotten_when_nobody_can_send_it_any_more(stack: Running):
+    (request,) = await graduates(stack, "forgotten")
+    phone, home = visitor(stack), stack.service.store.home[ANSWERS]
+    await phone.post(await link(stack, request), **GIVEN, draft="1")
+    assert (await home.find_one({"_id": request}) or {})["draft"]
+    over = FeedbackExpired(role=FeedbackRole.graduate, respondent="x", learner="forgotten-0", programme="forgotten")
+    await stack.publish(event(over, request, request, by="service:feedback", time=datetime.now(UTC)))
+
+    async def forgotten() -> bool:
+        return "draft" not in (await home.find_one({"_id": request}) or {})
+
+    await until(forgotten)
+    await close(phone)
 
 
 async def test_questions_that_changed_meanwhile_are_shown_again(stack: Running):

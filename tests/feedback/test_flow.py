@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.feedback.app import RegistryChanges, core, router
+from services.feedback.app import DueStates, core, router
 from shared.contract.events import (
     DemandReported,
     FeedbackSubmitted,
@@ -182,7 +182,7 @@ async def test_what_was_looked_at_in_one_database_is_looked_at_in_another(stack:
     await other["learners"].insert_one({"_id": "gone", "erased": True})
     await other["requests"].insert_one({"_id": "asked", "learner": "gone", "partition": "feedback-0"})
     try:
-        watch = RegistryChanges()
+        watch = DueStates()
         assert await watch.due(one, ["feedback-0"]) == []
         assert await watch.due(other, ["feedback-0"]) == [("feedback-0", Key("requests", "asked"))]
     finally:

@@ -50,6 +50,7 @@ from shared.contract.events import (
     ProgrammeRevisionDeclined,
     ProgrammeRevisionPlanned,
     ProgrammeRevisionRecommended,
+    Publisher,
     SupportClosed,
 )
 from tests.making import event
@@ -303,6 +304,12 @@ def test_employers_are_satisfied_from_four_of_five_on_and_count_once_however_oft
     answers = [*given("plant", 3, 4, 5), *given("works.east", 3, 4), *given("mill", 4)]
     assert share("employer_satisfaction", *answers) == (2, 3)
     assert share("employer_satisfaction", *answers, kind="enterprise", id="works.east") == (0, 1)
+
+
+def test_an_enterprise_that_answers_by_a_one_time_link_counts_as_itself() -> None:
+    by_link = answered("r1", "one", 5).model_copy(update={"sourcekind": Publisher.service})
+    assert share("employer_satisfaction", asked("r1"), by_link) == (1, 1)
+    assert share("feedback_response_rate", asked("r1"), by_link, kind="enterprise", id="plant") == (1, 1)
 
 
 def test_a_research_centre_answers_and_hires_like_an_enterprise() -> None:

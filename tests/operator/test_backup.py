@@ -65,6 +65,8 @@ async def test_a_network_comes_back_as_it_was(kafka: str, mongodb: str, tmp_path
                 return found if found["hours"] == (75, 6) and len(found["requests"]) == 12 else None
 
             before = await until(complete, "all of it")
+            written = {"_id": before["requests"][0], "text": "Said in confidence."}
+            await kept_of(settings).insert_one(written)
             plant = dict(network.credentials["plant"])
             done = praktika(processes, "backup", str(kept))
             assert done.returncode == 0, done.stderr
@@ -87,6 +89,7 @@ async def test_a_network_comes_back_as_it_was(kafka: str, mongodb: str, tmp_path
                 return await numbers(network) == before
 
             await until(restored, "the same numbers")
+            assert await kept_of(settings).find_one() == written
             form = {"grant_type": "client_credentials", **{k: plant[k] for k in ("client_id", "client_secret")}}
             async with httpx.AsyncClient(trust_env=False) as http:
                 token = await http.post(processes["partners"].address + "/token", data=form)
@@ -94,6 +97,11 @@ async def test_a_network_comes_back_as_it_was(kafka: str, mongodb: str, tmp_path
             await network.close()
     finally:
         await lose(settings)
+
+
+def kept_of(settings: Settings) -> Any:
+    """What people wrote with their answers, which no log has."""
+    return mongo.database(mongo.connect(settings), settings, "feedback")["answers"]
 
 
 async def lose(settings: Settings) -> None:

@@ -9,10 +9,9 @@ from fastapi import Path
 from fastapi.responses import HTMLResponse, Response
 
 from services.feedback import links, sheet
-from services.feedback.answering import Doc, Sheet, draft_of, keep_draft, mark_of, say, sheets
+from services.feedback.answering import Sheet, by_link, draft_of, keep_draft, mark_of, say, sheets
 from services.feedback.requests import today
 from shared.contract.events import FeedbackRole
-from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.sessions import cookie_of, set_cookie
 from shared.http.visits import AnyVisit, Visit
@@ -97,7 +96,7 @@ async def _send(visit: Visit, token: str, opened: Sheet, mark: str) -> Response:
         visit.wrong(given.errors)
         return _show(visit, opened, 422)
     try:
-        await say(visit.service, opened, given, mark=mark)
+        await say(visit.service, opened, given, by_link(opened), mark)
     except NotPublished:
         visit.wrong(
             {"": Text(N_("It could not be sent just now. What you typed is saved: send it again in a minute."))}
@@ -117,18 +116,17 @@ async def _open(visit: Visit, token: str) -> Sheet:
     doc = await service.db["requests"].find_one({"_id": request}, {"state.facts": 0}) if request else None
     if doc is None or "erased" in doc["state"] or doc["status"] in ("unknown", "unsolicited"):
         raise Closed(*INVALID)
-    if doc["status"] == "withdrawn" or await _is_suspended(visit, doc):
-        raise Closed(*WITHDRAWN)
     (opened,) = await sheets(service, [doc])
+    if doc["status"] == "withdrawn" or await _is_suspended(visit, opened):
+        raise Closed(*WITHDRAWN)
     if not opened.is_open:
         raise Closed(*OVER)
     return opened
 
 
-async def _is_suspended(visit: Visit, request: Doc) -> bool:
+async def _is_suspended(visit: Visit, opened: Sheet) -> bool:
     """Is the organisation suspended in whose name the answer would count?"""
-    organisation = request["respondent"] if request["role"] == FeedbackRole.enterprise else request.get("institution")
-    found = await visit.service.by_id("organisations", [organisation or "-"], {"access": 1})
+    found = await visit.service.by_id("organisations", [by_link(opened).organisation], {"access": 1})
     return any("suspended" in doc.get("access", {}) for doc in found.values())
 
 
@@ -184,7 +182,5 @@ def about(visit: Visit, opened: Sheet) -> str:
 
 
 def _closed(visit: Visit, closed: Closed) -> Response:
-    if visit.request.method == "POST" and visit.form.is_draft:
-        raise Problem(closed.status, visit.word(closed.title))
     title, detail = visit.word(closed.title), visit.word(closed.detail)
     return visit.show("services/feedback/pages/closed.html", closed.status, title=title, detail=detail)

@@ -7,7 +7,7 @@ from fastapi import Path
 from fastapi.responses import HTMLResponse, Response
 from pydantic import TypeAdapter, ValidationError
 
-from services.feedback.people_api import publish
+from services.feedback.answering_api import publish
 from services.feedback.questionnaires import CHOOSING, Questionnaire, in_use
 from shared.contract.events import FeedbackRole, Question, QuestionKind, wording_of
 from shared.http.auth import Role

@@ -132,14 +132,13 @@ async def answer_request(service: Running, caller: Authenticated, id: EntityId, 
     (opened,) = await sheets(service, [request])
     if request["status"] not in ("open", "answered", "expired"):
         raise Problem(409, f"this request is {request['status']}")
-    asks = opened.questionnaire.questions
     form, unknown = typed(opened.questionnaire, opened.request, body.answers)
     given = read(form, opened.questionnaire, opened.request, today())
-    errors = unknown | given.errors
-    if not any(question.kind is QuestionKind.text and question.id in body.answers for question in asks):
-        given.text = opened.kept.get("text", "")  # a file without it takes nothing back
-    if errors:
+    if errors := unknown | given.errors:
         raise Problem(422, "the answer does not fit its questionnaire", sorted(errors.items()))
+    texts = {question.id for question in opened.questionnaire.questions if question.kind is QuestionKind.text}
+    if not texts & body.answers.keys():
+        given.text = opened.kept.get("text", "")  # a file without it takes nothing back
     if opened.is_said(given):
         return {"request": id, "status": "unchanged"}
     await say(service, opened, given, caller)
