@@ -78,6 +78,8 @@ def import_(  # noqa: PLR0913, PLR0917
     """
     at = moment(on) if on else None
     fields, regions = pairs(map, last=True), pairs(region, last=True)
+    if nowhere := [area for area, of in regions.items() if not of]:
+        raise typer.BadParameter(f"which region is {nowhere[0]}? AREA=REGION")
 
     async def work(settings: Settings) -> int:
         how = _reading(portal, fields, regions, separator)

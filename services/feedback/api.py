@@ -16,6 +16,7 @@ from shared.processing import mongo
 
 from .effects import effects
 from .gaps import BY, gaps
+from .market_reads import reports_in_force
 from .requests import today
 
 router = Router()
@@ -181,8 +182,8 @@ async def list_demand(
 @router.get("/demand/{competency}", tags=["demand"])
 async def competency_demand(service: Running, competency: Competency) -> dict[str, Any]:
     """Places demanded for a competency: the sum of all reports whose horizon is not past."""
-    reports = service.db["demands"].find({"competency": competency, "horizon": {"$gte": today().isoformat()}})
-    places = [doc["places"] async for doc in reports]
+    reports = await reports_in_force(service.db, today().isoformat())
+    places = [report["places"] for report in reports if report["competency"] == competency]
     return {"competency": competency, "places": sum(places), "reports": len(places)}
 
 

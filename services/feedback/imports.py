@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
@@ -86,8 +86,17 @@ class Import:
             kind = standing(vacancy, known.get(vacancy.id), timestamp(self.at))
             if kind == "unchanged":
                 self.counts[kind] += 1
+            elif self._is_said(known.get(vacancy.id)):
+                self._refuse(place, Text("something else is known of this time: give a later one (--on)"))
             else:
-                yield Change(place, kind, vacancy.id, vacancy.data or VacancyClosed(closed_on=self.at.date()))
+                yield Change(place, kind, vacancy.id, vacancy.data or self._closed())
+
+    def _is_said(self, known: Doc | None) -> bool:
+        """Is something known of this very time? Of two words of one time none is the newer one."""
+        return known is not None and timestamp(self.at) in (known.get("observed_at"), known.get("closed_at"))
+
+    def _closed(self) -> VacancyClosed:
+        return VacancyClosed(closed_on=self.at.astimezone(UTC).date())
 
     def _vacancies(self, rows: list[Row]) -> Iterator[tuple[str, Vacancy]]:
         """The vacancies that rows are, each id once; what is none is refused."""
@@ -132,7 +141,9 @@ class Import:
 
     async def _close_others(self, pages: Pages) -> None:
         """Close what is open and not in the files, unless these are not all."""
-        if pages.missing:
+        if not self.seen:
+            self.warning = Text("nothing was closed: there are no vacancies in the files")
+        elif pages.missing:
             about = {"missing": pages.missing, "pages": pages.number}
             self.warning = Text("nothing was closed: {missing} of {pages} pages are missing", about)
         elif self._nameless:
@@ -144,7 +155,7 @@ class Import:
             await self._close([d["id"] async for d in opened if d["id"] not in self.seen and d["observed_at"] < now])
 
     async def _close(self, ids: list[str]) -> None:
-        data = VacancyClosed(closed_on=self.at.date())
+        data = self._closed()
         for start in range(0, len(ids), BATCH):
             await self._publish([Change(id, "closed", id, data) for id in ids[start : start + BATCH]])
 

@@ -20,7 +20,7 @@ COLLECTIONS: dict[EventClass, str] = {
 }
 INDEXES: dict[str, list[tuple[str, ...]]] = {
     "vacancies": [("portal", "_id"), ("demands", "_id"), ("open", "region")],
-    "skills": [("competency",)],
+    "skills": [("status",)],
 }
 OF_A_VACANCY = ("portal", "title", "area", "region", "skills", "published_on", "enterprise")
 

@@ -176,8 +176,7 @@ def misfit(id: str, body: SkillMapping) -> tuple[str, Text] | None:
 
 def mapped_by(caller: Caller, body: SkillMapping) -> Event[Data]:
     """The decision of whoever acts for the operator."""
-    person = caller.member or caller.credential or None
-    data = SkillMapped(skill=body.skill, competency=body.competency, decided_by=person)
+    data = SkillMapped(skill=body.skill, competency=body.competency, decided_by=caller.member or None)
     return event_by(caller, data, skill_id(body.skill))
 
 

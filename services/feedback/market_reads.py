@@ -50,20 +50,21 @@ async def market_of(service: Service, on: str | None = None) -> Applied:
 class _Markets:
     """The market of now and of the last days that were asked for, each until something is said about demand.
 
-    Strangers may ask for any day, so one is worked out at a time, and few are kept.
+    Strangers may ask for any day, so of days one is worked out at a time, and few are kept; today's waits for none.
     """
 
     def __init__(self) -> None:
         self._kept: dict[str | None, tuple[Hashable, Market]] = {}
-        self._one_at_a_time = asyncio.Lock()
+        self._today, self._one_day_at_a_time = asyncio.Lock(), asyncio.Lock()
 
     async def of(self, db: Database, on: str | None) -> Applied:
-        async with self._one_at_a_time:
+        async with self._today if on is None else self._one_day_at_a_time:
             now = await applied(db)
             said = db.name, frozenset(each for each in now.positions if each[0].startswith("demand-"))
-            before, market = self._kept.pop(on, (None, None))
+            before, market = self._kept.get(on, (None, None))
             if market is None or before != said:
                 market = await _read(db, on)
+            self._kept.pop(on, None)
             self._kept[on] = said, market
             if len(self._kept) > MOST_KEPT:
                 del self._kept[next(day for day in self._kept if day is not None)]

@@ -4,6 +4,7 @@ import codecs
 import json
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,7 +19,6 @@ from shared.contract.text import composed, hidden
 from shared.files.tables import BLOCK, Table, Unreadable, Why, table
 from shared.pages.languages import Text
 
-SUFFIXES = (".csv", ".json", ".jsonl", ".xlsx")
 MOST_CHARACTERS = 64 * 2**20  # of one page of an API
 LISTS = ("items", "objects", "results", "vacancies")  # what APIs call the list in a page
 SEPARATOR = ";|\n"
@@ -32,8 +32,8 @@ GUESSED: dict[str, tuple[str, ...]] = {
     "closed": ("archived", "closed", "архив", "в архиве", "закрыта"),
     "enterprise": (),
 }
-NEEDED = ("id", "title")
-_YES = ("true", "yes", "1", "да", "истина")
+NEEDED = ("id", "title", "skills")  # without skills what was known of them would be taken back
+_YES, _NO = ("true", "yes", "1", "да", "истина"), ("false", "no", "0", "нет", "ложь", "")
 _DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ].*)?|(\d{1,2})\.(\d{1,2})\.(\d{4})(?: .*)?")
 _ID: TypeAdapter[str] = TypeAdapter(Id)
 
@@ -75,20 +75,23 @@ class Vacancy(NamedTuple):
 
 @dataclass
 class Pages:
-    """Which pages of an API's answer were there, and how many there are."""
+    """Which pages of an API's answers were there: of each search, told by how much it found."""
 
-    seen: set[int] = field(default_factory=set)
-    number: int = 0
+    seen: defaultdict[tuple[int, Any], set[int]] = field(default_factory=lambda: defaultdict(set))
 
     def note(self, page: Mapping[str, Any]) -> None:
         if isinstance(page.get("page"), int) and isinstance(page.get("pages"), int):
-            self.seen.add(page["page"])
-            self.number = max(self.number, page["pages"])
+            self.seen[page["pages"], str(page.get("found"))].add(page["page"])
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return sum(pages for pages, _ in self.seen)
 
     @property
     def missing(self) -> int:
         """How many are not there."""
-        return max(0, self.number - len(self.seen))
+        return sum(max(0, pages - len(there)) for (pages, _), there in self.seen.items())
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,8 @@ def reading(portal: str, map_: Mapping[str, str], regions: Mapping[str, str], se
 
 def files_in(path: Path) -> list[Path]:
     """The files to read: the one, or those of a folder in the order of their names."""
-    return sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+    there = path.iterdir() if path.is_dir() else [path]
+    return sorted(one for one in there if one.is_file() and not one.name.startswith("."))
 
 
 def rows_in(stream: IO[bytes], name: str, how: Reading, pages: Pages) -> Iterator[Row]:
@@ -273,7 +277,7 @@ def _values(read: Callable[[int], str]) -> Iterator[Any]:
         reason = "it ends early"
         if at < len(text):
             try:
-                value, at = decoder.raw_decode(text, at)
+                value, at = _decoded(decoder, text, at)
                 yield value
                 continue
             except json.JSONDecodeError as error:
@@ -284,6 +288,18 @@ def _values(read: Callable[[int], str]) -> Iterator[Any]:
         text, at = text[at:] + more, 0
         if not more or len(text) > MOST_CHARACTERS:
             raise Unreadable("json", reason)
+
+
+def _decoded(decoder: json.JSONDecoder, text: str, at: int) -> tuple[Any, int]:
+    """The value that begins at a place, and where it ends."""
+    try:
+        return decoder.raw_decode(text, at)
+    except json.JSONDecodeError:
+        raise
+    except RecursionError:
+        raise Unreadable("json", "it is nested too deeply") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise Unreadable("json", str(error)) from None
 
 
 _GAP = re.compile(r"[\s,]*")
@@ -307,7 +323,10 @@ def _text(value: Any) -> str | None:
 
 
 def _is_yes(value: Any) -> bool:
-    return str(value).strip().casefold() in _YES
+    said = "" if value is None else str(value).strip().casefold()
+    if said not in (*_YES, *_NO):
+        raise Unfit(Text("closed: “{text}” is neither yes nor no", {"text": said[:100]}))
+    return said in _YES
 
 
 def _day(value: Any) -> date | None:

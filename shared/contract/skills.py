@@ -9,6 +9,7 @@ _QUOTES = re.compile("[\"'`´«»„“”‘’‚‹›]")
 _GAPS = re.compile(r"[\s_\-‐‑‒–—―−]+")
 
 
+@lru_cache(100_000)
 def normalised(skill: str) -> str:
     """A skill without what spellings differ by: case, forms of letters, ё, quotation marks, hyphens and spaces."""
     folded = unicodedata.normalize("NFKC", skill).casefold().replace("ё", "е")

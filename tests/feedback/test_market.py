@@ -36,6 +36,7 @@ from services.feedback.vacancy_files import (
 from services.partners.network.registry import misfits
 from shared.contract.events import Data, Event, SkillMapped, VacancyClosed, VacancyObserved, timestamp
 from shared.contract.skills import normalised, skill_id
+from shared.files.tables import Unreadable
 from shared.processing import facts
 from shared.processing.facts import State
 from shared.processing.mongo import Key
@@ -356,7 +357,7 @@ def test_a_file_that_ends_early_is_refused_so_that_nothing_is_closed_by_it(text:
     with pytest.raises(Exception, match="is not JSON"):
         list(_values(io.StringIO(text).read))
     file = tmp_path / "cut.json"
-    file.write_text(text.replace("1", '1,"name":"x"'))
+    file.write_text(text.replace("1", '1,"name":"x","skills":[]'))
     with pytest.raises(Unusable, match=r"cut\.json: is not JSON"):
         read(file)
 
@@ -373,8 +374,25 @@ def test_pages_that_are_missing_are_counted():
     pages = Pages()
     for number in (0, 2, 2):
         pages.note({"items": [], "page": number, "pages": 4})
-    assert pages.missing == 2
+    assert (pages.missing, pages.number) == (2, 4)
     assert Pages().missing == 0
+    for number in range(3):  # another search, all of whose pages are there
+        pages.note({"items": [], "page": number, "pages": 3, "found": 57})
+    assert (pages.missing, pages.number) == (2, 7)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, f"[{'9' * 5_000}]"], ids=["nested", "digits"])
+def test_json_that_is_made_to_hurt_is_refused(text: str):
+    with pytest.raises(Unreadable):
+        list(_values(io.StringIO(text).read))
+
+
+@pytest.mark.parametrize("said", ["в архиве", "2026-01-01", "maybe"])
+def test_what_is_neither_yes_nor_no_is_refused(said: str, tmp_path: Path):
+    file = tmp_path / "x.json"
+    file.write_text(json.dumps([{**ITEM, "archived": said}]))
+    with pytest.raises(Unfit, match="is neither yes nor no"):
+        read(file)
 
 
 # what an import has to say

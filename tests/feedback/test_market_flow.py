@@ -138,12 +138,31 @@ async def test_what_a_complete_file_does_not_have_is_closed_unless_something_is_
     assert (await place.get("/market/vacancies", portal="two", open=True))["items"][1:]
 
 
+async def test_another_word_of_the_same_time_is_refused_and_one_of_a_later_time_counts(place: Place, tmp_path: Path):
+    file = written(tmp_path, item(1, "Welding"))
+    assert (await place.counts(file, "--on", OLD, portal="eight"))["new"] == 1
+    other = ("--region", "Москва=RU-KEM")
+    area = written(tmp_path, item(1, "Welding", area={"name": "Москва"}), name="area.json")
+    done = await place.imported(area, "--on", OLD, *other, portal="eight")
+    assert (done.code, "give a later one (--on)" in done.out) == (1, True)
+    assert (await place.counts(area, "--on", NEW, *other, portal="eight"))["changed"] == 1
+    empty = tmp_path / "empty.json"
+    empty.write_text("[]")
+    done = await place.imported(empty, "--on", LAST, "--complete", portal="eight")
+    assert (done.code, "there are no vacancies in the files" in done.err) == (1, True)
+    assert (await place.get("/market/vacancies", portal="eight", open=True))["items"]
+
+
 async def test_what_cannot_be_done_is_said_with_what_to_do(place: Place, tmp_path: Path):
     file = tmp_path / "x.csv"
-    file.write_text("Ref;Post\n1;Welder\n")
+    file.write_text("Ref;Post;Wants\n1;Welder;\n")
     done = await place.imported(file)
     assert (done.code, "COLUMN=id" in done.err) == (2, True), done.err
-    assert (await place.imported(file, "--map", "Ref=id", "--map", "Post=title", portal="three")).code == 0
+    mapped = ("--map", "Ref=id", "--map", "Post=title")
+    done = await place.imported(file, *mapped, portal="three")
+    assert (done.code, "COLUMN=skills" in done.err) == (2, True), "else known skills would be taken back"
+    assert (await place.imported(file, *mapped, "--map", "Wants=skills", portal="three")).code == 0
+    assert (await place.imported(file, "--region", "Москва=", portal="three")).code == 2
     assert (await place.imported(tmp_path / "none.csv")).code == 2
     assert (await place.imported(file, portal="h h")).code == 2
     file.write_text("[{")

@@ -5,6 +5,8 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +68,8 @@ async def test_a_network_comes_back_as_it_was(kafka: str, mongodb: str, tmp_path
 
             before = await until(complete, "all of it")
             written = {"_id": before["requests"][0], "text": "Said in confidence."}
-            await kept_of(settings).insert_one(written)
+            async with kept_of(settings) as answers:
+                await answers.insert_one(written)
             plant = dict(network.credentials["plant"])
             done = praktika(processes, "backup", str(kept))
             assert done.returncode == 0, done.stderr
@@ -89,7 +92,8 @@ async def test_a_network_comes_back_as_it_was(kafka: str, mongodb: str, tmp_path
                 return await numbers(network) == before
 
             await until(restored, "the same numbers")
-            assert await kept_of(settings).find_one() == written
+            async with kept_of(settings) as answers:
+                assert await answers.find_one() == written
             form = {"grant_type": "client_credentials", **{k: plant[k] for k in ("client_id", "client_secret")}}
             async with httpx.AsyncClient(trust_env=False) as http:
                 token = await http.post(processes["partners"].address + "/token", data=form)
@@ -99,9 +103,12 @@ async def test_a_network_comes_back_as_it_was(kafka: str, mongodb: str, tmp_path
         await lose(settings)
 
 
-def kept_of(settings: Settings) -> Any:
+@asynccontextmanager
+async def kept_of(settings: Settings) -> AsyncIterator[Any]:
     """What people wrote with their answers, which no log has."""
-    return mongo.database(mongo.connect(settings), settings, "feedback")["answers"]
+    client = mongo.connect(settings)
+    yield mongo.database(client, settings, "feedback")["answers"]
+    client.close()
 
 
 async def lose(settings: Settings) -> None:

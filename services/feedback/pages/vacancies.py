@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 from fastapi.responses import HTMLResponse, Response
@@ -22,7 +23,7 @@ from services.feedback.vacancy_files import (
     rows_in,
     rows_of,
 )
-from shared.contract.events import compose
+from shared.contract.events import EARLIEST, compose
 from shared.files import sheets
 from shared.files.tables import XLSX, Unreadable, table_of_sheet
 from shared.http.auth import Caller
@@ -146,8 +147,9 @@ def _moment(visit: MemberVisit) -> datetime | None:
     except ValueError:
         visit.form.add_error("at", visit.word(N_("is no time: 2026-06-15T09:00")))
         return None
-    if at > now:
-        visit.form.add_error("at", visit.word(N_("has not come yet")))
+    if not EARLIEST <= at <= now:
+        words = N_("has not come yet") if at > now else N_("is too long ago")
+        visit.form.add_error("at", visit.word(words))
         return None
     return at
 
@@ -184,4 +186,5 @@ async def _rows(service: Service, file: Upload, how: Reading, pages: Pages) -> l
     if file.content.startswith(XLSX):
         found = table_of_sheet(await sheets.rows_of(file.content, service.settings), most)
         return list(rows_of(found, name, how))
-    return await asyncio.to_thread(lambda: list(rows_in(io.BytesIO(file.content), name, how, pages)))
+    content = io.BytesIO(file.content)
+    return await asyncio.to_thread(lambda: list(islice(rows_in(content, name, how, pages), most + 1)))
