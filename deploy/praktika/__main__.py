@@ -60,7 +60,8 @@ def find_stack(arguments: Sequence[str]) -> None:
     if wanted in AS_OPERATOR and OPERATOR.exists() and not is_operator:
         kept = json.loads(OPERATOR.read_text())
         os.environ |= {"PRAKTIKA_CLIENT_ID": kept["client_id"], "PRAKTIKA_CLIENT_SECRET": kept["client_secret"]}
-    if {"KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI"} & os.environ.keys() or not CHOICE.exists():
+    named = {"KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "PRAKTIKA_PARTNERS_URL", "PRAKTIKA_FEEDBACK_URL"}
+    if named & os.environ.keys() or not CHOICE.exists():
         return
     from deploy.stack import Choice  # noqa: PLC0415
 

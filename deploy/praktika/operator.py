@@ -6,7 +6,7 @@ import typer
 
 from services.partners.gateway.credentials import issue_to_operator
 from shared.operator import console
-from shared.operator.console import Json, show, show_json
+from shared.operator.console import Json, show_fields, show_json
 from shared.settings import Settings
 
 
@@ -24,7 +24,7 @@ def command(
         if json:
             show_json(made)
         else:
-            show("\n".join(f"{field}: {value}" for field, value in made.items()))
+            show_fields(made)
         return console.OK
 
     console.run(work)

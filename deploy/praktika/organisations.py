@@ -13,7 +13,7 @@ import typer
 
 from shared.operator import console
 from shared.operator.command import EXIT_CODES, application
-from shared.operator.console import Failed, Json, Misused, say, show, show_json, show_table
+from shared.operator.console import Failed, Json, Misused, say, show_fields, show_json, show_table
 from shared.settings import Settings
 
 app = application("The organisations of the network: list, register, suspend, reinstate.")
@@ -180,7 +180,7 @@ def _show_made(made: dict[str, str], as_json: bool) -> None:
     if as_json:
         show_json(made)
     else:
-        show("\n".join(f"{field}: {value}" for field, value in made.items()))
+        show_fields(made)
 
 
 async def everything(ask: Api, path: str) -> list[dict[str, Any]]:

@@ -61,7 +61,9 @@ async def connected(settings: Settings) -> AsyncIterator[tuple[Ingress, httpx.As
     """The network that the environment names."""
     urls = {name: os.environ.get(f"PRAKTIKA_{name.upper()}_URL", "") for name in ("partners", "feedback")}
     if missing := [name for name, url in urls.items() if not url]:
-        raise Misused(f"set PRAKTIKA_{missing[0].upper()}_URL to the address of {missing[0]}")
+        raise Misused(
+            f"start the stack (make up), or set PRAKTIKA_{missing[0].upper()}_URL to the address of {missing[0]}"
+        )
     async with (
         httpx.AsyncClient(base_url=urls["partners"], timeout=60, trust_env=False) as partners,
         httpx.AsyncClient(base_url=urls["feedback"], timeout=60, trust_env=False) as feedback,

@@ -84,15 +84,23 @@ async def _import(  # noqa: PLR0913, PLR0917
     questionnaire = questionnaire_of(role, await network.get(f"questionnaires/{role}"))
     whose, of = columns(found.columns, questionnaire, given, learner)
     requests = await _requests(network, role)
-    counts, problems = Counter[str](), list[str]()
+    left_out = [column for column in found.columns if column not in {whose, *of}]
+    counts, problems, seen = Counter[str](), list[str](), set[str]()
     with progress("rows", found.rows) as advance:
         for row in found.read():
             counts["read"] += 1
-            status, why = await _answer(network, row, whose, of, requests, months)
+            pseudonym = str(row.cells.get(whose, "")).strip()
+            if pseudonym in seen:
+                status, why = "refused", "this learner stands in an earlier row, too: which counts?"
+            else:
+                status, why = await _answer(network, pseudonym, row, of, requests, months)
+            seen.add(pseudonym)
             counts[status] += 1
             if why:
                 problems.append(f"row {row.number}: {why}")
             advance(1)
+    if left_out:
+        say(f"columns that answer no question are left out: {', '.join(left_out)} (--map COLUMN=QUESTION)")
     return counts, problems
 
 
@@ -107,10 +115,12 @@ async def _requests(network: OverHttp, role: str) -> Requests:
 
 
 async def _answer(  # noqa: PLR0913, PLR0917
-    network: OverHttp, row: Row, whose: str, of: dict[str, Answered], requests: Requests, months: int | None
+    network: OverHttp, pseudonym: str, row: Row, of: dict[str, Answered], requests: Requests, months: int | None
 ) -> tuple[str, str]:
     """What became of a row: how it counts, and why if something is wrong."""
-    sent = requests.get(str(row.cells.get(whose, "")).strip(), {})
+    if not pseudonym:
+        return "refused", "the pseudonym is missing"
+    sent = requests.get(pseudonym, {})
     meant = sent.get(months, []) if months is not None else sent[max(sent, key=lambda m: m or 0)] if sent else []
     if not meant:
         return "not_asked", "nobody of this pseudonym was asked"

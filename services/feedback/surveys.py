@@ -4,6 +4,7 @@ Exports name columns by the question's text (Google Forms), its code, or both (L
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -57,6 +58,10 @@ def columns(
         name = given[heading] if heading in given else _meant(heading, known, by_words)
         if name:
             found[heading] = known.get(name, Answered(name, "rating", {}))
+    twice = [name for name, times in Counter(one.name for one in found.values()).items() if times > 1]
+    if twice:
+        two = [heading for heading, one in found.items() if one.name == twice[0]]
+        raise Unmapped(f"{twice[0]} is answered by the columns {' and '.join(two)}: leave one out, --map '{two[1]}='")
     whose = learner or next((heading for heading in headings if heading.strip().casefold() in LEARNER), None)
     if whose is None:
         raise Unmapped("which column has the learner's pseudonym? Name it: --learner COLUMN")

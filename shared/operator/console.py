@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from re import fullmatch
@@ -91,6 +91,12 @@ def say(text: str) -> None:
 def show(text: str) -> None:
     """Print a line of a result."""
     out.print(cleaned(text), soft_wrap=True)
+
+
+def show_fields(document: Mapping[str, object]) -> None:
+    """Print a result of named parts, one a line."""
+    for field, value in document.items():
+        show(f"{field}: {value}")
 
 
 def show_json(document: object) -> None:

@@ -68,6 +68,8 @@ def test_what_is_not_understood_is_asked_for():
         columns(["token", "Rate it"], GRADUATE, {})
     with pytest.raises(Unmapped, match="no column 'Mark'"):
         columns(["token"], GRADUATE, {"Mark": "overall"})
+    with pytest.raises(Unmapped, match="overall is answered by the columns overall and Mark"):
+        columns(["token", "overall", "Mark"], GRADUATE, {"Mark": "overall"})
     with pytest.raises(Unmapped, match="no question 'mood'"):
         columns(["token", "Mark"], GRADUATE, {"Mark": "mood"})
     _, of = columns(["who", "Mark", "Since"], GRADUATE, {"Mark": "overall", "Since": "employment.since"}, "who")
@@ -110,18 +112,26 @@ async def test_a_survey_is_imported_once_however_often_it_is(place: tuple[Runnin
     await until(asked)
     file = tmp_path / "answers.csv"
     rows = ["token,overall. How was the programme?,found-by,text", "l0,4,through practice,Well.", "l1,5,by myself,"]
-    file.write_text("\n".join([*rows, "l2,9,,", "l77,4,,"]))
+    remark = tmp_path / "remark.csv"
+    remark.write_text("token,overall,Remarks\nl0,4,So\n")
+    file.write_text("\n".join([*rows, "l2,9,,", "l77,4,,", "l0,1,,"]))
     done = await praktika("survey", "import", str(file), "--role", "graduate", "--json")
     assert (done.code, {name: done.json[name] for name in ("read", "answered", "not_asked", "refused")}) == (
         1,
-        {"read": 4, "answered": 2, "not_asked": 1, "refused": 1},
+        {"read": 5, "answered": 2, "not_asked": 1, "refused": 2},
     ), done.err
-    assert done.json["problems"] == ["row 4: overall: choose 1 to 5", "row 5: nobody of this pseudonym was asked"]
+    assert done.json["problems"] == [
+        "row 4: overall: choose 1 to 5",
+        "row 5: nobody of this pseudonym was asked",
+        "row 6: this learner stands in an earlier row, too: which counts?",
+    ]
     on_log = await stack.count("feedback")
     again = await praktika("survey", "import", str(file), "--role", "graduate", "--json")
     assert (again.json["answered"], again.json["unchanged"], await stack.count("feedback")) == (0, 2, on_log)
     doc = await stack.service.db["requests"].find_one({"learner": "l0"}) or {}
     assert doc["answers"][0]["ratings"]["choices"] == {"found-by": ["practice"]}
+    left_out = await praktika("survey", "import", str(remark), "--role", "graduate")
+    assert "left out: Remarks" in left_out.err
     wrong = await praktika("survey", "import", str(file), "--role", "graduate", "--map", "mood=overall")
     assert (wrong.code, "there is no column 'mood'" in wrong.err) == (2, True)
     assert (await praktika("survey", "import", "nothing.csv", "--role", "graduate")).code == 2

@@ -1,5 +1,6 @@
 """praktika organisations, praktika credentials: on a running partners, over HTTP, as the operator."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
@@ -66,6 +67,8 @@ async def test_a_credential_is_rotated_without_a_gap_and_withdrawn(partners: tup
 
 async def test_what_is_refused_is_told(partners: tuple[Running, Praktika]):
     _, praktika = partners
+    plain = await praktika("credentials", "make", "river-plant")
+    assert re.search(r"^client_secret: \S+$", plain.out, re.MULTILINE), "to be copied: a line of its own"
     done = await praktika("credentials", "make", "nobody")
     assert (done.code, "there is no nobody" in done.err) == (1, True), done.err
     done = await praktika("organisations", "register", "17Г11", *PLANT)
