@@ -189,6 +189,23 @@ class Settings(BaseSettings):
         description="A CSV of competencies with their alternative labels, as ESCO gives them out, by which feedback "
         "suggests what skills of vacancies may be.",
     )
+    gap_least_ratings: int = Field(
+        5, ge=1, description="Ratings of a competency in a quarter below which nothing is concluded from them."
+    )
+    gap_satisfied_share: float = Field(
+        0.6, ge=0, le=1, description="Share of ratings of 4 and 5 below which a revision is recommended."
+    )
+    gap_least_employers: int = Field(
+        3, ge=1, description="Employers that must rate a competency below 4 before a programme is told to take it up."
+    )
+    gap_least_vacancies: int = Field(
+        5, ge=1, description="Open vacancies of a region that are a demand, if nobody there certifies the competency."
+    )
+    gap_undemanded_days: int = Field(
+        365,
+        ge=30,
+        description="Days without demand after which a competency that is certified is named to its programmes.",
+    )
     client_id: str = Field("", description="For `praktika publish`: the organisation in whose name it sends.")
     client_secret: SecretStr = Field(SecretStr(""), description="For `praktika publish`: the organisation's secret.")
     clock_skew_s: int = Field(300, ge=0, description="How far in the future an event's time may lie.")

@@ -12,7 +12,7 @@ from pymongo import MongoClient
 
 from services.certification import schemes
 from services.feedback import requests
-from services.feedback.gaps import wishes
+from services.feedback.gaps import Rules, wishes
 from services.monitoring import states
 from shared.contract.events import Data, Event, parse, timestamp
 from shared.http.auth import RequestKey
@@ -85,12 +85,12 @@ def test_the_oracle_and_the_services_agree_on_any_order():
     Random(SEED).shuffle(events)  # noqa: S311
     derived = concluded(events)
     assert counted(states, [*events, *derived]) == {key: n for key, n in expected.counters.items() if n}
-    assert counted(requests, [*events, *derived]) == {key: n for key, n in expected.ratings.items() if n}
+    assert counted(requests, [*events, *derived]) == {key: n for key, n in expected.answered.items() if n}
     sums: dict[tuple[str, ...], dict[str, int]] = {}
     for (kind, id, month, measure), number in counted(requests, [*events, *derived]).items():
         if kind == "wish":
             sums[id, month] = {measure: number}
-    wished = {(one.programme, one.competency, one.window) for one in wishes(sums) if one.competency == WISHED}
+    wished = {(one.programme, one.competency, one.window) for one in wishes(sums, Rules()) if one.competency == WISHED}
     assert wished == expected.wishes() != set()
     must = {id for id, one in expected.derived.items() if one.must}
     found = {event.id: event for event in derived if event.data.short_type != "feedback.erased"}

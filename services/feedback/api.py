@@ -15,7 +15,7 @@ from shared.http.service import Authenticated, EntityId, Running, Service, requi
 from shared.processing import mongo
 
 from .effects import effects
-from .gaps import BY, gaps
+from .gaps import BY, Rules, gaps
 from .market_reads import reports_in_force
 from .requests import today
 
@@ -131,7 +131,8 @@ async def programme_gaps(service: Running, id: EntityId) -> dict[str, Any]:
     """Ratings of a programme's competencies by quarter, from five ratings on, and whether they show a gap."""
     ranges = {"kind": "programme_competency", "id": {"$gt": f"{id} ", "$lt": f"{id}!"}}
     known = gaps(await mongo.sums(service.db, ranges, BY))
-    items = [{**g._asdict(), "gap": g.is_open} for g in known if g.ratings >= service.settings.suppress_below]
+    least, rules = service.settings.suppress_below, Rules.of(service.settings)
+    items = [{**g._asdict(), "gap": g.is_open(rules)} for g in known if g.ratings >= least]
     return {"items": items, "next": None}
 
 

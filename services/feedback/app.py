@@ -14,14 +14,17 @@ from shared.processing.facts import DecodedEvent, State
 from shared.processing.mongo import Database, Key
 from shared.settings import settings
 
-from . import answering_api, api, calendar, market, market_api, market_reads, requests
+from . import answering_api, api, calendar, market, market_api, requests
 from .answering import forget_answers
-from .gaps import BY, Demand, Finding, Programme, by_ratings, falls, gaps, recommend, unmet, window_of, wishes
+from .gap_reads import read_findings
+from .gaps import Finding, Rules, recommend
+from .market_reads import Histories
 from .pages import answer, answers, asked, questionnaires, stories, vacancies
 from .pages import market as market_pages
 from .requests import ask, contributions, forget, route, today
 
 AT_ONCE = 1_000
+HISTORIES = Histories()  # of this process's worker
 
 
 class Context(NamedTuple):
@@ -30,6 +33,7 @@ class Context(NamedTuple):
     erased: frozenset[str]  # learners, of those that matter here
     findings: list[Finding]  # about the programmes that matter here
     now: datetime
+    rules: Rules
     secret: RequestKey
     today: date | None = None  # at a tick; what time brings is decided then
 
@@ -43,7 +47,7 @@ def react(key: Key, state: State, context: Context) -> list[Event[Data]]:
             forgotten = forget(key.id, state, context.erased)
             return forgotten or (calendar.remind(key.id, state, context.today) if context.today else [])
         case "programmes":
-            return recommend(key.id, state, context.findings, context.now)
+            return recommend(key.id, state, context.findings, context.now, context.rules)
         case _:
             return []
 
@@ -67,9 +71,9 @@ async def read_context(db: Database, keys: Collection[Key], events: Sequence[Dec
         learners |= {doc["learner"] async for doc in db["requests"].find({"_id": {"$in": requests}}, {"learner": 1})}
     # Programmes are judged at a tick: in the middle of a backlog the ratings are not all there.
     programmes = [key.id for key in keys if key.collection == "programmes" and not events]
-    secret = request_key(settings().keys_dir)
-    findings, day = await read_findings(db, programmes), None if events else today()
-    return Context(await _erased(db, learners), findings, datetime.now(UTC), secret, day)
+    rules, secret = Rules.of(settings()), request_key(settings().keys_dir)
+    findings, day = await read_findings(db, programmes, HISTORIES, rules), None if events else today()
+    return Context(await _erased(db, learners), findings, datetime.now(UTC), rules, secret, day)
 
 
 async def _erased(db: Database, learners: Collection[str]) -> frozenset[str]:
@@ -77,63 +81,6 @@ async def _erased(db: Database, learners: Collection[str]) -> frozenset[str]:
         return frozenset()
     found = db["learners"].find({"_id": {"$in": list(learners)}, "erased": True}, {"_id": 1})
     return frozenset([doc["_id"] async for doc in found])
-
-
-async def read_findings(db: Database, programmes: Collection[str] | None) -> list[Finding]:
-    """What speaks for revising these programmes (None: any), by ratings, wishes and demand."""
-    if programmes is not None and not programmes:
-        return []
-    # An id is "<programme> <competency>"; a blank is in neither, and sorts before every other character of an id.
-    ranges = [{"id": {"$gt": f"{programme} ", "$lt": f"{programme}!"}} for programme in programmes or ()]
-    match = {"$or": ranges} if ranges else {}
-    ratings = gaps(await mongo.sums(db, {"kind": "programme_competency", **match}, BY))
-    wished = wishes(await mongo.sums(db, {"kind": "wish", **match}, BY))
-    return [*by_ratings(ratings), *falls(ratings), *wished, *await _read_unmet(db, programmes)]
-
-
-async def _read_unmet(db: Database, programmes: Collection[str] | None) -> list[Finding]:
-    """Demand of these programmes (None: of any) that is not past and that nobody certifies."""
-    day = today().isoformat()
-    newest = await market_reads.reports_in_force(db, day)
-    if not newest:
-        return []
-    regions = await market_reads.regions(db)
-    schemes = [doc async for doc in db["schemes"].find({}, {"competency": 1, "institution": 1}) if "competency" in doc]
-    certified = {(doc["competency"], regions.get(doc["institution"])) for doc in schemes}
-    demanded = [_demand(doc, regions) for doc in newest if doc["places"]]
-    hosts = await _hosts(db, {one.organisation for one in demanded}, programmes)
-    taught = {"competencies": {"$in": sorted({one.competency for one in demanded})}}
-    match: dict[str, Any] = {"$or": [taught, {"_id": {"$in": sorted(hosts)}}]}
-    match |= {} if programmes is None else {"_id": {"$in": list(programmes)}}
-    could = [
-        Programme(
-            doc["_id"],
-            regions.get(doc["institution"]),
-            frozenset(doc["competencies"]),
-            hosts.get(doc["_id"], frozenset()),
-        )
-        async for doc in db["programmes"].find(match, {"institution": 1, "competencies": 1})
-        if "competencies" in doc
-    ]
-    return unmet(could, demanded, certified, window_of(day))
-
-
-def _demand(report: dict[str, Any], regions: dict[str, str]) -> Demand:
-    of = report.get("of") or report["organisation"]
-    return Demand(report["competency"], regions.get(of, of), of, report["places"])
-
-
-async def _hosts(
-    db: Database, enterprises: Collection[str], programmes: Collection[str] | None
-) -> dict[str, frozenset[str]]:
-    """Which of these enterprises trained learners of a programme, by programme."""
-    took_place = {"status": {"$in": ["open", "answered", "expired"]}, "months": {"$exists": False}}
-    match: dict[str, Any] = {"enterprise": {"$in": sorted(enterprises)}, **took_place}
-    match |= {} if programmes is None else {"programme": {"$in": list(programmes)}}
-    hosts: dict[str, set[str]] = {}
-    for programme, enterprise in await mongo.distinct(db, "requests", ("programme", "enterprise"), match):
-        hosts.setdefault(programme, set()).add(enterprise)
-    return {programme: frozenset(some) for programme, some in hosts.items()}
 
 
 async def _reached(db: Database, collection: str, field: str, labels: Sequence[str]) -> list[tuple[str, Key]]:
@@ -163,7 +110,7 @@ class DueStates:
         found = await self._requests_of_erased(db, labels) + await self._programmes_with_gaps(db, labels)
         found += await _reached(db, "learners", "opens_next", labels)
         found += await _reached(db, "requests", "step_next", labels)
-        if not found:
+        if not found and await HISTORIES.are_current(db):
             self._quiet_at = seen
         return found
 
@@ -177,13 +124,13 @@ class DueStates:
         return found
 
     async def _programmes_with_gaps(self, db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
-        now = datetime.now(UTC)
-        known = await read_findings(db, None)
+        now, rules = datetime.now(UTC), Rules.of(settings())
+        known = await read_findings(db, None, HISTORIES, rules)
         mine = {"_id": {"$in": list({finding.programme for finding in known})}, "partition": {"$in": list(labels)}}
         return [
             (doc["partition"], Key("programmes", doc["_id"]))
             async for doc in db["programmes"].find(mine)
-            if recommend(doc["_id"], doc["state"], known, now)
+            if recommend(doc["_id"], doc["state"], known, now, rules)
         ]
 
 

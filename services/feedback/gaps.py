@@ -1,13 +1,14 @@
 """When a programme should be revised, by feedback and by demand: plain numbers, pure rules."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import NamedTuple
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
 
 from shared.contract.events import (
     Data,
     Event,
     GapGround,
+    ProgrammeDemandLapsed,
     ProgrammeGapFound,
     ProgrammeRevisionRecommended,
     derive,
@@ -16,13 +17,37 @@ from shared.contract.events import (
 )
 from shared.processing import facts
 from shared.processing.facts import State
+from shared.settings import Settings
 from shared.statistics import wilson
 
-LEAST_RATINGS = 5
-LEAST_EMPLOYERS = 3
-SATISFIED_SHARE = 0.6
+from .market import History, Of
+
 BY = ("id", "period")  # what the counters that are read here are wanted summed by
 Sums = Mapping[tuple[str, ...], Mapping[str, int]]
+
+
+class Rules(NamedTuple):
+    """From when on a gap is one; settings of the operator, see there.
+
+    Attributes:
+        least_ratings: never fewer than are shown.
+    """
+
+    least_ratings: int = 5
+    satisfied_share: float = 0.6
+    least_employers: int = 3
+    least_vacancies: int = 5
+    undemanded_days: int = 365
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Rules":
+        return cls(
+            max(settings.gap_least_ratings, settings.suppress_below),
+            settings.gap_satisfied_share,
+            settings.gap_least_employers,
+            settings.gap_least_vacancies,
+            settings.gap_undemanded_days,
+        )
 
 
 class Gap(NamedTuple):
@@ -34,39 +59,40 @@ class Gap(NamedTuple):
     ratings: int
     satisfied: int
 
-    @property
-    def is_open(self) -> bool:
-        return self.ratings >= LEAST_RATINGS and self.satisfied < SATISFIED_SHARE * self.ratings
+    def is_open(self, rules: Rules) -> bool:
+        return self.ratings >= rules.least_ratings and self.satisfied < rules.satisfied_share * self.ratings
 
 
 class Finding(NamedTuple):
     """What speaks for revising a programme, unless it was said of this window already.
 
     Attributes:
-        ground: None: by ratings.
+        ground: a `GapGround`, "ratings", or "lapsed".
         evidence: the fields of the event that are the ground's own.
     """
 
     programme: str
     competency: str
     window: str
-    ground: GapGround | None
-    evidence: Mapping[str, int]
+    ground: str
+    evidence: Mapping[str, Any]
 
     @property
     def id(self) -> str:
         about = self.programme, self.competency, self.window
-        if self.ground is None:
+        if self.ground == "ratings":
             return derived_id("programme.revision_recommended", *about)
+        if self.ground == "lapsed":
+            return derived_id("programme.demand_lapsed", *about)
         return derived_id("programme.gap_found", self.ground, *about)
 
     def is_about(self, declared: Iterable[str]) -> bool:
         """Does it hold of a programme with these competencies? What is wished is what the programme does not name."""
-        return self.ground is GapGround.demand or (self.competency in declared) is (self.ground != GapGround.wishes)
+        return self.ground == GapGround.demand or (self.competency in declared) is (self.ground != GapGround.wishes)
 
 
 class Demand(NamedTuple):
-    """Places demanded of a competency in a region, and by whom."""
+    """Places that reports demand of a competency in a region, and by whom."""
 
     competency: str
     region: str
@@ -92,16 +118,16 @@ def gaps(sums: Sums) -> list[Gap]:
     return [Gap(*about, *total) for about, total in sorted(totals.items())]
 
 
-def by_ratings(known: Iterable[Gap]) -> list[Finding]:
+def by_ratings(known: Iterable[Gap], rules: Rules) -> list[Finding]:
     """Competencies of which too few ratings are 4 or 5."""
-    return [
-        Finding(gap.programme, gap.competency, gap.window, None, {"ratings": gap.ratings, "satisfied": gap.satisfied})
-        for gap in known
-        if gap.is_open
-    ]
+    return [Finding(*gap[:3], "ratings", _rated(gap)) for gap in known if gap.is_open(rules)]
 
 
-def falls(known: Iterable[Gap]) -> list[Finding]:
+def _rated(gap: Gap) -> dict[str, int]:
+    return {"ratings": gap.ratings, "satisfied": gap.satisfied}
+
+
+def falls(known: Iterable[Gap], rules: Rules) -> list[Finding]:
     """Sustainability competencies whose share of 4 and 5 fell from one window to the next, by more than chance.
 
     What `by_ratings` finds already is not found again.
@@ -109,18 +135,13 @@ def falls(known: Iterable[Gap]) -> list[Finding]:
     found: list[Finding] = []
     before: dict[tuple[str, str], Gap] = {}
     for gap in sorted(known):
-        if gap.ratings < LEAST_RATINGS or not is_sustainability(gap.competency):
+        if gap.ratings < rules.least_ratings or not is_sustainability(gap.competency):
             continue
         earlier = before.get((gap.programme, gap.competency))
         before[gap.programme, gap.competency] = gap
-        if earlier is None or gap.is_open or not _is_lower(gap, earlier):
+        if earlier is None or gap.is_open(rules) or not _is_lower(gap, earlier):
             continue
-        evidence = {
-            "ratings": gap.ratings,
-            "satisfied": gap.satisfied,
-            "ratings_before": earlier.ratings,
-            "satisfied_before": earlier.satisfied,
-        }
+        evidence = _rated(gap) | {f"{name}_before": count for name, count in _rated(earlier).items()}
         found.append(Finding(gap.programme, gap.competency, gap.window, GapGround.fall, evidence))
     return found
 
@@ -129,7 +150,7 @@ def _is_lower(gap: Gap, earlier: Gap) -> bool:
     return wilson(gap.satisfied, gap.ratings)[1] < wilson(earlier.satisfied, earlier.ratings)[0]
 
 
-def wishes(sums: Sums) -> list[Finding]:
+def wishes(sums: Sums, rules: Rules) -> list[Finding]:
     """Competencies that several employers rated low in a window, from the counters `wish` summed by `BY`."""
     employers: dict[tuple[str, str, str], set[str]] = {}
     for (id, month), counts in sums.items():
@@ -139,7 +160,7 @@ def wishes(sums: Sums) -> list[Finding]:
     return [
         Finding(*about, GapGround.wishes, {"employers": len(some)})
         for about, some in sorted(employers.items())
-        if len(some) >= LEAST_EMPLOYERS
+        if len(some) >= rules.least_employers
     ]
 
 
@@ -152,51 +173,95 @@ class Programme(NamedTuple):
     hosts: frozenset[str]
 
 
-def unmet(
-    programmes: Iterable[Programme], demanded: Iterable[Demand], certified: set[tuple[str, str | None]], window: str
-) -> list[Finding]:
+class Market(NamedTuple):
+    """What is demanded, and what is certified.
+
+    Attributes:
+        demanded: by reports that are in force today.
+        reported_until: the last day to which any report demanded a competency in a region.
+        history: of vacancies.
+        certified: competencies with the regions of the institutions that have a scheme for them.
+        day: today.
+    """
+
+    demanded: list[Demand]
+    reported_until: Mapping[Of, str]
+    history: History
+    certified: set[Of]
+    day: date
+
+    @property
+    def window(self) -> str:
+        return window_of(self.day.isoformat())
+
+
+def unmet(programmes: Iterable[Programme], market: Market, rules: Rules) -> list[Finding]:
     """Demand that a programme could meet and that no institution of its region certifies.
 
-    It could, if it teaches the competency and its own region demands it, or if those who train its learners do.
-
-    Args:
-        certified: competencies with the regions of the institutions that have a scheme for them.
-        window: the one in which this is asked.
+    It could, if it teaches the competency and vacancies or reports of its own region demand it, or if those who train
+    its learners report that they do.
     """
-    reports = list(demanded)
     found = []
     for programme in programmes:
-        places: dict[str, int] = {}
-        for one in reports:
+        evidence: dict[str, dict[str, int]] = {}
+        for one in market.demanded:
             is_own = one.competency in programme.competencies and one.region == programme.region
-            if (is_own or one.organisation in programme.hosts) and (one.competency, programme.region) not in certified:
-                places[one.competency] = places.get(one.competency, 0) + one.places
+            if is_own or one.organisation in programme.hosts:
+                places = evidence.setdefault(one.competency, {"places": 0})
+                places["places"] += one.places
+        for competency in programme.competencies:
+            vacancies = market.history.open[competency, programme.region] if programme.region else 0
+            if vacancies >= rules.least_vacancies:
+                evidence.setdefault(competency, {})["vacancies"] = vacancies
         found += [
-            Finding(programme.id, competency, window, GapGround.demand, {"places": count})
-            for competency, count in sorted(places.items())
+            Finding(programme.id, competency, market.window, GapGround.demand, said)
+            for competency, said in sorted(evidence.items())
+            if (competency, programme.region) not in market.certified
         ]
     return found
 
 
-def recommend(programme: str, state: State, known: Iterable[Finding], now: datetime) -> list[Event[Data]]:
+def lapsed(programmes: Iterable[Programme], market: Market, rules: Rules) -> list[Finding]:
+    """Competencies that a programme teaches and its region certifies, and that nothing there has demanded for long.
+
+    Only where the region's vacancies have been known for as long.
+    """
+    long_ago = (market.day - timedelta(days=rules.undemanded_days)).isoformat()
+    found = []
+    for programme in programmes:
+        since = market.history.since.get(programme.region) if programme.region else None
+        if since is None or since > long_ago:
+            continue
+        for of in sorted((competency, programme.region) for competency in programme.competencies):
+            until = max(filter(None, (market.history.until(of), market.reported_until.get(of))), default=None)
+            if of not in market.certified or market.history.open[of] or (until or "") > long_ago:
+                continue
+            evidence = {"demanded_until": until, "observed_since": since}
+            found.append(Finding(programme.id, of[0], market.window, "lapsed", evidence))
+    return found
+
+
+def recommend(programme: str, state: State, known: Iterable[Finding], now: datetime, rules: Rules) -> list[Event[Data]]:
     """What should be said of a programme for these findings, once per window, and is not yet."""
     published = facts.last(state, "programme.published")
     if published is None:
         return []
     declared = {part["competency"] for part in published["data"].get("competencies", [])}
-    said = facts.facts(state, "programme.revision_recommended") | facts.facts(state, "programme.gap_found")
+    said = {slot for event_class in facts.RECOMMENDATIONS for slot in facts.facts(state, event_class.short_type)}
     return [
-        _event(finding, now)
+        _event(finding, now, rules)
         for finding in known
         if finding.programme == programme and finding.is_about(declared) and finding.id not in said
     ]
 
 
-def _event(finding: Finding, now: datetime) -> Event[Data]:
+def _event(finding: Finding, now: datetime, rules: Rules) -> Event[Data]:
     about = {"recommendation": finding.id, "competency": finding.competency, "window": finding.window}
     data: Data
-    if finding.ground is None:
-        data = ProgrammeRevisionRecommended(**about, **finding.evidence, threshold=SATISFIED_SHARE)
+    if finding.ground == "ratings":
+        data = ProgrammeRevisionRecommended(**about, **finding.evidence, threshold=rules.satisfied_share)
+    elif finding.ground == "lapsed":
+        data = ProgrammeDemandLapsed(**about, **finding.evidence)
     else:
-        data = ProgrammeGapFound(**about, ground=finding.ground, **finding.evidence)
+        data = ProgrammeGapFound(**about, ground=GapGround(finding.ground), **finding.evidence)
     return derive("feedback", data, id=finding.id, subject=finding.programme, key=finding.programme, time=now)

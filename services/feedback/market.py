@@ -72,6 +72,50 @@ def skill_view(state: State) -> dict[str, Any]:
 VIEWS: dict[str, Callable[[State], dict[str, Any]]] = {"vacancies": vacancy_view, "skills": skill_view}
 
 
+Of = tuple[str, str | None]  # a competency, and a region (None: the network knows none for the area)
+
+
+@dataclass
+class History:
+    """What vacancies have demanded over time, by what is known of each now; added up one by one.
+
+    Attributes:
+        mapping: competency by skill id; None: none of ours.
+        changes: by competency and region, how the number of open vacancies changed, by day.
+        open: distinct vacancies that are open now, by competency and region.
+        since: by region, the first day of which a vacancy is known.
+    """
+
+    mapping: Mapping[str, str | None]
+    changes: defaultdict[Of, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    open: Counter[Of] = field(default_factory=Counter)
+    since: dict[str | None, str] = field(default_factory=dict)
+
+    def add(self, vacancy: Mapping[str, Any]) -> None:
+        """Take in a vacancy, open or closed: its `region`, `skills`, `since`, `open` and `closed_on`."""
+        region, begin, end = vacancy["region"], vacancy["since"], vacancy["closed_on"]
+        self.since[region] = min(begin, self.since.get(region, begin))
+        for competency in {self.mapping.get(skill_id(written)) for written in vacancy["skills"]}:
+            if competency is None:
+                continue
+            of = competency, region
+            self.changes[of][begin] += 1
+            if end is not None:
+                self.changes[of][max(begin, end)] -= 1
+            if vacancy["open"]:
+                self.open[of] += 1
+
+    def on(self, of: Of, day: str) -> int | None:
+        """How many demanded it on a day; None: nothing is known of the region's vacancies before that day."""
+        if self.since.get(of[1], day) >= day:
+            return None
+        return sum(change for changed, change in self.changes.get(of, {}).items() if changed <= day)
+
+    def until(self, of: Of) -> str | None:
+        """When the last vacancy that demanded it was closed, if none is open; None: none ever was."""
+        return max(self.changes.get(of, ()), default=None)
+
+
 @dataclass
 class Coverage:
     """How much of the open vacancies the figures could be made from.
@@ -136,7 +180,7 @@ class Market:
     """
 
     mapping: Mapping[str, str | None]
-    demanded: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+    demanded: Counter[Of] = field(default_factory=Counter)
     coverage: defaultdict[str | None, Coverage] = field(default_factory=lambda: defaultdict(Coverage))
     sources: defaultdict[str, Source] = field(default_factory=lambda: defaultdict(Source))
     _vacancies: Counter[str] = field(default_factory=Counter)

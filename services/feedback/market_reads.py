@@ -3,7 +3,7 @@
 import asyncio
 import csv
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,13 +12,14 @@ from shared.http.service import Service
 from shared.observability import logs
 from shared.pages.languages import LANGUAGES
 from shared.processing.mongo import Database
-from shared.processing.recent import applied
+from shared.processing.recent import RecentAnswers
 
-from .market import Market
+from .market import History, Market
 from .suggestions import Label, Labels, labels_in
 
 log = logs.get(__name__)
-MOST_KEPT = 4  # markets: each has all skills of the open vacancies
+MOST_DAYS = 3  # markets of the past that are kept: each has all skills of the vacancies that were open
+_TOLD = {"_id": 0, "region": 1, "skills": 1, "since": 1, "open": 1, "closed_on": 1}
 _COUNTED = {"_id": 0, "portal": 1, "region": 1, "skills": 1, "observed_at": 1}
 
 
@@ -27,6 +28,27 @@ class Applied(NamedTuple):
 
     market: Market
     as_of: str | None
+
+
+class Histories:
+    """What vacancies have demanded over time: read again once something is said about demand, and not all the time."""
+
+    def __init__(self) -> None:
+        self._recent = RecentAnswers(topic="demand", rest=20)
+
+    async def of(self, db: Database) -> History:
+        """The history, which may be behind while vacancies come in. Do not change it."""
+        return (await self._recent.answer(db, "history", 0, lambda: _read_history(db)))[0]
+
+    async def are_current(self, db: Database) -> bool:
+        return await self._recent.is_current(db, "history")
+
+
+async def _read_history(db: Database) -> History:
+    history = History(await mapping(db))
+    async for vacancy in db["vacancies"].find({"since": {"$exists": True}}, _TOLD, batch_size=2_000):
+        history.add(vacancy)
+    return history
 
 
 class Known(NamedTuple):
@@ -54,21 +76,14 @@ class _Markets:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str | None, tuple[Hashable, Market]] = {}
-        self._today, self._one_day_at_a_time = asyncio.Lock(), asyncio.Lock()
+        self._today, self._days = RecentAnswers(topic="demand"), RecentAnswers(MOST_DAYS, topic="demand")
+        self._one_day_at_a_time = asyncio.Lock()
 
     async def of(self, db: Database, on: str | None) -> Applied:
-        async with self._today if on is None else self._one_day_at_a_time:
-            now = await applied(db)
-            said = db.name, frozenset(each for each in now.positions if each[0].startswith("demand-"))
-            before, market = self._kept.get(on, (None, None))
-            if market is None or before != said:
-                market = await _read(db, on)
-            self._kept.pop(on, None)
-            self._kept[on] = said, market
-            if len(self._kept) > MOST_KEPT:
-                del self._kept[next(day for day in self._kept if day is not None)]
-            return Applied(market, now.until)
+        if on is None:
+            return Applied(*await self._today.answer(db, on, 0, lambda: _read(db, on)))
+        async with self._one_day_at_a_time:
+            return Applied(*await self._days.answer(db, on, 0, lambda: _read(db, on)))
 
 
 async def _read(db: Database, on: str | None) -> Market:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from shared.contract.events import (
     HOSTS,
     INSTITUTION,
+    CompetencyCertified,
+    CompetencyRevoked,
     Data,
     DemandAnnulled,
     DemandReported,
@@ -33,9 +35,11 @@ from shared.contract.events import (
     LearnerEnrolled,
     LearnerErased,
     LearnerGraduated,
+    LearnerLeft,
     LearnerShared,
     OrganisationRegistered,
     ProgrammeAnnulled,
+    ProgrammeDemandLapsed,
     ProgrammeGapFound,
     ProgrammePublished,
     ProgrammeRevised,
@@ -59,6 +63,7 @@ from shared.processing.mongo import Counter, Counts, Key
 from shared.processing.ownership import is_asked, is_withdrawn
 
 from . import market
+from .outcomes import outcomes
 
 # After the completion, or after it was told, if that was later. No setting: what an event says follows from facts.
 DUE = timedelta(days=14)
@@ -69,6 +74,9 @@ COLLECTIONS: dict[EventClass, str] = {
     LearnerEnrolled: "learners",
     LearnerShared: "learners",
     LearnerGraduated: "learners",
+    LearnerLeft: "learners",
+    CompetencyCertified: "learners",
+    CompetencyRevoked: "learners",
     FollowupOpened: "learners",
     EmploymentRecorded: "learners",
     EmploymentEnded: "learners",
@@ -90,6 +98,7 @@ COLLECTIONS: dict[EventClass, str] = {
     ProgrammePublished: "programmes",
     ProgrammeRevisionRecommended: "programmes",
     ProgrammeGapFound: "programmes",
+    ProgrammeDemandLapsed: "programmes",
     ProgrammeRevisionWithdrawn: "programmes",
     ProgrammeRevised: "programmes",
     ProgrammeRevisionDeclined: "programmes",
@@ -285,7 +294,12 @@ def is_open(state: State) -> bool:
 
 
 def contributions(key: Key, state: State) -> Counts:
-    """Ratings by programme, enterprise, competency and month: `overall_4`, `learner_4`, `relevance_5`, `rating_1`."""
+    """What is known of a learner's way, see `outcomes`; of an answer the ratings: `overall_4`, `learner_4`, `rating_1`.
+
+    Ratings count by programme, enterprise, competency and month.
+    """
+    if key.collection == "learners":
+        return outcomes(state)
     counts: Counts = {}
     if key.collection != "requests":
         return counts
@@ -395,7 +409,7 @@ def recommendations(state: State) -> list[dict[str, Any]]:
         found.append(
             {
                 "id": id,
-                "ground": "ratings",
+                "ground": facts.ground_of(fact),
                 **{k: v for k, v in fact["data"].items() if k != "recommendation"},
                 "recommended_at": fact["time"],
                 "status": next((status for status, fact in given.items() if fact and fact is answer), "open"),

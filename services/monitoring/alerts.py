@@ -14,13 +14,13 @@ from shared.contract.events import (
     derived_id,
 )
 from shared.processing import facts, mongo
+from shared.processing.employment import months_later
 from shared.processing.facts import DecodedEvent, State
 from shared.processing.mongo import Database, Key
 from shared.settings import settings
 from shared.statistics import wilson
 
 from . import counters
-from .employment import months_later
 from .figures import of_window
 from .indicators import INDICATORS, Indicator, Measures
 from .states import rule_of

@@ -10,7 +10,8 @@ from datetime import date
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from .employment import months_later
+from shared.processing.employment import months_later
+
 from .indicators import Indicator, Measures, Status
 
 

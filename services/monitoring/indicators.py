@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from shared.contract.events import PayBand
 from shared.pages.languages import Text
+from shared.processing.employment import HORIZONS_MONTHS, IN_WORK, STATUSES, months_later
 from shared.settings import settings
 
-from .employment import HORIZONS_MONTHS, IN_WORK, STATUSES, months_later
 from .states import EMPLOYERS
 
 Scope = Literal["network", "region", "institution", "programme", "sector", "enterprise", "competency"]

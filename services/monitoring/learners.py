@@ -4,11 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from shared.contract.events import is_sustainability, organisation_of
-from shared.processing import facts
+from shared.processing import employment, facts
+from shared.processing.employment import IN_WORK, Spell
 from shared.processing.facts import Fact, State
 
-from . import employment
-from .employment import IN_WORK, Spell
 from .measures import Added, hours_as, hundredths, month_of, week_of
 
 

@@ -10,9 +10,9 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from shared.processing import mongo
+from shared.processing.employment import FOR_EVER, months_after
 from shared.processing.mongo import Database
 
-from .employment import FOR_EVER, months_after
 from .figures import add
 from .states import UNKNOWN
 

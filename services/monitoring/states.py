@@ -27,11 +27,11 @@ from shared.contract.events import (
 from shared.http.access import access
 from shared.processing import facts
 from shared.processing.annulments import whose
+from shared.processing.employment import day_after, day_of
 from shared.processing.facts import DecodedEvent, Fact, State
 from shared.processing.mongo import Counts, Key
 from shared.processing.ownership import is_asked, is_withdrawn
 
-from .employment import day_after, day_of
 from .learners import learner
 from .measures import Added, hours_as, hundredths, in_order, month_of, week_of
 

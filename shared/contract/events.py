@@ -252,10 +252,28 @@ class ProgrammeGapFound(Data, topic="programme", by=SERVICE):
     places: int | None = Field(
         None, ge=1, description="demand: places demanded, while no institution of the region has a scheme for it."
     )
+    vacancies: int | None = Field(
+        None, ge=1, description="demand: open vacancies of the region, while none of its institutions has a scheme."
+    )
     ratings: int | None = Field(None, ge=1, description="fall: ratings in the window.")
     satisfied: int | None = Field(None, ge=0, description="fall: how many of them are 4 or 5.")
     ratings_before: int | None = Field(None, ge=1, description="fall: ratings in the window before.")
     satisfied_before: int | None = Field(None, ge=0, description="fall: how many of those are 4 or 5.")
+
+
+class ProgrammeDemandLapsed(Data, topic="programme", by=SERVICE):
+    """A competency of a programme is certified in its region, and nothing has demanded it there for long.
+
+    It is answered like a recommended revision: revised, declined or planned.
+    """
+
+    recommendation: Id = Field(description="What an answer names.")
+    competency: CompetencyId
+    window: str = Field(pattern=_QUARTER, description="Calendar quarter (UTC) in which it was found.")
+    demanded_until: Day | None = Field(
+        None, description="The last day on which a vacancy or a report demanded it; none: never, as far as is known."
+    )
+    observed_since: Day = Field(description="The first day of which the region's vacancies are known.")
 
 
 class ProgrammeRevisionWithdrawn(Data, topic="programme", by=OPERATOR):

@@ -39,6 +39,7 @@ from shared.contract.events import (
     OrganisationRegistered,
     OrganisationReinstated,
     OrganisationSuspended,
+    ProgrammeDemandLapsed,
     ProgrammeGapFound,
     ProgrammeJoined,
     ProgrammePublished,
@@ -244,6 +245,7 @@ _SLOTS: dict[EventClass, Callable[[DecodedEvent], str]] = {
     ProgrammePublished: _month,
     ProgrammeRevisionRecommended: _recommendation,
     ProgrammeGapFound: _recommendation,
+    ProgrammeDemandLapsed: _recommendation,
     ProgrammeRevisionWithdrawn: _recommendation,
     ProgrammeRevised: _answer,
     ProgrammeRevisionDeclined: _answer,
@@ -278,10 +280,9 @@ def slot_of(event: DecodedEvent) -> str:
 
 ERASURES = (LearnerErased, FeedbackErased)
 LOGGED = (InternshipCompleted, LearnerGraduated)  # of which a rule asks when it became known
-DECIDED_ONCE = (
-    *(CompetencyCertified, ProgrammeRevisionRecommended, ProgrammeGapFound),
-    *(IndicatorAlerted, FollowupOpened),
-)
+# What a programme is recommended to revise: for ratings, for gaps of another kind, and what nobody demands any more.
+RECOMMENDATIONS = (ProgrammeRevisionRecommended, ProgrammeGapFound, ProgrammeDemandLapsed)
+DECIDED_ONCE = (CompetencyCertified, *RECOMMENDATIONS, IndicatorAlerted, FollowupOpened)
 
 
 def apply(state: State, event: Event[Data] | DecodedEvent) -> State:
@@ -407,12 +408,17 @@ def standing(state: State, short_type: str, annulled_by: str) -> dict[str, Fact]
 
 
 def recommended(state: State) -> dict[str, Fact]:
-    """What a programme is recommended to revise, by slot: for ratings, and for gaps of another kind."""
-    withdrawn = "programme.revision_withdrawn"
+    """The `RECOMMENDATIONS` to a programme that the operator has not withdrawn, by slot."""
     return {
-        **standing(state, "programme.revision_recommended", withdrawn),
-        **standing(state, "programme.gap_found", withdrawn),
+        slot: fact
+        for event_class in RECOMMENDATIONS
+        for slot, fact in standing(state, event_class.short_type, "programme.revision_withdrawn").items()
     }
+
+
+def ground_of(recommended: Fact) -> str:
+    """Why something is recommended: a `GapGround`, or ratings, or lapsed (no demand)."""
+    return "lapsed" if "observed_since" in recommended["data"] else recommended["data"].get("ground", "ratings")
 
 
 def last(state: State, *short_types: str) -> Fact | None:

@@ -36,6 +36,7 @@ class _Kept:
     answer: Any = None
     applied: Applied | None = None
     read_at: float = 0
+    took_s: float = 0
 
 
 class RecentAnswers:
@@ -43,10 +44,14 @@ class RecentAnswers:
 
     What is answered from must not change without a position moving: in partners and monitoring that is everything in
     the database in use.
+
+    Args:
+        topic: the only one whose events matter to the answers; none: all do.
+        rest: for so many times as long as an answer took it will do, though events have been applied since.
     """
 
-    def __init__(self, most: int = 100) -> None:
-        self._most = most
+    def __init__(self, most: int = 100, topic: str | None = None, rest: float = 0) -> None:
+        self._most, self._topic, self._rest = most, topic, rest
         self._kept: dict[Hashable, _Kept] = {}
         self._applied: dict[str, CoalescedRead[Applied]] = {}
 
@@ -62,11 +67,24 @@ class RecentAnswers:
         self._kept[db.name, question] = kept
         if len(self._kept) > self._most:
             del self._kept[next(iter(self._kept))]
-        if kept.applied is None or monotonic() - kept.read_at >= within_s:
+        if kept.applied is None or monotonic() - kept.read_at >= max(within_s, self._rest * kept.took_s):
             read_at = monotonic()
-            now = await self._applied.setdefault(db.name, CoalescedRead(lambda: applied(db)))()
+            now = await self._now(db)
             async with kept.lock:
                 if kept.applied is None or now.positions != kept.applied.positions:
+                    began = monotonic()
                     kept.answer = await work()
+                    kept.took_s = monotonic() - began
                 kept.applied, kept.read_at = now, read_at
         return kept.answer, kept.applied.until
+
+    async def is_current(self, db: Database, question: Hashable) -> bool:
+        """Has nothing that matters been applied since the last answer to *question*?"""
+        kept = self._kept.get((db.name, question))
+        return kept is None or kept.applied is None or kept.applied.positions == (await self._now(db)).positions
+
+    async def _now(self, db: Database) -> Applied:
+        now = await self._applied.setdefault(db.name, CoalescedRead(lambda: applied(db)))()
+        if self._topic is None:
+            return now
+        return Applied(frozenset(each for each in now.positions if each[0].startswith(f"{self._topic}-")), now.until)

@@ -181,7 +181,7 @@ def compare(found: Findings, expected: Expected, logged: Logged, mongodb: str, l
     compare_recommendations(found, expected, logged)
     compare_letters(found, logged, seed, poisoned)
     with MongoClient[Json](mongodb) as client:
-        for service, counted in (("monitoring", expected.counters), ("feedback", expected.ratings)):
+        for service, counted in (("monitoring", expected.counters), ("feedback", expected.answered)):
             found.differ(f"{service}'s counters", with_totals(counted), counters(client, service))
         compare_certificates(found, expected, client)
         for service, (collection, topic, has) in STATES:

@@ -113,7 +113,7 @@ class Expected:
 
     Attributes:
         counters: monitoring's, that are not zero.
-        ratings: feedback's counters.
+        answered: feedback's counters.
         certificates: by id, what each says, and of whom.
         derived: by id, the events of the services.
         rated: how many ratings were ever given, valid or not, by programme, competency and quarter.
@@ -126,7 +126,7 @@ class Expected:
     schemes_at: Mapping[str, datetime]
     due: Mapping[str, str] = field(default_factory=dict)
     counters: Counter[Count] = field(default_factory=Counter)
-    ratings: Counter[Count] = field(default_factory=Counter)
+    answered: Counter[Count] = field(default_factory=Counter)
     derived: dict[str, Derived] = field(default_factory=dict)
     rated: Counter[Gap] = field(default_factory=Counter)
     rated_low: dict[Gap, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -225,8 +225,16 @@ class Expected:
             day = date.fromisoformat(graduation.data["graduated_on"])
             for measure in {*graduate(programme, day, practice, facts), *certified(certificates)}:
                 self.count("programme", programme, day.strftime("%Y-%m"), measure)
+            self.count_cohort(programme, day, spells(facts))
             if hired and programme in {end.data["programme"] for end in practice}:
                 self.count("programme", programme, day.strftime("%Y-%m"), "graduates_hired_where_interned")
+
+    def count_cohort(self, programme: str, day: date, jobs: "list[Spell]") -> None:
+        """What feedback counts of a graduate: what is known half a year later, and who is in work then."""
+        then = status_on(later(day, 6), [job for job in jobs if job.holds or job.said.day >= day])
+        counted = {"graduates": True, "known": then, "working": then and then.data["status"] in IN_WORK}
+        for measure in (name for name, counts in counted.items() if counts):
+            self.answered["cohort", programme, day.strftime("%Y-%m"), measure] += 1
 
     def count_certificates(self, certificates: list[Derived], programmes: Iterable[str]) -> None:
         for competency in {certificate.data["competency"] for certificate in certificates}:
@@ -238,6 +246,7 @@ class Expected:
                 self.count("institution_competency", f"{institution} {competency}", first, "holders")
             for programme in programmes:
                 self.count("programme_competency", f"{programme} {competency}", months[0], "holders")
+                self.answered["certified", f"{programme} {competency}", months[0], "people"] += 1
             for month in months:
                 self.count("competency", competency, month, "certificates")
 
@@ -340,21 +349,21 @@ class Expected:
             elif "relevance" in said:
                 good = "training_relevant" if said["relevance"] >= 4 else "training_not_relevant"
                 self.count(kind, id, answer.month, good)
-            self.ratings[kind, id, answer.month, f"{asked['role']}_{said['overall']}"] += 1
+            self.answered[kind, id, answer.month, f"{asked['role']}_{said['overall']}"] += 1
             for measure in ("overall", "relevance"):
                 if measure in said:
-                    self.ratings[kind, id, answer.month, f"{measure}_{said[measure]}"] += 1
+                    self.answered[kind, id, answer.month, f"{measure}_{said[measure]}"] += 1
         for competency, rating in said["competencies"].items():
-            self.ratings["competency", competency, answer.month, f"rating_{rating}"] += 1
+            self.answered["competency", competency, answer.month, f"rating_{rating}"] += 1
             id = f"{asked['programme']} {competency}"
-            self.ratings["programme_competency", id, answer.month, f"rating_{rating}"] += 1
+            self.answered["programme_competency", id, answer.month, f"rating_{rating}"] += 1
             if asked["role"] == "enterprise" and rating < 4:
-                self.ratings["wish", f"{id} {answer.by}", answer.month, "ratings"] += 1
+                self.answered["wish", f"{id} {answer.by}", answer.month, "ratings"] += 1
 
     def gaps(self) -> set[Gap]:
         """Where a revision must be recommended: five ratings at least, of which under 60 % are 4 or 5."""
         totals: dict[Gap, Counter[str]] = defaultdict(Counter)
-        for (kind, id, month, measure), number in self.ratings.items():
+        for (kind, id, month, measure), number in self.answered.items():
             if kind == "programme_competency":
                 programme, competency = id.split(" ")
                 totals[programme, competency, quarter_of(month)][measure] += number
@@ -368,7 +377,7 @@ class Expected:
     def wishes(self) -> set[Gap]:
         """What three enterprises rate below 4 in a quarter, and the programme does not name."""
         employers: dict[Gap, set[str]] = defaultdict(set)
-        for (kind, id, month, _), number in self.ratings.items():
+        for (kind, id, month, _), number in self.answered.items():
             if kind == "wish" and number:
                 programme, competency, employer = id.split(" ")
                 employers[programme, competency, quarter_of(month)].add(employer)

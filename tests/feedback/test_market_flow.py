@@ -15,7 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from services.feedback import app as feedback
-from services.feedback.market_reads import MOST_KEPT
+from services.feedback.market_reads import MOST_DAYS
 from services.partners import app as partners
 from services.partners.gateway.credentials import issue_to_operator
 from shared.contract.skills import skill_id
@@ -408,7 +408,7 @@ async def test_the_operator_imports_a_file_on_a_page_and_what_is_wrong_stands_be
 async def test_any_day_may_be_asked_for_and_few_are_kept(place: Place):
     for day in range(1, 12):
         assert (await place.feedback.client.get("/market/demand", params={"on": f"2026-01-{day:02}"})).is_success
-    assert len(place.feedback.service.shared["markets"]._kept) <= MOST_KEPT
+    assert len(place.feedback.service.shared["markets"]._days._kept) <= MOST_DAYS
     now = await place.get("/market/demand")
     assert now == await place.get("/market/demand") | {"as_of": now["as_of"]}
 

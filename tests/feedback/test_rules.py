@@ -1,7 +1,9 @@
 """Requests, answers, ratings and gaps, decided by functions alone."""
 
 from collections import Counter as Tally
+from collections.abc import Iterable
 from datetime import date, timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,15 +12,19 @@ from services.feedback.gaps import (
     Demand,
     Finding,
     Gap,
+    Market,
     Programme,
+    Rules,
     by_ratings,
     falls,
     gaps,
+    lapsed,
     recommend,
     unmet,
     window_of,
     wishes,
 )
+from services.feedback.market import History, Of
 from services.feedback.requests import answers, ask, contributions, forget, recommendations, view
 from shared.contract.events import (
     Data,
@@ -39,12 +45,14 @@ from shared.contract.events import (
     ProgrammeRevised,
     ProgrammeRevisionDeclined,
 )
+from shared.contract.skills import skill_id
 from shared.http.auth import RequestKey
 from shared.processing import facts
 from shared.processing.facts import State
 from shared.processing.mongo import Key
 from tests.making import NOON, after, event
 
+RULES = Rules()
 COMPLETED = InternshipCompleted(
     enterprise="plant", programme="welding", hours=120, competencies=["greencomp:3.1"], outcome=InternshipOutcome.passed
 )
@@ -211,10 +219,10 @@ def test_any_order_and_repetition_gives_the_same_counts(events: list[Event[Data]
     assert contributions(REQUEST, taken_in(*events)) == contributions(REQUEST, taken_in(*EVENTS))
 
 
-def programme(*events: Event[Data]) -> State:
-    competency = ProgrammeCompetency(competency="greencomp:3.1", level=5)
+def programme(*events: Event[Data], competency: str = "greencomp:3.1") -> State:
+    taught = [ProgrammeCompetency(competency=competency, level=5)]
     data = ProgrammePublished(
-        title="Welding", version="1", level=4, competencies=[competency], hours_theory=100, hours_workplace=200
+        title="Welding", version="1", level=4, competencies=taught, hours_theory=100, hours_workplace=200
     )
     return taken_in(event(data, "welding"), *events)
 
@@ -224,26 +232,26 @@ def gap(ratings: int, satisfied: int, competency: str = "greencomp:3.1") -> Gap:
 
 
 def test_fewer_than_sixty_percent_of_five_ratings_recommend_a_revision():
-    (event_,) = recommend("welding", programme(), by_ratings([gap(5, 2)]), NOON)
+    (event_,) = recommend("welding", programme(), by_ratings([gap(5, 2)], RULES), NOON, RULES)
     assert (event_.data.window, event_.data.ratings, event_.data.satisfied) == ("2026Q1", 5, 2)
     assert event_.partitionkey == event_.subject == "welding"
 
 
 def test_sixty_percent_or_four_ratings_or_a_foreign_competency_recommend_nothing():
     for known in (gap(5, 3), gap(10, 6), gap(4, 0), gap(9, 0, "greencomp:1.1")):
-        assert recommend("welding", programme(), by_ratings([known]), NOON) == []
-    assert recommend("welding", facts.empty(), by_ratings([gap(5, 0)]), NOON) == []
+        assert recommend("welding", programme(), by_ratings([known], RULES), NOON, RULES) == []
+    assert recommend("welding", facts.empty(), by_ratings([gap(5, 0)], RULES), NOON, RULES) == []
 
 
 def test_a_revision_is_recommended_once_per_window_whatever_comes_after():
-    (first,) = recommend("welding", programme(), by_ratings([gap(5, 2)]), NOON)
-    assert recommend("welding", programme(first), by_ratings([gap(9, 0)]), NOON + timedelta(days=1)) == []
+    (first,) = recommend("welding", programme(), by_ratings([gap(5, 2)], RULES), NOON, RULES)
+    assert recommend("welding", programme(first), by_ratings([gap(9, 0)], RULES), NOON + timedelta(days=1), RULES) == []
     other = Gap("welding", "greencomp:3.1", "2026Q2", 5, 0)
-    assert len(recommend("welding", programme(first), by_ratings([other]), NOON)) == 1
+    assert len(recommend("welding", programme(first), by_ratings([other], RULES), NOON, RULES)) == 1
 
 
 def test_a_recommendation_shows_its_newest_answer():
-    (recommended,) = recommend("welding", programme(), by_ratings([gap(5, 2)]), NOON)
+    (recommended,) = recommend("welding", programme(), by_ratings([gap(5, 2)], RULES), NOON, RULES)
     id = recommended.data.recommendation
     declined = event(ProgrammeRevisionDeclined(recommendation=id, reason="costs"), "welding", time=NOON)
     revised = event(ProgrammeRevised(recommendation=id, version="2"), "welding", time=NOON + timedelta(days=3))
@@ -252,7 +260,7 @@ def test_a_recommendation_shows_its_newest_answer():
 
 
 def test_another_institutions_answer_to_a_recommendation_is_none():
-    (recommended,) = recommend("welding", programme(), by_ratings([gap(5, 2)]), NOON)
+    (recommended,) = recommend("welding", programme(), by_ratings([gap(5, 2)], RULES), NOON, RULES)
     id = recommended.data.recommendation
     revised = event(ProgrammeRevised(recommendation=id, version="2"), "welding")
     foreign = event(
@@ -293,19 +301,19 @@ def low(competency: str, *employers: str, month: str = "2026-02") -> dict[tuple[
 
 
 def test_three_employers_who_rate_low_what_a_programme_does_not_name_wish_for_it():
-    (finding,) = wishes(low("greencomp:1.1", "plant", "mill", "works") | low("greencomp:1.2", "plant", "mill"))
-    (found,) = recommend("welding", programme(), [finding], NOON)
+    (finding,) = wishes(low("greencomp:1.1", "plant", "mill", "works") | low("greencomp:1.2", "plant", "mill"), RULES)
+    (found,) = recommend("welding", programme(), [finding], NOON, RULES)
     assert (found.data.competency, found.data.ground, found.data.employers) == ("greencomp:1.1", "wishes", 3)
-    assert recommend("welding", programme(found), [finding], NOON + timedelta(days=1)) == []
+    assert recommend("welding", programme(found), [finding], NOON + timedelta(days=1), RULES) == []
     (shown,) = recommendations(programme(found))
     assert (shown["ground"], shown["status"], shown["employers"]) == ("wishes", "open", 3)
 
 
 def test_employers_of_two_quarters_or_of_what_is_taught_already_wish_for_nothing():
     apart = low("greencomp:1.1", "plant", "mill") | low("greencomp:1.1", "works", month="2026-04")
-    assert wishes(apart) == []
-    taught = wishes(low("greencomp:3.1", "plant", "mill", "works"))
-    assert recommend("welding", programme(), taught, NOON) == []
+    assert wishes(apart, RULES) == []
+    taught = wishes(low("greencomp:3.1", "plant", "mill", "works"), RULES)
+    assert recommend("welding", programme(), taught, NOON, RULES) == []
 
 
 def test_a_hosts_low_rating_is_counted_by_who_gave_it():
@@ -319,26 +327,42 @@ def test_a_sustainability_competency_falls_if_the_intervals_of_two_quarters_lie_
     # by Wilson 0.888 to 0.978, 0.671 to 0.833 and 0.762 to 0.900
     for satisfied, found in ((76, 1), (84, 0)):
         later = before._replace(window="2026Q3", ratings=100, satisfied=satisfied)
-        assert len(falls([later, before])) == found
-    (finding,) = falls([before, before._replace(window="2026Q3", satisfied=76)])
-    (event_,) = recommend("welding", programme(), [finding], NOON)
+        assert len(falls([later, before], RULES)) == found
+    (finding,) = falls([before, before._replace(window="2026Q3", satisfied=76)], RULES)
+    (event_,) = recommend("welding", programme(), [finding], NOON, RULES)
     assert (event_.data.ground, event_.data.satisfied, event_.data.satisfied_before) == ("fall", 76, 95)
 
 
 def test_a_fall_is_of_sustainability_only_and_not_of_what_its_ratings_show_already():
     before, after_ = gap(100, 95), gap(100, 40)._replace(window="2026Q2")
-    assert falls([before, after_]) == []
-    assert len(by_ratings([before, after_])) == 1
+    assert falls([before, after_], RULES) == []
+    assert len(by_ratings([before, after_], RULES)) == 1
     welding = [one._replace(competency="welding:tig", satisfied=n) for one, n in ((before, 95), (after_, 70))]
-    assert falls(welding) == []
+    assert falls(welding, RULES) == []
 
 
 WELDING = Programme("welding", "east", frozenset({"welding:tig"}), frozenset({"plant"}))
+TIG_IN_EAST = ("welding:tig", "east")
+
+
+def demanded(
+    *reports: Demand,
+    certified: Iterable[Of] = (),
+    reported_until: str | None = None,
+    vacancies: Iterable[tuple[int, int | None]] = (),
+) -> Market:
+    """What is demanded in east on NOON's day; vacancies for TIG by how many days ago they opened and closed."""
+    history, today = History({skill_id("TIG"): "welding:tig"}), NOON.date()
+    for opened, closed in vacancies:
+        since, closed_on = (None if n is None else (today - timedelta(days=n)).isoformat() for n in (opened, closed))
+        vacancy = {"region": "east", "skills": ["TIG"], "since": since, "open": closed is None, "closed_on": closed_on}
+        history.add(vacancy)
+    return Market([*reports], {TIG_IN_EAST: reported_until} if reported_until else {}, history, {*certified}, today)
 
 
 def test_demand_is_a_gap_where_it_could_be_met_and_nobody_of_the_region_certifies():
     def found(demand: Demand, *certified: tuple[str, str]) -> list[Finding]:
-        return unmet([WELDING], [demand], {*certified}, "2026Q1")
+        return unmet([WELDING], demanded(demand, certified={*certified}), RULES)
 
     taught = Demand("welding:tig", "east", "mill", 4)
     (finding,) = found(taught)
@@ -349,10 +373,60 @@ def test_demand_is_a_gap_where_it_could_be_met_and_nobody_of_the_region_certifie
     # Not taught: only from who trains its learners.
     assert found(Demand("welding:laser", "east", "mill", 4)) == []
     assert len(found(Demand("welding:laser", "west", "plant", 4))) == 1
-    assert len(recommend("welding", programme(), found(Demand("welding:laser", "west", "plant", 4)), NOON)) == 1
+    assert len(recommend("welding", programme(), found(Demand("welding:laser", "west", "plant", 4)), NOON, RULES)) == 1
 
 
 def test_places_of_several_reports_are_one_gap():
     reports = [Demand("welding:tig", "east", "mill", 4), Demand("welding:tig", "east", "plant", 3)]
-    (finding,) = unmet([WELDING], reports, set(), "2026Q1")
+    (finding,) = unmet([WELDING], demanded(*reports), RULES)
     assert finding.evidence == {"places": 7}
+
+
+def test_open_vacancies_are_a_demand_from_as_many_on_as_the_operator_says():
+    five = [(10, None)] * 5
+    (finding,) = unmet([WELDING], demanded(vacancies=[*five, (30, 2)]), RULES)
+    assert (finding.ground, finding.evidence) == (GapGround.demand, {"vacancies": 5})
+    assert unmet([WELDING], demanded(vacancies=five[1:]), RULES) == []
+    assert len(unmet([WELDING], demanded(vacancies=five[1:]), RULES._replace(least_vacancies=4))) == 1
+    assert unmet([WELDING], demanded(vacancies=five, certified={TIG_IN_EAST}), RULES) == []
+    both = demanded(Demand("welding:tig", "east", "mill", 4), vacancies=five)
+    assert [finding.evidence for finding in unmet([WELDING], both, RULES)] == [{"places": 4, "vacancies": 5}]
+    taught = programme(competency="welding:tig")
+    (event_,) = recommend("welding", taught, unmet([WELDING], both, RULES), NOON, RULES)
+    assert (event_.data.places, event_.data.vacancies) == (4, 5)
+
+
+def test_what_is_certified_and_not_demanded_for_a_year_is_named_once_a_quarter():
+    def found(vacancies: list[tuple[int, int | None]], **more: Any) -> list[Finding]:
+        return lapsed([WELDING], demanded(vacancies=vacancies, **{"certified": [TIG_IN_EAST], **more}), RULES)
+
+    (finding,) = found([(500, 400), (700, 365)])
+    assert finding.evidence == {"demanded_until": "2025-03-02", "observed_since": "2024-04-01"}
+    assert finding.evidence["demanded_until"] == (NOON.date() - timedelta(days=365)).isoformat()
+    assert found([(500, 400), (700, 364)]) == []  # not for a year yet
+    assert found([(500, 400), (1, None)]) == []  # there is one
+    assert found([(300, 280)]) == []  # nothing is known of a year ago
+    assert found([(500, 400)], certified=[]) == []
+    assert found([(500, 400)], reported_until="2025-03-03") == []
+    assert len(found([(500, 400)], reported_until="2025-03-02")) == 1
+    taught = programme(competency="welding:tig")
+    (event_,) = recommend("welding", taught, [finding], NOON, RULES)
+    assert recommend("welding", after(taught, event_), [finding], NOON + timedelta(days=9), RULES) == []
+    (shown,) = recommendations(after(taught, event_))
+    assert (shown["ground"], shown["demanded_until"], shown["status"]) == ("lapsed", "2025-03-02", "open")
+
+
+STORY = st.lists(st.tuples(st.integers(0, 60), st.none() | st.integers(0, 60)), max_size=8)
+
+
+@given(STORY, st.integers(0, 60), st.randoms())
+def test_the_history_of_demand_is_a_count_of_vacancies_by_day(
+    story: list[tuple[int, int | None]], ago: int, chance: Any
+):
+    ends = [(opened, None if closed is None else min(opened, closed)) for opened, closed in story]
+    shuffled = chance.sample(ends, len(ends))
+    history, day = demanded(vacancies=shuffled).history, (NOON.date() - timedelta(days=ago)).isoformat()
+    there = sum(opened >= ago and (closed is None or closed < ago) for opened, closed in ends)
+    known = bool(ends) and max(opened for opened, _ in ends) > ago
+    assert history.on(TIG_IN_EAST, day) == (there if known else None)
+    assert history.open[TIG_IN_EAST] == sum(closed is None for _, closed in ends)

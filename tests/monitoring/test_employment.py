@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.monitoring.employment import spells_of
 from shared.contract.events import Data, EmploymentEnded, Event, InternshipStarted
 from shared.processing import facts
+from shared.processing.employment import spells_of
 from tests.making import after, event
 
 from .counting import at, graduated, interned, measured, status

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.monitoring.employment import months_later
 from services.monitoring.figures import caveats, figures, median_days, series, shown
 from services.monitoring.indicators import CATALOGUE, INDICATORS
 from services.monitoring.lookups import active, acts_of, demands_of, gaps, recognised, spans_of
@@ -53,6 +52,7 @@ from shared.contract.events import (
     Publisher,
     SupportClosed,
 )
+from shared.processing.employment import months_later
 from tests.making import event
 
 from .counting import at, broke_off, fold, graduated, interned, measured, status, total

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 from fastapi.responses import HTMLResponse, Response
 
 from services.feedback.api import story
-from services.feedback.gaps import SATISFIED_SHARE
+from services.feedback.gaps import Rules
 from shared.contract import frameworks
 from shared.http.routing import Router
 from shared.http.service import EntityId
@@ -18,6 +18,7 @@ GROUNDS = {
     "wishes": N_("employers wish it"),
     "demand": N_("it is demanded, and nobody in the region certifies it"),
     "fall": N_("its ratings fell"),
+    "lapsed": N_("it is certified, and nobody has demanded it for long"),
 }
 STATUS = {
     "open": N_("not answered yet"),
@@ -36,7 +37,7 @@ VERDICTS = {
 
 @router.get("/stories/{id}")
 async def story_page(visit: AnyVisit, id: EntityId) -> Response:
-    told = await story(visit.service, id)
+    told, rules = await story(visit.service, id), Rules.of(visit.service.settings)
     ids = [told["institution"] or "-"]
     found = await visit.service.by_id("organisations", ids, {"name": 1})
     competencies = {one["competency"] for one in told["recommendations"]}
@@ -50,6 +51,7 @@ async def story_page(visit: AnyVisit, id: EntityId) -> Response:
         statuses={status: visit.word(words) for status, words in STATUS.items()},
         verdicts={verdict: visit.word(words) for verdict, words in VERDICTS.items()},
         effects={one["recommendation"]: one for one in told["effects"]},
-        threshold=round(100 * SATISFIED_SHARE),
+        threshold=round(100 * rules.satisfied_share),
+        least=rules.least_ratings,
         zone=ZoneInfo(visit.service.settings.time_zone),
     )

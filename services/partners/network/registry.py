@@ -277,13 +277,17 @@ _ANSWERS = {
 }
 
 
+_RECOMMENDED: dict[str, type[Data]] = {
+    "ratings": events.ProgrammeRevisionRecommended,
+    "lapsed": events.ProgrammeDemandLapsed,
+}
+
+
 def _recommendation(recommended: Fact, published: Fact, state: State) -> View:
     slot = f"{facts.organisation(published)}/{recommended['data']['recommendation']}"
     answer = newest(*_of(state, slot, *_ANSWERS))
-    of: type[Data] = (
-        events.ProgrammeGapFound if "ground" in recommended["data"] else events.ProgrammeRevisionRecommended
-    )
-    shown = {"ground": "ratings", **_fields(of, recommended)}
+    ground = facts.ground_of(recommended)
+    shown = {"ground": ground, **_fields(_RECOMMENDED.get(ground, events.ProgrammeGapFound), recommended)}
     shown |= {"recommended_at": recommended["time"], "status": "open"}
     if answer is not None:
         status = next(status for type_, status in _ANSWERS.items() if _is_of(answer, type_, state))

@@ -97,6 +97,17 @@ _ALL = (
             employers=4,
         ),
     ),
+    _concluded(
+        "feedback",
+        "welding",
+        events.ProgrammeDemandLapsed(
+            recommendation="welding-greencomp-3.1-2026Q2",
+            competency="greencomp:3.1",
+            window="2026Q2",
+            demanded_until=date(2025, 4, 30),
+            observed_since=date(2024, 9, 1),
+        ),
+    ),
     _by(
         OPERATOR,
         "welding",

@@ -68,6 +68,7 @@ OWN_FIELDS = (
     "ProgrammeRevisionRecommended.window",
     "ProgrammeRevisionRecommended.threshold",
     "ProgrammeGapFound.window",
+    "ProgrammeDemandLapsed.window",
     "InternshipCompleted.competencies",
     "EmploymentRecorded.since",
     "EmploymentRecorded.detail",

@@ -152,6 +152,7 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.ProgrammePublished: (_named_partners, _partners),
     events.ProgrammeRevisionRecommended: (_partners,),
     events.ProgrammeGapFound: (_partners,),
+    events.ProgrammeDemandLapsed: (_partners,),
     events.ProgrammeRevisionWithdrawn: (_partners,),
     events.ProgrammeRevised: (_partners,),
     events.ProgrammeRevisionDeclined: (_partners,),
