@@ -1,5 +1,6 @@
 """The feedback service over HTTP: requests, ratings, demand, recommended revisions."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -14,9 +15,10 @@ from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service, require
 from shared.processing import mongo
 
-from .effects import effects
-from .gaps import BY, Rules, gaps
-from .market_reads import reports_in_force
+from .effects import Known, cohorts, effects
+from .gaps import BY, Rules, gaps, shown_ratings
+from .market_reads import history_of, regions, reports_in_force
+from .outcomes import COHORT
 from .requests import today
 
 router = Router()
@@ -95,12 +97,11 @@ async def withdraw_feedback(
 
 @router.get("/programmes/{id}/ratings", tags=["ratings"])
 async def programme_ratings(service: Running, id: EntityId) -> dict[str, Any]:
-    """A programme's ratings: overall, relevance, and per competency."""
-    total = await _ratings(service.db, "programme", id)
+    """A programme's ratings: overall, relevance, and per competency, of quarters that have at least five."""
+    total, least = await _ratings(service.db, "programme", id), service.settings.suppress_below
     ranges = {"kind": "programme_competency", "id": {"$gt": f"{id} ", "$lt": f"{id}!"}}
-    by_competency = await mongo.sums(service.db, ranges, ("id",))
-    competencies = {about.split(" ")[1]: counts for (about,), counts in sorted(by_competency.items())}
-    least = service.settings.suppress_below
+    by_competency = shown_ratings(await mongo.sums(service.db, ranges, BY), least)
+    competencies = {competency: counts for (_, competency), counts in sorted(by_competency.items())}
     return {
         "programme": id,
         "overall": summary(total, "overall", least),
@@ -121,9 +122,11 @@ async def enterprise_ratings(service: Running, id: EntityId) -> dict[str, Any]:
 
 @router.get("/competencies/{id}/ratings", tags=["ratings"])
 async def competency_ratings(service: Running, id: Competency) -> dict[str, Any]:
-    """Ratings of a competency over all programmes."""
-    total = await _ratings(service.db, "competency", id)
-    return {"competency": id, "ratings": summary(total, "rating", service.settings.suppress_below)}
+    """Ratings of a competency over all programmes, of quarters in which a programme has at least five."""
+    least = service.settings.suppress_below
+    found = shown_ratings(await mongo.sums(service.db, {"kind": "programme_competency"}, BY), least)
+    total = sum((counts for (_, competency), counts in found.items() if competency == id), Counter[str]())
+    return {"competency": id, "ratings": summary(total, "rating", least)}
 
 
 @router.get("/programmes/{id}/gaps", tags=["gaps"])
@@ -147,7 +150,8 @@ async def programme_recommendations(service: Running, id: EntityId) -> dict[str,
 async def programme_story(service: Running, id: EntityId) -> dict[str, Any]:
     """What became of a programme: its versions, what was recommended, how that was answered, and whether it helped.
 
-    `effects` compares the ratings of a competency in up to four quarters before a revision with those after it.
+    `effects` compares the ratings of a competency, and the employment of graduates half a year after graduation, in up
+    to four quarters before a revision with those after it; and open vacancies a year before, then, and a year later.
     """
     return await story(service, id)
 
@@ -159,8 +163,6 @@ async def story(service: Service, id: str) -> dict[str, Any]:
         Problem: 404, there is no such programme.
     """
     programme = await found(service.db, "programmes", id)
-    ranges = {"kind": "programme_competency", "id": {"$gt": f"{id} ", "$lt": f"{id}!"}}
-    known = gaps(await mongo.sums(service.db, ranges, BY))
     recommended = programme["recommendations"]
     return {
         "programme": id,
@@ -168,8 +170,24 @@ async def story(service: Service, id: str) -> dict[str, Any]:
         "institution": programme.get("institution"),
         "versions": programme.get("versions", []),
         "recommendations": recommended,
-        "effects": effects(recommended, known, service.settings.suppress_below),
+        "effects": effects(recommended, await _known(service, id, programme.get("institution"))),
     }
+
+
+async def _known(service: Service, programme: str, institution: str | None) -> Known:
+    """What the effects of a programme's revisions are seen by."""
+    db, least = service.db, service.settings.suppress_below
+    ranges = {"kind": "programme_competency", "id": {"$gt": f"{programme} ", "$lt": f"{programme}!"}}
+    ratings = gaps(await mongo.sums(db, ranges, BY))
+    graduates = await mongo.sums(db, {"kind": COHORT, "id": programme}, ("period",))
+    history, region = await history_of(service), (await regions(db)).get(institution or "")
+    return Known(
+        ratings,
+        cohorts(graduates, today(), least),
+        lambda competency, day: history.on((competency, region), day) if region else None,
+        least,
+        today(),
+    )
 
 
 @router.get("/demand", tags=["demand"])

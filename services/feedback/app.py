@@ -14,12 +14,13 @@ from shared.processing.facts import DecodedEvent, State
 from shared.processing.mongo import Database, Key
 from shared.settings import settings
 
-from . import answering_api, api, calendar, market, market_api, requests
+from . import answering_api, api, calendar, gap_api, market, market_api, requests
 from .answering import forget_answers
 from .gap_reads import read_findings
 from .gaps import Finding, Rules, recommend
 from .market_reads import Histories
 from .pages import answer, answers, asked, questionnaires, stories, vacancies
+from .pages import gaps as gap_pages
 from .pages import market as market_pages
 from .requests import ask, contributions, forget, route, today
 
@@ -72,7 +73,8 @@ async def read_context(db: Database, keys: Collection[Key], events: Sequence[Dec
     # Programmes are judged at a tick: in the middle of a backlog the ratings are not all there.
     programmes = [key.id for key in keys if key.collection == "programmes" and not events]
     rules, secret = Rules.of(settings()), request_key(settings().keys_dir)
-    findings, day = await read_findings(db, programmes, HISTORIES, rules), None if events else today()
+    findings = await read_findings(db, programmes, await HISTORIES.of(db), rules) if programmes else []
+    day = None if events else today()
     return Context(await _erased(db, learners), findings, datetime.now(UTC), rules, secret, day)
 
 
@@ -125,7 +127,7 @@ class DueStates:
 
     async def _programmes_with_gaps(self, db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
         now, rules = datetime.now(UTC), Rules.of(settings())
-        known = await read_findings(db, None, HISTORIES, rules)
+        known = await read_findings(db, None, await HISTORIES.of(db), rules)
         mine = {"_id": {"$in": list({finding.programme for finding in known})}, "partition": {"$in": list(labels)}}
         return [
             (doc["partition"], Key("programmes", doc["_id"]))
@@ -163,7 +165,10 @@ core = Core(
     due=DueStates().due,
 )
 
-parts = (api, answering_api, market_api, answer, answers, asked, questionnaires, stories, vacancies, market_pages)
+parts = (
+    *(api, answering_api, market_api, gap_api, answer, answers, asked, questionnaires, stories, vacancies),
+    *(market_pages, gap_pages),
+)
 router = Router(routes=[route for part in parts for route in part.router.routes])
 work = (forget_answers,)
 

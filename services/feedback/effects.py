@@ -1,71 +1,155 @@
-"""Did a revision help? The ratings of its competency before and after, by quarters large enough to be shown."""
+"""Did a revision help? What is rated, demanded and achieved before and after, of groups large enough to be shown."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
+from shared.processing.employment import months_later
 from shared.statistics import wilson
 
-from .gaps import Gap, window_of
+from .gaps import Gap, Sums, window_of
+from .outcomes import AFTER_MONTHS
 
-QUARTERS = 4  # so many on each side, of those in which there were enough ratings
+QUARTERS = 4  # so many on each side, of those that have enough
+YEAR = timedelta(days=365)
+
+
+class Quarter(NamedTuple):
+    """So many of *n* in a quarter: satisfied ratings, or graduates in work."""
+
+    window: str
+    successes: int
+    n: int
 
 
 class Period(NamedTuple):
-    """Ratings of a competency over some quarters, with the 95 % interval (Wilson) of the share of 4 and 5."""
+    """Some quarters, together with the 95 % interval (Wilson) of their share."""
 
-    quarters: list[str]
-    ratings: int
-    satisfied: int
+    quarters: list[Quarter]
 
-    def shown(self) -> dict[str, Any]:
-        if not self.ratings:
-            return {"quarters": [], "ratings": 0, "satisfied": None, "share": None, "lower": None, "upper": None}
-        lower, upper = wilson(self.satisfied, self.ratings)
-        return {**self._asdict(), "share": self.satisfied / self.ratings, "lower": lower, "upper": upper}
+    @property
+    def n(self) -> int:
+        return sum(quarter.n for quarter in self.quarters)
+
+    @property
+    def successes(self) -> int:
+        return sum(quarter.successes for quarter in self.quarters)
+
+    def interval(self) -> tuple[float, float]:
+        return wilson(self.successes, self.n)
+
+    def shown(self, n: str, successes: str) -> dict[str, Any]:
+        """With the names by which *n* and *successes* are called."""
+        about = {
+            "quarters": [quarter.window for quarter in self.quarters],
+            "by_quarter": [{"quarter": q.window, n: q.n, successes: q.successes} for q in self.quarters],
+            n: self.n,
+        }
+        if not self.n:
+            return about | {successes: None, "share": None, "lower": None, "upper": None}
+        lower, upper = self.interval()
+        share = {"share": self.successes / self.n, "lower": lower, "upper": upper}
+        return about | {successes: self.successes, **share}
 
 
-def effects(recommendations: Iterable[Mapping[str, Any]], known: Iterable[Gap], least: int) -> list[dict[str, Any]]:
-    """What became of the ratings for which a programme was revised.
+class Known(NamedTuple):
+    """What the effects of a programme's revisions are seen by.
 
-    Quarters with fewer than *least* ratings are left out: they are hidden, and must not follow by subtraction. The
+    Attributes:
+        ratings: by competency and quarter.
+        cohorts: of the programme's graduates, see `cohorts`.
+        demand: of a competency on a day (ISO), the region's open vacancies; None: not known.
+        least: the smallest group that is shown.
+    """
+
+    ratings: Iterable[Gap]
+    cohorts: list[Quarter]
+    demand: Callable[[str, str], int | None]
+    least: int
+    today: date
+
+
+def cohorts(sums: Sums, today: date, least: int) -> list[Quarter]:
+    """Graduates by quarter of graduation: of those whose status half a year later is known, who is in work then.
+
+    Quarters of which half a year has passed. A month with fewer than *least* is left out, as it is wherever months
+    are shown; else it would follow by subtraction.
+
+    Args:
+        sums: the counters `cohort` of a programme, summed by period.
+    """
+    found: dict[str, list[int]] = {}
+    for (month,), counts in sorted(sums.items()):
+        known, window = counts.get("known", 0), window_of(month)
+        if known >= least and months_later(_begin_after(window), AFTER_MONTHS) <= today:
+            quarter = found.setdefault(window, [0, 0])
+            quarter[0] += counts.get("working", 0)
+            quarter[1] += known
+    return [Quarter(window, *counts) for window, counts in found.items()]
+
+
+def _begin_after(window: str) -> date:
+    """The first day after a quarter."""
+    return months_later(date(int(window[:4]), 3 * int(window[5]) - 2, 1), 3)
+
+
+def effects(recommendations: Iterable[Mapping[str, Any]], known: Known) -> list[dict[str, Any]]:
+    """What became of that for which a programme was revised.
+
+    Quarters with fewer than `least` ratings are left out: they are hidden, and must not follow by subtraction. The
     quarter of the revision belongs to neither side.
 
     Returns:
-        For each answer "revised": the competency, when, `before` and `after`, and a `verdict`: better, worse,
-        no_clear_difference (the intervals overlap), too_early (nothing is rated since) or not_enough_data (before).
+        For each answer "revised": the competency, when; of its ratings `before` and `after`, and a `verdict`: better,
+        worse, no_clear_difference (the intervals overlap), too_early (there is nothing since) or not_enough_data
+        (before); the same in `employment` of the programme's graduates; and in `demand` the open vacancies.
     """
-    quarters = [gap for gap in known if gap.ratings >= least]
-    return [_effect(one, quarters) for one in recommendations if one["status"] == "revised"]
+    return [_effect(one, known) for one in recommendations if one["status"] == "revised"]
 
 
-def _effect(recommendation: Mapping[str, Any], quarters: list[Gap]) -> dict[str, Any]:
-    revised = window_of(recommendation["answered_at"][:7])
-    own = sorted(
-        (gap for gap in quarters if gap.competency == recommendation["competency"]), key=lambda gap: gap.window
+def _effect(recommendation: Mapping[str, Any], known: Known) -> dict[str, Any]:
+    competency, at = recommendation["competency"], recommendation["answered_at"]
+    ratings = sorted(
+        Quarter(gap.window, gap.satisfied, gap.ratings)
+        for gap in known.ratings
+        if gap.competency == competency and gap.ratings >= known.least
     )
-    before = _period([gap for gap in own if gap.window < revised][-QUARTERS:])
-    after = _period([gap for gap in own if gap.window > revised][:QUARTERS])
     return {
         "recommendation": recommendation["id"],
-        "competency": recommendation["competency"],
+        "competency": competency,
         "version": recommendation["answer"]["version"],
-        "revised_at": recommendation["answered_at"],
-        "before": before.shown(),
-        "after": after.shown(),
+        "revised_at": at,
+        **_compared(ratings, window_of(at[:7]), "ratings", "satisfied"),
+        "employment": _compared(known.cohorts, window_of(at[:7]), "known", "working"),
+        "demand": _demanded(competency, date.fromisoformat(at[:10]), known),
+    }
+
+
+def _compared(quarters: list[Quarter], revised: str, n: str, successes: str) -> dict[str, Any]:
+    before = Period([quarter for quarter in quarters if quarter.window < revised][-QUARTERS:])
+    after = Period([quarter for quarter in quarters if quarter.window > revised][:QUARTERS])
+    return {
+        "before": before.shown(n, successes),
+        "after": after.shown(n, successes),
         "verdict": _verdict(before, after),
     }
 
 
-def _period(gaps: list[Gap]) -> Period:
-    return Period([gap.window for gap in gaps], sum(gap.ratings for gap in gaps), sum(gap.satisfied for gap in gaps))
-
-
 def _verdict(before: Period, after: Period) -> str:
-    if not before.ratings:
+    if not before.n:
         return "not_enough_data"
-    if not after.ratings:
+    if not after.n:
         return "too_early"
-    (least, most), (later_least, later_most) = (wilson(one.satisfied, one.ratings) for one in (before, after))
+    (least, most), (later_least, later_most) = before.interval(), after.interval()
     if later_least > most:
         return "better"
     return "worse" if later_most < least else "no_clear_difference"
+
+
+def _demanded(competency: str, revised: date, known: Known) -> dict[str, Any]:
+    """Open vacancies a year before a revision, on its day, and a year after it; None: not known, or not yet."""
+    days = {"before": revised - YEAR, "at": revised, "after": revised + YEAR}
+    found = {
+        name: known.demand(competency, day.isoformat()) if day <= known.today else None for name, day in days.items()
+    }
+    return {**found, "days": {name: day.isoformat() for name, day in days.items()}}

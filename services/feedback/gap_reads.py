@@ -1,16 +1,22 @@
-"""What is read of the database to find what programmes lack."""
+"""What is read of the database to find what programmes lack, and to show it."""
 
-from collections.abc import Collection
-from typing import Any
+import asyncio
+from collections.abc import Collection, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
 
+from shared.http.service import Service
 from shared.processing import mongo
 from shared.processing.mongo import Database
+from shared.processing.recent import RecentAnswers
 
 from . import market_reads
+from .gap_table import Offer, Row, Table
 from .gaps import (
     BY,
     Demand,
     Finding,
+    Gap,
     Market,
     Programme,
     Rules,
@@ -21,29 +27,108 @@ from .gaps import (
     unmet,
     wishes,
 )
-from .market import Of
-from .market_reads import Histories
+from .market import History, Of
+from .outcomes import CERTIFIED, EXPECTED
 from .requests import today
 
 
 async def read_findings(
-    db: Database, programmes: Collection[str] | None, histories: Histories, rules: Rules
+    db: Database, programmes: Collection[str] | None, history: History, rules: Rules
 ) -> list[Finding]:
     """What speaks for revising these programmes (None: any): by ratings, wishes and demand, and by its end."""
-    if programmes is not None and not programmes:
-        return []
+    return (await _read(db, programmes, history, rules)).findings
+
+
+class Evidence(NamedTuple):
+    """What speaks for and against programmes, and what follows."""
+
+    ratings: list[Gap]
+    market: Market
+    findings: list[Finding]
+
+
+async def _read(db: Database, programmes: Collection[str] | None, history: History, rules: Rules) -> Evidence:
     # An id is "<programme> <competency>"; a blank is in neither, and sorts before every other character of an id.
     ranges = [{"id": {"$gt": f"{programme} ", "$lt": f"{programme}!"}} for programme in programmes or ()]
     match = {"$or": ranges} if ranges else {}
     ratings = gaps(await mongo.sums(db, {"kind": "programme_competency", **match}, BY))
     wished = wishes(await mongo.sums(db, {"kind": "wish", **match}, BY), rules)
-    market = await read_market(db, histories)
+    market = await _read_market(db, history)
     could = await _programmes(db, programmes, market)
     by_demand = unmet(could, market, rules) + lapsed(could, market, rules)
-    return by_ratings(ratings, rules) + falls(ratings, rules) + wished + by_demand
+    return Evidence(ratings, market, by_ratings(ratings, rules) + falls(ratings, rules) + wished + by_demand)
 
 
-async def read_market(db: Database, histories: Histories) -> Market:
+class GapTable(NamedTuple):
+    """All rows, by programme and by region; not to be changed.
+
+    Attributes:
+        as_of: until when every event is in it (ISO 8601); None: nothing is yet.
+        sources: portals, with how many open vacancies of each are in it.
+    """
+
+    programmes: list[Row]
+    regions: list[Row]
+    sources: dict[str, int]
+    as_of: str | None
+
+
+async def gap_table(service: Service) -> GapTable:
+    """The table, worked out once for all who ask; while events come in it may be some seconds old."""
+    recent: RecentAnswers = service.shared.setdefault("gap table", RecentAnswers(1, rest=20))
+    (programmes, regions, sources), until = await recent.answer(service.db, today(), 0, lambda: _table(service))
+    return GapTable(programmes, regions, sources, until)
+
+
+async def _table(service: Service) -> tuple[list[Row], list[Row], dict[str, int]]:
+    db, least = service.db, service.settings.suppress_below
+    known = await _read(db, None, await market_reads.history_of(service), Rules.of(service.settings))
+    open_now = (await market_reads.market_of(service)).market
+    people = await mongo.sums(db, {"kind": CERTIFIED}, ("id",), ["people"])
+    table = Table(
+        await _offers(db, least),
+        known.ratings,
+        {tuple(id.split(" ")): counts.get("people", 0) for (id,), counts in people.items()},  # type: ignore[misc]
+        known.findings,
+        known.market,
+        {region: covered.shown()["vacancies_share"] for region, covered in open_now.coverage.items()},
+        least,
+    )
+    rows = await _in_turns(table.rows())
+    sources = {portal: source.vacancies for portal, source in sorted(open_now.sources.items())}
+    return rows, await _in_turns(table.regions(rows)), sources
+
+
+async def _in_turns(rows: Iterator[Row]) -> list[Row]:
+    """All rows; others have their turn between them."""
+    found: list[Row] = []
+    while some := list(islice(rows, 1_000)):
+        found += some
+        await asyncio.sleep(0)
+    return found
+
+
+async def _offers(db: Database, least: int) -> list[Offer]:
+    regions, expected, day = await market_reads.regions(db), dict[str, int](), today()
+    months = {"$gte": day.isoformat()[:7], "$lt": day.replace(year=day.year + 1, day=1).isoformat()[:7]}
+    for (id,), counts in (await mongo.sums(db, {"kind": EXPECTED, "period": months}, ("id",), ["learners"])).items():
+        expected[id] = counts.get("learners", 0)
+    fields = {"title": 1, "institution": 1, "competencies": 1, "recommendations.id": 1, "recommendations.status": 1}
+    return [
+        Offer(
+            doc["_id"],
+            doc["title"],
+            doc["institution"],
+            regions.get(doc["institution"]),
+            frozenset(doc["competencies"]),
+            None if 0 < expected.get(doc["_id"], 0) < least else expected.get(doc["_id"], 0),
+            {one["id"]: one["status"] for one in doc["recommendations"]},
+        )
+        async for doc in db["programmes"].find({"competencies": {"$exists": True}}, fields)
+    ]
+
+
+async def _read_market(db: Database, history: History) -> Market:
     """What is demanded today, by reports and vacancies, and what is certified where."""
     day, regions = today(), await market_reads.regions(db)
     in_force = await market_reads.reports_in_force(db, day.isoformat())
@@ -54,7 +139,6 @@ async def read_market(db: Database, histories: Histories) -> Market:
         until[of] = max(doc["horizon"], until.get(of, ""))
     schemes = [doc async for doc in db["schemes"].find({}, {"competency": 1, "institution": 1}) if "competency" in doc]
     certified = {(doc["competency"], regions.get(doc["institution"])) for doc in schemes}
-    history = await histories.of(db)
     return Market(demanded, until, history, certified, day)
 
 

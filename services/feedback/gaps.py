@@ -1,5 +1,6 @@
 """When a programme should be revised, by feedback and by demand: plain numbers, pure rules."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -116,6 +117,24 @@ def gaps(sums: Sums) -> list[Gap]:
             total[0] += count
             total[1] += count if measure in ("rating_4", "rating_5") else 0
     return [Gap(*about, *total) for about, total in sorted(totals.items())]
+
+
+def shown_ratings(sums: Sums, least: int) -> dict[tuple[str, str], Counter[str]]:
+    """Ratings by programme and competency, of quarters with at least *least*: those of others follow from no sum.
+
+    Args:
+        sums: the counters `programme_competency` summed by `BY`.
+    """
+    quarters: dict[tuple[str, str, str], Counter[str]] = {}
+    for (id, month), measures in sums.items():
+        programme, competency = id.split(" ")
+        quarters.setdefault((programme, competency, window_of(month)), Counter()).update(measures)
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for (programme, competency, _), counts in quarters.items():
+        together = found.setdefault((programme, competency), Counter())
+        if counts.total() >= least:
+            together.update(counts)
+    return found
 
 
 def by_ratings(known: Iterable[Gap], rules: Rules) -> list[Finding]:

@@ -44,6 +44,12 @@ class Histories:
         return await self._recent.is_current(db, "history")
 
 
+async def history_of(service: Service) -> History:
+    """The history of demand, as all requests of a process have it. Do not change it."""
+    histories: Histories = service.shared.setdefault("histories", Histories())
+    return await histories.of(service.db)
+
+
 async def _read_history(db: Database) -> History:
     history = History(await mapping(db))
     async for vacancy in db["vacancies"].find({"since": {"$exists": True}}, _TOLD, batch_size=2_000):

@@ -1,12 +1,14 @@
 """Did a revision help? Worked out by hand, and safe against subtraction."""
 
+from collections.abc import Callable, Iterable
+from datetime import date
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.feedback.effects import effects
+from services.feedback.effects import Known, Quarter, cohorts, effects
 from services.feedback.gaps import Gap
 
 REVISED: dict[str, Any] = {
@@ -16,10 +18,19 @@ REVISED: dict[str, Any] = {
     "answered_at": "2026-05-10T00:00:00.000000+00:00",
     "answer": {"version": "2"},
 }
+TODAY = date(2026, 11, 20)
 
 
 def quarter(window: str, satisfied: int, ratings: int, competency: str = "greencomp:3.1") -> Gap:
     return Gap("welding", competency, window, ratings, satisfied)
+
+
+def known(
+    ratings: Iterable[Gap] = (),
+    graduates: Iterable[Quarter] = (),
+    demand: Callable[[str, str], int | None] = lambda *_: None,
+) -> Known:
+    return Known(ratings, [*graduates], demand, 5, TODAY)
 
 
 @pytest.mark.parametrize(
@@ -33,8 +44,8 @@ def quarter(window: str, satisfied: int, ratings: int, competency: str = "greenc
     ],
 )
 def test_a_revision_helped_if_the_intervals_lie_apart(before: tuple[int, int], after: tuple[int, int], verdict: str):
-    known = [quarter("2026Q1", *before), quarter("2026Q2", 0, 9), quarter("2026Q3", *after)]
-    (found,) = effects([REVISED], known, least=5)
+    rated = [quarter("2026Q1", *before), quarter("2026Q2", 0, 9), quarter("2026Q3", *after)]
+    (found,) = effects([REVISED], known(rated))
     assert found["verdict"] == verdict
     if before == (4, 20):
         (lower, upper) = found["before"]["lower"], found["before"]["upper"]
@@ -42,23 +53,61 @@ def test_a_revision_helped_if_the_intervals_lie_apart(before: tuple[int, int], a
 
 
 def test_only_quarters_that_are_shown_are_in_a_sum():
-    known = [quarter(f"2025Q{n}", 1, ratings) for n, ratings in ((1, 9), (2, 4), (3, 6), (4, 7))]
-    known += [
+    rated = [quarter(f"2025Q{n}", 1, ratings) for n, ratings in ((1, 9), (2, 4), (3, 6), (4, 7))]
+    rated += [
         quarter("2024Q4", 1, 8),
         quarter("2024Q3", 1, 30),
         quarter("2026Q4", 3, 4),
         quarter("2026Q3", 5, 5, "x:1"),
     ]
-    (found,) = effects([REVISED], known, least=5)
+    (found,) = effects([REVISED], known(rated))
     assert found["before"]["quarters"] == ["2024Q4", "2025Q1", "2025Q3", "2025Q4"]
     assert (found["before"]["ratings"], found["before"]["satisfied"]) == (30, 4)
     assert (found["after"]["ratings"], found["verdict"]) == (0, "too_early")
-    assert effects([{**REVISED, "status": "declined"}], known, least=5) == []
+    assert effects([{**REVISED, "status": "declined"}], known(rated)) == []
+
+
+def test_graduates_of_the_cohorts_before_and_after_are_compared_once_half_a_year_has_passed():
+    def month(known: int, working: int) -> dict[str, int]:
+        return {"graduates": known + 3, "known": known, "working": working}
+
+    told = {("2025-06",): month(20, 8), ("2025-07",): month(30, 12), ("2025-08",): month(4, 4)}
+    told |= {("2026-02",): month(9, 9), ("2026-03",): month(6, 6), ("2026-06",): month(40, 40)}
+    found = cohorts(told, TODAY, 5)
+    assert found == [Quarter("2025Q2", 8, 20), Quarter("2025Q3", 12, 30), Quarter("2026Q1", 15, 15)]
+    assert [one.window for one in cohorts(told, date(2026, 12, 31), 5)] == ["2025Q2", "2025Q3", "2026Q1"]
+    later = cohorts(told, date(2027, 1, 1), 5)
+    assert later[-1] == Quarter("2026Q2", 40, 40)
+    (early,) = effects([{**REVISED, "answered_at": "2025-11-01T00:00:00.000000+00:00"}], known(graduates=found))
+    work = early["employment"]
+    assert (work["before"]["known"], work["before"]["working"], work["after"]["known"]) == (50, 20, 15)
+    # Wilson: 20 of 50 is 0.2761 to 0.5382, 15 of 15 is 0.7961 to 1.
+    assert [round(work["before"][end], 4) for end in ("lower", "upper")] == [0.2761, 0.5382]
+    assert (round(work["after"]["lower"], 4), work["verdict"]) == (0.7961, "better")
+    assert work["before"]["by_quarter"][0] == {"quarter": "2025Q2", "known": 20, "working": 8}
+    (now,) = effects([REVISED], known(graduates=found))
+    assert now["employment"]["verdict"] == "too_early"
+
+
+def test_demand_is_that_of_a_year_before_of_the_day_and_of_a_year_after():
+    (found,) = effects([REVISED], known(demand=lambda _, day: {"2025-05-10": 3, "2026-05-10": 12}.get(day)))
+    assert [found["demand"][name] for name in ("before", "at", "after")] == [3, 12, None]
+    assert found["demand"]["days"]["after"] == "2027-05-10"
 
 
 @given(st.lists(st.tuples(st.integers(2023, 2028), st.integers(1, 4), st.integers(0, 12)), unique_by=lambda q: q[:2]))
 def test_attack_what_is_hidden_does_not_follow_from_effects(quarters: list[tuple[int, int, int]]):
     """With the same quarters that are shown, hidden ones may be anything: the effect stays."""
-    known = [quarter(f"{year}Q{n}", ratings // 2, ratings) for year, n, ratings in quarters]
-    shown = [gap for gap in known if gap.ratings >= 5]
-    assert effects([REVISED], known, least=5) == effects([REVISED], shown, least=5)
+    rated = [quarter(f"{year}Q{n}", ratings // 2, ratings) for year, n, ratings in quarters]
+    shown = [gap for gap in rated if gap.ratings >= 5]
+    assert effects([REVISED], known(rated)) == effects([REVISED], known(shown))
+
+
+MONTHS = st.dictionaries(st.sampled_from([f"2025-{n:02}" for n in range(1, 13)]), st.integers(0, 9), max_size=9)
+
+
+@given(MONTHS)
+def test_attack_months_of_few_graduates_do_not_follow_from_quarters(months: dict[str, int]):
+    told = {(month,): {"known": n, "working": n // 2} for month, n in months.items()}
+    shown = {(month,): counts for (month,), counts in told.items() if counts["known"] >= 5}
+    assert cohorts(told, TODAY, 5) == cohorts(shown, TODAY, 5)

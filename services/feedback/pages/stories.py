@@ -6,6 +6,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.feedback.api import story
 from services.feedback.gaps import Rules
+from services.feedback.requests import today
 from shared.contract import frameworks
 from shared.http.routing import Router
 from shared.http.service import EntityId
@@ -30,8 +31,8 @@ VERDICTS = {
     "better": N_("Better than before."),
     "worse": N_("Worse than before."),
     "no_clear_difference": N_("No clear difference: the intervals overlap."),
-    "too_early": N_("Too early: too little has been rated since."),
-    "not_enough_data": N_("Too little was rated before to compare."),
+    "too_early": N_("Too early: there is too little since to compare."),
+    "not_enough_data": N_("There was too little before to compare."),
 }
 
 
@@ -53,5 +54,6 @@ async def story_page(visit: AnyVisit, id: EntityId) -> Response:
         effects={one["recommendation"]: one for one in told["effects"]},
         threshold=round(100 * rules.satisfied_share),
         least=rules.least_ratings,
+        today=today().isoformat(),
         zone=ZoneInfo(visit.service.settings.time_zone),
     )
