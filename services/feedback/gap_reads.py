@@ -113,7 +113,8 @@ async def _offers(db: Database, least: int) -> list[Offer]:
     months = {"$gte": day.isoformat()[:7], "$lt": day.replace(year=day.year + 1, day=1).isoformat()[:7]}
     for (id,), counts in (await mongo.sums(db, {"kind": EXPECTED, "period": months}, ("id",), ["learners"])).items():
         expected[id] = counts.get("learners", 0)
-    fields = {"title": 1, "institution": 1, "competencies": 1, "recommendations.id": 1, "recommendations.status": 1}
+    asked = [f"recommendations.{name}" for name in ("id", "status", "answer.until")]
+    fields = dict.fromkeys(("title", "institution", "competencies", *asked), 1)
     return [
         Offer(
             doc["_id"],
@@ -122,10 +123,16 @@ async def _offers(db: Database, least: int) -> list[Offer]:
             regions.get(doc["institution"]),
             frozenset(doc["competencies"]),
             None if 0 < expected.get(doc["_id"], 0) < least else expected.get(doc["_id"], 0),
-            {one["id"]: one["status"] for one in doc["recommendations"]},
+            {one["id"]: _answer(one, day.isoformat()) for one in doc["recommendations"]},
         )
         async for doc in db["programmes"].find({"competencies": {"$exists": True}}, fields)
     ]
+
+
+def _answer(recommendation: dict[str, Any], day: str) -> str:
+    """How it was answered; `overdue` is what was planned until a day that has passed."""
+    status: str = recommendation["status"]
+    return "overdue" if status == "planned" and recommendation["answer"]["until"] < day else status
 
 
 async def _read_market(db: Database, history: History) -> Market:

@@ -39,7 +39,7 @@ class Offer(NamedTuple):
 
 
 class Ground(NamedTuple):
-    """Why a row is red, and what the institution has answered: open, revised, planned, declined; "": was not asked."""
+    """Why a row is red, and how it was answered: open, revised, planned, overdue, declined; "": nobody was asked."""
 
     ground: str
     answer: str

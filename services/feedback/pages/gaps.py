@@ -12,6 +12,7 @@ from services.feedback.gap_table import Column
 from shared.http.routing import Router
 from shared.http.visits import AnyVisit
 from shared.pages.languages import N_
+from shared.pages.recommendations import OVERDUE
 
 from .market import Number, pager
 
@@ -22,6 +23,7 @@ ANSWERS = {
     "revised": N_("revised"),
     "declined": N_("declined"),
     "planned": N_("planned"),
+    "overdue": OVERDUE,
 }
 # Sorted the other way round first: most, worst or newest on top.
 ASCENDING = {Column.programme, Column.competency, Column.region, Column.share, Column.coverage}

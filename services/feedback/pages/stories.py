@@ -12,15 +12,9 @@ from shared.http.routing import Router
 from shared.http.service import EntityId
 from shared.http.visits import AnyVisit
 from shared.pages.languages import N_
+from shared.pages.recommendations import GROUNDS, OVERDUE
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
-GROUNDS = {
-    "ratings": N_("too few ratings are 4 or 5"),
-    "wishes": N_("employers wish it"),
-    "demand": N_("it is demanded, and nobody in the region certifies it"),
-    "fall": N_("its ratings fell"),
-    "lapsed": N_("it is certified, and nobody has demanded it for long"),
-}
 STATUS = {
     "open": N_("not answered yet"),
     "revised": N_("taken up in version"),
@@ -50,6 +44,7 @@ async def story_page(visit: AnyVisit, id: EntityId) -> Response:
         names={each: frameworks.name(each, visit.language) for each in competencies},
         grounds={ground: visit.word(words) for ground, words in GROUNDS.items()},
         statuses={status: visit.word(words) for status, words in STATUS.items()},
+        overdue=visit.word(OVERDUE),
         verdicts={verdict: visit.word(words) for verdict, words in VERDICTS.items()},
         effects={one["recommendation"]: one for one in told["effects"]},
         threshold=round(100 * rules.satisfied_share),

@@ -1,6 +1,7 @@
 """The pages of lists and of single things, for members and (what is public) for everybody."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -16,6 +17,7 @@ from shared.http.routing import Router
 from shared.http.visits import AnyVisit, MemberVisit, Visit
 from shared.pages.languages import N_, translated
 from shared.pages.pages import number, short_day
+from shared.pages.recommendations import GROUNDS, OVERDUE
 
 from .actions import ACTIONS, new_actions
 from .fields import YES_OR_NO, competency, zone
@@ -209,15 +211,25 @@ def _item(visit: Visit, name: str, listing: Listing, item: Doc, names: dict[str,
     )
 
 
+def _is_overdue(recommendation: Doc) -> bool:
+    """Was a revision planned until a day that has passed?"""
+    today = datetime.now(UTC).date().isoformat()
+    return recommendation["status"] == "planned" and str(recommendation["until"]) < today
+
+
+_EVIDENCE = ("ratings", "employers", "places", "vacancies")
+
+
 def _recommendations(visit: Visit, names: dict[str, str], item: Doc, member: Member | None) -> list[Doc]:
     """Revisions recommended to a programme, the open ones first, each with how it may be answered."""
     found = sorted(item.get("recommendations") or [], key=lambda each: each["status"] != "open")
     return [
         {
             "competency": competency(each["competency"], visit.language),
-            "status": _said(visit, each["status"]),
+            "ground": visit.word(GROUNDS[each["ground"]]),
+            "status": visit.word(OVERDUE) if _is_overdue(each) else _said(visit, each["status"]),
             "at": short_day(each["recommended_at"], visit.language, zone(visit)),
-            "n": each.get("ratings") or each.get("employers") or each.get("places"),
+            "n": next((each[name] for name in _EVIDENCE if each.get(name)), None),
             "satisfied": each.get("satisfied"),
             "offers": _buttons(visit, names, recommendation_offers(item, each, member)) if member else [],
         }

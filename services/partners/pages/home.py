@@ -192,7 +192,9 @@ async def _placements(visit: MemberVisit) -> Waiting:
 
 
 async def _recommendations(visit: MemberVisit) -> Waiting:
-    is_open = {"recommendations.status": "open"}
+    today = datetime.now(UTC).date().isoformat()
+    overdue = {"recommendations.status": "planned", "recommendations.until": {"$lt": today}}
+    is_open = {"$or": [{"recommendations.status": "open"}, overdue]}
     stages: list[Doc] = [
         {"$match": {"institution": visit.member.organisation, **is_open}},
         {"$project": {"title": 1, "recommendations": 1}},
