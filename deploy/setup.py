@@ -26,7 +26,8 @@ async def set_up(settings: Settings) -> None:
     try:
         for name in topics.SERVICES:
             core: Core = importlib.import_module(f"services.{name}.app").core
-            await mongo.ensure_indexes(await mongo.live(mongo.database(client, settings, name)), core.indexes)
+            live = await mongo.live(mongo.database(client, settings, name))
+            await mongo.ensure_indexes(live, core.indexes, core.generation)
     finally:
         client.close()
     log.info("indexes")

@@ -118,7 +118,7 @@ async def running(
     created = await ensure_topics(own)
     client = mongo.connect(own)
     try:
-        await mongo.ensure_indexes(mongo.database(client, own, core.name), core.indexes)
+        await mongo.ensure_indexes(mongo.database(client, own, core.name), core.indexes, core.generation)
         app = create_app(core, router, own, work=work)
         async with (
             app.router.lifespan_context(app),

@@ -35,6 +35,7 @@ class Status:
         lag: by topic, how many records are published and not applied.
         applied_until: everything published before is applied.
         database, former: which is in use, and which a rebuild has put aside and kept.
+        outdated: the database was made by earlier rules, and lacks something until it is rebuilt.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Status:
     dead_letters: int | None = None
     database: str | None = None
     former: str | None = None
+    outdated: bool = False
     troubles: list[str] = field(default_factory=list)
 
 
@@ -125,6 +127,7 @@ async def _ask_mongodb(settings: Settings, services: list[Status], ends: Spans) 
             home = mongo.database(client, settings, status.name)
             dbs = await databases(home)
             status.database, status.former = dbs.live.name, dbs.other.name if dbs.is_kept else None
+            status.outdated = await mongo.generation(dbs.live) < core(status.name).generation
             _note(status, await mongo.positions(dbs.live), ends)
     finally:
         client.close()
@@ -164,6 +167,10 @@ def _print(network: Network) -> None:
     for x in network.services:
         for trouble in x.troubles:
             show(f"{x.name}: {trouble}")
+        if x.outdated:
+            show(
+                f"{x.name}: an earlier version made its database: praktika rebuild {x.name} --accept adds what it lacks"
+            )
         if x.former:
             show(f"{x.name}: uses {x.database}; {x.former} is kept (praktika rebuild {x.name} --drop-old)")
         for topic, behind in (x.lag or {}).items():

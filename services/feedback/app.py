@@ -138,6 +138,7 @@ class DueStates:
 
 core = Core(
     name="feedback",
+    generation=2,  # certificates, expected graduations and cohorts are counted
     topics=("learner", "feedback", "programme", "demand", "scheme", "organisation"),
     indexes={
         "learners": [("erased",), ("opens_next",)],

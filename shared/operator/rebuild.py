@@ -27,7 +27,7 @@ from shared.operator import dead_letters
 from shared.processing import mongo
 from shared.processing.batches import Batches
 from shared.processing.core import Core
-from shared.processing.mongo import COUNTERS, LIVE, POSITIONS, Database, Find, Position, Store
+from shared.processing.mongo import ABOUT, COUNTERS, LIVE, POSITIONS, Database, Find, Position, Store
 from shared.processing.refusals import REJECTED
 
 BUILDING = "_building"  # by which rules a database is being filled; once it is in use it is not being filled any more
@@ -84,14 +84,14 @@ async def empty_other(dbs: Databases, core: Core) -> None:
     if dbs.other.name != dbs.home.name:
         await dbs.other.client.drop_database(dbs.other.name)
         return
-    for name in (*core.indexes, POSITIONS, COUNTERS, BUILDING, CONCLUDED):
+    for name in (*core.indexes, POSITIONS, COUNTERS, ABOUT, BUILDING, CONCLUDED):
         await dbs.other.drop_collection(name)
 
 
 def rules(service: str) -> str:
     """A digest of the code that decides what a database holds: begun by other rules, a rebuild begins anew."""
     root = Path(shared.__path__[0])
-    files = sorted([*root.glob("*.py"), *(root.parent / "services" / service).glob("*.py")])
+    files = sorted([*root.rglob("*.py"), *(root.parent / "services" / service).rglob("*.py")])
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -132,7 +132,7 @@ class Rebuild:
         begun = await self._dbs.other[BUILDING].find_one({"_id": "rules", "digest": digest})
         if not begun:
             await empty_other(self._dbs, self._core)
-            await mongo.ensure_indexes(self._dbs.other, self._core.indexes)
+            await mongo.ensure_indexes(self._dbs.other, self._core.indexes, self._core.generation)
             await self._dbs.other[BUILDING].insert_one({"_id": "rules", "digest": digest})
         self._spans = await self._reader.spans(self._core.topics)
         await self._batches.load_positions(map(self._label, self._spans))

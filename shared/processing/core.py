@@ -37,6 +37,8 @@ class Core:
         contributions: what a state adds to the counters.
         context: read what `react` needs besides the states of these keys, to judge these events. What it reads of
             other entities may be one batch old; `due` mends what that misses.
+        generation: raised when the rules keep or count more than before: a database that was made earlier lacks that
+            until it is rebuilt, and the operator is told.
         tells: topics; who published an event of theirs that a rule refuses is told so by this service.
         due: states in these partitions (labels like `learner-3`) that `react` should look at because of time, or
             of what other partitions know; with the label of each.
@@ -46,6 +48,7 @@ class Core:
     topics: tuple[str, ...]
     indexes: dict[str, list[tuple[str, ...]]]
     route: Callable[[DecodedEvent], Key | None]
+    generation: int = 1
     tells: tuple[str, ...] = ()
     view: Callable[[Key, State], dict[str, Any]] = _nothing
     react: Callable[[Key, State, Any], list[Event[Data]]] = _nothing

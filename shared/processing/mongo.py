@@ -36,6 +36,7 @@ ROLES = ["readWriteAnyDatabase", "dbAdminAnyDatabase", "clusterMonitor"]
 RETRIED_FOR_S = 10  # longer than what a killed process leaves open holds its conflicts: 3 s, and a look each 1.5 s
 LIVE = "_live"
 POSITIONS = "_positions"
+ABOUT = "_about"  # by which rules the database was made
 COUNTERS = "_counters"
 
 
@@ -187,9 +188,14 @@ async def _ensure_login(settings: Settings, beside: "AsyncIOMotorClient[dict[str
         client.close()
 
 
-async def ensure_indexes(db: Database, indexes: Mapping[str, Iterable[Sequence[str]]]) -> None:
-    """Create the collections and indexes of a service (field names ascending); what exists stays."""
+async def ensure_indexes(db: Database, indexes: Mapping[str, Iterable[Sequence[str]]], generation: int = 1) -> None:
+    """Create the collections and indexes of a service (field names ascending); what exists stays.
+
+    A database that is new is noted as one of this *generation*.
+    """
     existing = set(await db.list_collection_names())
+    if POSITIONS not in existing:
+        await db[ABOUT].replace_one({"_id": "generation"}, {"number": generation}, upsert=True)
     for collection in {POSITIONS, COUNTERS, *indexes} - existing:
         await db.create_collection(collection)
     await db[COUNTERS].create_index([("kind", ASCENDING), ("id", ASCENDING), ("period", ASCENDING)])
@@ -197,6 +203,12 @@ async def ensure_indexes(db: Database, indexes: Mapping[str, Iterable[Sequence[s
         await db[collection].create_index([("partition", ASCENDING)])
         for fields in wanted:
             await db[collection].create_index([(name, ASCENDING) for name in fields])
+
+
+async def generation(db: Database) -> int:
+    """The generation of the rules by which a database was made; 1 where nothing is noted."""
+    found = await db[ABOUT].find_one({"_id": "generation"})
+    return found["number"] if found else 1
 
 
 async def transact(db: Database, work: Callable[[AsyncIOMotorClientSession], Awaitable[None]]) -> None:

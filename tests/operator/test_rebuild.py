@@ -35,7 +35,7 @@ from shared.log.producer import Record
 from shared.operator import rebuild
 from shared.processing import mongo
 from shared.processing.core import Core
-from shared.processing.mongo import COUNTERS, POSITIONS
+from shared.processing.mongo import ABOUT, COUNTERS, POSITIONS
 from tests.making import NOON, event
 from tests.operator.conftest import Praktika
 from tests.stack import Running, running, until
@@ -171,6 +171,20 @@ async def test_the_former_database_is_kept_put_back_and_dropped_when_told(stack:
         assert (await praktika("rebuild", "monitoring", "--drop-old")).code == 0
     assert await stack.service.store.home.list_collection_names() == ["_live"]
     assert (await praktika("audit")).code == 0
+
+
+async def test_a_database_of_earlier_rules_is_named_until_it_is_rebuilt(stack: Running):
+    praktika = Praktika(stack.settings)
+
+    async def outdated() -> bool:
+        (shown,) = [x for x in (await praktika("status", "--json")).json["services"] if x["name"] == "monitoring"]
+        return bool(shown["outdated"])
+
+    assert not await outdated()
+    await stack.service.db[ABOUT].replace_one({"_id": "generation"}, {"number": stack.service.core.generation - 1})
+    assert "praktika rebuild monitoring --accept" in (await praktika("status")).out
+    assert (await praktika("rebuild", "monitoring")).code == 0
+    assert not await outdated()
 
 
 async def test_what_differs_is_named_and_swapped_only_if_accepted(stack: Running):
