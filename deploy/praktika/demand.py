@@ -77,6 +77,8 @@ def import_(  # noqa: PLR0913, PLR0917
     PRAKTIKA_CLIENT_SECRET is a secret of the operator's.
     """
     at = moment(on) if on else None
+    if at and at > datetime.now(UTC):
+        raise typer.BadParameter("this moment has not come yet", param_hint="--on")
     fields, regions = pairs(map, last=True), pairs(region, last=True)
     if nowhere := [area for area, of in regions.items() if not of]:
         raise typer.BadParameter(f"which region is {nowhere[0]}? AREA=REGION")
@@ -153,6 +155,10 @@ def _written(files: Iterable[Path]) -> datetime:
 class Market(OverHttp):
     """Feedback, which knows the vacancies, and partners, which publishes."""
 
+    async def regions(self, portal: str) -> dict[str, str]:
+        """The region that each area of a portal was given last."""
+        return {doc["area"]: doc["region"] for doc in (await self.get("market/areas", portal=portal))["items"]}
+
     async def known(self, ids: Sequence[str]) -> dict[str, Doc]:
         """The vacancies that feedback knows, by id."""
         parts = [ids[start : start + LOOKED_UP] for start in range(0, len(ids), LOOKED_UP)]
@@ -207,9 +213,12 @@ def _report(imported: Import, unmapped: int, *, as_json: bool) -> None:
     counts = {name: imported.counts[name] for name in COUNTED}
     if as_json:
         about = {"portal": imported.how.portal, "at": timestamp(imported.at), "warning": imported.warning}
-        show_json({**about, **counts, "unmapped": unmapped, "problems": imported.problems})
+        show_json({**about, **counts, "unmapped": unmapped, "areas": imported.areas, "problems": imported.problems})
     else:
         show(", ".join(f"{count} {name}" for name, count in counts.items()))
+    if imported.areas:
+        named = ", ".join(f"{area} ({n})" for area, n in imported.areas.most_common(SHOWN))
+        say(f"areas without a region (--region AREA=REGION; it is remembered): {named}")
     if imported.warning:
         say(imported.warning)
     if not imported.is_shown:

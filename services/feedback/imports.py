@@ -33,6 +33,9 @@ class Change(NamedTuple):
 class Network(Protocol):
     """What an import works on: over HTTP, or within the service."""
 
+    async def regions(self, portal: str) -> dict[str, str]:
+        """The region that was last given to each area of a portal."""
+
     async def known(self, ids: Sequence[str]) -> dict[str, Doc]:
         """The vacancies that are known of these, by id: of each what `KNOWN` names."""
 
@@ -51,6 +54,7 @@ class Import:
         at: when the files were exported: the time of all events.
         refused: is told of each row that is refused: its place, and why.
         seen: ids of the files; each counts once.
+        areas: that the network knows no region for, with how many vacancies.
         warning: why nothing was closed although that was asked for.
         is_shown: the network shows what was published last.
     """
@@ -62,6 +66,7 @@ class Import:
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[dict[str, str]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    areas: Counter[str] = field(default_factory=Counter)
     warning: Text | None = None
     is_shown: bool = True
     _last: list[str] = field(default_factory=list)
@@ -70,7 +75,11 @@ class Import:
     async def run(
         self, rows: Iterable[Row], pages: Pages, *, complete: bool, advance: Callable[[int], None] = lambda _: None
     ) -> None:
-        """Import rows batch by batch; *complete*: these are all of the portal, so what is not among them is closed."""
+        """Import rows batch by batch; *complete*: these are all of the portal, so what is not among them is closed.
+
+        An area has the region that is given now, else the one that it was given before.
+        """
+        self.how = self.how.with_regions(await self.network.regions(self.how.portal))
         each = iter(rows)
         while batch := list(islice(each, BATCH)):
             await self._publish([change async for change in self._changes(batch)])
@@ -112,6 +121,8 @@ class Import:
                 self.counts["repeated"] += 1
             else:
                 self.seen.add(vacancy.id)
+                if vacancy.data and vacancy.data.area and not vacancy.data.region:
+                    self.areas[vacancy.data.area] += 1
                 yield row.place, vacancy
 
     def _note_id(self, row: Row) -> None:

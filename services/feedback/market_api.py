@@ -199,6 +199,15 @@ async def market_vacancies(  # noqa: PLR0913, PLR0917
     return await listed(service.db, "vacancies", match, paging)
 
 
+@router.get("/market/areas")
+async def market_areas(
+    service: Running, caller: Authenticated, portal: Annotated[str, Query(max_length=100)]
+) -> dict[str, Any]:
+    """The region that each area of a portal's vacancies was given last, which an import takes if none is given."""
+    found = await reads.regions_of_areas(service.db, portal)
+    return {"items": [{"area": area, "region": region} for area, region in sorted(found.items())], "next": None}
+
+
 @router.get("/market/observations")
 async def market_observations(  # noqa: PLR0913, PLR0917
     service: Running,

@@ -106,6 +106,16 @@ def offered(on: str | None) -> dict[str, Any]:
     return {"since": {"$lte": on}, "$or": [{"open": True}, {"closed_on": {"$gt": on}}]}
 
 
+async def regions_of_areas(db: Database, portal: str) -> dict[str, str]:
+    """The region that each area of a portal's vacancies was given last."""
+    stages: list[dict[str, Any]] = [
+        {"$match": {"portal": portal, "region": {"$gt": ""}, "area": {"$gt": ""}}},
+        {"$group": {"_id": {"area": "$area", "region": "$region"}, "at": {"$max": "$observed_at"}}},
+        {"$sort": {"at": 1, "_id": 1}},
+    ]
+    return {doc["_id"]["area"]: doc["_id"]["region"] async for doc in db["vacancies"].aggregate(stages)}
+
+
 async def mapping(db: Database) -> dict[str, str | None]:
     """The competency of each skill that somebody has decided about; None: none of ours."""
     found = db["skills"].find({"status": {"$exists": True}}, {"competency": 1})

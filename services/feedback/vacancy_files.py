@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -108,6 +108,11 @@ class Reading:
     columns: Mapping[str, tuple[str, ...]]
     regions: Mapping[str, str]
     separator: str = SEPARATOR
+
+    def with_regions(self, remembered: Mapping[str, str]) -> "Reading":
+        """The same, with further regions by area; what is given already stays."""
+        further = {normalised(area): region for area, region in remembered.items()}
+        return replace(self, regions={**further, **self.regions})
 
     def vacancy(self, row: Row) -> Vacancy:
         """The vacancy that a row is.

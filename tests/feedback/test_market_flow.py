@@ -190,6 +190,24 @@ async def test_real_vacancies_are_the_demand_that_a_direct_count_gives(place: Pl
     assert 0 < covered["vacancies_share"] < 1
     evidence = await place.get("/market/vacancies", competency="national:sql", region="RU-MOW", limit=1000)
     assert len(evidence["items"]) == direct("SQL", "Москва")
+    gaps = (await place.get("/market/gap-table", by="region", region="RU-MOW"))["items"]
+    assert {row["competency"]: row["vacancies"] for row in gaps} == {
+        "national:sql": direct("SQL", "Москва"),
+        "national:bpmn": direct("BPMN", "Москва"),
+    }
+
+
+async def test_the_region_of_an_area_is_remembered_and_areas_without_one_are_named(place: Place, tmp_path: Path):
+    file = written(tmp_path, item(1, "Smelting"), item(2, "Smelting", area={"name": "Юрга"}))
+    first = await place.imported(file, "--on", OLD, "--region", "москва=RU-ONE", portal="ten")
+    assert "Юрга (1)" in first.err
+    later = written(tmp_path, item(1, "Smelting"), item(3, "Smelting"), item(2, "Smelting", area={"name": "Юрга"}))
+    second = await place.counts(later, "--on", NEW, "--region", "Юрга=RU-KEM", portal="ten")
+    assert (second["areas"], second["new"], second["changed"], second["unchanged"]) == ({}, 1, 1, 1)
+    await place.map("Smelting", "national:smelt")
+    assert await place.vacancies("national:smelt", "RU-ONE") == 2
+    third = await place.imported(file, "--on", "2099-01-01T00:00", portal="ten")
+    assert (third.code, "--on" in third.err) == (2, True)
 
 
 # the mapping

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from fastapi.responses import HTMLResponse, Response
 
 from services.feedback.imports import KNOWN, Change, Doc, Import, event_id
+from services.feedback.market_reads import regions_of_areas
 from services.feedback.vacancy_files import (
     GUESSED,
     SEPARATOR,
@@ -36,6 +37,7 @@ from shared.pages.languages import N_, Text, in_language
 from .market import ByOperator
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
+AREAS = 20  # without a region, that are named
 _PORTAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,29}")
 
 
@@ -44,6 +46,9 @@ class Within:
 
     def __init__(self, service: Service, caller: Caller) -> None:
         self._service, self._caller = service, caller
+
+    async def regions(self, portal: str) -> dict[str, str]:
+        return await regions_of_areas(self._service.db, portal)
 
     async def known(self, ids: Sequence[str]) -> dict[str, Doc]:
         docs = self._service.db["vacancies"].find({"_id": {"$in": [*ids]}}, KNOWN)
@@ -102,6 +107,7 @@ def _show(visit: MemberVisit, status: int = 200, done: Import | None = None) -> 
         "services/feedback/pages/import.html",
         status,
         done=done,
+        areas=done.areas.most_common(AREAS) if done else [],
         warning=done and done.warning and in_language(done.warning, visit.language),
         problems=[(one["place"], in_language(one["reason"], visit.language)) for one in done.problems] if done else [],
         fields=", ".join(GUESSED),
