@@ -363,15 +363,32 @@ def _programme_view(state: State) -> dict[str, Any]:
     view = {"recommendations": recommendations(state)}
     if published is None:
         return view
-    declared = sorted({part["competency"] for part in published["data"]["competencies"]})
-    versions = sorted(facts.facts(state, "programme.published").values(), key=facts.age)
     return {
         "institution": facts.organisation(published),
         "title": published["data"]["title"],
-        "competencies": declared,
-        "versions": [{"version": fact["data"]["version"], "published_at": fact["time"]} for fact in versions],
+        "competencies": sorted(_competencies(published)),
+        "versions": _versions(state),
         **view,
     }
+
+
+def _competencies(published: Fact) -> set[str]:
+    return {part["competency"] for part in published["data"]["competencies"]}
+
+
+def _versions(state: State) -> list[dict[str, Any]]:
+    """The versions of a programme, oldest first, each with the competencies that it added and removed."""
+    published = sorted(facts.facts(state, "programme.published").values(), key=facts.age)
+    before = [published[0], *published[:-1]] if published else []
+    return [
+        {
+            "version": fact["data"]["version"],
+            "published_at": fact["time"],
+            "added": sorted(_competencies(fact) - _competencies(earlier)),
+            "removed": sorted(_competencies(earlier) - _competencies(fact)),
+        }
+        for earlier, fact in zip(before, published, strict=True)
+    ]
 
 
 def _organisation_view(state: State) -> dict[str, Any]:

@@ -634,17 +634,22 @@ async def test_nobody_makes_links_for_others_or_reads_what_they_asked(stack: Run
 
 
 async def test_a_programme_tells_its_story(stack: Running):
-    part = [ProgrammeCompetency(competency="greencomp:3.1", level=4)]
-    for version in ("1", "2"):
+    for version, taught in (("1", ["greencomp:3.1", "welding:arc"]), ("2", ["greencomp:3.1", "welding:tig"])):
+        parts = [ProgrammeCompetency(competency=competency, level=4) for competency in taught]
         month = datetime(2025, 2 + int(version), 1, tzinfo=UTC)
-        published = ProgrammePublished(title="Story", version=version, level=4, competencies=part)
+        published = ProgrammePublished(title="Story", version=version, level=4, competencies=parts)
         await stack.publish(event(published, "story", time=month))
     await stack.applied()
     told = (await stack.client.get("/programmes/story/story")).json()
     assert ([each["version"] for each in told["versions"]], told["effects"]) == (["1", "2"], [])
+    assert [(each["added"], each["removed"]) for each in told["versions"]] == [
+        ([], []),
+        (["welding:tig"], ["welding:arc"]),
+    ]
     nobody = visitor(stack)
     page = await nobody.get("/stories/story", lang="ru")
     assert ("Рекомендаций пока не было." in page.text, "версия 2" in page.text) == (True, True)
+    assert "+ welding:tig, − welding:arc" in page.text
     assert (await nobody.get("/stories/nothing")).status_code == 404
     await close(nobody)
 

@@ -1,6 +1,6 @@
-"""Feedback is killed in the middle of a tick: nobody is asked twice, and nobody is left out."""
+"""Feedback is killed in the middle of a tick and of an import: nobody is asked twice, nothing is lost."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +15,8 @@ from shared.contract.events import (
     EmploymentStatus,
     LearnerEnrolled,
     LearnerGraduated,
+    VacancyClosed,
+    VacancyObserved,
     serialise,
 )
 from shared.log.topics import PARTITIONS, connection, topic_name
@@ -23,7 +25,7 @@ from tests.operator.conftest import Praktika
 from tests.processes import worker
 from tests.stack import Running, running, until
 
-GRADUATES, WORKING = 600, 200
+GRADUATES, WORKING, VACANCIES = 600, 200, 3_000
 
 
 async def with_the_senders_times(kafka: str, namespace: str) -> None:
@@ -59,16 +61,30 @@ async def long_ago(stack: Running) -> None:
         await kafka.flush()
 
 
+async def vacancies(stack: Running) -> None:
+    """A portal's vacancies, of which every third is closed a day later."""
+    day = datetime(2026, 1, 10, 9, tzinfo=UTC)
+    seen = VacancyObserved(portal="hh", title="Welder", region="east", skills=["TIG"])
+    gone = VacancyClosed(closed_on=date(2026, 1, 11))
+    told = [event(seen, f"hh:{n}", by="operator:operator", time=day, id=f"v{n}") for n in range(VACANCIES)]
+    later = day + timedelta(days=1)
+    told += [event(gone, f"hh:{n}", by="operator:operator", time=later, id=f"c{n}") for n in range(0, VACANCIES, 3)]
+    await stack.publish(*told)
+
+
 async def asked(stack: Running) -> int:
     return await stack.service.db["requests"].count_documents({"months": 6})
 
 
-async def test_killed_in_the_middle_of_the_tick_each_is_asked_once(kafka: str, mongodb: str, tmp_path: Path):
+async def test_killed_in_the_middle_each_is_asked_once_and_each_vacancy_is_there(
+    kafka: str, mongodb: str, tmp_path: Path
+):
     before, namespace = datetime.now(UTC).date(), f"t{uuid4().hex[:12]}"
     await with_the_senders_times(kafka, namespace)
     about: dict[str, Any] = {"kafka": kafka, "mongodb": mongodb, "keys_dir": tmp_path, "namespace": namespace}
     async with running(core, router, **about, role="api") as stack:
         await long_ago(stack)
+        await vacancies(stack)
         for part in (0.05, 0.3, 0.6):
             with worker(stack, "feedback"):
 
@@ -83,6 +99,7 @@ async def test_killed_in_the_middle_of_the_tick_each_is_asked_once(kafka: str, m
 
             await until(all_are)
             await stack.applied()
+        assert await stack.service.db["vacancies"].count_documents({"open": True}) == VACANCIES - VACANCIES // 3
         contents: dict[str, set[bytes]] = {}
         for record in [*await stack.read("feedback"), *await stack.read("learner")]:
             value = record.value or b""

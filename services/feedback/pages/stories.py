@@ -35,7 +35,8 @@ async def story_page(visit: AnyVisit, id: EntityId) -> Response:
     told, rules = await story(visit.service, id), Rules.of(visit.service.settings)
     ids = [told["institution"] or "-"]
     found = await visit.service.by_id("organisations", ids, {"name": 1})
-    competencies = {one["competency"] for one in told["recommendations"]}
+    changed = {one for each in told["versions"] for one in (*each.get("added", ()), *each.get("removed", ()))}
+    competencies = changed | {one["competency"] for one in told["recommendations"]}
     return visit.show(
         "services/feedback/pages/story.html",
         story=told,
