@@ -1,4 +1,4 @@
-"""The certification service over HTTP: frameworks, schemes, certificates."""
+"""The certification service over HTTP: schemes and certificates."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -8,14 +8,13 @@ from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict
 
-from shared.contract import frameworks
 from shared.contract.events import INSTITUTION, CompetencyRevoked, SchemePublished, Text, derive, derived_id
 from shared.http.auth import Caller
 from shared.http.commands import Prefer, accept, event_by
 from shared.http.lists import Pages, found, listed
 from shared.http.problems import Problem
 from shared.http.routing import Router
-from shared.http.service import Authenticated, EntityId, Running, barred, require
+from shared.http.service import Authenticated, EntityId, Running, Service, barred, require
 from shared.pages.languages import LANGUAGES, Chosen
 from shared.pages.pages import page
 from shared.processing import mongo
@@ -34,20 +33,6 @@ async def _active(service: Running, caller: Authenticated) -> Caller:
 Active = Annotated[Caller, Depends(_active)]
 
 
-@router.get("/frameworks", tags=["frameworks"])
-async def list_frameworks() -> dict[str, Any]:
-    """The competency frameworks that are built in."""
-    return {"items": list(frameworks.FRAMEWORKS.values()), "next": None}
-
-
-@router.get("/frameworks/{id}", tags=["frameworks"])
-async def read_framework(id: EntityId) -> frameworks.Framework:
-    """One framework with its competencies."""
-    if id not in frameworks.FRAMEWORKS:
-        raise Problem(404, f"there is no framework {id}")
-    return frameworks.FRAMEWORKS[id]
-
-
 @router.put("/schemes/{id}", tags=["schemes"], status_code=202)
 async def publish_scheme(
     service: Running, caller: Active, id: EntityId, body: SchemePublished, prefer: Prefer = None
@@ -57,7 +42,7 @@ async def publish_scheme(
     Learners who meet it already are certified too; certificates given under an earlier version stay.
     """
     require(caller, *INSTITUTION)
-    if not frameworks.is_known(body.competency):
+    if not (await service.frameworks()).is_known(body.competency):
         raise Problem(422, "the request does not fit", [("competency", f"{body.competency} is not in its framework")])
     await service.current("scheme", id)
     known = await service.db["schemes"].find_one({"_id": id})
@@ -118,7 +103,7 @@ async def read_certificate(
     request: Request, service: Running, id: EntityId, language: Chosen, accept: Annotated[str, Header()] = ""
 ) -> Response:
     """A certificate as everybody may see it: a page for browsers, JSON for programs. It does not name the learner."""
-    certificate = await _named(service.db, await _certificate(service.db, id))
+    certificate = await _named(service, await _certificate(service.db, id))
     if "text/html" in accept:
         return page(request, "services/certification/certificate.html", language, certificate=certificate)
     return JSONResponse(certificate, headers={"Vary": "Accept"})
@@ -164,15 +149,16 @@ async def _certificate(db: mongo.Database, id: str) -> dict[str, Any]:
     return next(dict(certificate) for certificate in learner["certificates"] if certificate["id"] == id)
 
 
-async def _named(db: mongo.Database, certificate: dict[str, Any]) -> dict[str, Any]:
+async def _named(service: Service, certificate: dict[str, Any]) -> dict[str, Any]:
     """The certificate with the names of its competency and organisations (their ids, while they are not known).
 
     Without the ids of assessments: their makers may have built them from what names a learner.
     """
+    frameworks = await service.frameworks()
     ids = [certificate["institution"], *(e["assessor"] for e in certificate["evidence"])]
     names = {
         doc["_id"]: doc.get("name", doc["_id"])
-        async for doc in db["organisations"].find({"_id": {"$in": ids}}, {"name": 1})
+        async for doc in service.db["organisations"].find({"_id": {"$in": ids}}, {"name": 1})
     }
     return {
         **certificate,

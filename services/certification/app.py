@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from shared.http.application import serve
+from shared.http.routing import Router
 from shared.processing import facts
 from shared.processing.core import Core
+from shared.processing.frameworks import with_frameworks
 from shared.processing.mongo import Database, Key
 
-from .api import router
+from . import api, frameworks
 from .schemes import Scheme, Schemes, certify, decide, route, view
 
 AT_ONCE = 2_000
@@ -19,7 +21,8 @@ async def read_schemes(db: Database, *_: object) -> Schemes:
         published = facts.last(doc["state"], "scheme.published")
         if published is not None:
             fields = {name: doc[name] for name in Scheme._fields if name in doc}
-            scheme = Scheme(**fields | {"id": doc["_id"], "time": published["time"], "methods": tuple(doc["methods"])})
+            fields |= {"id": doc["_id"], "time": published["time"], "methods": tuple(doc["methods"])}
+            scheme = Scheme(**fields, sustainable=published.get("sustainable"))
             schemes.setdefault(scheme.competency, []).append(scheme)
     return schemes
 
@@ -67,6 +70,9 @@ core = Core(
     context=read_schemes,
     due=DueCertificates().due,
 )
+core = with_frameworks(core)
+
+router = Router(routes=[*api.router.routes, *frameworks.router.routes])
 
 if __name__ == "__main__":
     serve(core, router)
