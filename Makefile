@@ -9,6 +9,8 @@ BIN := .venv/bin
 INSTALLED := .venv/installed-$(firstword $(shell cksum requirements-dev.lock))
 # Files of tests in as many processes as there are cores, on the same servers; PARALLEL= for one process.
 PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Each of the hundred processes that tests start would compile our sources anew.
+export PYTHONDONTWRITEBYTECODE :=
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 
 help: ## show this list
