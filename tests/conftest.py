@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in slow]
 
 
-LONGEST_S = 300  # a test, with what its fixtures start; the whole of them takes minutes
+LONGEST_S = 600  # a test, with what its fixtures start; the whole of them takes minutes
 
 
 def _stuck(*_: object) -> None:
@@ -96,7 +96,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     # Not pytest_report_header: -q hides that.
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     reporter.write_line(f"servers: {'given, ' + ' and '.join(given) if given else test_servers.kind()}")
-    if getattr(config.option, "numprocesses", None) and not given:
+    if getattr(config.option, "numprocesses", None) and not given and not config.getoption("--quick"):
         started = ExitStack()
         config.add_cleanup(started.close)
         both = started.enter_context(test_servers.running(Path(tempfile.mkdtemp())))

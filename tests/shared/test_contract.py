@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from services.partners.gateway.contract.examples import EXAMPLES
 from shared.contract import events
 from shared.contract.events import DATA, ContractError, Data, parse, schemas, serialise
 
+SCHEMAS, todays = schemas(), cache(documents)  # made once: each takes a tenth of a second, or half of one
 EMPLOYED = "praktika.employment.recorded.v1"
 EVENT: dict[str, Any] = {
     "specversion": "1.0",
@@ -42,7 +44,7 @@ def fields(raw_event: bytes, tolerant: bool = False) -> list[str]:
 
 
 def test_no_change_breaks_who_reads_or_sends_what_is_committed():
-    problems = breaking_changes(committed_schemas(), schemas())
+    problems = breaking_changes(committed_schemas(), SCHEMAS)
     assert not problems, "this change breaks who reads or sends v1; add a .v2 type instead: " + "; ".join(problems)
 
 
@@ -59,7 +61,7 @@ def test_make_contract_writes_nothing_that_breaks_a_reader(tmp_path: Path, monke
 
 
 def test_the_committed_documents_are_todays():
-    today, before = documents(), committed()
+    today, before = todays(), committed()
     stale = [path for path in sorted(today.keys() | before.keys()) if today.get(path) != before.get(path)]
     assert not stale, "run `make contract` and commit what it writes"
     for document in (indicators, effects):
@@ -155,7 +157,7 @@ def test_every_type_has_a_topic_a_publisher_and_a_documented_meaning():
 
 def changed(change: str, value: Any) -> list[str]:
     """What breaks if the schema of one type is changed at a dotted path (`...` removes it)."""
-    old = {EMPLOYED: schemas()[EMPLOYED]}
+    old = {EMPLOYED: SCHEMAS[EMPLOYED]}
     new = copy.deepcopy(old)
     *path, last = change.split("/")
     place = new[EMPLOYED]
@@ -214,7 +216,7 @@ def test_a_breaking_change_of_what_is_named_freely_is_told(change: Callable[[Any
 
 
 def test_a_type_that_is_gone_is_told():
-    assert breaking_changes(schemas(), {}) == sorted(f"{type_}: the type is gone" for type_ in schemas())
+    assert breaking_changes(SCHEMAS, {}) == sorted(f"{type_}: the type is gone" for type_ in SCHEMAS)
 
 
 def test_an_address_of_the_schema_may_be_given_and_no_other():
@@ -232,7 +234,7 @@ ASYNCAPI = Draft7Validator(json.loads((Path(__file__).parent / "data/asyncapi-3.
 
 
 def asyncapi() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(documents()["asyncapi.json"])
+    document: dict[str, Any] = json.loads(todays()["asyncapi.json"])
     return document
 
 
@@ -252,7 +254,7 @@ def test_the_asyncapi_document_is_one():
 def test_a_spoilt_asyncapi_document_is_none(spoil: Callable[[dict[str, Any]], None]):
     document = asyncapi()
     spoil(document)
-    assert list(ASYNCAPI.iter_errors(document))
+    assert not ASYNCAPI.is_valid(document)
 
 
 def test_every_reference_in_the_asyncapi_document_leads_somewhere():
@@ -284,7 +286,7 @@ def test_the_asyncapi_document_has_every_type_with_an_example_of_its_own():
 
 @pytest.mark.parametrize("service", ["partners", "feedback", "certification", "monitoring"])
 def test_the_openapi_documents_are_such(service: str):
-    document = json.loads(documents()[f"openapi/{service}.json"])
+    document = json.loads(todays()[f"openapi/{service}.json"])
     assert document["openapi"].startswith("3.1.")
     assert not [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()]
     del document["paths"]["/metrics"]["get"]["responses"]
@@ -295,7 +297,7 @@ def test_the_openapi_documents_are_such(service: str):
 @pytest.mark.parametrize("type_", events.DATA)
 def test_the_json_schemas_are_such_and_take_the_example(type_: str):
     example = json.loads(serialise(EXAMPLES[type_]))
-    for schema, value in ((schemas()[type_], example), (events.data_schema(type_), example["data"])):
+    for schema, value in ((SCHEMAS[type_], example), (events.data_schema(type_), example["data"])):
         Draft202012Validator.check_schema(schema)
         Draft202012Validator(schema).validate(value)
         assert not Draft202012Validator(schema).is_valid({**value, "surprise": 1})
