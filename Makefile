@@ -26,7 +26,7 @@ $(INSTALLED):
 test: $(INSTALLED) ## run all tests on real Kafka and MongoDB
 	$(BIN)/python -m pytest $(PARALLEL)
 
-quick: check ## format, lint, types, import rules, and all tests that need no server; about 90 s on two cores
+quick: check ## format, lint, types, import rules, and all tests that need no server; about a minute on two cores
 	$(BIN)/python -m pytest --quick $(PARALLEL) -n auto --maxprocesses 4
 
 check: $(INSTALLED) ## format, lint, types, import rules; changes nothing

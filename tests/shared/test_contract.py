@@ -1,6 +1,7 @@
 """The contract: what is taken, what is refused, and what may change."""
 
 import copy
+import importlib
 import json
 import re
 from collections.abc import Callable
@@ -9,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft7Validator, Draft202012Validator
-from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from deploy import contract, effects, indicators
 from deploy.contract import breaking_changes, committed, committed_schemas, documents
@@ -230,7 +229,13 @@ def test_an_address_of_the_schema_may_be_given_and_no_other():
 
 # the documents against their official schemas
 
-ASYNCAPI = Draft7Validator(json.loads((Path(__file__).parent / "data/asyncapi-3.0.0.json").read_text()))
+ASYNCAPI = Path(__file__).parent / "data/asyncapi-3.0.0.json"
+
+
+@cache
+def validating() -> Any:
+    """jsonschema, which takes two seconds to import: every process of the tests imports this file, one runs it."""
+    return importlib.import_module("jsonschema")
 
 
 def asyncapi() -> dict[str, Any]:
@@ -239,7 +244,8 @@ def asyncapi() -> dict[str, Any]:
 
 
 def test_the_asyncapi_document_is_one():
-    assert not [error.message for error in ASYNCAPI.iter_errors(asyncapi())]
+    validator = validating().Draft7Validator(json.loads(ASYNCAPI.read_text()))
+    assert not [error.message for error in validator.iter_errors(asyncapi())]
 
 
 @pytest.mark.parametrize(
@@ -254,7 +260,7 @@ def test_the_asyncapi_document_is_one():
 def test_a_spoilt_asyncapi_document_is_none(spoil: Callable[[dict[str, Any]], None]):
     document = asyncapi()
     spoil(document)
-    assert not ASYNCAPI.is_valid(document)
+    assert not validating().Draft7Validator(json.loads(ASYNCAPI.read_text())).is_valid(document)
 
 
 def test_every_reference_in_the_asyncapi_document_leads_somewhere():
@@ -279,28 +285,30 @@ def test_the_asyncapi_document_has_every_type_with_an_example_of_its_own():
         schema = {**message["payload"], "components": document["components"]}
         assert re.fullmatch(r"[A-Za-z0-9._-]+", type_), "the specification, Components Object"
         (example,) = message["examples"]
-        Draft202012Validator(schema).validate(example["payload"])
+        validating().Draft202012Validator(schema).validate(example["payload"])
         assert parse(json.dumps(example["payload"]).encode()) == EXAMPLES[type_]
         assert type_ in document["channels"][events.DATA[type_].topic]["messages"]
 
 
 @pytest.mark.parametrize("service", ["partners", "feedback", "certification", "monitoring"])
 def test_the_openapi_documents_are_such(service: str):
+    validator = importlib.import_module("openapi_spec_validator").OpenAPIV31SpecValidator
     document = json.loads(todays()[f"openapi/{service}.json"])
     assert document["openapi"].startswith("3.1.")
-    assert not [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()]
+    assert not [error.message for error in validator(document).iter_errors()]
     del document["paths"]["/metrics"]["get"]["responses"]
     document["paths"]["/metrics"]["get"]["parameters"] = [{"name": "x", "in": "nowhere"}]
-    assert list(OpenAPIV31SpecValidator(document).iter_errors())
+    assert list(validator(document).iter_errors())
 
 
 @pytest.mark.parametrize("type_", events.DATA)
 def test_the_json_schemas_are_such_and_take_the_example(type_: str):
     example = json.loads(serialise(EXAMPLES[type_]))
     for schema, value in ((SCHEMAS[type_], example), (events.data_schema(type_), example["data"])):
-        Draft202012Validator.check_schema(schema)
-        Draft202012Validator(schema).validate(value)
-        assert not Draft202012Validator(schema).is_valid({**value, "surprise": 1})
+        validator = validating().Draft202012Validator
+        validator.check_schema(schema)
+        validator(schema).validate(value)
+        assert not validator(schema).is_valid({**value, "surprise": 1})
 
 
 def test_derived_events_are_the_same_to_the_byte():
