@@ -63,7 +63,7 @@ def table(
 ) -> GapTable:
     made = Table(offers, ratings, certified or {}, findings, of or market(), {"east": 0.4}, LEAST)
     rows = [*made.rows()]
-    return GapTable(rows, [*made.regions(rows)], {}, None)
+    return GapTable(rows, [*made.regions(rows)], {}, None, {})
 
 
 def test_a_row_has_each_figure_beside_the_others_and_says_what_is_not_known():
