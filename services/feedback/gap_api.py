@@ -5,8 +5,9 @@ from dataclasses import astuple, dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from openpyxl import Workbook
+from pydantic_core import to_json
 
 from shared.http.parameters import query
 from shared.http.routing import Router
@@ -147,7 +148,7 @@ async def read_gap_table(  # noqa: PLR0913, PLR0917
         "sources": table.sources,
         "as_of": table.as_of,
     }
-    return JSONResponse(body)
+    return Response(to_json(body), media_type="application/json")
 
 
 def shown(row: Row, least: int) -> dict[str, Any]:
