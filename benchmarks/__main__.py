@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from benchmarks import growth, ingress, latency, machine, pages, reads, scale_out, throughput
+from benchmarks import growth, ingress, latency, machine, market, pages, reads, scale_out, throughput
 from benchmarks.environment import Environment, environment, tools
 from benchmarks.plan import Plan, table
 from benchmarks.systems import (
@@ -37,6 +37,7 @@ TITLES = {
     "ingress": "The ingress",
     "reads": "Reading an indicator",
     "pages": "Pages, for 20 readers at once",
+    "market": "The labour market",
 }
 
 
@@ -79,6 +80,7 @@ def _sections(at: Environment, plan: Plan, half: dict[str, float]) -> dict[str, 
         "ingress": lambda: ingress.measure(at, plan),
         "reads": reading,
         "pages": lambda: pages.measure(at, plan),
+        "market": lambda: market.measure(at, plan),
     }
 
 
@@ -121,6 +123,7 @@ REPORTS: dict[str, Callable[[Rows], list[str]]] = {
     "ingress": ingress.report,
     "reads": reads.report,
     "pages": pages.report,
+    "market": market.report,
 }
 
 
@@ -171,6 +174,11 @@ def judged(found: dict[str, Rows]) -> list[list[str]]:
         most.append(("the slowest page over a bare one of its size, p95", 3, pages.worst(rows, pages.BARE)))
         most.append(("the slowest page over a bare one behind a sign-in, p95", 3, pages.worst(rows, pages.SIGNED_IN)))
         most.append(("the heaviest page in all, kB", 150, pages.heaviest(rows)))
+    if rows := found.get("market"):
+        most += [
+            (f"the gap table over find_one over HTTP, p95, {when}", 3, market.ratio(rows, when))
+            for when in (market.IDLE, market.MOVING)
+        ]
     return least + [
         [name, f"at most {goal}", f"{got:.2f}", "" if got <= goal else "MISSED"] for name, goal, got in most if got
     ]
