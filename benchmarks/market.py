@@ -225,7 +225,7 @@ def report(rows: list[dict[str, Any]]) -> list[str]:
     lines = []
     for when, way in itertools.product((IDLE, MOVING), (ONE, *PATHS)):
         p50, p95, most, per_s = (_median(rows, when, way, name) for name in ("p50_ms", "p95_ms", "p100_ms", "per_s"))
-        share = "" if way == ONE else f"{p95 / _median(rows, when, ONE, 'p95_ms'):.1f}"
+        share = "" if way == ONE else f"{_over_one(rows, when, way):.1f}"
         lines.append([way, when, f"{p50:.0f}", f"{p95:.0f}", share, f"{most:.0f}", f"{per_s:.0f}"])
     heads = ("for 20 readers at once", "beside it", "p50 ms", "p95 ms", "ratio", "longest ms", "per s")
     imports = [
@@ -240,6 +240,12 @@ def _median(rows: list[dict[str, Any]], when: str, way: str, name: str) -> float
     return median(row[name] for row in rows if (row.get("when"), row.get("way")) == (when, way))
 
 
+def _over_one(rows: list[dict[str, Any]], when: str, way: str) -> float:
+    """The p95 over that of `find_one` in the same round; the median of rounds."""
+    own, one = ([r["p95_ms"] for r in rows if (r.get("when"), r.get("way")) == (when, of)] for of in (way, ONE))
+    return median(mine / other for mine, other in zip(own, one, strict=True))
+
+
 def ratio(rows: list[dict[str, Any]], when: str) -> float:
     """The p95 of the slower of the two tables over that of `find_one`."""
-    return max(_median(rows, when, way, "p95_ms") for way in PATHS) / _median(rows, when, ONE, "p95_ms")
+    return max(_over_one(rows, when, way) for way in PATHS)
