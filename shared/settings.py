@@ -63,6 +63,13 @@ class Settings(BaseSettings):
     private_keys_dir: Path | None = Field(
         None, description="Holds token.key, for partners and the set-up only; default: keys_dir/private."
     )
+    credential_keys_dir: Path | None = Field(
+        None,
+        description="Holds credentials.key, which certificates are signed with, for certification and the set-up only; "
+        "default: keys_dir/credentials.",
+    )
+    credential_language: Literal["en", "ru"] = Field("en", description="In which what credentials say is written.")
+    credential_jwt: Literal["EdDSA", "ES256"] = Field("EdDSA", description="How credentials are signed as JWTs.")
     public_url: str = Field(
         "",
         pattern=r"^(https?://[A-Za-z0-9.-]{1,253}(:\d{1,5})?)?$",

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from shared.http.application import serve
+from shared.http.routing import Router
 from shared.processing import facts
 from shared.processing.core import Core
 from shared.processing.mongo import Database, Key
 
-from .api import router
+from . import api, collecting, credentials_api
+from .credentials.lists import keep_lists
 from .schemes import Scheme, Schemes, certify, decide, route, view
 
 AT_ONCE = 2_000
@@ -68,5 +70,9 @@ core = Core(
     due=DueCertificates().due,
 )
 
+parts = (api, credentials_api, collecting)
+router = Router(routes=[route for part in parts for route in part.router.routes])
+work = (keep_lists,)
+
 if __name__ == "__main__":
-    serve(core, router)
+    serve(core, router, work=work)

@@ -604,6 +604,22 @@ class CompetencyRevoked(Data, topic="learner", by=SERVICE, key="learner"):
     reason: Text
 
 
+class IssuedEvidence(_Part):
+    method: AssessmentMethod
+    assessor: OrganisationId
+    name: Text
+    day: Day
+
+
+class CertificateIssued(Data, topic="learner", by=SERVICE, key="learner"):
+    """A certificate got its credential: what is said in it besides the certificate, for good. The first word counts."""
+
+    institution: OrganisationId
+    name: Text = Field(description="How the institution was called when it was issued.")
+    number: int = Field(ge=0, le=2**40, description="Of the credential among those of its institution, from 0.")
+    evidence: list[IssuedEvidence] = Field(max_length=50, description="The assessments, as they were then.")
+
+
 # opportunity
 
 
