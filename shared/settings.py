@@ -177,7 +177,7 @@ class Settings(BaseSettings):
         "praktika", pattern=r"^[A-Za-z0-9.-]{1,253}$", description="DNS name by which we ask to call a webhook."
     )
     webhooks_inside: bool = Field(
-        False, description="For development and tests: webhooks may be http and at internal addresses."
+        False, description="For development and tests: webhooks, and what credentials name, may be http and inside."
     )
     webhook_retry_s: float = Field(
         5, gt=0, description="Pause after a first failure; it doubles with each further one."

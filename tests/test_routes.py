@@ -173,6 +173,8 @@ RULES: dict[str, Rule] = {
     "GET /collect/{token}/{form}": PUBLIC,
     "GET /issuers/{id}/did.json": PUBLIC,
     "GET /issuers/{id}/status/{number}": PUBLIC,
+    "GET /verify": PUBLIC,
+    "POST /verify": PUBLIC,
     "POST /certificates/{id}/link": own("/certificates/{certificate}/link"),
     "GET /frameworks": PUBLIC,
     "GET /frameworks/{id}": PUBLIC,

@@ -8,7 +8,7 @@ from shared.processing import facts
 from shared.processing.core import Core
 from shared.processing.mongo import Database, Key
 
-from . import api, collecting, credentials_api
+from . import api, collecting, credentials_api, verify_api
 from .credentials.lists import keep_lists
 from .schemes import Scheme, Schemes, certify, decide, route, view
 
@@ -70,7 +70,7 @@ core = Core(
     due=DueCertificates().due,
 )
 
-parts = (api, credentials_api, collecting)
+parts = (api, credentials_api, collecting, verify_api)
 router = Router(routes=[route for part in parts for route in part.router.routes])
 work = (keep_lists,)
 

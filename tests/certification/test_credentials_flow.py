@@ -4,21 +4,24 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.certification import app
 from services.certification.app import core, router
 from services.certification.credentials import keyforms, keys, lists, proofs, status
-from services.certification.credentials.baking import unbake_png, unbake_svg
+from services.certification.credentials.baking import as_text, unbake_png, unbake_svg
 from shared.contract.events import LearnerErased, OrganisationKind, OrganisationRegistered
 from shared.processing import mongo
 from shared.processing.runner import Runner
+from tests.certification import vc
 from tests.certification.test_flow import certified, exam, publish_scheme
 from tests.making import event
 from tests.stack import Running, running, until
 
 PUBLIC = "https://praktika.example"
+FROM_HERE = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +192,103 @@ async def test_a_new_database_gives_the_same_credentials(kafka: str, mongodb: st
 
 def test_the_service_keeps_its_lists() -> None:
     assert app.work == (lists.keep_lists,)
+
+
+async def verified(stack: Running, content: bytes, kind: str = "application/json", **query: str) -> dict[str, Any]:
+    answer = await stack.client.post("/verify", content=content, headers={"Content-Type": kind}, params=query)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def test_our_own_credentials_verify_here_in_each_form_until_they_are_revoked(stack: Running):
+    id = await certificate_of(stack, "checked")
+    kinds = {"credential.json": "application/vc+ld+json", "credential.jwt": "application/vc+jwt"}
+    kinds |= {"badge.png": "image/png", "badge.svg": "image/svg+xml"}
+    for form, kind in kinds.items():
+        found = await verified(stack, await credential(stack, id, form), kind, recipient="checked")
+        assert found["result"] == "valid", found
+    assert {each["check"]: each["result"] for each in found["checks"]} == dict.fromkeys(
+        ("form", "properties", "proof", "issuer", "status", "dates", "recipient", "network"), "valid"
+    )
+    assert (await verified(stack, await credential(stack, id), recipient="another"))["result"] == "invalid"
+    headers = stack.token("uni", "institution") | {"Prefer": "wait=30"}
+    await stack.client.post(f"/certificates/{id}/revocation", json={"reason": "x"}, headers=headers)
+
+    async def is_invalid() -> bool:
+        found = await verified(stack, await credential(stack, id))
+        return [c["check"] for c in found["checks"] if c["result"] == "invalid"] == ["status"]
+
+    await until(is_invalid)
+
+
+async def test_after_keys_were_replaced_what_they_signed_no_longer_counts_and_is_signed_anew(
+    kafka: str, mongodb: str, tmp_path: Path
+):
+    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=tmp_path, public_url=PUBLIC) as stack:
+        named = OrganisationRegistered(kind=OrganisationKind.institution, name="U", region="north")
+        await stack.publish(event(named, "uni", by="operator:operator"))
+        await publish_scheme(stack, "futures")
+        id = await certificate_of(stack, "old")
+        old = await credential(stack, id)
+        keys.rotate(stack.settings, withdraw=True)
+        assert (await verified(stack, old))["result"] == "invalid"
+        new = await credential(stack, id)
+        assert (await verified(stack, new))["result"] == "valid"
+    assert json.loads(new) | {"proof": None} == json.loads(old) | {"proof": None}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://127.0.0.1/",
+        "https://127.0.0.1:1/x",
+        "https://169.254.169.254/latest",
+        "https://[::1]/",
+        "file:///etc/passwd",
+    ],
+)
+async def test_an_address_inside_is_not_asked_and_the_form_says_so(stack: Running, address: str):
+    page = await stack.client.post("/verify", data={"address": address}, headers=FROM_HERE)
+    assert page.status_code == 422
+    assert 'id="address-wrong"' in page.text
+    issuer = {"id": "did:web:127.0.0.1%3A1", "type": ["Profile"]}
+    inside = vc.signed(vc.badge(issuer=issuer), method="did:web:127.0.0.1%3A1#k")
+    assert (await verified(stack, as_text(inside).encode()))["result"] == "unknown"
+
+
+async def test_the_page_takes_a_file_or_text_and_escapes_whatever_it_shows(stack: Running):
+    hostile = vc.signed(vc.badge(name="<script>alert(1)</script>"))
+    hostile["credentialSubject"]["achievement"]["name"] = '"><img src=x onerror=alert(1)>'
+    hostile["<b>"] = "x"
+    for sent in ({"files": {"file": ("a.json", as_text(hostile).encode())}}, {"data": {"text": as_text(hostile)}}):
+        page = await stack.client.post("/verify", headers=FROM_HERE, **sent)
+        assert page.status_code == 200
+        assert not any(found in page.text for found in ("<script", "<img src=x", "<b>"))
+    text = {"text": as_text(vc.signed(vc.badge()))}
+    good = await stack.client.post("/verify", data=text, headers=FROM_HERE, params={"lang": "ru"})
+    assert "Сертификат подлинный и действует" in good.text
+    for sent in ({"text": ""}, {"text": "{}", "address": "https://a.example"}):
+        assert (await stack.client.post("/verify", data=sent, headers=FROM_HERE)).status_code == 422
+
+
+async def test_what_is_no_credential_is_told_from_what_cannot_be_sent(stack: Running):
+    assert (await verified(stack, b"{"))["result"] == "invalid"
+    empty = await stack.client.post("/verify", content=b" ", headers={"Content-Type": "application/json"})
+    assert (empty.status_code, empty.json()["errors"][0]["field"]) == (422, "body")
+    assert (await stack.client.post("/verify", content=b"x")).status_code == 415
+    large = await stack.client.post("/verify", content=b"x" * 1_000_001, headers={"Content-Type": "text/plain"})
+    assert large.status_code == 413
+
+
+async def test_a_learner_collects_with_a_link_until_it_is_revoked(stack: Running):
+    id = await certificate_of(stack, "collecting")
+    headers = stack.token("uni", "institution")
+    address = (await stack.client.post(f"/certificates/{id}/link", headers=headers)).json()["address"]
+    path = address.removeprefix(PUBLIC)
+    page = await stack.client.get(path, params={"lang": "ru"})
+    assert (page.status_code, "North &lt;College&gt;" in page.text, "collecting" in page.text) == (200, True, False)
+    assert (await stack.client.get(f"{path}/badge.png")).content == await credential(stack, id, "badge.png")
+    assert (await stack.client.get(f"{path}x")).status_code == 404
+    assert (await stack.client.delete(f"/certificates/{id}/link", headers=headers)).status_code == 204
+    assert (await stack.client.get(path)).status_code == 404
+    assert (await stack.client.get(f"{path}/badge.png")).status_code == 404
