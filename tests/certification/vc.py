@@ -81,7 +81,7 @@ async def _examined(documents: list[dict[str, Any]]) -> list[Examined]:
 async def checked(content: object, world: World | None = None, recipient: str = "", **more: Any) -> Verdict:
     """What is found of a credential: an object, or the bytes of a file."""
     raw = content if isinstance(content, bytes) else as_text(content).encode()
-    around = Surroundings(world.fetch if world else offline, _examined, **{"now": NOW} | more)
+    around = Surroundings(world.fetch if world else offline, _examined, **({"now": NOW} | more))
     return await verify(raw, around, recipient)
 
 

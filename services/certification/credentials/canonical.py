@@ -51,55 +51,54 @@ def canonical(document: Document) -> Canonical:
         Unreadable: it is no JSON-LD, or has too much of something.
     """
     unsigned = list(dict.fromkeys(_unspoken(document)))
-    placed = _placed(document, [MOST_CONTEXTS], first=True)
+    placed = _placed(document, [MOST_CONTEXTS])
     dataset = _dataset(placed)
-    lines = _lines(dataset)
-    unsigned += _undefined(lines)
-    if unsigned:  # the statements that a signature is over are those without
-        del placed["@context"][0]
-        lines = _lines(_dataset(placed, None))
-    return Canonical("".join(sorted(lines)).encode(), unsigned)
+    unsigned += _left_out(placed, len(dataset))
+    dataset.canonicalize(pyoxigraph.CanonicalizationAlgorithm.RDFC_1_0)
+    return Canonical("".join(sorted(f"{quad} .\n" for quad in dataset)).encode(), unsigned)
 
 
-def _dataset(placed: Document, base: str | None = _BASE) -> pyoxigraph.Dataset:
+def _dataset(placed: Document, base: str | None = None, *, lenient: bool = False) -> pyoxigraph.Dataset:
     try:
         text = json.dumps(placed, ensure_ascii=False).encode()
-        dataset = pyoxigraph.Dataset(pyoxigraph.parse(text, pyoxigraph.RdfFormat.JSON_LD, base_iri=base))
+        quads = pyoxigraph.parse(text, pyoxigraph.RdfFormat.JSON_LD, base_iri=base, lenient=lenient)
+        return pyoxigraph.Dataset(quads)
     except (SyntaxError, ValueError) as error:
         raise Unreadable(f"it is no JSON-LD: {str(error)[:300]}") from None
-    dataset.canonicalize(pyoxigraph.CanonicalizationAlgorithm.RDFC_1_0)
-    return dataset
-
-
-def _lines(dataset: pyoxigraph.Dataset) -> list[str]:
-    return [f"{quad} .\n" for quad in dataset]
 
 
 _FOUND = re.compile(rf"<(?:{re.escape(_NOWHERE)}|{re.escape(_BASE)})([^>]*)>")
 
 
-def _undefined(lines: list[str]) -> list[str]:
-    """What got an address only because nothing defines it."""
-    names = {name for line in lines for name in _FOUND.findall(line)}
+def _left_out(placed: Document, statements: int) -> list[str]:
+    """What is in none of the statements of a document, of which there are so many.
+
+    It is read once more so that nothing is left out: what no context defines gets an address, by which it is found, and
+    what is no address stays, so that there are more statements.
+    """
+    own = placed.get("@context", [])
+    widened = {**placed, "@context": [{"@vocab": _NOWHERE}, *(own if isinstance(own, list) else [own])]}
+    all_of_it = _dataset(widened, _BASE, lenient=True)
+    names = {name for quad in all_of_it for name in _FOUND.findall(str(quad))}
+    if not names and len(all_of_it) != statements:
+        return ["an address in it is none"]
     return [f"{name[:100]!r} is defined by no context" for name in sorted(names)[:20]]
 
 
-def _placed(value: Any, left: list[int], depth: int = 0, *, first: bool = False) -> Any:
+def _placed(value: Any, left: list[int]) -> Any:
     """*value* with the contexts themselves in place of their addresses.
 
     Args:
         left: how many contexts may still be placed.
-        first: let what no context defines be seen (`_undefined`).
     """
     if isinstance(value, list):
-        return [_placed(each, left, depth + 1) for each in value]
+        return [_placed(each, left) for each in value]
     if not isinstance(value, dict):
         return value
-    placed = {key: _placed(each, left, depth + 1) for key, each in value.items() if key != "@context"}
-    if "@context" in value or first:
-        given = value.get("@context", [])
-        found = [_context(each, left) for each in (given if isinstance(given, list) else [given])]
-        placed = {"@context": [*([{"@vocab": _NOWHERE}] if first else []), *found], **placed}
+    placed = {key: _placed(each, left) for key, each in value.items() if key != "@context"}
+    if "@context" in value:
+        given = value["@context"]
+        placed["@context"] = [_context(each, left) for each in (given if isinstance(given, list) else [given])]
     return placed
 
 

@@ -4,7 +4,7 @@
 nor invalid. One invalid check makes the whole invalid, else one unknown check makes it unknown.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -112,6 +112,9 @@ class _Verification:
         document = jwt.credential
         proof, signer = await self._jwt_proof(jwt)
         signed = Check("properties", "valid", Text("The signature covers all that it says."))
+        window = dates(_moment(jwt, "nbf"), _moment(jwt, "exp"), self.around.now)
+        if proof.result == "valid" and window.result != "valid":
+            proof = Check("proof", window.result, window.reason)
         checks = [_form(document), signed, proof, await self._issuer(document, [signer] if signer else [])]
         checks += [*await self._common(document), *await self._more_endorsements(document)]
         return concluded(checks, document)
@@ -488,6 +491,17 @@ def _demand_in_force(method: dict[str, Any], at: Any, now: datetime) -> None:
                 raise Wrong(Text("The key was no longer in force when it signed."))
     except ValueError:
         raise Wrong(Text("Its dates cannot be read.")) from None
+
+
+def _moment(jwt: Jwt, claim: str) -> str | None:
+    """A claim in seconds, as credentials write moments."""
+    seconds = jwt.claims.get(claim)
+    if seconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (TypeError, ValueError, OverflowError, OSError):
+        return "none"
 
 
 def did_web_address(did: str) -> str:
