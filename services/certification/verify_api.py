@@ -95,7 +95,7 @@ async def verified(service: Service, content: bytes, recipient: str = "") -> Ver
             lambda address: _fetch(http, address, inside=inside),
             examined,
             public=service.settings.public("certification"),
-            own=lambda address: _own(service, address),
+            own=lambda path: _own(service, path),
             known=lambda id: _name(service, id),
         )
         try:
@@ -117,10 +117,10 @@ async def _fetch(http: httpx.AsyncClient, address: str, *, inside: bool) -> byte
     return found.content
 
 
-async def _own(service: Service, address: str) -> bytes:
-    """What this service itself has at an address: keys of its institutions, and their lists."""
+async def _own(service: Service, path: str) -> bytes:
+    """What this service itself has at a path: keys of its institutions, and their lists."""
     public = service.settings.public("certification")
-    match [unquote(part) for part in address.removeprefix(f"{public}/").split("/")]:
+    match [unquote(part) for part in path.split("/")]:
         case ["issuers", id, "did.json"]:
             if await _name(service, id) is not None:
                 ring = keys.keyring(service.settings)
@@ -130,7 +130,7 @@ async def _own(service: Service, address: str) -> bytes:
                 return await lists.signed_list(service, id, int(number))
             except Problem:
                 pass
-    raise Unavailable(Text("There is nothing at {address}.", {"address": short(address)}))
+    raise Unavailable(Text("There is nothing at {address}.", {"address": short(path)}))
 
 
 async def _name(service: Service, id: str) -> str | None:

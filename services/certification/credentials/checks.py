@@ -72,7 +72,7 @@ class Surroundings:
         fetch: looks an address up.
         examine: makes statements of documents, in bounded time.
         public: the address of our own certification; empty: there is none.
-        own: looks an address of ours up without asking ourselves over the network.
+        own: looks a path of ours up without asking ourselves over the network.
         known: what a registered organisation is called; None: it is none of the network's.
     """
 
@@ -85,11 +85,17 @@ class Surroundings:
     _fetched: dict[str, bytes] = field(default_factory=dict)
     _fetches: int = 0
 
+    def _own_path(self, address: str) -> str:
+        """The path of an address of ours; did:web always means https, where we may be http on one machine."""
+        own = f"{self.public.partition('://')[2]}/"
+        _, _, rest = address.partition("://")
+        return rest.removeprefix(own) if rest.startswith(own) else ""
+
     async def get(self, address: str) -> bytes:
         """What is at an address; asked once."""
         if address not in self._fetched:
-            if self.own and self.public and address.startswith(f"{self.public}/"):
-                self._fetched[address] = await self.own(address)
+            if self.own and self.public and (path := self._own_path(address)):
+                self._fetched[address] = await self.own(path)
             else:
                 self._fetches += 1
                 if self._fetches > MOST_FETCHES:
