@@ -22,6 +22,7 @@ from .credentials import issuing, keys, lists
 from .credentials.baking import as_text
 from .credentials.checks import MOST_BYTES, Surroundings, Unavailable, Verdict, short
 from .credentials.examining import examined
+from .credentials.form import moment
 from .credentials.verifying import verify
 
 router = Router(tags=["credentials"])
@@ -213,7 +214,15 @@ def about(credential: dict[str, Any]) -> dict[str, str]:
         "issuer": text("issuer", "name") or text("issuer", "id") or text("issuer"),
         "description": text("credentialSubject", "achievement", "description"),
         "criteria": text("credentialSubject", "achievement", "criteria", "narrative"),
-        "from": text("validFrom") or text("issuanceDate") or text("issuedOn"),
-        "until": text("validUntil") or text("expirationDate") or text("expires"),
+        "from": _day(text("validFrom") or text("issuanceDate") or text("issuedOn")),
+        "until": _day(text("validUntil") or text("expirationDate") or text("expires")),
         "holder": text("credentialSubject", "name") or text("credentialSubject", "id"),
     }
+
+
+def _day(text: str) -> str:
+    """The day of a moment, if it is one; the template writes it in the reader's language."""
+    try:
+        return moment(text).date().isoformat()
+    except ValueError:
+        return ""
