@@ -175,6 +175,8 @@ RULES: dict[str, Rule] = {
     "GET /issuers/{id}/status/{number}": PUBLIC,
     "GET /verify": PUBLIC,
     "POST /verify": PUBLIC,
+    "GET /verify/file": PUBLIC,
+    "POST /verify/file": PUBLIC,
     "POST /certificates/{id}/link": own("/certificates/{certificate}/link"),
     "GET /frameworks": PUBLIC,
     "GET /frameworks/{id}": PUBLIC,
@@ -288,8 +290,8 @@ def test_every_route_has_a_rule_and_every_rule_a_route():
 
 def test_everything_that_writes_needs_a_token():
     by_link = "POST /a/{token}"  # what the address ends with is the token
-    changes_nothing = "POST /verify"
-    assert {route for _, route in OPEN if not route.startswith("GET ")} == {"POST /token", by_link, changes_nothing}
+    changes_nothing = {"POST /verify", "POST /verify/file"}
+    assert {route for _, route in OPEN if not route.startswith("GET ")} == {"POST /token", by_link, *changes_nothing}
 
 
 @pytest.mark.parametrize(("service", "route"), GUARDED, ids=named(GUARDED))

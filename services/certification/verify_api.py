@@ -6,16 +6,15 @@ from urllib.parse import unquote
 
 import httpx
 from fastapi import Query, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from shared.http import addresses
 from shared.http.addresses import NotAllowed
-from shared.http.forms import read_form
-from shared.http.problems import FORM, WITH_FILE, Problem
+from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Running, Service
 from shared.http.visits import AnyVisit, Visit
-from shared.pages.languages import N_, Chosen, Text
+from shared.pages.languages import N_, Text
 from shared.processing import mongo
 
 from .credentials import issuing, keys, lists
@@ -52,19 +51,14 @@ Recipient = Annotated[
 
 @router.post(
     "/verify",
-    responses={200: {"content": {"application/json": {}, "text/html": {}}}},
-    openapi_extra={"requestBody": {"required": True, "content": {each: {} for each in (*TYPES, FORM, WITH_FILE)}}},
+    openapi_extra={"requestBody": {"required": True, "content": {each: {} for each in TYPES}}},
 )
-async def verify_credential(
-    request: Request, service: Running, language: Chosen, recipient: Recipient = ""
-) -> Response:
+async def verify_credential(request: Request, service: Running, recipient: Recipient = "") -> dict[str, Any]:
     """Check an Open Badges 3.0 (or hosted 2.x) credential of any issuer: JSON, a compact JWT, a baked PNG or SVG.
 
     Each check is valid, invalid or unknown: what could not be looked up is neither valid nor invalid.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type in (FORM, WITH_FILE):
-        return await _by_form(Visit(request, service, language, await read_form(request)))
     if content_type not in TYPES:
         raise Problem(415, f"a credential comes as one of {', '.join(TYPES)}")
     content = await _body(request)
@@ -72,7 +66,7 @@ async def verify_credential(
         raise Problem(422, "the request does not fit", [("body", "there is nothing in it")])
     verdict = await verified(service, content, recipient)
     checks = [check._asdict() for check in verdict.checks]
-    return JSONResponse({"result": verdict.result, "checks": checks})
+    return {"result": verdict.result, "checks": checks}
 
 
 async def _body(request: Request) -> bytes:
@@ -156,7 +150,14 @@ def _show(visit: Visit, status: int = 200, verdict: Verdict | None = None) -> Re
     return visit.show(template, status, once=True, verdict=verdict, named=named, shown=shown)
 
 
-async def _by_form(visit: Visit) -> Response:
+@router.get("/verify/file", include_in_schema=False)
+async def verify_again() -> Response:
+    """Who loads the answer's page again begins anew."""
+    return RedirectResponse("../verify", 303)
+
+
+@router.post("/verify/file", include_in_schema=False, response_class=HTMLResponse)
+async def verify_by_form(visit: AnyVisit) -> Response:
     """The page with what was found; whatever does not do stands beside its field."""
     form = visit.form
     given = [name for name, is_there in _given(visit).items() if is_there]

@@ -248,7 +248,7 @@ async def test_after_keys_were_replaced_what_they_signed_no_longer_counts_and_is
     ],
 )
 async def test_an_address_inside_is_not_asked_and_the_form_says_so(stack: Running, address: str):
-    page = await stack.client.post("/verify", data={"address": address}, headers=FROM_HERE)
+    page = await stack.client.post("/verify/file", data={"address": address}, headers=FROM_HERE)
     assert page.status_code == 422
     assert 'id="address-wrong"' in page.text
     issuer = {"id": "did:web:127.0.0.1%3A1", "type": ["Profile"]}
@@ -261,14 +261,14 @@ async def test_the_page_takes_a_file_or_text_and_escapes_whatever_it_shows(stack
     hostile["credentialSubject"]["achievement"]["name"] = '"><img src=x onerror=alert(1)>'
     hostile["<b>"] = "x"
     for sent in ({"files": {"file": ("a.json", as_text(hostile).encode())}}, {"data": {"text": as_text(hostile)}}):
-        page = await stack.client.post("/verify", headers=FROM_HERE, **sent)
+        page = await stack.client.post("/verify/file", headers=FROM_HERE, **sent)
         assert page.status_code == 200
         assert not any(found in page.text for found in ("<script", "<img src=x", "<b>"))
     text = {"text": as_text(vc.signed(vc.badge()))}
-    good = await stack.client.post("/verify", data=text, headers=FROM_HERE, params={"lang": "ru"})
+    good = await stack.client.post("/verify/file", data=text, headers=FROM_HERE, params={"lang": "ru"})
     assert "Сертификат подлинный и действует" in good.text
     for sent in ({"text": ""}, {"text": "{}", "address": "https://a.example"}):
-        assert (await stack.client.post("/verify", data=sent, headers=FROM_HERE)).status_code == 422
+        assert (await stack.client.post("/verify/file", data=sent, headers=FROM_HERE)).status_code == 422
 
 
 async def test_what_is_no_credential_is_told_from_what_cannot_be_sent(stack: Running):
