@@ -92,6 +92,12 @@ PAGES: dict[str, PageRule] = {
     "GET /join": EVERYBODY,
 }
 
+# Pages of certification about competency frameworks; tried in tests/certification/test_frameworks_flow.py.
+FRAMEWORK_PAGES: dict[str, PageRule] = {
+    "GET /frameworks/import": PageRule(frozenset({"operator"})),
+    "POST /frameworks/import": PageRule(frozenset({"operator"})),
+}
+
 # Pages of feedback about the labour market; tried in tests/feedback/test_market.py.
 MARKET_PAGES: dict[str, PageRule] = {
     "GET /market/mapping": PageRule(frozenset({"operator"})),

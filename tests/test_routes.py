@@ -21,7 +21,7 @@ from shared.http.auth import Signer, ensure_keys
 from shared.log.topics import SERVICES
 from shared.settings import Settings
 from tests.network import COHORT, INTERNSHIP, LEARNER, STRUCTURED, as_, cloudevent
-from tests.pages import MARKET_PAGES, PAGES
+from tests.pages import FRAMEWORK_PAGES, MARKET_PAGES, PAGES
 from tests.stack import Running
 
 
@@ -180,6 +180,8 @@ RULES: dict[str, Rule] = {
     "POST /certificates/{id}/link": own("/certificates/{certificate}/link"),
     "GET /frameworks": PUBLIC,
     "GET /frameworks/{id}": PUBLIC,
+    "PUT /frameworks/{id}": operator({"version": "1", "name": {"en": "x"}, "items": 1}),
+    "POST /frameworks/import/{id}/{version}": operator([]),
     "GET /schemes": PUBLIC,
     "GET /schemes/{id}": PUBLIC,
     "POST /certificates/{id}/revocation": own("/certificates/{certificate}/revocation", body={"reason": "x"}),
@@ -211,7 +213,7 @@ RULES: dict[str, Rule] = {
     # those that take a session's cookie
     **dict.fromkeys(("GET /asked", "POST /asked", "GET /asked/links.{format}", "GET /answers", "POST /answers"), PAGE),
     **dict.fromkeys(("GET /sheets", "GET /sheets/{role}", "POST /sheets/{role}"), PAGE),
-    **dict.fromkeys(PAGES | MARKET_PAGES, PAGE),
+    **dict.fromkeys(PAGES | MARKET_PAGES | FRAMEWORK_PAGES, PAGE),
 }
 
 

@@ -31,7 +31,7 @@ from shared.operator.command import EXIT_CODES, application
 from shared.operator.console import Failed, Json, Misused, moment, progress, say, show, show_json
 from shared.settings import Settings
 
-from .over_http import OverHttp, connected
+from .over_http import OverHttp, as_operator
 
 app = application("The labour market: import vacancies of job portals.")
 LOOKED_UP = 250  # vacancies, as feedback answers at once
@@ -182,11 +182,8 @@ class Market(OverHttp):
 @asynccontextmanager
 async def market(settings: Settings) -> AsyncIterator[Market]:
     """The network that the environment names, as the operator."""
-    if not settings.client_secret.get_secret_value():
-        raise Misused("set PRAKTIKA_CLIENT_SECRET to a secret of the operator's; `praktika operator` makes one")
-    own = settings if settings.client_id else settings.model_copy(update={"client_id": "operator"})
-    async with connected(own) as (ingress, feedback):
-        yield Market(ingress, feedback)
+    async with as_operator(settings, "feedback", Market) as network:
+        yield network
 
 
 def event_of(change: Change, at: datetime) -> dict[str, Any]:

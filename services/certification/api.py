@@ -1,4 +1,4 @@
-"""The certification service over HTTP: frameworks, schemes, certificates."""
+"""The certification service over HTTP: schemes and certificates."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -8,7 +8,6 @@ from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict
 
-from shared.contract import frameworks
 from shared.contract.events import INSTITUTION, CompetencyRevoked, SchemePublished, Text, derive, derived_id
 from shared.http.auth import Caller
 from shared.http.commands import Prefer, accept, event_by
@@ -38,20 +37,6 @@ async def _active(service: Running, caller: Authenticated) -> Caller:
 Active = Annotated[Caller, Depends(_active)]
 
 
-@router.get("/frameworks", tags=["frameworks"])
-async def list_frameworks() -> dict[str, Any]:
-    """The competency frameworks that are built in."""
-    return {"items": list(frameworks.FRAMEWORKS.values()), "next": None}
-
-
-@router.get("/frameworks/{id}", tags=["frameworks"])
-async def read_framework(id: EntityId) -> frameworks.Framework:
-    """One framework with its competencies."""
-    if id not in frameworks.FRAMEWORKS:
-        raise Problem(404, f"there is no framework {id}")
-    return frameworks.FRAMEWORKS[id]
-
-
 @router.put("/schemes/{id}", tags=["schemes"], status_code=202)
 async def publish_scheme(
     service: Running, caller: Active, id: EntityId, body: SchemePublished, prefer: Prefer = None
@@ -61,7 +46,7 @@ async def publish_scheme(
     Learners who meet it already are certified too; certificates given under an earlier version stay.
     """
     require(caller, *INSTITUTION)
-    if not frameworks.is_known(body.competency):
+    if not (await service.frameworks()).is_known(body.competency):
         raise Problem(422, "the request does not fit", [("competency", f"{body.competency} is not in its framework")])
     await service.current("scheme", id)
     known = await service.db["schemes"].find_one({"_id": id})
@@ -122,7 +107,7 @@ async def read_certificate(
     request: Request, service: Running, id: EntityId, language: Chosen, accept: Annotated[str, Header()] = ""
 ) -> Response:
     """A certificate as everybody may see it: a page for browsers, JSON for programs. It does not name the learner."""
-    certificate = await with_names(service.db, await find_certificate(service.db, id))
+    certificate = await with_names(service, await find_certificate(service.db, id))
     if "text/html" in accept:
         badge, address = picture_of(certificate), f"{service.settings.public('certification')}/certificates/{id}"
         return page(

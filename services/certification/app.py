@@ -6,9 +6,10 @@ from shared.http.application import serve
 from shared.http.routing import Router
 from shared.processing import facts
 from shared.processing.core import Core
+from shared.processing.frameworks import with_frameworks
 from shared.processing.mongo import Database, Key
 
-from . import api, collecting, credentials_api, verify_api
+from . import api, collecting, credentials_api, frameworks, verify_api
 from .credentials.lists import keep_lists
 from .schemes import Scheme, Schemes, certify, decide, route, view
 
@@ -21,7 +22,8 @@ async def read_schemes(db: Database, *_: object) -> Schemes:
         published = facts.last(doc["state"], "scheme.published")
         if published is not None:
             fields = {name: doc[name] for name in Scheme._fields if name in doc}
-            scheme = Scheme(**fields | {"id": doc["_id"], "time": published["time"], "methods": tuple(doc["methods"])})
+            fields |= {"id": doc["_id"], "time": published["time"], "methods": tuple(doc["methods"])}
+            scheme = Scheme(**fields, sustainable=published.get("sustainable"))
             schemes.setdefault(scheme.competency, []).append(scheme)
     return schemes
 
@@ -69,8 +71,9 @@ core = Core(
     context=read_schemes,
     due=DueCertificates().due,
 )
+core = with_frameworks(core)
 
-parts = (api, credentials_api, collecting, verify_api)
+parts = (api, frameworks, credentials_api, collecting, verify_api)
 router = Router(routes=[route for part in parts for route in part.router.routes])
 work = (keep_lists,)
 

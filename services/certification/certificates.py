@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from shared.contract import frameworks
 from shared.http.problems import Problem
+from shared.http.service import Service
 from shared.pages.languages import LANGUAGES
 from shared.processing import mongo
 
@@ -20,15 +20,16 @@ async def find_certificate(db: mongo.Database, id: str) -> dict[str, Any]:
     return next(dict(certificate) for certificate in learner["certificates"] if certificate["id"] == id)
 
 
-async def with_names(db: mongo.Database, certificate: dict[str, Any]) -> dict[str, Any]:
+async def with_names(service: Service, certificate: dict[str, Any]) -> dict[str, Any]:
     """The certificate with the names of its competency and organisations (their ids, while they are not known).
 
     Without the ids of assessments: their makers may have built them from what names a learner.
     """
+    frameworks = await service.frameworks()
     ids = [certificate["institution"], *(e["assessor"] for e in certificate["evidence"])]
     names = {
         doc["_id"]: doc.get("name", doc["_id"])
-        async for doc in db["organisations"].find({"_id": {"$in": ids}}, {"name": 1})
+        async for doc in service.db["organisations"].find({"_id": {"$in": ids}}, {"name": 1})
     }
     return {
         **{name: value for name, value in certificate.items() if name != "number"},

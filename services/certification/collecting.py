@@ -30,7 +30,7 @@ async def collect_page(visit: AnyVisit, token: Token) -> Response:
         return visit.show(
             "services/certification/nowhere.html", 404, title=visit.word(title), detail=visit.word(detail)
         )
-    certificate = await with_names(service.db, await find_certificate(service.db, id))
+    certificate = await with_names(service, await find_certificate(service.db, id))
     address = f"{service.settings.public('certification')}/certificates/{id}"
     answered = visit.show(
         "services/certification/collect.html",

@@ -51,6 +51,7 @@ class Scheme(NamedTuple):
     methods: tuple[str, ...]
     least_score: float
     enterprise_required: bool
+    sustainable: str | None = None  # as `Event.sustainable` of its publication
 
 
 Schemes = Mapping[str, list[Scheme]]  # by competency
@@ -222,4 +223,7 @@ def _certificate(learner: str, scheme: Scheme, earned: list[tuple[str, Fact]]) -
     )
     # The moment it was earned: the last assessment needed, or the scheme if that came later.
     time = datetime.fromisoformat(max(scheme.time, *(fact["time"] for _, fact in earned)))
-    return derive("certification", data, id=id, subject=id, key=learner, time=time)
+    # Whether it counts as sustainability follows from what it rests on, not from what is in force when it is decided.
+    stamps = (scheme.sustainable, *(fact.get("sustainable") for _, fact in earned))
+    stamp = scheme.competency if scheme.competency in stamps else None
+    return derive("certification", data, id=id, subject=id, key=learner, time=time, sustainable=stamp)

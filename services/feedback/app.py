@@ -11,6 +11,7 @@ from shared.http.routing import Router
 from shared.processing import mongo
 from shared.processing.core import Core
 from shared.processing.facts import DecodedEvent, State
+from shared.processing.frameworks import with_frameworks
 from shared.processing.mongo import Database, Key
 from shared.settings import settings
 
@@ -165,6 +166,7 @@ core = Core(
     context=read_context,
     due=DueStates().due,
 )
+core = with_frameworks(core)
 
 parts = (
     *(api, answering_api, market_api, gap_api, answer, answers, asked, questionnaires, stories, vacancies),

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from shared.http.service import Service
 from shared.processing import mongo
+from shared.processing.frameworks import counted
 from shared.processing.mongo import Database
 from shared.processing.recent import RecentAnswers
 
@@ -52,11 +53,13 @@ async def _read(db: Database, programmes: Collection[str] | None, history: Histo
     ranges = [{"id": {"$gt": f"{programme} ", "$lt": f"{programme}!"}} for programme in programmes or ()]
     match = {"$or": ranges} if ranges else {}
     ratings = gaps(await mongo.sums(db, {"kind": "programme_competency", **match}, BY))
+    sustainability = await counted(db, {gap.competency for gap in ratings})
     wished = wishes(await mongo.sums(db, {"kind": "wish", **match}, BY), rules)
     market = await _read_market(db, history)
     could = await _programmes(db, programmes, market)
     by_demand = unmet(could, market, rules) + lapsed(could, market, rules)
-    return Evidence(ratings, market, by_ratings(ratings, rules) + falls(ratings, rules) + wished + by_demand)
+    by_feedback = by_ratings(ratings, rules) + falls(ratings, sustainability, rules) + wished
+    return Evidence(ratings, market, by_feedback + by_demand)
 
 
 class GapTable(NamedTuple):

@@ -1,7 +1,7 @@
 """When a programme should be revised, by feedback and by demand: plain numbers, pure rules."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -14,7 +14,6 @@ from shared.contract.events import (
     ProgrammeRevisionRecommended,
     derive,
     derived_id,
-    is_sustainability,
 )
 from shared.processing import facts
 from shared.processing.facts import State
@@ -146,7 +145,7 @@ def _rated(gap: Gap) -> dict[str, int]:
     return {"ratings": gap.ratings, "satisfied": gap.satisfied}
 
 
-def falls(known: Iterable[Gap], rules: Rules) -> list[Finding]:
+def falls(known: Iterable[Gap], sustainability: Collection[str], rules: Rules) -> list[Finding]:
     """Sustainability competencies whose share of 4 and 5 fell from one window to the next, by more than chance.
 
     What `by_ratings` finds already is not found again.
@@ -154,7 +153,7 @@ def falls(known: Iterable[Gap], rules: Rules) -> list[Finding]:
     found: list[Finding] = []
     before: dict[tuple[str, str], Gap] = {}
     for gap in sorted(known):
-        if gap.ratings < rules.least_ratings or not is_sustainability(gap.competency):
+        if gap.ratings < rules.least_ratings or gap.competency not in sustainability:
             continue
         earlier = before.get((gap.programme, gap.competency))
         before[gap.programme, gap.competency] = gap

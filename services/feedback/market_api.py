@@ -7,7 +7,6 @@ from fastapi import Path, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.contract import frameworks
 from shared.contract.events import OPERATOR, CompetencyId, Data, Event, Skill, SkillMapped
 from shared.contract.skills import normalised, skill_id
 from shared.http.auth import Caller
@@ -17,6 +16,7 @@ from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Authenticated, Running, Service, require
 from shared.pages.languages import Text
+from shared.processing.frameworks import Frameworks
 
 from . import market_reads as reads
 from .imports import KNOWN
@@ -156,7 +156,7 @@ async def map_skill(
 ) -> JSONResponse:
     """Say which competency a skill is, or that it is none of the network's; the newest word counts. By the operator."""
     require(caller, *OPERATOR)
-    if wrong := misfit(id, body):
+    if wrong := misfit(id, body, await service.frameworks()):
         raise Problem(422, wrong[1], [wrong])
     await service.current("demand", id)
     known = await service.db["skills"].find_one({"_id": id})
@@ -165,7 +165,7 @@ async def map_skill(
     return await accept(service, mapped_by(caller, body), prefer, lambda: found(service.db, "skills", id))
 
 
-def misfit(id: str, body: SkillMapping) -> tuple[str, Text] | None:
+def misfit(id: str, body: SkillMapping, frameworks: Frameworks) -> tuple[str, Text] | None:
     """What is wrong with a mapping: the field, and what."""
     if id != skill_id(body.skill):
         return "skill", Text("is another skill than {id}", {"id": id})

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shared.contract import frameworks
 from shared.http.service import Service
 from shared.observability import logs
 from shared.pages.languages import LANGUAGES
+from shared.processing.frameworks import Frameworks
+from shared.processing.frameworks import labels as labels_of
 from shared.processing.mongo import Database
 from shared.processing.recent import RecentAnswers
 
@@ -20,6 +21,8 @@ from .suggestions import Label, Labels, labels_in
 log = logs.get(__name__)
 MOST_DAYS = 3  # markets of the past that are kept: each has all skills of the vacancies that were open
 _TOLD = {"_id": 0, "region": 1, "skills": 1, "since": 1, "open": 1, "closed_on": 1}
+BUILT_IN = Frameworks()
+MOST_ITEMS = 60  # of a framework, to be offered as a whole
 _COUNTED = {"_id": 0, "portal": 1, "region": 1, "skills": 1, "observed_at": 1}
 
 
@@ -63,10 +66,12 @@ class Known(NamedTuple):
     competencies: list[str]
     labels: Sequence[Labels]
     names: Mapping[str, str]
+    frameworks: Frameworks
 
     def name(self, competency: str, language: str) -> str:
-        """A competency's name; its id where none is known."""
-        return self.names.get(competency) or frameworks.name(competency, language)
+        """A competency's name: by its framework, else by the file; its id where none is known."""
+        found = self.frameworks.name(competency, language)
+        return found if found != competency else self.names.get(competency, competency)
 
 
 async def market_of(service: Service, on: str | None = None) -> Applied:
@@ -146,12 +151,17 @@ async def places(db: Database, day: str) -> Counter[tuple[str, str | None]]:
 
 
 async def known(service: Service) -> Known:
-    """The competencies of built-in frameworks, programmes, schemes and the mapping; labels of these and of the file."""
-    return await service.recent("competencies", lambda: _read_known(service))
+    """The competencies of small frameworks, programmes, schemes and the mapping.
+
+    Labels are of these, of all frameworks and of the file.
+    """
+    frameworks = await service.frameworks()
+    question = "competencies", frameworks.reading
+    return await service.recent(question, lambda: _read_known(service, frameworks))
 
 
-async def _read_known(service: Service) -> Known:
-    db, own = service.db, [one["id"] for each in frameworks.FRAMEWORKS.values() for one in each["competencies"]]
+async def _read_known(service: Service, frameworks: Frameworks) -> Known:
+    db, own = service.db, frameworks.offered(MOST_ITEMS)
     decided = [doc async for doc in db["skills"].find({"status": "mapped"}, {"competency": 1, "skill": 1})]
     named = {doc["competency"] for doc in decided}
     async for doc in db["programmes"].find({"competencies": {"$exists": True}}, {"competencies": 1}):
@@ -159,12 +169,26 @@ async def _read_known(service: Service) -> Known:
     async for doc in db["schemes"].find({"competency": {"$exists": True}}, {"competency": 1}):
         named.add(doc["competency"])
     further = sorted(named.difference(own))
-    labels = [Label(id, frameworks.name(id, language)) for id in own for language in LANGUAGES]
-    labels += [Label(id, id.partition(":")[2]) for id in further]
+    imported = await _of_frameworks(service, frameworks)
+    labels = [Label(id, frameworks.name(id, language)) for id in BUILT_IN.offered(0) for language in LANGUAGES]
+    labels += [Label(id, id.partition(":")[2]) for id in further if frameworks.item(id) is None]
     labels += [Label(doc["competency"], doc["skill"], alternative=True) for doc in decided]
     of_file = await _of_file(service)
-    searched = [of_file, Labels(labels)] if of_file else [Labels(labels)]
-    return Known([*own, *further], searched, of_file.names if of_file else {})
+    searched = [each for each in (of_file, imported, Labels(labels)) if each]
+    return Known([*own, *further], searched, of_file.names if of_file else {}, frameworks)
+
+
+async def _of_frameworks(service: Service, frameworks: Frameworks) -> Labels | None:
+    """The labels of all imported items, prepared once for as long as the frameworks stay the same."""
+    if not frameworks.imported:
+        return None
+    kept = service.shared.get("framework labels")
+    if kept is None or kept[0] is not frameworks:
+        found = await labels_of(service.db, frameworks)
+        prepared = await asyncio.to_thread(lambda: Labels(Label(*one) for one in found))
+        kept = service.shared["framework labels"] = frameworks, prepared
+    labels: Labels = kept[1]
+    return labels
 
 
 async def _of_file(service: Service) -> Labels | None:

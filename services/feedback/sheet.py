@@ -31,6 +31,7 @@ CONTRACT = {
     Contract.other: N_("another one"),
 }
 YES_OR_NO = {"true": N_("yes"), "false": N_("no")}
+Names = Callable[[str, Language], str]
 AT_WORK = (EmploymentStatus.employed, EmploymentStatus.self_employed)
 
 
@@ -53,15 +54,20 @@ class Asked(NamedTuple):
 
 
 def asked(
-    questionnaire: Questionnaire, about: Mapping[str, Any], language: Language, prefix: str = ""
+    questionnaire: Questionnaire,
+    about: Mapping[str, Any],
+    language: Language,
+    prefix: str = "",
+    names: Names = frameworks.name,
 ) -> list[tuple[str, list[Asked]]]:
     """What is asked, in order: by group, which is empty for what stands by itself.
 
     Args:
         about: the request, with the `competencies` that were practised, or that its programme names.
         prefix: of the names of fields, where several sheets are one form.
+        names: what competencies are called, in a language.
     """
-    found = (one for question in questionnaire.questions for one in _of(question, about, language, prefix))
+    found = (one for question in questionnaire.questions for one in _of(question, about, language, prefix, names))
     return [(group, list(items)) for group, items in groupby(found, attrgetter("group"))]
 
 
@@ -70,7 +76,7 @@ def words(said: Mapping[Language, str], language: Language) -> str:
     return said.get(language) or next(iter(said.values()))
 
 
-def _of(question: Question, about: Mapping[str, Any], language: Language, prefix: str) -> Iterable[Asked]:
+def _of(question: Question, about: Mapping[str, Any], language: Language, prefix: str, names: Names) -> Iterable[Asked]:
     name, label = prefix + question.id, words(question.words, language) + (" *" if question.required else "")
     options = [(choice.id, words(choice.words, language)) for choice in question.choices]
     match question.kind:
@@ -78,7 +84,7 @@ def _of(question: Question, about: Mapping[str, Any], language: Language, prefix
             yield Asked(name, label, "rating", [(mark, mark) for mark in MARKS], question.required)
         case QuestionKind.competencies:
             for competency in about.get("competencies", ()):
-                each = frameworks.name(competency, language)
+                each = names(competency, language)
                 yield Asked(f"{name}.{competency}", each, "rating", [(mark, mark) for mark in MARKS], group=label)
         case QuestionKind.choice | QuestionKind.choices:
             yield Asked(name, label, question.kind, options, question.required)

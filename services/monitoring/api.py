@@ -278,7 +278,9 @@ async def scopes(service: Running, scope: Scope, form: Wanted) -> Response:
     """What there is to choose from: ids with their names."""
     registry = await counters.registry(service.db)
     ids = {*registry.ids(scope), *(await counters.counted_ids(service.db, scope))}
-    items = [{"id": id, "name": registry.name(scope, id)} for id in sorted(ids)]
+    known = await service.frameworks()
+    names = {id: known.name(id, form.language) if scope == "competency" else registry.name(scope, id) for id in ids}
+    items = [{"id": id, "name": name} for id, name in sorted(names.items())]
     return await _answer(form, {"items": items}, items)
 
 

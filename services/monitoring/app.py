@@ -3,6 +3,7 @@
 from shared.http.application import serve
 from shared.http.routing import Router
 from shared.processing.core import Core
+from shared.processing.frameworks import with_frameworks
 
 from . import alert_api, api
 from .alerts import DueRules, react, read_context
@@ -20,6 +21,7 @@ core = Core(
     context=read_context,
     due=DueRules().due,
 )
+core = with_frameworks(core)
 
 router = Router(routes=[*api.router.routes, *alert_api.router.routes])
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from shared.contract.events import is_sustainability, organisation_of
+from shared.contract.events import organisation_of
 from shared.processing import employment, facts
 from shared.processing.employment import IN_WORK, Spell
 from shared.processing.facts import Fact, State
@@ -199,9 +199,10 @@ def _graduate(state: State, programme: str, graduated_on: str, spells: list[Spel
     held = state["facts"].get("competency.certified")
     if held:
         revoked = facts.facts(state, "competency.revoked")
-        valid = [fact["data"]["competency"] for id, fact in held.items() if id not in revoked]
+        valid = [fact for id, fact in held.items() if id not in revoked]
+        counted = any(facts.is_sustainability(fact, fact["data"]["competency"]) for fact in valid)
         measures += ["graduates_certified"] if valid else []
-        measures += ["graduates_certified_sustainability"] if any(map(is_sustainability, valid)) else []
+        measures += ["graduates_certified_sustainability"] if counted else []
     return measures
 
 

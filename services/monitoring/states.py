@@ -22,7 +22,6 @@ from shared.contract.events import (
     SkillMapped,
     VacancyClosed,
     VacancyObserved,
-    is_sustainability,
     organisation_of,
 )
 from shared.http.access import access
@@ -248,12 +247,12 @@ def _first_answer(state: State, recommendation: str) -> str | None:
 def _programme_stocks(id: str, state: State) -> Added:
     """What the newest version is, month by month; it is joint once an enterprise that it names has confirmed."""
     offered: dict[str, int] = {}
-    version: dict[str, Any] | None = None
+    version: Fact | None = None
     joined: set[str] = set()
     published = facts.facts(state, "programme.published").values()
     for fact in in_order([*published, *facts.facts(state, "programme.joined").values()]):
         if "version" in fact["data"]:
-            version = fact["data"]
+            version = fact
         elif fact["kind"] == "enterprise":
             joined.add(organisation_of(fact["source"]))
         now = _stocks_of(version, joined) if version else {}
@@ -263,9 +262,10 @@ def _programme_stocks(id: str, state: State) -> Added:
         offered = now
 
 
-def _stocks_of(version: dict[str, Any], joined: set[str]) -> dict[str, int]:
+def _stocks_of(published: Fact, joined: set[str]) -> dict[str, int]:
+    version = published["data"]
     stocks = {"programmes": 1}
-    if any(is_sustainability(part["competency"]) for part in version["competencies"]):
+    if any(facts.is_sustainability(published, part["competency"]) for part in version["competencies"]):
         stocks["programmes_sustainability"] = 1
     if joined & {partner["organisation"] for partner in version["joint_partners"]}:
         stocks["programmes_joint"] = 1
@@ -281,7 +281,8 @@ def _activity(_: str, state: State) -> Added:
         return
     data, month, organiser = held["data"], month_of(held), organisation_of(held["source"])
     yield ("organisation", organiser, month, "activities_held"), 1
-    if data["kind"] == "teacher_upskilling" and any(map(is_sustainability, data["competencies"])):
+    is_counted = any(facts.is_sustainability(held, competency) for competency in data["competencies"])
+    if data["kind"] == "teacher_upskilling" and is_counted:
         for whose, teachers in _teachers(held):
             yield ("organisation", whose, month, "upskilling_activities"), 1
             for measure, count in hours_as("upskilling", hundredths(data["hours"]) * teachers):

@@ -4,6 +4,7 @@ from shared.contract import events
 from shared.http.application import serve
 from shared.http.routing import Router
 from shared.processing.core import Core
+from shared.processing.frameworks import with_frameworks
 
 from .gateway import credentials, kafka_credentials
 from .gateway.contract import page
@@ -38,6 +39,7 @@ core = Core(
     route=route,
     view=view,
 )
+core = with_frameworks(core)
 # One router, and the ingress first: FastAPI looks through them in turn, and most requests are events.
 gateway = (http, credentials, kafka_credentials, api, feed, webhooks, rejections, page, uploads)
 people = (

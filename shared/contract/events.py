@@ -31,7 +31,8 @@ from shared.contract.wording import wording
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 LONGEST_ID = 100
 _ID = r"[A-Za-z0-9][A-Za-z0-9._:~-]{0,99}"
-_COMPETENCY = r"^[a-z][a-z0-9-]{0,29}:[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+COMPETENCY = r"^[a-z][a-z0-9-]{0,29}:[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+FRAMEWORK = r"^[a-z][a-z0-9-]{0,29}$"
 _OCCUPATION = r"^(isco:[0-9]{1,4}|esco:[0-9]{1,4}(\.[0-9]{1,3}){0,6})$"
 _TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+$"
 _MONTH = r"^(19|20|21)\d\d-(0[1-9]|1[0-2])$"
@@ -43,13 +44,17 @@ LearnerId = Annotated[Id, Field(description="Pseudonym given by the learner's in
 OrganisationId = Annotated[Id, Field(description="As registered by the operator.")]
 CompetencyId = Annotated[
     str,
-    StringConstraints(pattern=_COMPETENCY),
+    StringConstraints(pattern=COMPETENCY),
     Field(description="<framework>:<item>, for example greencomp:3.1"),
 ]
 Text = Annotated[
     str,
     StringConstraints(min_length=1, max_length=500, pattern=_TEXT),
     Field(description="1-500 characters without control characters; no personal data."),
+]
+Words = Annotated[
+    dict[Literal["en", "ru"], Text],
+    Field(min_length=1, description="In each language; a missing one is shown in another."),
 ]
 Month = Annotated[str, StringConstraints(pattern=_MONTH), Field(description="YYYY-MM")]
 Day = Annotated[date, Field(ge=date(1950, 1, 1), le=date(2199, 12, 31))]
@@ -73,6 +78,7 @@ Occupation = Annotated[
     StringConstraints(pattern=_OCCUPATION),
     Field(description="Occupation by ISCO-08 or ESCO: isco:7212. The first digit is the major group."),
 ]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_TEXT)]
 Evidence = Annotated[
     str, StringConstraints(pattern=f"^{_ID}/{_ID}$"), Field(description="<organisation>/<its assessment>")
 ]
@@ -618,6 +624,11 @@ class CertificateIssued(Data, topic="learner", by=SERVICE, key="learner"):
     name: Text = Field(description="How the institution was called when it was issued.")
     number: int = Field(ge=0, le=2**40, description="Of the credential among those of its institution, from 0.")
     evidence: list[IssuedEvidence] = Field(max_length=50, description="The assessments, as they were then.")
+    title: Words = Field(description="How the competency was called.")
+    framework_title: Words | None = Field(None, description="How its framework was called.")
+    target: Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[^\s]+$")] | None = Field(
+        None, description="Where the framework has the competency."
+    )
 
 
 # opportunity
@@ -722,12 +733,6 @@ class QuestionKind(StrEnum):
     number = "number"
     employment = "employment"
     text = "text"
-
-
-Words = Annotated[
-    dict[Literal["en", "ru"], Text],
-    Field(min_length=1, description="In each language; a missing one is shown in another."),
-]
 
 
 class QuestionChoice(_Part):
@@ -867,6 +872,48 @@ class SchemePublished(Data, topic="scheme", by=SERVICE):
     enterprise_required: bool = Field(description="Must one of the assessments come from an enterprise?")
 
 
+# framework
+
+
+FrameworkId = Annotated[
+    str,
+    StringConstraints(pattern=FRAMEWORK),
+    Field(description="What the ids of its competencies begin with: esco. Small letters, digits and hyphens."),
+]
+
+
+class FrameworkItemDefined(Data, topic="framework", by=OPERATOR, key="framework"):
+    """A version of a competency framework has this item; the subject is the competency.
+
+    It holds once the version is published. Items share the framework's key, so they are read before that.
+    """
+
+    framework: FrameworkId
+    version: Id
+    name: Words
+    alternative: dict[Literal["en", "ru"], Annotated[list[Label], Field(max_length=200)]] = Field(
+        {}, description="Alternative labels: what else it is called."
+    )
+    area: Words | None = Field(None, description="What groups it, in each language.")
+    broader: list[CompetencyId] = Field([], max_length=50, description="The items that it is a part of.")
+    uri: Annotated[str, StringConstraints(max_length=500, pattern=_PRINTABLE)] | None = None
+    sustainability: Literal[True] | None = Field(
+        None, description="The item is a sustainability competency; left out: only if the whole framework is one."
+    )
+
+
+class FrameworkPublished(Data, topic="framework", by=OPERATOR):
+    """A version of a competency framework is in force, from now on; its items were defined before."""
+
+    version: Id
+    name: Words
+    items: int = Field(ge=1, le=1_000_000, description="How many items the version has.")
+    origin: Text | None = Field(None, description="Where it comes from: who issued it, or its address.")
+    licence: Text | None = None
+    sustainability: Literal[True] | None = Field(None, description="Each item is a sustainability competency.")
+    closed: Literal[True] | None = Field(None, description="A competency of it that it does not have is refused.")
+
+
 class AlertWhen(StrEnum):
     below = "below"
     above = "above"
@@ -929,7 +976,10 @@ EventClass = type[Data]
 
 
 class Event(BaseModel, Generic[D_co]):
-    """A CloudEvent 1.0. Extensions: `partitionkey` (the Kafka key), `sourcekind` (who speaks), `sandbox`, `member`."""
+    """A CloudEvent 1.0.
+
+    Extensions: `partitionkey` (the Kafka key), `sourcekind` (who speaks), `sandbox`, `member`, `sustainable`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -953,6 +1003,11 @@ class Event(BaseModel, Generic[D_co]):
     )
     member: Id | None = Field(
         None, description="Opaque id of the person who acted on a page for the source; set by partners, never a name."
+    )
+    sustainable: Annotated[str, StringConstraints(max_length=20_000, pattern=_PRINTABLE)] | None = Field(
+        None,
+        description="Which of the competencies that it names count as sustainability besides GreenComp's, parted by "
+        "blanks, by the frameworks in force when it was accepted; set by Praktika.",
     )
     dataschema: Annotated[str, StringConstraints(max_length=500, pattern=_PRINTABLE)] | None = Field(
         None, description="Follows from the type: leave it out, or end it with /schemas/<type>/data.json."
@@ -1129,7 +1184,8 @@ def parse_plain(raw: bytes) -> dict[str, Any] | None:
 _KINDS = {
     f"^{_ID}$": "must be 1 to 100 Latin letters, digits and . _ : ~ - with a letter or a digit first: group-17g11-05. "
     "Write other letters in Latin; for a person's name or number take a pseudonym (praktika pseudonymise)",
-    _COMPETENCY: "must be a framework and its item: greencomp:3.1",
+    COMPETENCY: "must be a framework and its item: greencomp:3.1",
+    FRAMEWORK: "must be 1 to 30 small Latin letters, digits and hyphens with a letter first: esco",
     _OCCUPATION: "must be an occupation of ISCO-08 or ESCO: isco:7212",
     _TEXT: "must be text without control characters",
     _PRINTABLE: "must be text without control characters",
@@ -1196,11 +1252,12 @@ def compose(  # noqa: PLR0913
 
 
 def derive(  # noqa: PLR0913
-    service: str, data: Data, *, id: str, subject: str, key: str, time: datetime
+    service: str, data: Data, *, id: str, subject: str, key: str, time: datetime, sustainable: str | None = None
 ) -> Event[Data]:
     """An event that *service* concludes from others; same arguments, same bytes."""
     source, kind = f"/services/{service}", Publisher.service
-    return compose(data, source=source, kind=kind, id=id, subject=subject, key=key, time=time)
+    event = compose(data, source=source, kind=kind, id=id, subject=subject, key=key, time=time)
+    return event.model_copy(update={"sustainable": sustainable}) if sustainable else event
 
 
 def organisation_of(source: str) -> str:
@@ -1221,9 +1278,22 @@ def data_schema(type_: str) -> dict[str, Any]:
     return {"$schema": GenerateJsonSchema.schema_dialect, **DATA[type_].model_json_schema()}
 
 
+# What a figure on sustainability is counted of. On these events it is stamped which competencies count.
+SUSTAINABILITY_COUNTED = (ProgrammePublished, ActivityHeld, AssessmentRecorded, SchemePublished, CompetencyCertified)
+
+
+def competencies_of(data: Data) -> list[str]:
+    """The competencies that *data* names, in order."""
+    said: Any = data
+    fields = type(data).model_fields
+    single = said.competency if "competency" in fields else None
+    several = said.competencies if "competencies" in fields else ()
+    return [*([single] if single else []), *(one if isinstance(one, str) else one.competency for one in several)]
+
+
 SUSTAINABILITY_FRAMEWORKS = frozenset({"greencomp"})
 
 
-def is_sustainability(competency: str) -> bool:
-    """Does the competency belong to a sustainability framework (GreenComp, JRC 2022)?"""
-    return competency.partition(":")[0] in SUSTAINABILITY_FRAMEWORKS
+def is_sustainability(competency: str, sustainable: str | None = None) -> bool:
+    """Does the competency count as sustainability: one of GreenComp (JRC 2022), or by an event's `sustainable`?"""
+    return competency.partition(":")[0] in SUSTAINABILITY_FRAMEWORKS or competency in (sustainable or "").split()

@@ -15,6 +15,8 @@ class Framework(TypedDict):
     id: str
     name: dict[str, str]
     source: str
+    version: str
+    licence: str
     competencies: list[Competency]
 
 
@@ -47,6 +49,8 @@ FRAMEWORKS: dict[str, Framework] = {
             "ru": "GreenComp, европейская рамка компетенций устойчивого развития",
         },
         "source": "doi:10.2760/13286",
+        "version": "2022",
+        "licence": "CC BY 4.0",
         "competencies": [
             {"id": f"greencomp:{item}", "area": _AREAS[item[0]], "name": {"en": en, "ru": ru}}
             for item, (en, ru) in _NAMES.items()
@@ -54,11 +58,6 @@ FRAMEWORKS: dict[str, Framework] = {
     }
 }
 _COMPETENCIES = {c["id"]: c for framework in FRAMEWORKS.values() for c in framework["competencies"]}
-
-
-def is_known(competency: str) -> bool:
-    """Does it exist? Of a framework that is not built in, nothing is known and every item is taken."""
-    return competency in _COMPETENCIES or competency.partition(":")[0] not in FRAMEWORKS
 
 
 def name(competency: str, language: str) -> str:

@@ -15,6 +15,7 @@ LARGE_BODIES = (
     "/upload",
     "/market/import",
     "/verify",
+    "/frameworks/import",
 )  # beginnings of paths that take batches and files, and ask first
 
 

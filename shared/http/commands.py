@@ -17,8 +17,8 @@ from shared.http.problems import TEXT, Problem
 from shared.http.service import Service, refuse_sandbox
 
 
-def event_by(caller: Caller, data: Data, subject: str) -> Event[Data]:
-    """The event by which *caller* says *data* about an entity now."""
+def event_by(caller: Caller, data: Data, subject: str, key: str | None = None) -> Event[Data]:
+    """The event by which *caller* says *data* about an entity now; its key is the subject unless it is given."""
     refuse_sandbox(caller)
     content = data.model_dump(mode="json")
     if wrong := hidden_in(content):
@@ -29,7 +29,7 @@ def event_by(caller: Caller, data: Data, subject: str) -> Event[Data]:
         kind=caller.kind,
         id=str(uuid4()),
         subject=subject,
-        key=subject,
+        key=key or subject,
         time=datetime.now(UTC),
         member=caller.member or None,
     )
@@ -43,10 +43,12 @@ async def accept(
 ) -> JSONResponse:
     """Publish a command's event; answer 202 with its address or, as `Prefer: wait=<seconds>` asks, the applied state.
 
+    It is stamped with what counts as sustainability now.
+
     Args:
         prefer: the request's `Prefer` header (RFC 7240); at most 30 seconds are waited.
     """
-    (address,) = await service.publish(event)
+    (address,) = await service.publish((await service.frameworks()).stamped(event))
     headers = {"Location": str(address)}
     wanted = re.search(r"\bwait=(\d{1,4})\b", prefer or "")
     if wanted and await service.applied_within(address, min(30, int(wanted[1]))):

@@ -16,6 +16,7 @@ from shared.log.producer import Producer, Record, record_of
 from shared.log.reads import Log
 from shared.processing import mongo
 from shared.processing.core import Core
+from shared.processing.frameworks import LOOK_S, Frameworks, FrameworksReader
 from shared.processing.mongo import Answer
 from shared.processing.recent import RecentAnswers
 from shared.processing.runner import Runner
@@ -40,6 +41,7 @@ class Service:
     shared: dict[str, Any] = field(default_factory=dict)  # what all requests of a process have in common
     _finders: dict[tuple[str, ...], mongo.BatchedLookup] = field(default_factory=dict)
     _reads: dict[Hashable, mongo.CoalescedRead[Any]] = field(default_factory=dict)
+    _frameworks: FrameworksReader = field(default_factory=FrameworksReader)
     _recent: RecentAnswers = field(default_factory=lambda: RecentAnswers(most=500))
 
     @property
@@ -79,6 +81,10 @@ class Service:
         Do not change it. What is not in the question must not matter to the answer.
         """
         return (await self._recent.answer(self.db, question, 0, work))[0]
+
+    async def frameworks(self, within_s: float = LOOK_S) -> Frameworks:
+        """The competency frameworks, as this service knew them so long ago, at most."""
+        return await self._frameworks.of(self.db, within_s)
 
     async def publish(self, *published: Event[Data]) -> list["Address"]:
         return await self.publish_records([record_of(event) for event in published])

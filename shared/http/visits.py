@@ -16,6 +16,7 @@ from shared.http.service import Running, Service, barred
 from shared.http.sessions import signed_in
 from shared.pages.languages import Chosen, Language, Text, in_language, translated
 from shared.pages.pages import page
+from shared.processing.frameworks import Frameworks
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Visit:
     """What a page's route works with.
 
     Attributes:
+        frameworks: what competencies are called, and which there are.
         form: what was sent; on a GET an empty one, to be filled.
         notice: what has been done, if a form led here.
     """
@@ -30,6 +32,7 @@ class Visit:
     request: Request
     service: Service
     language: Language
+    frameworks: Frameworks
     form: Form = field(default_factory=Form)
     notice: str = ""
 
@@ -70,7 +73,7 @@ class MemberVisit(Visit):
 
 async def _visit(request: Request, service: Running, language: Chosen) -> Visit:
     form = await read_form(request) if request.method == "POST" else Form()
-    return Visit(request, service, language, form)
+    return Visit(request, service, language, await service.frameworks(), form)
 
 
 async def member_visit(request: Request, service: Service, language: Language, member: Member | None) -> MemberVisit:
@@ -83,7 +86,7 @@ async def member_visit(request: Request, service: Service, language: Language, m
         is_form = request.headers.get("content-type", "").startswith(FORM)
         raise SignInNeeded(_typed(await request.body()) if is_form else "")
     form = await read_form(request) if request.method == "POST" else Form()
-    return MemberVisit(request, service, language, form, member=member)
+    return MemberVisit(request, service, language, await service.frameworks(), form, member=member)
 
 
 def _typed(body: bytes) -> str:

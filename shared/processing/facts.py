@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
+from shared.contract import events
 from shared.contract.events import (
     DATA,
     SANDBOX,
@@ -30,6 +31,8 @@ from shared.contract.events import (
     FeedbackSubmitted,
     FeedbackWithdrawn,
     FollowupOpened,
+    FrameworkItemDefined,
+    FrameworkPublished,
     IndicatorAlerted,
     InternshipCompleted,
     LearnerEnrolled,
@@ -76,6 +79,7 @@ class Fact(TypedDict):
     source: str
     kind: str
     data: dict[str, Any]
+    sustainable: NotRequired[str]  # see `Event.sustainable`
     void: NotRequired["annulments.Void"]  # of an annulment, once it has met its event: see annulments.py
     logged: NotRequired[str]  # when the log took it, like `time`; only of what `LOGGED` names
 
@@ -129,6 +133,8 @@ def from_event(event: Event[Data]) -> DecodedEvent:
         "kind": event.sourcekind.value,
         "data": data,
     }
+    if event.sustainable:
+        fact["sustainable"] = event.sustainable
     return DecodedEvent(event.event_class, event.subject, event.partitionkey, fact, event.topic)
 
 
@@ -148,6 +154,8 @@ def decode(raw: bytes) -> DecodedEvent:
         "kind": plain["sourcekind"],
         "data": plain["data"],
     }
+    if "sustainable" in plain:
+        fact["sustainable"] = plain["sustainable"]
     event_class = DATA[plain["type"]]
     topic = SANDBOX if plain.get("sandbox") else event_class.topic
     return DecodedEvent(event_class, plain["subject"], plain["partitionkey"], fact, topic)
@@ -173,9 +181,20 @@ def is_newer(one: Fact, other: Fact) -> bool:
     return age(one) > age(other)
 
 
-def age(fact: Fact) -> tuple[str, str, str, str, str]:
-    """What facts are ordered by; equal for equal facts only."""
-    return fact["time"], fact["id"], fact["source"], fact["kind"], json.dumps(fact["data"], sort_keys=True)
+def age(fact: Fact) -> tuple[str, str, str, str, str, int, str]:
+    """What facts are ordered by; equal for equal facts only.
+
+    The same event that is sent again may be stamped otherwise. The one of which less counts wins: that is as a rule
+    the first one, from before something was declared to count.
+    """
+    stamp = fact.get("sustainable", "")
+    content = json.dumps(fact["data"], sort_keys=True)
+    return fact["time"], fact["id"], fact["source"], fact["kind"], content, -len(stamp), stamp
+
+
+def is_sustainability(fact: Fact, competency: str) -> bool:
+    """Does a competency that the fact names count as sustainability?"""
+    return events.is_sustainability(competency, fact.get("sustainable"))
 
 
 def _month(event: DecodedEvent) -> str:
@@ -261,6 +280,8 @@ _SLOTS: dict[EventClass, Callable[[DecodedEvent], str]] = {
     FeedbackSubmitted: _of_publisher,
     FeedbackWithdrawn: _annulled,
     QuestionnairePublished: _version,
+    FrameworkItemDefined: _version,
+    FrameworkPublished: _version,
     AgreementSigned: _publisher,
     AgreementRefused: _publisher,
     AgreementEnded: _publisher,
@@ -394,7 +415,7 @@ def _stays(kept: Fact, event_class: EventClass, fact: Fact) -> bool:
 
 def _bytes(fact: Fact) -> int:
     """About how large a fact is stored: the same for the same fact, so the sum is a function of the facts."""
-    return 200 + len(fact["id"]) + len(repr(fact["data"]))
+    return 200 + len(fact["id"]) + len(repr(fact["data"])) + len(fact.get("sustainable", ""))
 
 
 def facts(state: State, short_type: str) -> dict[str, Fact]:

@@ -39,6 +39,9 @@ CERTIFICATE = Certificate(
     earned_at="2026-06-15T09:30:00.250000Z",
     evidence=(Assessed("exam", "north-college", "Северный колледж", "2026-06-14"),),
     number=41,
+    title={"en": "Futures literacy", "ru": "Грамотность в вопросах будущего"},
+    framework={"en": "GreenComp"},
+    target="https://doi.org/10.2760/13286",
 )
 
 

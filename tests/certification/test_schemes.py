@@ -63,6 +63,19 @@ def test_whoever_meets_the_scheme_is_certified_at_the_moment_of_the_last_assessm
     assert certificate.data.address == f"/certificates/{certificate.subject}"
 
 
+def test_a_certificate_counts_as_sustainability_by_what_it_rests_on():
+    pump = "esco:heat-pump"
+    data = AssessmentRecorded(competency=pump, method=AssessmentMethod.exam, score=0.9)
+    plain = SCHEME._replace(competency=pump, methods=("exam",), enterprise_required=False)
+    exam = event(data, "a1", "l1", id="a1")
+    for scheme_stamp, exam_stamp in ((None, None), (None, pump), (pump, None), (None, "esco:other")):
+        state = facts.empty()
+        for one in (ENROLLED, exam.model_copy(update={"sustainable": exam_stamp})):
+            state = facts.apply(state, one)
+        (certificate,) = certify(KEY, state, {pump: [plain._replace(sustainable=scheme_stamp)]})
+        assert certificate.sustainable == (pump if pump in (scheme_stamp, exam_stamp) else None)
+
+
 def test_low_score_is_not_certified():
     assert not certificates(ENROLLED, assessed("a1", "exam", 0.59), EARNED[2])
 

@@ -322,23 +322,27 @@ def test_a_hosts_low_rating_is_counted_by_who_gave_it():
     assert not any(kind == "wish" for kind, *_ in contributions(REQUEST, taken_in(asked(), submitted("s1", 4))))
 
 
+GREEN = {"greencomp:3.1"}
+
+
 def test_a_sustainability_competency_falls_if_the_intervals_of_two_quarters_lie_apart():
     before = gap(100, 95)
     # by Wilson 0.888 to 0.978, 0.671 to 0.833 and 0.762 to 0.900
     for satisfied, found in ((76, 1), (84, 0)):
         later = before._replace(window="2026Q3", ratings=100, satisfied=satisfied)
-        assert len(falls([later, before], RULES)) == found
-    (finding,) = falls([before, before._replace(window="2026Q3", satisfied=76)], RULES)
+        assert len(falls([later, before], GREEN, RULES)) == found
+    (finding,) = falls([before, before._replace(window="2026Q3", satisfied=76)], GREEN, RULES)
     (event_,) = recommend("welding", programme(), [finding], NOON, RULES)
     assert (event_.data.ground, event_.data.satisfied, event_.data.satisfied_before) == ("fall", 76, 95)
 
 
 def test_a_fall_is_of_sustainability_only_and_not_of_what_its_ratings_show_already():
     before, after_ = gap(100, 95), gap(100, 40)._replace(window="2026Q2")
-    assert falls([before, after_], RULES) == []
+    assert falls([before, after_], GREEN, RULES) == []
     assert len(by_ratings([before, after_], RULES)) == 1
     welding = [one._replace(competency="welding:tig", satisfied=n) for one, n in ((before, 95), (after_, 70))]
-    assert falls(welding, RULES) == []
+    assert falls(welding, GREEN, RULES) == []
+    assert len(falls(welding, {"welding:tig"}, RULES)) == 1, "what counts is data of the frameworks"
 
 
 WELDING = Programme("welding", "east", frozenset({"welding:tig"}), frozenset({"plant"}))

@@ -62,8 +62,10 @@ class Praktika:
             raise result.exception
         return Done(result.exit_code, result.stdout, result.stderr)
 
-    async def interrupted(self, *arguments: str, when: Callable[[], Awaitable[Any]]) -> Done:
-        """Run as a process and press Ctrl-C when *when* returns."""
+    async def interrupted(
+        self, *arguments: str, when: Callable[[], Awaitable[Any]], by: signal.Signals = signal.SIGINT
+    ) -> Done:
+        """Run as a process and press Ctrl-C (or send it another signal) when *when* returns."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "deploy.praktika", *arguments),
             cwd=ROOT,
@@ -74,7 +76,7 @@ class Praktika:
         ended, ready = asyncio.create_task(process.communicate()), asyncio.ensure_future(when())
         await asyncio.wait([ended, ready], return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
-            process.send_signal(signal.SIGINT)
+            process.send_signal(by)
             ready.result()
         out, err = await ended
         return Done(process.returncode or 0, out.decode(), err.decode())

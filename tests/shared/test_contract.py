@@ -79,6 +79,8 @@ WITHOUT_FIGURE = {
     "assessment.annulled",
     "opportunity.posted",
     "scheme.published",
+    "framework.item_defined",
+    "framework.published",
     "vacancy.observed",
     "vacancy.closed",
     "skill.mapped",

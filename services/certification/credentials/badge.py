@@ -1,13 +1,14 @@
 """What a certificate says as an Open Badges 3.0 credential: a pure function of facts, addresses and one key."""
 
+import re
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from shared.contract import frameworks
 from shared.contract.events import AssessmentMethod
 from shared.pages.languages import N_, Language, translated
+from shared.processing.frameworks import Frameworks, Names, said
 
 from . import contexts
 from .canonical import Document
@@ -41,6 +42,8 @@ class Certificate(NamedTuple):
         earned_at: as `events.timestamp`.
         name: of the institution, as it was when the credential was issued.
         number: of the credential among those of its institution.
+        title, framework: how the competency and its framework were called then, by language.
+        target: where the framework has the competency.
     """
 
     id: str
@@ -53,6 +56,9 @@ class Certificate(NamedTuple):
     earned_at: str
     evidence: tuple[Assessed, ...]
     number: int
+    title: Names
+    framework: Names | None = None
+    target: str | None = None
 
 
 def did_of(public: str, institution: str) -> str:
@@ -86,7 +92,7 @@ def credential(of: Certificate, public: str, ring: Keyring, language: Language) 
         return translated(language, text)
 
     issuer = {"id": did_of(public, of.institution), "type": ["Profile"], "name": of.name}
-    name = frameworks.name(of.competency, language)
+    name = said(of.title, language)
     methods = " + ".join(dict.fromkeys(word(METHODS[AssessmentMethod(each.method)]) for each in of.evidence))
     about = {"name": name, "level": of.level, "methods": methods, "institution": of.name}
     achievement_id = f"{public}/schemes/{_quoted(of.scheme)}"
@@ -116,7 +122,7 @@ def credential(of: Certificate, public: str, ring: Keyring, language: Language) 
                     "narrative": word(N_("Assessed by: {methods}. The scheme is {institution}'s.")).format(**about)
                 },
                 "creator": issuer,
-                **_alignment(of.competency, name, language),
+                **_alignment(of, language),
                 "resultDescription": [
                     {
                         "id": level_id,
@@ -150,25 +156,30 @@ def identity_hash(identity: str, salt: str) -> str:
     return f"sha256${sha256((identity + salt).encode()).hexdigest()}"
 
 
-def _alignment(competency: str, name: str, language: Language) -> dict[str, Any]:
+def _alignment(of: Certificate, language: Language) -> dict[str, Any]:
     """Where the framework itself has the competency; of frameworks without addresses nothing."""
-    framework, _, item = competency.partition(":")
-    known = frameworks.FRAMEWORKS.get(framework)
-    if known and known["source"].startswith("doi:"):
-        url, title = f"https://doi.org/{known['source'].removeprefix('doi:')}", known["name"][language]
-    elif framework == "esco":
-        url, title = f"http://data.europa.eu/esco/skill/{item}", "ESCO"
-    else:
+    if of.target is None:
         return {}
-    target = {"targetName": name, "targetUrl": url, "targetFramework": title, "targetCode": item}
-    return {"alignment": [{"type": ["Alignment"], **target, "targetType": "ceasn:Competency"}]}
+    target = {"targetName": said(of.title, language), "targetUrl": of.target}
+    target |= {"targetCode": of.competency.partition(":")[2], "targetType": "ceasn:Competency"}
+    if of.framework:
+        target["targetFramework"] = said(of.framework, language)
+    return {"alignment": [{"type": ["Alignment"], **target}]}
+
+
+def target_of(competency: str, known: Frameworks) -> str | None:
+    """The address of a competency in its framework, or of the framework; None: there is none."""
+    item, framework = known.item(competency), known.of(competency)
+    origin = str(framework.in_force.get("origin", "")) if framework else ""
+    found = (item.uri if item else None) or (f"https://doi.org/{origin[4:]}" if origin.startswith("doi:") else origin)
+    return found if re.fullmatch(r"https?://\S{1,490}", found) else None
 
 
 def _evidence(each: Assessed, word: Any) -> dict[str, Any]:
-    said = {"organisation": each.name, "day": each.day}
+    about = {"organisation": each.name, "day": each.day}
     return {
         "type": ["Evidence"],
         "name": word(METHODS[AssessmentMethod(each.method)]),
-        "narrative": word(N_("Assessed by {organisation} on {day}.")).format(**said),
+        "narrative": word(N_("Assessed by {organisation} on {day}.")).format(**about),
         "genre": str(each.method),
     }

@@ -72,6 +72,9 @@ def certificate(learner: dict[str, Any], id: str, issued: Fact) -> Certificate:
         earned_at=certified["time"],
         evidence=tuple(Assessed(**each) for each in said["evidence"]),
         number=said["number"],
+        title=said["title"],
+        framework=said.get("framework_title"),
+        target=said.get("target"),
     )
 
 
@@ -120,7 +123,17 @@ async def _said_now(service: Service, state: facts.State, certified: dict[str, A
         for each in found
     ]
     number = await _next_number(service, institution)
-    return {"institution": institution, "name": called[institution], "number": number, "evidence": evidence}
+    known, competency = await service.frameworks(), certified["competency"]
+    item, framework = known.item(competency), known.of(competency)
+    return {
+        "institution": institution,
+        "name": called[institution],
+        "number": number,
+        "evidence": evidence,
+        "title": dict(item.name) if item else {"en": competency},
+        "framework_title": dict(framework.in_force["name"]) if framework else None,
+        "target": badge.target_of(competency, known),
+    }
 
 
 async def _next_number(service: Service, institution: str) -> int:

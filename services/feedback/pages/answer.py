@@ -151,7 +151,7 @@ def _show(visit: Visit, opened: Sheet, status: int = 200) -> Response:
         version=opened.questionnaire.version,
         title=_title(visit, opened),
         about=about(visit, opened),
-        groups=sheet.asked(opened.questionnaire, request, visit.language),
+        groups=sheet.asked(opened.questionnaire, request, visit.language, names=visit.frameworks.name),
         due=request["due"],
         is_answered=bool(opened.said),
         is_own=_is_own(visit, opened),

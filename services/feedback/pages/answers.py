@@ -56,7 +56,7 @@ def _show(visit: MemberVisit, items: list[Sheet], total: int, status: int = 200)
             "learner": one.request["learner"],
             "about": about(visit, one),
             "due": one.request["due"],
-            "groups": sheet.asked(one.questionnaire, one.request, visit.language, _prefix(one)),
+            "groups": sheet.asked(one.questionnaire, one.request, visit.language, _prefix(one), visit.frameworks.name),
             "wrong": any(name.startswith(_prefix(one)) for name in visit.form.errors),
         }
         for one in items

@@ -12,9 +12,10 @@ from services.feedback.gap_table import Column
 from shared.http.routing import Router
 from shared.http.visits import AnyVisit
 from shared.pages.languages import N_
+from shared.pages.paging import pager
 from shared.pages.recommendations import OVERDUE
 
-from .market import Number, pager
+from .market import Number
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN_ROWS = 50

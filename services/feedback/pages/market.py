@@ -2,8 +2,7 @@
 
 import time
 from datetime import date
-from typing import Annotated, Any, NamedTuple
-from urllib.parse import urlencode
+from typing import Annotated, Any
 
 from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse, Response
@@ -18,6 +17,7 @@ from shared.http.auth import Role
 from shared.http.routing import Router
 from shared.http.visits import AnyVisit, MemberVisit, SignedInOffline, demand_role
 from shared.pages.languages import N_
+from shared.pages.paging import pager
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN_ROWS = 50
@@ -29,28 +29,6 @@ _COMPETENCY: TypeAdapter[str] = TypeAdapter(CompetencyId)
 
 Number = Annotated[int, Query(ge=1, le=100_000, alias="page")]
 Text100 = Annotated[str, Query(max_length=100)]
-
-
-class Pager(NamedTuple):
-    """Which part of a list a page shows, and the addresses of the parts before and behind it."""
-
-    first: int
-    last: int
-    total: int
-    before: str | None
-    behind: str | None
-
-
-def pager(number: int, size: int, total: int, **filters: str) -> Pager:
-    number = min(number, max(1, -(-total // size)))
-    kept = [(name, value) for name, value in filters.items() if value]
-
-    def to(page: int) -> str:
-        return "?" + urlencode([*kept, ("page", str(page))])
-
-    last = min(total, number * size)
-    before, behind = to(number - 1) if number > 1 else None, to(number + 1) if last < total else None
-    return Pager((number - 1) * size + 1 if total else 0, last, total, before, behind)
 
 
 @router.get("/market")
@@ -141,7 +119,7 @@ def _decided(visit: MemberVisit, id: str) -> Event[Data] | None:
     if body is None or (chosen == OTHER and not competency):
         words = N_("Name the competency as framework:item, or choose one that is similar.")
         form.errors[f"other:{id}"] = visit.word(words)
-    elif wrong := misfit(id, body):
+    elif wrong := misfit(id, body, visit.frameworks):
         form.errors[f"other:{id}"] = wrong[1].into(visit.language)
     else:
         return mapped_by(visit.member.caller, body)

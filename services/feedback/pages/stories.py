@@ -7,7 +7,6 @@ from fastapi.responses import HTMLResponse, Response
 from services.feedback.api import story
 from services.feedback.gaps import Rules
 from services.feedback.requests import today
-from shared.contract import frameworks
 from shared.http.routing import Router
 from shared.http.service import EntityId
 from shared.http.visits import AnyVisit
@@ -42,7 +41,7 @@ async def story_page(visit: AnyVisit, id: EntityId) -> Response:
         story=told,
         id=id,
         institution=next((doc["name"] for doc in found.values() if doc.get("name")), told["institution"]),
-        names={each: frameworks.name(each, visit.language) for each in competencies},
+        names={each: visit.frameworks.name(each, visit.language) for each in competencies},
         grounds={ground: visit.word(words) for ground, words in GROUNDS.items()},
         statuses={status: visit.word(words) for status, words in STATUS.items()},
         overdue=visit.word(OVERDUE),

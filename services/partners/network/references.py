@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from shared.contract import events, frameworks
+from shared.contract import events
 from shared.contract.events import Data, Event, Publisher
 from shared.processing import annulments, facts, ownership
+from shared.processing.frameworks import Frameworks
 from shared.processing.mongo import Key
 
 from .registry import OWNED_FIELDS, TOPICS, View, entity, implausible, objection, owned
@@ -105,7 +106,7 @@ _EXAMPLE_AGREEMENT: View = {
 }
 
 
-def competencies(data: Data) -> list[tuple[str, str]]:
+def competencies(data: Data, frameworks: Frameworks) -> list[tuple[str, str]]:
     """What is wrong with the competencies that *data* names: (field, what)."""
     any_data: Any = data
     named = any_data.competency if "competency" in _FIELDS[type(data)] else None

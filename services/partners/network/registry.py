@@ -9,7 +9,7 @@ from shared.contract.events import Data, Event
 from shared.contract.skills import skill_id
 from shared.http.access import access
 from shared.pages.languages import Text
-from shared.processing import facts
+from shared.processing import facts, frameworks
 from shared.processing.annulments import ANNULMENTS
 from shared.processing.facts import DecodedEvent, Fact, State, age, newest
 from shared.processing.mongo import Key
@@ -133,6 +133,11 @@ def _of_a_vacancy(event: Event[Data], data: events.VacancyObserved, _: str) -> M
     return [] if is_of_portal else [("subject", f"must be the portal and the id there: {data.portal}:{event.subject}")]
 
 
+def _of_a_framework(event: Event[Data], _: Data, __: str) -> Misfits:
+    wrong = frameworks.misfit(event)
+    return [wrong] if wrong else []
+
+
 def _of_a_mapping(event: Event[Data], data: events.SkillMapped, _: str) -> Misfits:
     id = skill_id(data.skill)
     return [] if event.subject == id else [("subject", f"must be the id of this skill: {id}")]
@@ -153,6 +158,8 @@ _MISFITS: dict[type[Data], Callable[[Event[Data], Any, str], Misfits]] = {
     events.ActivityHeld: _of_an_activity,
     events.VacancyObserved: _of_a_vacancy,
     events.SkillMapped: _of_a_mapping,
+    events.FrameworkItemDefined: _of_a_framework,
+    events.FrameworkPublished: _of_a_framework,
     **dict.fromkeys(ANNULMENTS, _of_an_annulment),
 }
 

@@ -146,14 +146,14 @@ def _cell(visit: Visit, names: dict[str, str], field: str, value: Any) -> str:
 
 def _part_of_a_list(visit: Visit, names: dict[str, str], value: Doc) -> str:
     if "competency" in value:
-        return f"{competency(value['competency'], visit.language)} ({value['level']})"
+        return f"{competency(visit, value['competency'])} ({value['level']})"
     id = value.get("organisation") or value.get("id") or ""
     return names.get(id, id) + (f" ({_said(visit, value['status'])})" if "status" in value else "")
 
 
 def _text(visit: Visit, names: dict[str, str], field: str, value: str) -> str:
     if field in ("competencies", "competency"):
-        return competency(value, visit.language)
+        return competency(visit, value)
     if field in ("status", "kind", "role", "outcome"):
         return _said(visit, value)
     is_day = field.endswith("_at") or field in _DAYS
@@ -225,7 +225,7 @@ def _recommendations(visit: Visit, names: dict[str, str], item: Doc, member: Mem
     found = sorted(item.get("recommendations") or [], key=lambda each: each["status"] != "open")
     return [
         {
-            "competency": competency(each["competency"], visit.language),
+            "competency": competency(visit, each["competency"]),
             "ground": visit.word(GROUNDS[each["ground"]]),
             "status": visit.word(OVERDUE) if _is_overdue(each) else _said(visit, each["status"]),
             "at": short_day(each["recommended_at"], visit.language, zone(visit)),

@@ -63,7 +63,7 @@ async def _read(visit: MemberVisit, search: str) -> tuple[list[Doc], int, dict[s
     items = []
     for item in found.items:
         named = programmes.get(item["programme"], {}).get("competencies", ())
-        words = [(each["competency"], competency(each["competency"], visit.language)) for each in named]
+        words = [(each["competency"], competency(visit, each["competency"])) for each in named]
         items.append({**item, "competencies": words})
     return items[:SHOWN], found.total, await names_in(visit, items)
 

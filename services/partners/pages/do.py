@@ -180,7 +180,7 @@ async def _say(visit: MemberVisit, name: str, item: dict[str, Any], memory: Memo
     service, caller = visit.service, visit.member.caller
     refuse_overdrawn(service, caller)
     if name in COMMANDS:
-        return await _command(visit, name, check(item, caller, service.settings))
+        return await _command(visit, name, check(item, caller, service.settings, await service.frameworks()))
     published = await publish_valid(item, service, caller, memory.recent)
     if isinstance(published, Problem):
         raise published

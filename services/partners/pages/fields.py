@@ -20,7 +20,6 @@ from services.partners.gateway.files.mapping import (
     meaning,
     shown_name,
 )
-from shared.contract import frameworks
 from shared.contract.events import HOSTS, Publisher
 from shared.files.tables import Row
 from shared.http.forms import Form
@@ -33,6 +32,8 @@ from .actions import Action
 
 MOST_OPTIONS = 300
 MOST_TICKS = 20  # what is longer is typed
+MOST_FOUND = 10  # competencies by words
+MOST_ITEMS = 60  # of a framework, to be offered as a whole
 Options = list[tuple[str, str]]
 YES_OR_NO = [("true", N_("yes")), ("false", N_("no"))]
 LEVELS = [(str(level), str(level)) for level in range(1, 9)]
@@ -76,17 +77,20 @@ async def _field(visit: MemberVisit, action: Action, name: str, given: Mapping[s
     widget = "given" if name in given else _widget(name, field.schema, options, is_list=field.list)
     if (action.event, name) == ("employment.recorded", "enterprise"):
         widget = "open"  # where somebody works need not be of the network
-    if widget == "levels":
-        options = [*options, *_added(visit.form, options)]
+    if widget == "levels" or (widget == "ticks" and name == "competencies"):
+        options = [*options, *_added(visit, name, options)]
     label, hint = _words(action.full_type, name, visit.language)
     return FormField(name, label, hint, widget, field.required, options)
 
 
-def _added(form: Form, options: Options) -> Options:
-    """Competencies that were added by hand to those that are proposed."""
+def _added(visit: Visit, field: str, options: Options) -> Options:
+    """Competencies that were added by hand to those that are proposed; of words, those that have them in their name."""
+    form = visit.form
     named = [name.removeprefix("level:") for name in form.values if name.startswith("level:") and form[name]]
+    named += form.all("other" if field.endswith("competency") else field)
+    found = [id for each in named for id in ([each] if ":" in each else visit.frameworks.search(each, MOST_FOUND))]
     known = {id for id, _ in options}
-    return [(id, id) for id in dict.fromkeys([*named, form["other"]]) if id and id not in known]
+    return [(id, competency(visit, id)) for id in dict.fromkeys(found) if id not in known]
 
 
 def _words(type_: str, name: str, language: Language) -> tuple[str, str]:
@@ -130,7 +134,7 @@ async def _options(visit: MemberVisit, action: Action, name: str, schema: Schema
         return LEVELS
     own = visit.member.organisation
     if name.startswith("competenc"):
-        question = ("competencies", given.get("request"), own, language)
+        question = ("competencies", given.get("request"), own, language, visit.frameworks.reading)
         return await visit.service.recent(question, lambda: competencies(visit, given))
     if name in REFERENCES:
         return await visit.service.recent(("references", name, own), lambda: _references(visit, name))
@@ -170,13 +174,15 @@ async def _named(db: mongo.Database, collection: str, match: Mapping[str, Any], 
 
 
 async def competencies(visit: MemberVisit, given: Mapping[str, str]) -> Options:
-    """Competencies of the frameworks that are built in, and those that programmes name; of a request only its own."""
+    """Competencies of small frameworks, and those that programmes name; of a request only its own.
+
+    Others are typed: by id, or by words of their names.
+    """
     if request := given.get("request"):
         own = {"_id": request, "respondent": visit.member.organisation}
         doc = await visit.service.db["requests"].find_one(own, {"competencies": 1}) or {}
         known = doc.get("competencies") or []
     else:
-        built_in = [item["id"] for framework in frameworks.FRAMEWORKS.values() for item in framework["competencies"]]
         named = visit.service.db["programmes"].aggregate(
             [
                 {"$unwind": "$competencies"},
@@ -185,13 +191,13 @@ async def competencies(visit: MemberVisit, given: Mapping[str, str]) -> Options:
                 {"$limit": MOST_OPTIONS},
             ]
         )
-        known = list(dict.fromkeys([*built_in, *[doc["_id"] async for doc in named]]))
-    return [(id, competency(id, visit.language)) for id in known]
+        known = list(dict.fromkeys([*visit.frameworks.offered(MOST_ITEMS), *[doc["_id"] async for doc in named]]))
+    return [(id, competency(visit, id)) for id in known]
 
 
-def competency(id: str, language: Language) -> str:
+def competency(visit: Visit, id: str) -> str:
     """A competency's name, with its id."""
-    name = frameworks.name(id, language)
+    name = visit.frameworks.name(id, visit.language)
     return id if name == id else f"{name} · {id}"
 
 

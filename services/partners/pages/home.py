@@ -204,7 +204,7 @@ async def _recommendations(visit: MemberVisit) -> Waiting:
     number, docs = await _oldest(visit, "programmes", stages, "recommendations.recommended_at")
     tasks = [
         Task(
-            f"{doc['title']}: {competency(doc['recommendations']['competency'], visit.language)}",
+            f"{doc['title']}: {competency(visit, doc['recommendations']['competency'])}",
             doc["recommendations"]["recommended_at"],
             f"work/programmes/{doc['_id']}",
         )

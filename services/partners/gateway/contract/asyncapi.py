@@ -15,8 +15,8 @@ ABOUT = """Every event of Praktika. Organisations publish through the ingress: `
 in the structured, binary or batch mode of CloudEvents. Its OpenAPI document has the details.
 To a secured Kafka they write the same, structured or binary, to a topic of their own, `ingress.<organisation>`.
 
-The sender leaves out `sourcekind`, which the ingress stamps, and may leave out `partitionkey` but for events about a
-learner, and `dataschema`, which is the partners' address followed by `/schemas/<type>/data.json`.
+The sender leaves out `sourcekind` and `sustainable`, which the ingress stamps, and may leave out `partitionkey` but for
+events about a learner, and `dataschema`, which is the partners' address followed by `/schemas/<type>/data.json`.
 
 The topics are the source of truth, kept for good. Delivery is at least once: an event that comes again (same `source`
 and `id`) changes nothing. Order holds per key. Ignore fields that you do not know: additions stay in v1, and what would

@@ -241,6 +241,7 @@ _ALL = (
                     day=date(2026, 5, 20),
                 )
             ],
+            title={"en": "Welding", "ru": "Сварка"},
         ),
     ),
     _by(
@@ -399,6 +400,31 @@ _ALL = (
             methods=[events.AssessmentMethod.exam, events.AssessmentMethod.workplace_demonstration],
             least_score=0.6,
             enterprise_required=True,
+        ),
+    ),
+    _by(
+        OPERATOR,
+        "esco:00735755-adc6-4ea0-b034-b8caff339c9f",
+        events.FrameworkItemDefined(
+            framework="esco",
+            version="1.2.0",
+            name={"en": "install heat pump", "ru": "монтировать тепловой насос"},
+            alternative={"en": ["heat pump installing", "commission heat pump"]},
+            area={"en": "electricity and energy", "ru": "электроэнергетика"},
+            broader=["esco:b85caa4a-f5b0-4b1f-8f9e-5d1d6cbd1e5b"],
+            uri="http://data.europa.eu/esco/skill/00735755-adc6-4ea0-b034-b8caff339c9f",
+            sustainability=True,
+        ),
+    ),
+    _by(
+        OPERATOR,
+        "esco",
+        events.FrameworkPublished(
+            version="1.2.0",
+            name={"en": "ESCO, European skills and competences", "ru": "ESCO, европейские навыки и компетенции"},
+            items=591,
+            origin="https://esco.ec.europa.eu",
+            licence="© European Union; reuse with attribution",
         ),
     ),
     _by(

@@ -58,6 +58,7 @@ SUBJECTS = {
     "vacancy": N_("The portal and the vacancy's id there: hh:90017"),
     "skill": N_("Id of the skill"),
     "recognition": N_("Id of the recognition"),
+    "framework": N_("Id of the framework, or of its competency"),
     "indicator": N_("Id of the alert rule"),
     "questionnaire": N_("Role of those who answer"),
 }
@@ -81,6 +82,8 @@ OWN_FIELDS = (
     "IndicatorRuleSet.scope",
     "IndicatorRuleSet.scope_id",
     "IndicatorRuleSet.threshold",
+    "FrameworkItemDefined.area",
+    "FrameworkPublished.sustainability",
     "LearnerShared.institution",
     "LearnerErased.reason",
     "FeedbackRequested.institution",

@@ -205,6 +205,8 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.RecognitionGranted: (_region,),
     events.RecognitionWithdrawn: (_region,),
     events.SchemePublished: (),
+    events.FrameworkItemDefined: (),  # whoever wants them reads /frameworks
+    events.FrameworkPublished: (),
     events.IndicatorRuleSet: (),
     events.IndicatorRuleRemoved: (),
     events.IndicatorAlerted: (_scope, _partners, _region),

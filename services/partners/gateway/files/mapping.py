@@ -207,8 +207,9 @@ def _meant(model: str, field: str, language: Language) -> str:
     return meant(name, model, language)
 
 
-# What may come as a row: what organisations publish, but a questionnaire, which is built on a page.
-ROWS = [name for name, data in DATA.items() if data.by != events.SERVICE and data is not events.QuestionnairePublished]
+# What may come as a row: what organisations publish, but for what is built on a page, or has an import of its own.
+_OTHERWISE = (events.QuestionnairePublished, events.FrameworkItemDefined, events.FrameworkPublished)
+ROWS = [name for name, data in DATA.items() if data.by != events.SERVICE and data not in _OTHERWISE]
 
 
 def publishable(type_: str | None) -> str:

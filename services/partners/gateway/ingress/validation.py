@@ -40,6 +40,7 @@ from shared.http.problems import Problem
 from shared.http.service import Service
 from shared.log.producer import Record
 from shared.processing import facts, refusals
+from shared.processing.frameworks import Frameworks
 from shared.processing.mongo import Key
 from shared.processing.ownership import Refused
 from shared.settings import Settings
@@ -72,6 +73,7 @@ _JUDGED_BY = {
     for collection, fields in READ.items()
 }
 MOST_AGREEMENTS = 10_000
+BUILT_IN = Frameworks()  # where no database is asked
 Digests = dict[str, set[str]]  # by event id: the digests of what was accepted under it
 
 
@@ -85,9 +87,10 @@ async def validated(
         Problem: 503, the registry lags behind by more than can be waited for.
     """
     checked: list[Event[Data] | Problem] = []
+    frameworks = await service.frameworks()
     for item in items:
         try:
-            checked.append(check(item, caller, service.settings))
+            checked.append(check(item, caller, service.settings, frameworks))
         except Problem as problem:
             checked.append(problem)
     published = [event for event in checked if not isinstance(event, Problem)]
@@ -300,9 +303,11 @@ def _reused(sent: str, accepted: set[str]) -> Problem | None:
     return Problem(409, "the id was used for another event", [("id", detail)], more={"digests": digests})
 
 
-def check(item: Any, caller: Caller, settings: Settings) -> Event[Data]:
+def check(item: Any, caller: Caller, settings: Settings, frameworks: Frameworks = BUILT_IN) -> Event[Data]:
     """The event that *item* (parsed JSON) is, if *caller* may publish it now.
 
+    Args:
+        frameworks: what competencies are judged by.
     Raises:
         Problem: what is wrong, by field.
     """
@@ -332,9 +337,9 @@ def check(item: Any, caller: Caller, settings: Settings) -> Event[Data]:
     if event.time > datetime.now(UTC) + timedelta(seconds=settings.clock_skew_s):
         detail = f"lies more than {settings.clock_skew_s} s in the future"
         raise refusal(422, "the event has not happened yet", "time", detail)
-    if wrong := misfits(event) or competencies(event.data):
+    if wrong := misfits(event) or competencies(event.data, frameworks):
         raise Problem(422, "the event does not fit the registry", wrong)
-    return event
+    return frameworks.stamped(event)
 
 
 @lru_cache(maxsize=1024)  # a batch repeats its mistake
@@ -349,6 +354,8 @@ def _completed(item: dict[str, Any], caller: Caller) -> dict[str, Any]:
         raise refusal(403, "the sender is another", "sourcekind", f"you are {caller.kind}; leave it out")
     if item.get("sandbox") not in (None, caller.sandbox):
         raise refusal(403, "the sender is another", "sandbox", "follows from who you are; leave it out")
+    if "sustainable" in item:
+        raise refusal(403, "the sender is another", "sustainable", "follows from the frameworks in force; leave it out")
     completed = {**item, "sourcekind": caller.kind.value} | ({"sandbox": True} if caller.sandbox else {})
     completed.pop("member", None)
     completed |= {"member": caller.member} if caller.member else {}
