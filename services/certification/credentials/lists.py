@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -102,9 +103,11 @@ async def keep_lists(service: Service) -> None:
     before: dict[str, int] = {}
     while True:
         began = time.monotonic()
-        before = await note_erased(service, before)
+        with suppress(Problem):  # it lags behind: nothing can be told yet, and the next look is soon
+            before = await note_erased(service, before)
         for institution in before:
-            await signed_list(service, institution, 1)
+            with suppress(Problem):  # an institution that is not registered here (yet)
+                await signed_list(service, institution, 1)
         await asyncio.sleep(max(LOOK_EVERY_S, SHARE * (time.monotonic() - began)))
 
 
