@@ -58,11 +58,11 @@ class Choice:
             return Compose(ports, secured=self.secured)
         return Local(self.ports, (self.given[0], self.given[1]) if self.given else None, secured=self.secured)
 
-    def address(self) -> str:
-        """Where people open it."""
+    def address(self, service: str = "monitoring") -> str:
+        """Where people open a service's pages."""
         if self.kind == "compose":
             return os.environ.get("PRAKTIKA_PUBLIC_URL") or f"https://localhost:{self.ports['https']}"
-        return f"http://localhost:{self.ports['monitoring']}"
+        return f"http://localhost:{self.ports[service]}"
 
     def urls(self) -> dict[str, str]:
         """Where each service answers, as environment variables."""

@@ -11,7 +11,7 @@ import pytest
 from pymongo import MongoClient
 
 from services.certification import schemes
-from services.feedback import requests
+from services.feedback import market, requests
 from services.feedback.gaps import Rules, wishes
 from services.monitoring import states
 from shared.contract.events import Data, Event, parse, timestamp
@@ -71,10 +71,12 @@ async def test_nothing_is_lost_or_counted_twice_whatever_breaks(tmp_path: Path):
                 {"m.graduates": {"$gt": 0}}, {"$inc": {"m.graduates": 1}}
             )
             client["praktika_partners"]["learners"].delete_one({})
+            client["praktika_feedback"]["vacancies"].delete_one({"open": True})
         worse = Findings()
         await run.compare(worse)
         assert worse.twice == 1
         assert worse.lost > 1
+        assert any("open vacancies" in words for words in worse.words)
 
 
 def test_the_oracle_and_the_services_agree_on_any_order():
@@ -92,6 +94,13 @@ def test_the_oracle_and_the_services_agree_on_any_order():
             sums[id, month] = {measure: number}
     wished = {(one.programme, one.competency, one.window) for one in wishes(sums, Rules()) if one.competency == WISHED}
     assert wished == expected.wishes() != set()
+    vacancies, mapping = offered(events)
+    assert len(vacancies) == len(expected.offered) > 10
+    assert len(mapping) == len(expected.mappings) > 3
+    demanded = market.Market(mapping)
+    for vacancy in vacancies:
+        demanded.add(vacancy)
+    assert demanded.demanded == expected.demanded() != {}
     must = {id for id, one in expected.derived.items() if one.must}
     found = {event.id: event for event in derived if event.data.short_type != "feedback.erased"}
     assert must <= found.keys() <= expected.derived.keys()
@@ -121,6 +130,13 @@ def fold(module: object, events: list[Event[Data]], react: object = None) -> tup
                 derived.append(following)
             folded[key] = state
     return folded, derived
+
+
+def offered(events: list[Event[Data]]) -> tuple[list[Json], dict[str, str | None]]:
+    """What feedback shows of the open vacancies, and what it knows of the skills."""
+    shown = {key: requests.view(key, state) for key, state in fold(requests, events)[0].items()}
+    skills = {key.id: view for key, view in shown.items() if key.collection == "skills"}
+    return [view for view in shown.values() if view.get("open")], {id: v["competency"] for id, v in skills.items()}
 
 
 def concluded(events: list[Event[Data]]) -> list[Event[Data]]:

@@ -1,4 +1,4 @@
-"""`make demo`: shows a running network on one learner and on 16,031 real graduates, and checks every number.
+"""`make demo`: shows a running network on one learner, a programme and 16,031 real graduates, and checks every number.
 
 Exits 0 only if every indicator equals a direct count over the file and the audit is clean. Running it again sends the
 same events and changes no number.
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from deploy.local.processes import ServerError
 from deploy.stack import Choice, operator_credential, run
 
-from . import circle, graduates
+from . import circle, graduates, loop
 from .count import INDICATORS, Counts, count
 from .network import DemoError, Json, Network, until
 
@@ -125,11 +125,16 @@ async def demonstrate() -> bool:
     try:
         print("\nOne learner through the whole circle:\n")
         await circle.walk(network)
+        print("\nFrom vacancies to a better programme (103 vacancies of Kazan, 2025, MIT):\n")
+        await loop.walk(network)
         print("\nReal graduates (Université Nice Sophia Antipolis, MIT):\n")
         rate = await send_graduates(network)
         equal, programmes, of = await compare(network)
         print(f"\n  {run('monitoring', 'deploy.praktika', 'audit').strip()}")
         print(f"\n  dashboard: {Choice.kept().address()}/")
+        market = Choice.kept().address("feedback")
+        print(f"  labour market: {market}/market  gaps: {market}/market/gaps")
+        print(f"  what became of the programme: {market}/stories/{loop.PROGRAMME}")
         print("\n  Be one of these people: each link works once, within seven days (make demo makes new ones).\n")
         for organisation, role, who in PEOPLE:
             print(f"  {who:<34} {invitation(organisation, role)}")

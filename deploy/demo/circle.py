@@ -6,31 +6,34 @@ from typing import Any
 
 from .network import Json, Network, event, until
 
-INSTITUTE, PLANT = "demo-institute", "demo-plant"
+INSTITUTE, PLANT, REGION = "demo-institute", "demo-plant", "demo-region"
 PROGRAMME, LEARNER, INTERNSHIP = "demo-institute:mechatronics", "demo-institute:1", "demo-plant:1"
 AGREEMENT, COMPETENCY = "demo-institute:1", "greencomp:3.1"
 _numbers = count(1)
 
 
 def step(what: str, type_: str, reaction: str) -> None:
-    print(f"  {next(_numbers):>2}. {what:<42} {'praktika.' + type_ + '.v1':<42} {reaction}")
+    """Print a step: what happens, the event's type (none: nothing is sent), and what a service makes of it."""
+    print(f"  {next(_numbers):>2}. {what:<42} {type_ and f'praktika.{type_}.v1':<42} {reaction}")
 
 
 async def walk(network: Network) -> None:
     """Take the learner from the first agreement to the first job; safe to repeat."""
-    await _form_the_cluster(network)
+    await form_the_cluster(network)
+    await _count_agreements(network)
     await _learn(network)
     await _give_feedback(network)
     await _certify(network)
     await _hire(network)
 
 
-async def _form_the_cluster(network: Network) -> None:
+async def form_the_cluster(network: Network) -> None:
+    """Register the institute and the plant; they sign an agreement, and the institute offers a programme."""
     for id, kind, name in (
         (INSTITUTE, "institution", "Demo Institute of Technology"),
         (PLANT, "enterprise", "Demo Machine Plant"),
     ):
-        body = {"kind": kind, "name": name, "region": "demo-region"}
+        body = {"kind": kind, "name": name, "region": REGION}
         shown = await network.ask("partners", "PUT", f"/organisations/{id}", body, wait=True)
         step(f"{name} joins", "organisation.registered", f"partners: {shown['status']}")
     agreement = {"parties": [INSTITUTE, PLANT], "scope": "internships", "valid_from": "2025-01-01"}
@@ -50,6 +53,8 @@ async def _form_the_cluster(network: Network) -> None:
     shown = await network.ask("partners", "PUT", f"/programmes/{PROGRAMME}", programme, by=INSTITUTE, wait=True)
     step("the institute offers a programme", "programme.published", f"partners: version {shown['version']}")
 
+
+async def _count_agreements(network: Network) -> None:
     async def counted() -> Any:
         answer = await network.ask("monitoring", "GET", "/indicators/active_agreements", by=None)
         return answer["value"]

@@ -1,12 +1,13 @@
 """The gap table over HTTP: as JSON, CSV and XLSX, with what each column says and what makes a row red."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from openpyxl import Workbook
+from pydantic_core import to_json
 
 from shared.http.parameters import query
 from shared.http.problems import Problem
@@ -112,12 +113,19 @@ class Filter:
     descending: bool = True
 
     def of(self, table: GapTable) -> list[Row]:
+        """The rows of a table; not to be changed."""
+        return table.once(astuple(self), lambda: self._find(table))
+
+    def _find(self, table: GapTable) -> list[Row]:
         of_programmes = ("programme", "institution") if self.by == "programme" else ()  # a region's rows are of none
         named = (*of_programmes, "region", "competency")
         wanted = {name: value for name in named if (value := getattr(self, name))}
         rows = table.programmes if self.by == "programme" else table.regions
-        some = (r for r in rows if all(getattr(r, name) == value for name, value in wanted.items()))
-        return in_order((r for r in some if r.grounds or not self.red), self.sort, descending=self.descending)
+        for name, value in wanted.items():
+            rows = [row for row in rows if getattr(row, name) == value]
+        if self.red:
+            rows = [row for row in rows if row.grounds]
+        return in_order(rows, self.sort, descending=self.descending)
 
 
 Filtered = Annotated[Filter, query(Filter)]
@@ -156,7 +164,7 @@ async def read_gap_table(  # noqa: PLR0913, PLR0917
         "sources": table.sources,
         "as_of": table.as_of,
     }
-    return JSONResponse(body)
+    return Response(to_json(body), media_type="application/json")
 
 
 def shown(row: Row, least: int) -> dict[str, Any]:

@@ -5,10 +5,11 @@ tell nothing more than the rows do.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from shared.contract.events import GapGround
@@ -266,19 +267,15 @@ class Column(StrEnum):
     grounds = "grounds"
 
 
-def in_order(rows: Iterable[Row], column: Column, *, descending: bool) -> list[Row]:
+def in_order(rows: Sequence[Row], column: Column, *, descending: bool) -> list[Row]:
     """By a column, what is unknown last; alike ones stay in their order."""
-    known, unknown = list[Row](), list[Row]()
-    for row in rows:
-        (unknown if _value(row, column) is None else known).append(row)
-    return sorted(known, key=lambda row: _value(row, column), reverse=descending) + unknown
+    value = _VALUES.get(column) or attrgetter(column)
+    known = [row for row in rows if value(row) is not None]
+    unknown = [row for row in rows if value(row) is None] if len(known) < len(rows) else []
+    return sorted(known, key=value, reverse=descending) + unknown
 
 
-def _value(row: Row, column: Column) -> Any:
-    match column:
-        case Column.programme:
-            return row.title.casefold()
-        case Column.grounds:
-            return len(row.grounds)
-        case _:
-            return getattr(row, column)
+_VALUES: dict[Column, Callable[[Row], Any]] = {
+    Column.programme: lambda row: row.title.casefold(),
+    Column.grounds: lambda row: len(row.grounds),
+}

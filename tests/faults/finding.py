@@ -5,23 +5,25 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
+import httpx
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from pymongo import MongoClient
 
 from shared.contract.events import derived_id
 from shared.log.topics import PARTITIONS, SERVICES
 
-from .oracle import Count, Derived, Expected
+from .oracle import Count, Derived, Expected, quarter_of
 from .poison import MARK, poison
-from .region import HOSTILE_ENTERPRISE, HOSTILE_INSTITUTION, Json, programme_events, said_of
+from .region import HOSTILE_ENTERPRISE, HOSTILE_INSTITUTION, PROGRAMMES, Json, programme_events, said_of
 from .watching import TOPICS, TOPICS_OF
 
 ASKED = "feedback.requested"
+COMMANDS = ("praktika.organisation.registered.v1", "praktika.scheme.published.v1")
 HOSTILE = (HOSTILE_ENTERPRISE, HOSTILE_INSTITUTION)
 Position = tuple[str, int, int]  # topic, partition, offset
 Letter = tuple[bytes, bytes]  # the original bytes and key
@@ -121,7 +123,7 @@ class Logged:
         elif event["source"].startswith("/services/"):
             self.repeats += value in self.derived[event["id"]]
             self.derived[event["id"]][value] = event
-        elif event["source"] == "/organisations/operator" or event["type"] == "praktika.scheme.published.v1":
+        elif event["type"] in COMMANDS:
             self.commands.append(event)
         else:
             self.said[event["source"], event["id"]].add(gist(event))
@@ -184,6 +186,7 @@ def compare(found: Findings, expected: Expected, logged: Logged, mongodb: str, l
         for service, counted in (("monitoring", expected.counters), ("feedback", expected.answered)):
             found.differ(f"{service}'s counters", with_totals(counted), counters(client, service))
         compare_certificates(found, expected, client)
+        compare_market(found, expected, client["praktika_feedback"])
         for service, (collection, topic, has) in STATES:
             compare_states(found, expected, client[f"praktika_{service}"][collection], (service, topic, has))
 
@@ -275,16 +278,35 @@ def is_of(contents: Mapping[bytes, Json], type_: str) -> bool:
 
 
 def is_recommendation(contents: Mapping[bytes, Json]) -> bool:
-    return is_of(contents, "revision_recommended") or is_of(contents, "gap_found")
+    return any(is_of(contents, type_) for type_ in ("revision_recommended", "gap_found", "demand_lapsed"))
 
 
 BY_RATINGS, BY_WISHES = ("programme.revision_recommended",), ("programme.gap_found", "wishes")
+BY_DEMAND, LAPSED = ("programme.gap_found", "demand"), ("programme.demand_lapsed",)
 
 
 def must_be_recommended(expected: Expected) -> dict[str, tuple[str, ...]]:
     """The revisions that must be recommended, by the event's id: programme, competency, quarter."""
     must = {derived_id(*BY_RATINGS, *gap): gap for gap in expected.gaps()}
-    return must | {derived_id(*BY_WISHES, *gap): gap for gap in expected.wishes()}
+    must |= {derived_id(*BY_WISHES, *gap): gap for gap in expected.wishes()}
+    return must | {derived_id(*BY_DEMAND, *of, quarter()): (*of, quarter()) for of in expected.unmet()}
+
+
+def may_be_recommended(expected: Expected) -> set[str]:
+    """The ids of what may have been recommended in between, by what was known then."""
+    may = {derived_id(*BY_RATINGS, *gap) for gap, rated in expected.rated.items() if rated >= 5}
+    may |= {derived_id(*BY_WISHES, *gap) for gap, some in expected.rated_low.items() if len(some) >= 3}
+    # Demand is told of the quarter in which it is noticed: the run may have begun in another.
+    return may | {
+        derived_id(*by, one.id, one.competency, window)
+        for one in PROGRAMMES
+        for by in (BY_DEMAND, LAPSED)
+        for window in (quarter(), quarter(days_ago=1))
+    }
+
+
+def quarter(days_ago: int = 0) -> str:
+    return quarter_of((datetime.now(UTC) - timedelta(days=days_ago)).strftime("%Y-%m"))
 
 
 def compare_recommendations(found: Findings, expected: Expected, logged: Logged) -> None:
@@ -292,9 +314,7 @@ def compare_recommendations(found: Findings, expected: Expected, logged: Logged)
 
     Decided twice (a crash between publishing and writing) it may name two moments; the first one counts.
     """
-    must = must_be_recommended(expected)
-    may = {derived_id(*BY_RATINGS, *gap) for gap, rated in expected.rated.items() if rated >= 5}
-    may |= {derived_id(*BY_WISHES, *gap) for gap, some in expected.rated_low.items() if len(some) >= 3}
+    must, may = must_be_recommended(expected), may_be_recommended(expected)
     seen = {id: contents for id, contents in logged.derived.items() if is_recommendation(contents)}
     for id in must.keys() - seen.keys():
         found.lose(f"a recommendation for {must[id]} did not follow")
@@ -347,6 +367,23 @@ def compare_certificates(found: Findings, expected: Expected, client: "MongoClie
         if seen[id] > 1:
             found.double(f"{id} is there {seen[id]} times")
     found.checked["certificates"] = len(wanted)
+
+
+def compare_market(found: Findings, expected: Expected, feedback: Any) -> None:
+    """Feedback knows the open vacancies as they were observed last, and what each skill was mapped to last."""
+    there = ((doc["_id"], doc["region"], doc["skills"]) for doc in feedback["vacancies"].find({"open": True}))
+    offered = ((id, offer.get("region"), offer["skills"]) for id, offer in expected.offered.items())
+    found.differ("open vacancies", Counter(map(str, offered)), Counter(map(str, there)))
+    decided = ((one.subject, one.data.get("competency")) for one in expected.mappings.values())
+    known = ((doc["_id"], doc["competency"]) for doc in feedback["skills"].find({"status": {"$exists": True}}))
+    found.differ("mapped skills", Counter(map(str, decided)), Counter(map(str, known)))
+
+
+def compare_demand(found: Findings, expected: Expected, feedback: str) -> None:
+    """Feedback shows so many open vacancies per competency and region."""
+    listed = httpx.get(f"{feedback}/market/demand", timeout=60, trust_env=False).raise_for_status().json()["items"]
+    shown = {str((row["competency"], row["region"])): row["vacancies"] for row in listed if row["vacancies"]}
+    found.differ("demands", {str(of): number for of, number in expected.demanded().items()}, shown)
 
 
 # Where a service keeps what was said, by service: collection, topic, and which types it keeps (all: an empty text).

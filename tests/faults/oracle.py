@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 from shared.contract.events import derived_id
 
-from .region import LEAST_SCORE, METHODS, SCHEMES, WISHED, Json, kind_of, request_of
+from .region import LEAST_SCORE, METHODS, PROGRAMMES, REGION, SCHEMES, SKILLS, WISHED, Json, kind_of, request_of
 
 Count = tuple[str, str, str, str]  # kind, id, month, measure
 Gap = tuple[str, str, str]  # programme, competency, quarter
+Demand = tuple[str | None, str | None]  # a competency, and a region (None: the network knows none)
 IN_WORK = ("employed", "self_employed")
 
 
@@ -93,7 +94,7 @@ def keep_newest(said: Iterable[Said]) -> Facts:
 def about_of(said: Said) -> str:
     """What two events must have in common for the newer one to replace the older, besides their type and entity."""
     match said.type:
-        case "learner.enrolled" | "learner.graduated":
+        case "learner.enrolled" | "learner.graduated" | "learner.left":
             return str(said.data["programme"])
         case "programme.published" | "organisation.registered":
             return said.month
@@ -120,6 +121,8 @@ class Expected:
         rated_low: the enterprises that ever rated what no programme names, valid or not.
         facts: by topic and entity, the ids of the events that count, by type and what they are about.
         erased: learners.
+        vacancies: the newest word on each.
+        mappings: the newest word on each skill, by its first spelling.
         due: by the id of a derived request, when the log says that it is due: that depends on when it was raised.
     """
 
@@ -132,6 +135,8 @@ class Expected:
     rated_low: dict[Gap, set[str]] = field(default_factory=lambda: defaultdict(set))
     facts: dict[tuple[str, str], dict[tuple[str, str], str]] = field(default_factory=dict)
     erased: set[str] = field(default_factory=set)
+    vacancies: dict[str, Said] = field(default_factory=dict)
+    mappings: dict[str, Said] = field(default_factory=dict)
 
     @property
     def certificates(self) -> dict[str, Derived]:
@@ -155,6 +160,11 @@ class Expected:
                     self.add_agreement(key, keep_newest(said))
                 case "activity":
                     self.add_activity(max(said))
+                case "vacancy":
+                    self.vacancies[key] = max(said)
+                case "skill":
+                    skill, newest = skill_of(said[0].data["skill"]), max(said)
+                    self.mappings[skill] = max(newest, self.mappings.get(skill, newest))
 
     def count(self, kind: str, id: str, month: str, measure: str, number: int = 1) -> None:
         self.counters[kind, id, month, measure] += number
@@ -220,6 +230,7 @@ class Expected:
                 own = [end.data["hours"] for end in there if end.by == end.data["enterprise"]]
                 self.count_hours(kind, place, first, "validated", own)
         self.count_certificates(certificates, facts["learner.enrolled"])
+        self.count_studies(facts)
         self.count_hires(jobs)
         for programme, graduation in facts["learner.graduated"].items():
             day = date.fromisoformat(graduation.data["graduated_on"])
@@ -228,6 +239,18 @@ class Expected:
             self.count_cohort(programme, day, spells(facts))
             if hired and programme in {end.data["programme"] for end in practice}:
                 self.count("programme", programme, day.strftime("%Y-%m"), "graduates_hired_where_interned")
+
+    def count_studies(self, facts: Facts) -> None:
+        """Who was expected to graduate in a month: who has, who has left and not come back, and who is still there."""
+        for programme, enrolled in facts["learner.enrolled"].items():
+            month, left = enrolled.data["cohort"], facts["learner.left"].get(programme)
+            self.count("programme", programme, month, "expected")
+            if programme in facts["learner.graduated"]:
+                self.count("programme", programme, month, "expected_graduated")
+            elif left and left > enrolled:
+                self.count("programme", programme, month, "expected_left")
+            if programme not in facts["learner.graduated"] and not (left and left > enrolled):
+                self.answered["expected", programme, month, "learners"] += 1
 
     def count_cohort(self, programme: str, day: date, jobs: "list[Spell]") -> None:
         """What feedback counts of a graduate: what is known half a year later, and who is in work then."""
@@ -382,6 +405,28 @@ class Expected:
                 employers[programme, competency, quarter_of(month)].add(employer)
         return {gap for gap, some in employers.items() if len(some) >= 3 and gap[1] == WISHED}
 
+    # the labour market
+
+    @property
+    def offered(self) -> dict[str, Json]:
+        """What is known of the vacancies that are open: observed after they were closed, if they were."""
+        return {id: said.data for id, said in self.vacancies.items() if said.type == "vacancy.observed"}
+
+    def demanded(self) -> Counter[Demand]:
+        """Open vacancies by competency and region; one that asks for a competency by several skills counts once."""
+        mapped = {skill: said.data.get("competency") for skill, said in self.mappings.items()}
+        return Counter(
+            (competency, offer.get("region"))
+            for offer in self.offered.values()
+            for competency in {mapped.get(skill_of(written)) for written in offer["skills"]} - {None}
+        )
+
+    def unmet(self) -> set[tuple[str, str]]:
+        """Programmes with what five vacancies of their region demand and nobody there certifies."""
+        demanded, certified = self.demanded(), {scheme.competency for scheme in SCHEMES}
+        taught = {(one.id, one.competency) for one in PROGRAMMES if one.competency not in certified}
+        return {(id, competency) for id, competency in taught if demanded[competency, REGION] >= 5}
+
     # the region
 
     def add_programme(self, id: str, facts: Facts) -> None:
@@ -436,6 +481,11 @@ def topic_of(said: Said) -> str:
 
 def ids_of(facts: Facts) -> dict[tuple[str, str], str]:
     return {(type_, about): said.id for type_, found in facts.items() for about, said in found.items()}
+
+
+def skill_of(written: str) -> str:
+    """A skill by its first spelling."""
+    return next(spellings[0] for spellings in SKILLS if written in spellings)
 
 
 def quarter_of(month: str) -> str:

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from services.feedback.requests import request_id
+from shared.contract.skills import skill_id
 
 Json = dict[str, Any]
 
@@ -15,6 +16,18 @@ ENTERPRISES = ("crane-works", "dairy", "rail-yard", "software-house")
 UNREGISTERED = ("reserve-foundry",)  # named in events, in no registry
 HOSTILE_ENTERPRISE, HOSTILE_INSTITUTION = "scrap-dealer", "diploma-mill"  # what they do: hostile.py
 ATTACKED = tuple(f"learner-{number}" for number in range(50))
+OPERATOR = "operator"  # says what a job portal offers, and what its words mean
+REGION = "r"  # of all organisations
+PLACES: dict[str, str | None] = {"Town": REGION, "Coast": "coast", "Elsewhere": None}  # the region of a portal's area
+# What vacancies ask for, in the spellings that are one skill.
+SKILLS = (
+    ("TIG welding", "tig-welding", "«TIG» Welding"),
+    ("Stock keeping", "stock  keeping"),
+    ("Sales", "SALES"),
+    ("Учёт", "учет"),
+    ("Reporting",),
+    ("Python",),
+)
 COMPETENCIES = ("greencomp:1.1", "greencomp:3.1", "welding:tig", "logistics:7")
 WISHED = "soft:teamwork"  # in no programme; employers rate it low
 METHODS = ("exam", "workplace_demonstration")
@@ -98,6 +111,8 @@ def event_id(by: str, type_: str, subject: str) -> str:
 
 
 def kind_of(organisation: str) -> str:
+    if organisation == OPERATOR:
+        return OPERATOR
     return "institution" if organisation in (*INSTITUTIONS, HOSTILE_INSTITUTION) else "enterprise"
 
 
@@ -134,17 +149,22 @@ class Story:
     def tell(self) -> None:
         # Nothing of an erased learner is corrected: then each derived event has one possible content.
         self.erased = self.random.random() < 0.015
-        self.say(self.programme.institution, "learner.enrolled", self.learner, 0, {"programme": self.programme.id})
+        enrolled = {"programme": self.programme.id, "cohort": self.date(700)[:7]}
+        self.say(self.programme.institution, "learner.enrolled", self.learner, 0, enrolled)
         for internship in range(self.random.choice((0, 1, 1, 1, 2))):
             self.intern(f"{self.learner}-internship-{internship}", 60 + 200 * internship)
         if self.random.random() < 0.75:
             self.graduate()
+        elif self.random.random() < 0.5:
+            self.leave(enrolled)
         if self.random.random() < 0.5:
             self.be_assessed()
         if self.erased:
             self.say(self.programme.institution, "learner.erased", self.learner, 1_900, {})
         if self.number % 40 == 0:
             self.tell_of_the_region()
+        if self.number % 4 == 0:
+            self.tell_of_the_market()
 
     def intern(self, id: str, day: int) -> None:
         host = self.random.choice((*ENTERPRISES, *ENTERPRISES, *UNREGISTERED))
@@ -202,6 +222,15 @@ class Story:
             self.take_back(self.programme.institution, "learner.graduated", self.learner, day + 50)
         for job in range(self.random.choice((0, 1, 1, 2, 3))):
             self.work(f"{self.learner}-job-{job}", day + self.random.randrange(-60, 1_000))
+
+    def leave(self, enrolled: Json) -> None:
+        """Leave the programme; some come back."""
+        day = 100 + self.random.randrange(500)
+        left = {"programme": self.programme.id, "left_on": self.date(day)}
+        self.say(self.programme.institution, "learner.left", self.learner, day + 2, left)
+        if not self.erased and self.random.random() < 0.3:
+            again = {**enrolled, "cohort": self.date(1_000)[:7]}
+            self.say(self.programme.institution, "learner.enrolled", self.learner, day + 90, again, again=True)
 
     def work(self, id: str, day: int) -> None:
         by = self.random.choice((self.programme.institution, *ENTERPRISES))
@@ -275,13 +304,49 @@ class Story:
         if self.random.random() < 0.3:
             self.say(enterprise, "agreement.ended", agreement, 400, {"reason": "moved away"}, agreement)
 
+    def tell_of_the_market(self) -> None:
+        """A vacancy: offered, perhaps changed, closed, and offered again; and now and then what a skill means."""
+        vacancy = f"portal:{self.number}"
+        self.say(OPERATOR, "vacancy.observed", vacancy, 0, self.offer(), vacancy)
+        if self.random.random() < 0.3:
+            self.say(OPERATOR, "vacancy.observed", vacancy, 30, self.offer(), vacancy, again=True)
+        if self.random.random() < 0.4:
+            self.say(OPERATOR, "vacancy.closed", vacancy, 60, {"closed_on": self.date(60)}, vacancy)
+            if self.random.random() < 0.4:
+                offered = event_id(OPERATOR, "vacancy.observed", f"{vacancy}-once-more")
+                self.say(OPERATOR, "vacancy.observed", vacancy, 90, self.offer(), vacancy, id=offered)
+        if self.number % 8 == 0:
+            skill = self.random.choice(self.random.choice(SKILLS))
+            decided: Json = {"skill": skill}
+            if self.random.random() < 0.8:
+                decided["competency"] = self.random.choice(COMPETENCIES)
+            subject, id = skill_id(skill), f"{OPERATOR}-mapped-{self.number}"
+            self.say(OPERATOR, "skill.mapped", subject, self.random.randrange(400), decided, subject, id=id)
+
+    def offer(self) -> Json:
+        """A vacancy as the portal has it; one skill may be in it in two spellings."""
+        area = self.random.choice(tuple(PLACES))
+        spellings = [spelling for spellings in SKILLS for spelling in spellings]
+        said = {"portal": "portal", "title": "Somebody who can", "area": area, "published_on": self.date(-5)}
+        said["skills"] = self.random.sample(spellings, self.random.randrange(4))
+        return said | ({"region": PLACES[area]} if PLACES[area] else {})
+
     def say(  # noqa: PLR0917
-        self, by: str, type_: str, subject: str, day: float, data: Json, key: str | None = None, *, again: bool = False
+        self,
+        by: str,
+        type_: str,
+        subject: str,
+        day: float,
+        data: Json,
+        key: str | None = None,
+        *,
+        again: bool = False,
+        id: str | None = None,
     ) -> None:
         """Say *data* so many days after the enrolment; *again*: as a correction, newer by that."""
         moment = self.enrolled_at + timedelta(days=day, minutes=7 * again)
         zone = timezone(timedelta(hours=self.random.choice((0, 0, 3, 7, -5))))
-        id = event_id(by, type_, subject) + ("-again" if again else "")
+        id = id or event_id(by, type_, subject) + ("-again" if again else "")
         time = moment.astimezone(zone).isoformat()
         self.events.append(event(by, type_, subject, time, data, id=id, key=key or self.learner))
 

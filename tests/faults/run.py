@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from deploy.local.processes import ROOT
 
 from .breaking import Faults, say
-from .finding import Findings, Logged, compare, expect, must_be_recommended, read_log
+from .finding import Findings, Logged, compare, compare_demand, expect, must_be_recommended, read_log
 from .region import HOSTILE_ENTERPRISE, HOSTILE_INSTITUTION, Json
 from .sending import Load, found_region
 from .stack import Stack
@@ -107,11 +107,9 @@ class Run:
         logged = await self._logged()
         primary = await self.stack.aside(self.stack.mongodb.wait_for_primary)
         load = self.seed, self.load.told, self.load.poisoned
-
-        def look() -> None:
-            compare(found, expect(self.seed, self.load.told, logged), logged, primary.address, load)
-
-        await self.stack.aside(look)
+        expected = await self.stack.aside(expect, self.seed, self.load.told, logged)
+        await self.stack.aside(compare, found, expected, logged, primary.address, load)
+        await self.stack.aside(compare_demand, found, expected, self.stack["feedback"].address)
 
     async def _logged(self) -> Logged:
         """The log, with the revisions that must be recommended; or without them, after `FOLLOWS_S`.

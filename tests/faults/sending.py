@@ -20,6 +20,8 @@ from .region import (
     HOSTILE_ENTERPRISE,
     HOSTILE_INSTITUTION,
     INSTITUTIONS,
+    OPERATOR,
+    REGION,
     SCHEMES,
     Json,
     introductions,
@@ -43,7 +45,7 @@ async def found_region(network: Network, seed: int) -> dict[str, Json]:
     """Register the organisations, publish what is theirs; return the organisations' credentials."""
     organisations = (*INSTITUTIONS, *ENTERPRISES, HOSTILE_INSTITUTION, HOSTILE_ENTERPRISE)
     for id in organisations:
-        entry = {"kind": kind_of(id), "name": id, "region": "r"}
+        entry = {"kind": kind_of(id), "name": id, "region": REGION}
         await network.ask("partners", "PUT", f"/organisations/{id}", entry, wait=True)
     for scheme in SCHEMES:
         body = {"competency": scheme.competency, "level": scheme.level, "methods": ["exam", "workplace_demonstration"]}
@@ -136,7 +138,7 @@ class Load:
         self, seed: int, rate: float, pool: int, ingress: str, kafka: str, credentials: dict[str, Json]
     ) -> None:
         self.seed, self.rate, self.pool, self.kafka = seed, rate, pool, kafka
-        self.outboxes = {id: Outbox(ingress, credentials[id]) for id in (*INSTITUTIONS, *ENTERPRISES)}
+        self.outboxes = {id: Outbox(ingress, credentials[id]) for id in (*INSTITUTIONS, *ENTERPRISES, OPERATOR)}
         # Each may have to wait until partners has caught up: they go beside the rest.
         self.outboxes |= {f"{id} {ERASURE}": Outbox(ingress, credentials[id]) for id in INSTITUTIONS}
         self.told = 0  # learners

@@ -71,7 +71,7 @@ def table(
         known.setdefault(finding.programme, []).append(finding)
     made = Table(offers, ratings, certified or {}, known, of or market(), {"east": 0.4}, rules or Rules(), LEAST)
     rows = [*made.rows()]
-    return GapTable(rows, [*made.regions(rows)], [], {}, None)
+    return GapTable(rows, [*made.regions(rows)], [], {}, None, {})
 
 
 def test_a_row_has_each_figure_beside_the_others_and_says_what_is_not_known():

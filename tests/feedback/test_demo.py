@@ -1,0 +1,57 @@
+"""The demo's loop on real servers: from vacancies to the effect of a revision."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from deploy.demo import circle, loop
+from deploy.demo.network import Network
+from services.feedback import app as feedback
+from services.partners import app as partners
+from services.partners.gateway.credentials import issue_to_operator
+from tests.stack import on_a_socket, running
+
+
+@pytest_asyncio.fixture
+async def network(kafka: str, mongodb: str, tmp_path: Path) -> AsyncIterator[Network]:
+    about: dict[str, Any] = {
+        "kafka": kafka,
+        "mongodb": mongodb,
+        "keys_dir": tmp_path,
+        "namespace": f"l{uuid4().hex[:12]}",
+    }
+    async with AsyncExitStack() as stack:
+        services = {
+            "PARTNERS": await stack.enter_async_context(running(partners.core, partners.router, **about)),
+            "FEEDBACK": await stack.enter_async_context(running(feedback.core, feedback.router, **about)),
+        }
+        urls = {
+            f"PRAKTIKA_{name}_URL": await stack.enter_async_context(on_a_socket(one)) for name, one in services.items()
+        }
+        network = Network(
+            urls, credentials={"operator": await issue_to_operator(services["PARTNERS"].settings, "anna")}
+        )
+        yield network
+        await network.close()
+
+
+async def test_the_demo_goes_from_vacancies_to_a_better_programme_and_may_be_repeated(
+    network: Network, capsys: pytest.CaptureFixture[str]
+):
+    await circle.form_the_cluster(network)
+    await loop.walk(network)
+    first = capsys.readouterr().out
+    assert "103 new, 0 known" in first
+    for said in ("13 demand demo:sql", "13 vacancies, nobody certifies it", "4 of 16 in 2025Q2 are too few"):
+        assert said in first
+    assert "14 of 32 → 27 of 32 give 4 or 5: better" in first
+
+    await loop.walk(network)
+    again = capsys.readouterr().out
+    assert "0 new, 103 known" in again
+    assert "14 of 32 → 27 of 32 give 4 or 5: better" in again
