@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import importlib
 
+from services.certification.credentials import keys as credential_keys
 from shared.http import auth
 from shared.log import topics
 from shared.observability import logs
@@ -21,6 +22,7 @@ async def set_up(settings: Settings) -> None:
     """Make what is missing of everything that the services expect to find."""
     log.info("replica_set", made=await mongo.ensure_replica_set(settings))
     log.info("token_keys", made=auth.ensure_keys(settings))
+    log.info("credential_keys", made=credential_keys.ensure(settings))
     log.info("topics", made=await topics.ensure_topics(settings))
     client = mongo.connect(settings)
     try:
@@ -42,10 +44,21 @@ def main() -> None:
     rotate.add_argument(
         "--replace-keys", action="store_true", help="the same, but the old key's tokens end now: it is known to others"
     )
+    rotate.add_argument(
+        "--rotate-credential-keys", action="store_true", help="new keys sign certificates; old signatures stay valid"
+    )
+    rotate.add_argument(
+        "--replace-credential-keys",
+        action="store_true",
+        help="the same, but the old keys are known to others: their signatures end, and certificates are signed anew",
+    )
     given = parser.parse_args()
     logs.configure("setup", settings().log_level)
     if given.rotate_keys or given.replace_keys:
         log.info("token_keys_rotated", kid=auth.rotate_keys(settings(), at_once=given.replace_keys))
+    elif given.rotate_credential_keys or given.replace_credential_keys:
+        kid = credential_keys.rotate(settings(), withdraw=given.replace_credential_keys)
+        log.info("credential_keys_rotated", kid=kid)
     else:
         asyncio.run(set_up(settings()))
 

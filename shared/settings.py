@@ -63,6 +63,13 @@ class Settings(BaseSettings):
     private_keys_dir: Path | None = Field(
         None, description="Holds token.key, for partners and the set-up only; default: keys_dir/private."
     )
+    credential_keys_dir: Path | None = Field(
+        None,
+        description="Holds credentials.key, which certificates are signed with, for certification and the set-up only; "
+        "default: keys_dir/credentials.",
+    )
+    credential_language: Literal["en", "ru"] = Field("en", description="In which what credentials say is written.")
+    credential_jwt: Literal["EdDSA", "ES256"] = Field("EdDSA", description="How credentials are signed as JWTs.")
     public_url: str = Field(
         "",
         pattern=r"^(https?://[A-Za-z0-9.-]{1,253}(:\d{1,5})?)?$",
@@ -170,7 +177,7 @@ class Settings(BaseSettings):
         "praktika", pattern=r"^[A-Za-z0-9.-]{1,253}$", description="DNS name by which we ask to call a webhook."
     )
     webhooks_inside: bool = Field(
-        False, description="For development and tests: webhooks may be http and at internal addresses."
+        False, description="For development and tests: webhooks, and what credentials name, may be http and inside."
     )
     webhook_retry_s: float = Field(
         5, gt=0, description="Pause after a first failure; it doubles with each further one."

@@ -16,6 +16,7 @@ from fastapi import APIRouter, FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from deploy.local.processes import free_port
+from services.certification.credentials import keys as credential_keys
 from shared.contract.events import Data, Event, Publisher
 from shared.http.application import Work, create_app
 from shared.http.auth import REQUESTS, Caller, Signer, ensure_keys
@@ -98,6 +99,7 @@ def make_keys(settings: Settings) -> None:
     settings.keys_dir.mkdir(parents=True, exist_ok=True)
     shutil.copy(settings_of_process().keys_dir / REQUESTS, settings.keys_dir)
     ensure_keys(settings)
+    credential_keys.ensure(settings)
 
 
 @asynccontextmanager

@@ -159,6 +159,12 @@ async def _certify(network: Network) -> None:
 
     (certificate,) = await until(certified, "certificate")
     step("certification issues the certificate", "competency.certified", f"certification: {certificate['address']}")
+    address = f"/certificates/{certificate['id']}/credential.json"
+    credential = await network.ask("certification", "GET", address, by=INSTITUTE)
+    verdict = await network.ask("certification", "POST", "/verify", credential, by=None)
+    step(
+        "anybody checks its credential", "certificate.issued", f"certification: {verdict['result']}, {credential['id']}"
+    )
 
 
 async def _hire(network: Network) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from pydantic_core import from_json
 
+from services.certification.credentials import keys as credential_keys
 from shared.http.auth import private_dir
 from shared.operator import console
 from shared.operator.console import Failed, Json, Misused, say, show_json
@@ -16,10 +17,12 @@ from shared.settings import Settings
 from . import history
 
 HISTORY, HOME, PUBLIC, PRIVATE = "history.jsonl.gz", "home.jsonl", "keys", "keys-private"
+CREDENTIALS = "keys-credentials"
 # What is not in the log, by service.
 KEPT = {
     "partners": ("credentials", "webhooks", "webhook_failures", "members", "invitations", "people_journal"),
     "feedback": ("answers", "links"),
+    "certification": ("collect_links", "issued_counters", "issued_numbers"),
 }
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="On a disk that nobody else reads: it holds secrets.")]
 
@@ -36,6 +39,8 @@ def backup(folder: Folder, json: Json = False) -> None:
         _demand_empty(folder)
         _copy(settings.keys_dir, folder / PUBLIC)
         _copy(private_dir(settings), folder / PRIVATE)
+        if credential_keys.folder(settings).is_dir():
+            _copy(credential_keys.folder(settings), folder / CREDENTIALS)
         lines = await _dumped(settings)
         _write(folder / HOME, lines)
         records = await history.export_to(settings, str(folder / HISTORY))
@@ -57,6 +62,8 @@ def restore(folder: Folder, json: Json = False) -> None:
         documents = await _restored(settings, lines)
         _copy(folder / PUBLIC, settings.keys_dir)
         _copy(folder / PRIVATE, private_dir(settings))
+        if (folder / CREDENTIALS).is_dir():  # backups of before there were credentials have none
+            _copy(folder / CREDENTIALS, credential_keys.folder(settings))
         _tell(json, done.written + done.there, documents, f"are restored from {folder}: start the services")
         return console.OK
 

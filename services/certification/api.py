@@ -14,11 +14,15 @@ from shared.http.commands import Prefer, accept, event_by
 from shared.http.lists import Pages, found, listed
 from shared.http.problems import Problem
 from shared.http.routing import Router
-from shared.http.service import Authenticated, EntityId, Running, Service, barred, require
-from shared.pages.languages import LANGUAGES, Chosen
+from shared.http.service import Authenticated, EntityId, Running, barred, require
+from shared.pages.languages import Chosen
 from shared.pages.pages import page
 from shared.processing import mongo
 from shared.processing.ownership import misnamed
+
+from .certificates import find_certificate, find_learner, with_names
+from .credentials import picture
+from .credentials_api import picture_of
 
 router = Router()
 
@@ -103,9 +107,17 @@ async def read_certificate(
     request: Request, service: Running, id: EntityId, language: Chosen, accept: Annotated[str, Header()] = ""
 ) -> Response:
     """A certificate as everybody may see it: a page for browsers, JSON for programs. It does not name the learner."""
-    certificate = await _named(service, await _certificate(service.db, id))
+    certificate = await with_names(service, await find_certificate(service.db, id))
     if "text/html" in accept:
-        return page(request, "services/certification/certificate.html", language, certificate=certificate)
+        badge, address = picture_of(certificate), f"{service.settings.public('certification')}/certificates/{id}"
+        return page(
+            request,
+            "services/certification/certificate.html",
+            language,
+            certificate=certificate,
+            badge=picture.data_uri(badge),
+            qr=picture.data_uri(picture.qr_code(address)),
+        )
     return JSONResponse(certificate, headers={"Vary": "Accept"})
 
 
@@ -120,12 +132,12 @@ async def revoke_certificate(
     service: Running, caller: Active, id: EntityId, body: Revocation, prefer: Prefer = None
 ) -> JSONResponse:
     """Declare a certificate no longer valid, for good. By the institution that issued it, or the operator."""
-    certificate = await _certificate(service.db, id)
+    certificate = await find_certificate(service.db, id)
     if not caller.is_operator and caller.organisation != certificate["institution"]:
         raise Problem(403, f"the certificate was issued by {certificate['institution']}")
     if certificate["status"] == "revoked":
         return JSONResponse(certificate)
-    learner = await _learner(service.db, id)
+    learner = await find_learner(service.db, id)
     event = derive(
         "certification",
         CompetencyRevoked(reason=body.reason),
@@ -134,38 +146,4 @@ async def revoke_certificate(
         key=learner["_id"],
         time=datetime.now(UTC),
     )
-    return await accept(service, event, prefer, lambda: _certificate(service.db, id))
-
-
-async def _learner(db: mongo.Database, certificate: str) -> dict[str, Any]:
-    doc = await db["learners"].find_one({"certificates.id": certificate})
-    if doc is None:
-        raise Problem(404, f"there is no certificate {certificate} (yet)")
-    return doc
-
-
-async def _certificate(db: mongo.Database, id: str) -> dict[str, Any]:
-    learner = await _learner(db, id)
-    return next(dict(certificate) for certificate in learner["certificates"] if certificate["id"] == id)
-
-
-async def _named(service: Service, certificate: dict[str, Any]) -> dict[str, Any]:
-    """The certificate with the names of its competency and organisations (their ids, while they are not known).
-
-    Without the ids of assessments: their makers may have built them from what names a learner.
-    """
-    frameworks = await service.frameworks()
-    ids = [certificate["institution"], *(e["assessor"] for e in certificate["evidence"])]
-    names = {
-        doc["_id"]: doc.get("name", doc["_id"])
-        async for doc in service.db["organisations"].find({"_id": {"$in": ids}}, {"name": 1})
-    }
-    return {
-        **certificate,
-        "competency_name": {ln: frameworks.name(certificate["competency"], ln) for ln in LANGUAGES},
-        "institution_name": names.get(certificate["institution"], certificate["institution"]),
-        "evidence": [
-            {"method": e["method"], "assessor": e["assessor"], "assessor_name": names.get(e["assessor"], e["assessor"])}
-            for e in certificate["evidence"]
-        ],
-    }
+    return await accept(service, event, prefer, lambda: find_certificate(service.db, id))

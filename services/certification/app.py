@@ -9,7 +9,8 @@ from shared.processing.core import Core
 from shared.processing.frameworks import with_frameworks
 from shared.processing.mongo import Database, Key
 
-from . import api, frameworks
+from . import api, collecting, credentials_api, frameworks, verify_api
+from .credentials.lists import keep_lists
 from .schemes import Scheme, Schemes, certify, decide, route, view
 
 AT_ONCE = 2_000
@@ -72,7 +73,9 @@ core = Core(
 )
 core = with_frameworks(core)
 
-router = Router(routes=[*api.router.routes, *frameworks.router.routes])
+parts = (api, frameworks, credentials_api, collecting, verify_api)
+router = Router(routes=[route for part in parts for route in part.router.routes])
+work = (keep_lists,)
 
 if __name__ == "__main__":
-    serve(core, router)
+    serve(core, router, work=work)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from shared.contract.events import (
     AssessmentAnnulled,
     AssessmentRecorded,
+    CertificateIssued,
     CompetencyCertified,
     CompetencyRevoked,
     Data,
@@ -35,6 +36,7 @@ LEARNER_FACTS = (
     AssessmentAnnulled,
     CompetencyCertified,
     CompetencyRevoked,
+    CertificateIssued,
 )
 
 
@@ -99,6 +101,7 @@ def certificates(state: State) -> list[dict[str, Any]]:
     """A learner's certificates by id, with the revocation if there is one, and what the evidence was."""
     revoked = facts.facts(state, "competency.revoked")
     assessments = facts.facts(state, "assessment.recorded")
+    issued = facts.facts(state, "certificate.issued")
     return [
         {
             "id": id,
@@ -112,6 +115,7 @@ def certificates(state: State) -> list[dict[str, Any]]:
             "status": "revoked" if id in revoked else "valid",
             "revoked_at": revoked[id]["time"] if id in revoked else None,
             "reason": revoked[id]["data"]["reason"] if id in revoked else None,
+            **({"number": issued[id]["data"]["number"]} if id in issued else {}),
         }
         for id, fact in sorted(facts.facts(state, "competency.certified").items())
     ]

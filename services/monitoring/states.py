@@ -11,6 +11,7 @@ from typing import Any
 
 from shared.contract.events import (
     HOSTS,
+    CertificateIssued,
     FollowupOpened,
     IndicatorAlerted,
     IndicatorRuleRemoved,
@@ -48,7 +49,10 @@ COLLECTIONS = {
 }
 INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in COLLECTIONS.values()}
 
-WITHOUT_USE = (QuestionnairePublished, FollowupOpened, VacancyObserved, VacancyClosed, SkillMapped)
+WITHOUT_USE = (
+    *(QuestionnairePublished, FollowupOpened, VacancyObserved, VacancyClosed, SkillMapped),
+    CertificateIssued,
+)
 RECOGNITIONS = (RecognitionGranted, RecognitionWithdrawn)
 UNKNOWN = "-"  # in place of an id that nobody gave; no id can be this
 

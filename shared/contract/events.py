@@ -52,6 +52,10 @@ Text = Annotated[
     StringConstraints(min_length=1, max_length=500, pattern=_TEXT),
     Field(description="1-500 characters without control characters; no personal data."),
 ]
+Words = Annotated[
+    dict[Literal["en", "ru"], Text],
+    Field(min_length=1, description="In each language; a missing one is shown in another."),
+]
 Month = Annotated[str, StringConstraints(pattern=_MONTH), Field(description="YYYY-MM")]
 Day = Annotated[date, Field(ge=date(1950, 1, 1), le=date(2199, 12, 31))]
 Level = Annotated[int, Field(ge=1, le=8, description="Level of the European Qualifications Framework.")]
@@ -606,6 +610,27 @@ class CompetencyRevoked(Data, topic="learner", by=SERVICE, key="learner"):
     reason: Text
 
 
+class IssuedEvidence(_Part):
+    method: AssessmentMethod
+    assessor: OrganisationId
+    name: Text
+    day: Day
+
+
+class CertificateIssued(Data, topic="learner", by=SERVICE, key="learner"):
+    """A certificate got its credential: what is said in it besides the certificate, for good. The first word counts."""
+
+    institution: OrganisationId
+    name: Text = Field(description="How the institution was called when it was issued.")
+    number: int = Field(ge=0, le=2**40, description="Of the credential among those of its institution, from 0.")
+    evidence: list[IssuedEvidence] = Field(max_length=50, description="The assessments, as they were then.")
+    title: Words = Field(description="How the competency was called.")
+    framework_title: Words | None = Field(None, description="How its framework was called.")
+    target: Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[^\s]+$")] | None = Field(
+        None, description="Where the framework has the competency."
+    )
+
+
 # opportunity
 
 
@@ -708,12 +733,6 @@ class QuestionKind(StrEnum):
     number = "number"
     employment = "employment"
     text = "text"
-
-
-Words = Annotated[
-    dict[Literal["en", "ru"], Text],
-    Field(min_length=1, description="In each language; a missing one is shown in another."),
-]
 
 
 class QuestionChoice(_Part):

@@ -14,6 +14,7 @@ LARGE_BODIES = (
     "/events",
     "/upload",
     "/market/import",
+    "/verify",
     "/frameworks/import",
 )  # beginnings of paths that take batches and files, and ask first
 

@@ -19,9 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from deploy.local.processes import ROOT
-from services.partners.gateway.egress import addresses, deliveries, webhooks
-from services.partners.gateway.egress.addresses import NotAllowed, call, client, is_public, parsed
+from services.partners.gateway.egress import deliveries, webhooks
 from services.partners.gateway.egress.webhooks import FAILURES, WEBHOOKS, signature
+from shared.http import addresses
+from shared.http.addresses import NotAllowed, call, client, is_public, parsed
 from tests.partners.conftest import as_, enrolled, publish
 from tests.partners.receiver import Receiver, receiving
 from tests.stack import Running, until

@@ -90,6 +90,7 @@ WITHOUT_FIGURE = {
     "indicator.alerted",
     "event.refused",
     "followup.opened",
+    "certificate.issued",
     "feedback.reminded",
     "feedback.expired",
     "questionnaire.published",

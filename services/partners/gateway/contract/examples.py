@@ -226,6 +226,24 @@ _ALL = (
         ),
     ),
     _concluded("certification", "certificate-9", events.CompetencyRevoked(reason="An assessment was corrected.")),
+    _concluded(
+        "certification",
+        "certificate-9",
+        events.CertificateIssued(
+            institution="north-college",
+            name="North College",
+            number=8,
+            evidence=[
+                events.IssuedEvidence(
+                    method=events.AssessmentMethod.workplace_demonstration,
+                    assessor="river-plant",
+                    name="River Plant",
+                    day=date(2026, 5, 20),
+                )
+            ],
+            title={"en": "Welding", "ru": "Сварка"},
+        ),
+    ),
     _by(
         PLANT,
         "places-2026-autumn",

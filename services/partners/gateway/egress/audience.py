@@ -186,6 +186,7 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.AssessmentAnnulled: (_concerned, _institutions),
     events.CompetencyCertified: (_certifiers, _institutions),
     events.CompetencyRevoked: (_institutions,),
+    events.CertificateIssued: (_institution, _institutions),
     events.OpportunityPosted: (_region,),
     events.OpportunityClosed: (_region,),
     events.FeedbackRequested: (_respondent, _institution, _institutions),

@@ -20,13 +20,13 @@ from prometheus_client import Counter as Metric
 from pydantic_core import from_json
 
 from shared.contract import events
+from shared.http.addresses import NotAllowed, client
 from shared.http.service import Service
 from shared.log.consumer import ConsumerRecord
 from shared.log.producer import NotPublished
 from shared.observability import logs
 from shared.processing import mongo
 
-from .addresses import NotAllowed, client
 from .feed import Feed, is_suspended
 from .forwarding import KEPT
 from .hooks import FAILURES, WEBHOOKS

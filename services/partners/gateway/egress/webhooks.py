@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
+from shared.http.addresses import Answer, NotAllowed, call, client, parsed
 from shared.http.auth import Caller
 from shared.http.lists import Pages
 from shared.http.problems import Problem
@@ -27,7 +28,6 @@ from shared.pages.languages import Text
 from shared.processing import mongo
 from shared.settings import Settings
 
-from .addresses import Answer, NotAllowed, call, client, parsed
 from .feed import Feed, Reader, begun
 from .hooks import FAILURES, WEBHOOKS, forget
 

@@ -1,7 +1,8 @@
-"""Where a webhook may be, and calling it there and nowhere else.
+"""Where an address that a stranger names may be, and calling it there and nowhere else.
 
 Who names an address makes this service call it. So it must not be one of our own network: a name is resolved once, each
-of its addresses is checked, and the connection goes to the one that was checked. Redirects are not followed.
+of its addresses is checked, and the connection goes to the one that was checked. A webhook's redirects are not
+followed; where something is fetched, each redirect is checked like the first address.
 """
 
 import asyncio
@@ -129,3 +130,55 @@ async def call(  # noqa: PLR0913
         finally:
             await response.aclose()
     return Answer(response.status_code, response.headers)
+
+
+class Fetched(NamedTuple):
+    """What is at an address."""
+
+    address: str
+    content_type: str
+    content: bytes
+
+
+MOST_REDIRECTS = 3
+
+
+async def fetch(http: httpx.AsyncClient, text: str, *, accept: str, most_bytes: int, inside: bool) -> Fetched:
+    """What is at the address *text*, inflated, after a few redirects.
+
+    Raises:
+        NotAllowed: it, or what it redirects to, is none that we call.
+        httpx.HTTPError, TimeoutError: it does not answer, not with 200, or with too much.
+    """
+    async with asyncio.timeout(CALL_S):
+        url = parsed(text, inside=inside)
+        for _ in range(MOST_REDIRECTS + 1):
+            address = await resolved(url, inside=inside)
+            host = url.netloc.decode("ascii")
+            request = http.build_request(
+                "GET",
+                url.copy_with(host=address),
+                headers={"Host": host, "Accept": accept},
+                extensions={"sni_hostname": url.raw_host.decode("ascii")},
+            )
+            response = await http.send(request, stream=True)
+            try:
+                if response.is_redirect:
+                    target = url.join(response.headers["location"]).copy_with(fragment=None)
+                    url = parsed(str(target), inside=inside)
+                    continue
+                return Fetched(str(url), response.headers.get("content-type", ""), await _body(response, most_bytes))
+            finally:
+                await response.aclose()
+        raise httpx.TooManyRedirects(f"more than {MOST_REDIRECTS} redirects")
+
+
+async def _body(response: httpx.Response, most_bytes: int) -> bytes:
+    if response.status_code != 200:
+        raise httpx.DecodingError(f"it answers {response.status_code}")
+    content = bytearray()
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        if len(content) > most_bytes:
+            raise httpx.DecodingError(f"it answers with more than {most_bytes} bytes")
+    return bytes(content)

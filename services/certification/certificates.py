@@ -1,0 +1,42 @@
+"""A certificate, read from the database."""
+
+from typing import Any
+
+from shared.http.problems import Problem
+from shared.http.service import Service
+from shared.pages.languages import LANGUAGES
+from shared.processing import mongo
+
+
+async def find_learner(db: mongo.Database, certificate: str) -> dict[str, Any]:
+    doc = await db["learners"].find_one({"certificates.id": certificate})
+    if doc is None:
+        raise Problem(404, f"there is no certificate {certificate} (yet)")
+    return doc
+
+
+async def find_certificate(db: mongo.Database, id: str) -> dict[str, Any]:
+    learner = await find_learner(db, id)
+    return next(dict(certificate) for certificate in learner["certificates"] if certificate["id"] == id)
+
+
+async def with_names(service: Service, certificate: dict[str, Any]) -> dict[str, Any]:
+    """The certificate with the names of its competency and organisations (their ids, while they are not known).
+
+    Without the ids of assessments: their makers may have built them from what names a learner.
+    """
+    frameworks = await service.frameworks()
+    ids = [certificate["institution"], *(e["assessor"] for e in certificate["evidence"])]
+    names = {
+        doc["_id"]: doc.get("name", doc["_id"])
+        async for doc in service.db["organisations"].find({"_id": {"$in": ids}}, {"name": 1})
+    }
+    return {
+        **{name: value for name, value in certificate.items() if name != "number"},
+        "competency_name": {ln: frameworks.name(certificate["competency"], ln) for ln in LANGUAGES},
+        "institution_name": names.get(certificate["institution"], certificate["institution"]),
+        "evidence": [
+            {"method": e["method"], "assessor": e["assessor"], "assessor_name": names.get(e["assessor"], e["assessor"])}
+            for e in certificate["evidence"]
+        ],
+    }

@@ -1,0 +1,185 @@
+"""What a certificate says as an Open Badges 3.0 credential: a pure function of facts, addresses and one key."""
+
+import re
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from shared.contract.events import AssessmentMethod
+from shared.pages.languages import N_, Language, translated
+from shared.processing.frameworks import Frameworks, Names, said
+
+from . import contexts
+from .canonical import Document
+from .keys import Keyring
+from .status import entry
+
+METHODS = {
+    AssessmentMethod.exam: N_("exam"),
+    AssessmentMethod.test: N_("test"),
+    AssessmentMethod.portfolio: N_("portfolio"),
+    AssessmentMethod.workplace_demonstration: N_("workplace demonstration"),
+    AssessmentMethod.simulation: N_("simulation"),
+    AssessmentMethod.project_defence: N_("project defence"),
+    AssessmentMethod.review_360: N_("360° review"),
+}
+
+
+class Assessed(NamedTuple):
+    """An assessment that a certificate rests on, as it was when the credential was issued."""
+
+    method: str
+    assessor: str
+    name: str
+    day: str
+
+
+class Certificate(NamedTuple):
+    """The facts that a credential is made of.
+
+    Attributes:
+        earned_at: as `events.timestamp`.
+        name: of the institution, as it was when the credential was issued.
+        number: of the credential among those of its institution.
+        title, framework: how the competency and its framework were called then, by language.
+        target: where the framework has the competency.
+    """
+
+    id: str
+    learner: str
+    institution: str
+    name: str
+    competency: str
+    level: int
+    scheme: str
+    earned_at: str
+    evidence: tuple[Assessed, ...]
+    number: int
+    title: Names
+    framework: Names | None = None
+    target: str | None = None
+
+
+def did_of(public: str, institution: str) -> str:
+    """The did:web of an institution under the network's address."""
+    return f"did:web:{public.partition('://')[2].replace(':', '%3A')}:issuers:{_quoted(institution)}"
+
+
+def _quoted(id: str) -> str:
+    return quote(id, safe="~")
+
+
+def issuer_of(did: str, public: str) -> str | None:
+    """The institution that a did:web of this network is of; None: it is another's."""
+    known = did_of(public, "")
+    return did.removeprefix(known).replace("%3A", ":") if did.startswith(known) else None
+
+
+def moment(timestamp: str) -> str:
+    """A moment as credentials have it: in UTC, to the second."""
+    return datetime.fromisoformat(timestamp).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def credential(of: Certificate, public: str, ring: Keyring, language: Language) -> Document:
+    """The credential without a proof: the same arguments give the same one.
+
+    Args:
+        public: the address of certification, without a slash at its end.
+    """
+
+    def word(text: str) -> str:
+        return translated(language, text)
+
+    issuer = {"id": did_of(public, of.institution), "type": ["Profile"], "name": of.name}
+    name = said(of.title, language)
+    methods = " + ".join(dict.fromkeys(word(METHODS[AssessmentMethod(each.method)]) for each in of.evidence))
+    about = {"name": name, "level": of.level, "methods": methods, "institution": of.name}
+    achievement_id = f"{public}/schemes/{_quoted(of.scheme)}"
+    level_id = f"{achievement_id}#level"
+    return {
+        "@context": [contexts.V2, contexts.OB],
+        "id": f"{public}/certificates/{_quoted(of.id)}",
+        "type": ["VerifiableCredential", "OpenBadgeCredential"],
+        "issuer": issuer,
+        "validFrom": moment(of.earned_at),
+        "awardedDate": moment(of.earned_at),
+        "name": name,
+        "credentialSubject": {
+            "type": ["AchievementSubject"],
+            "identifier": [identifier(of, ring)],
+            "achievement": {
+                "id": achievement_id,
+                "type": ["Achievement"],
+                "achievementType": "Competency",
+                "name": name,
+                "description": word(
+                    N_("The competency “{name}”, level {level} of the European Qualifications Framework.")
+                ).format(**about),
+                "humanCode": of.competency,
+                "inLanguage": language,
+                "criteria": {
+                    "narrative": word(N_("Assessed by: {methods}. The scheme is {institution}'s.")).format(**about)
+                },
+                "creator": issuer,
+                **_alignment(of, language),
+                "resultDescription": [
+                    {
+                        "id": level_id,
+                        "type": ["ResultDescription"],
+                        "name": word(N_("Level (EQF)")),
+                        "resultType": "PerformanceLevel",
+                        "allowedValue": [str(level) for level in range(1, 9)],
+                    }
+                ],
+            },
+            "result": [{"type": ["Result"], "resultDescription": level_id, "value": str(of.level)}],
+        },
+        "evidence": [_evidence(each, word) for each in of.evidence],
+        "credentialStatus": entry(public, _quoted(of.institution), of.number, ring, of.institution),
+    }
+
+
+def identifier(of: Certificate, ring: Keyring) -> dict[str, Any]:
+    """The learner, without a name: whoever has the pseudonym can tell that it is this one."""
+    salt = ring.keyed("salt", of.id).hex()[:32]
+    return {
+        "type": "IdentityObject",
+        "hashed": True,
+        "identityHash": identity_hash(of.learner, salt),
+        "identityType": "identifier",
+        "salt": salt,
+    }
+
+
+def identity_hash(identity: str, salt: str) -> str:
+    return f"sha256${sha256((identity + salt).encode()).hexdigest()}"
+
+
+def _alignment(of: Certificate, language: Language) -> dict[str, Any]:
+    """Where the framework itself has the competency; of frameworks without addresses nothing."""
+    if of.target is None:
+        return {}
+    target = {"targetName": said(of.title, language), "targetUrl": of.target}
+    target |= {"targetCode": of.competency.partition(":")[2], "targetType": "ceasn:Competency"}
+    if of.framework:
+        target["targetFramework"] = said(of.framework, language)
+    return {"alignment": [{"type": ["Alignment"], **target}]}
+
+
+def target_of(competency: str, known: Frameworks) -> str | None:
+    """The address of a competency in its framework, or of the framework; None: there is none."""
+    item, framework = known.item(competency), known.of(competency)
+    origin = str(framework.in_force.get("origin", "")) if framework else ""
+    found = (item.uri if item else None) or (f"https://doi.org/{origin[4:]}" if origin.startswith("doi:") else origin)
+    return found if re.fullmatch(r"https?://\S{1,490}", found) else None
+
+
+def _evidence(each: Assessed, word: Any) -> dict[str, Any]:
+    about = {"organisation": each.name, "day": each.day}
+    return {
+        "type": ["Evidence"],
+        "name": word(METHODS[AssessmentMethod(each.method)]),
+        "narrative": word(N_("Assessed by {organisation} on {day}.")).format(**about),
+        "genre": str(each.method),
+    }

@@ -1,0 +1,218 @@
+"""From a certificate to its credential: numbered once on the log, then made whenever it is asked for."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from shared.contract.events import CertificateIssued, derive, derived_id
+from shared.http.problems import Problem
+from shared.http.service import Service
+from shared.processing import facts, mongo
+from shared.processing.facts import Fact
+
+from . import badge, jwts, keys, picture, proofs, status
+from .badge import Assessed, Certificate
+from .baking import as_text, bake_png, bake_svg
+from .canonical import Document
+from .keyforms import multikey
+from .keys import Keyring
+
+NUMBERS, COUNTERS = "issued_numbers", "issued_counters"  # in the home: what is about to be said on the log
+FORMS = {
+    "credential.json": "application/vc+ld+json",
+    "credential.jwt": "application/vc+jwt",
+    "badge.png": "image/png",
+    "badge.svg": "image/svg+xml",
+}
+
+
+class Issued(NamedTuple):
+    """A certificate whose credential can be made.
+
+    Attributes:
+        of: the facts.
+        document: the credential without a proof.
+    """
+
+    of: Certificate
+    document: Document
+    ring: Keyring
+
+
+async def issue(service: Service, learner: dict[str, Any], id: str) -> Issued:
+    """The certificate *id* of a learner's document, issued now if it was not before.
+
+    Raises:
+        Problem: it was issued, but this service has not taken that in yet.
+    """
+    fact = _issued(learner, id)
+    if fact is None:
+        learner, fact = await _number(service, learner, id)
+    ring, settings = keys.keyring(service.settings), service.settings
+    of = certificate(learner, id, fact)
+    document = badge.credential(of, settings.public("certification"), ring, settings.credential_language)
+    return Issued(of, document, ring)
+
+
+def _issued(learner: dict[str, Any], id: str) -> Fact | None:
+    return facts.facts(learner["state"], "certificate.issued").get(id)
+
+
+def certificate(learner: dict[str, Any], id: str, issued: Fact) -> Certificate:
+    """The facts of a certificate, from its learner's document."""
+    certified = facts.facts(learner["state"], "competency.certified")[id]
+    data, said = certified["data"], issued["data"]
+    return Certificate(
+        id=id,
+        learner=learner["_id"],
+        institution=data["institution"],
+        name=said["name"],
+        competency=data["competency"],
+        level=data["level"],
+        scheme=data["scheme"],
+        earned_at=certified["time"],
+        evidence=tuple(Assessed(**each) for each in said["evidence"]),
+        number=said["number"],
+        title=said["title"],
+        framework=said.get("framework_title"),
+        target=said.get("target"),
+    )
+
+
+async def _number(service: Service, learner: dict[str, Any], id: str) -> tuple[dict[str, Any], Fact]:
+    """Give the certificate its number and say so on the log; as often as it is tried, the same is said."""
+    certified = facts.facts(learner["state"], "competency.certified")[id]
+    event = derive(
+        "certification",
+        CertificateIssued.model_validate(await _to_say(service, learner["state"], certified["data"], id)),
+        id=derived_id("certificate.issued", id),
+        subject=id,
+        key=learner["_id"],
+        time=datetime.fromisoformat(certified["time"]),
+    )
+    (address,) = await service.publish(event)
+    await service.applied_within(address, 10)
+    again = await service.db["learners"].find_one({"_id": learner["_id"]})
+    if again is None or (fact := _issued(again, id)) is None:
+        detail = "the credential is being issued; ask again"
+        raise Problem(503, detail, headers={"Retry-After": "5"})
+    return again, fact
+
+
+async def _to_say(service: Service, state: facts.State, certified: dict[str, Any], id: str) -> dict[str, Any]:
+    """What the log is to be told. It is kept first, so that two who ask at the same time say the same."""
+    numbers = service.store.home[NUMBERS]
+    if not await numbers.find_one({"_id": id}):
+        said = await _said_now(service, state, certified)
+        await numbers.update_one({"_id": id}, {"$setOnInsert": {"said": said}}, upsert=True)
+    kept = await numbers.find_one({"_id": id})
+    assert kept is not None  # noqa: S101 (nobody deletes it)
+    return dict(kept["said"])
+
+
+async def _said_now(service: Service, state: facts.State, certified: dict[str, Any]) -> dict[str, Any]:
+    institution, assessments = certified["institution"], facts.facts(state, "assessment.recorded")
+    found = [assessments[slot] for slot in certified["evidence"] if slot in assessments]
+    called = await names(service.db, {institution, *map(facts.organisation, found)})
+    evidence = [
+        {
+            "method": each["data"]["method"],
+            "assessor": facts.organisation(each),
+            "name": called[facts.organisation(each)],
+            "day": each["time"][:10],
+        }
+        for each in found
+    ]
+    number = await _next_number(service, institution)
+    known, competency = await service.frameworks(), certified["competency"]
+    item, framework = known.item(competency), known.of(competency)
+    return {
+        "institution": institution,
+        "name": called[institution],
+        "number": number,
+        "evidence": evidence,
+        "title": dict(item.name) if item else {"en": competency},
+        "framework_title": dict(framework.in_force["name"]) if framework else None,
+        "target": badge.target_of(competency, known),
+    }
+
+
+async def _next_number(service: Service, institution: str) -> int:
+    counters = service.store.home[COUNTERS]
+    if not await counters.find_one({"_id": institution}):
+        first = {"next": await _first_number(service.db, institution)}
+        await counters.update_one({"_id": institution}, {"$setOnInsert": first}, upsert=True)
+    before = await counters.find_one_and_update({"_id": institution}, {"$inc": {"next": 1}})
+    return int(before["next"])
+
+
+async def _first_number(db: mongo.Database, institution: str) -> int:
+    """Where numbers begin in a new database: on a list that has none, as a learner with the last one may be erased."""
+    found = db["learners"].find({"certificates.institution": institution}, {"certificates": 1})
+    known = [
+        each.get("number", -1)
+        async for doc in found
+        for each in doc["certificates"]
+        if each["institution"] == institution
+    ]
+    last = max(known, default=-1)
+    return 0 if last < 0 else (last // status.ENTRIES + 1) * status.ENTRIES
+
+
+async def names(db: mongo.Database, ids: set[str]) -> dict[str, str]:
+    """What organisations are called; the id, while nobody has said."""
+    found = {doc["_id"]: doc async for doc in db["organisations"].find({"_id": {"$in": sorted(ids)}}, {"name": 1})}
+    return {id: found.get(id, {}).get("name", id) for id in sorted(ids)}
+
+
+def signed(issued: Issued) -> Document:
+    """The credential with its embedded proof."""
+    of = issued.of
+    key = keys.signing_key(issued.ring, of.institution, of.earned_at)
+    method = f"{issued.document['issuer']['id']}#{key.id}"
+    return proofs.signed(issued.document, key.ed25519, method, badge.moment(signed_at(key, of)))
+
+
+def signed_at(key: keys.IssuerKey, of: Certificate) -> str:
+    """When it counts as signed: when it was earned, or when the first key that is still good came."""
+    return max(of.earned_at, key.since)
+
+
+def signed_jwt(issued: Issued, algorithm: str) -> str:
+    """The credential as a JWT."""
+    of = issued.of
+    key = keys.signing_key(issued.ring, of.institution, of.earned_at)
+    did = issued.document["issuer"]["id"]
+    if algorithm == "ES256":
+        return jwts.signed(issued.document, key.p256, f"{did}#{key.id}-p256")
+    return jwts.signed(issued.document, key.ed25519, f"{did}#{key.id}")
+
+
+def in_form(issued: Issued, form: str, algorithm: str) -> bytes:
+    """The credential in one of `FORMS`."""
+    of = issued.of
+    if form == "credential.jwt":
+        return signed_jwt(issued, algorithm).encode()
+    text = as_text(signed(issued))
+    if form == "badge.png":
+        return bake_png(picture.png(of.institution, of.name, of.competency), text)
+    if form == "badge.svg":
+        return bake_svg(picture.svg(of.institution, of.name, of.competency), text).encode()
+    return text.encode()
+
+
+def did_document(public: str, institution: str, ring: Keyring) -> Document:
+    """All keys that an institution has ever signed with, and until when each did."""
+    did, methods, good = badge.did_of(public, institution), [], []
+    for key in keys.issuer_keys(ring, institution):
+        validity = {"revoked": badge.moment(key.withdrawn)} if key.withdrawn else {}
+        for id, public_key in ((key.id, key.ed25519.public_key()), (f"{key.id}-p256", key.p256.public_key())):
+            method = {"id": f"{did}#{id}", "type": "Multikey", "controller": did, **validity}
+            methods.append({**method, "publicKeyMultibase": multikey(public_key)})
+            if not key.withdrawn:
+                good.append(f"{did}#{id}")
+    return {
+        "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"],
+        "id": did,
+        "verificationMethod": methods,
+        "assertionMethod": good,
+    }

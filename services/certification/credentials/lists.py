@@ -1,0 +1,134 @@
+"""The status lists of this network's institutions: read from the database, signed, and kept for when that is away."""
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from shared.http.problems import Problem
+from shared.http.service import Service
+from shared.observability import logs
+from shared.processing import mongo
+
+from . import badge, keys, proofs, status
+from .baking import as_text
+from .issuing import COUNTERS
+
+log = logs.get(__name__)
+
+FORGOTTEN = "issued_forgotten"  # in the home: numbers of credentials whose learners were erased
+KEPT_S = 1.0  # so long a list is given again without asking the database
+LOOK_EVERY_S = 20.0
+SHARE = 20  # looking takes this part of the time at most
+_BEGINNING = "2020-01-01T00:00:00.000000Z"  # of a list on which nothing has happened
+
+
+class Kept(NamedTuple):
+    """A signed list, and when it was found to be that of now."""
+
+    content: bytes
+    read_at: float
+
+
+async def signed_list(service: Service, institution: str, number: int) -> bytes:
+    """The status list with this number, from 1, of an institution: as it is now, or was when the database answered.
+
+    Raises:
+        Problem: there is no such list.
+    """
+    known: dict[tuple[str, int], Kept] = service.shared.setdefault("status_lists", {})
+    kept = known.get((institution, number))
+    if kept and time.monotonic() - kept.read_at < KEPT_S:
+        return kept.content
+    ring = keys.keyring(service.settings)
+    question = ("status list", institution, number, keys.fingerprint(ring))
+    try:
+        async with asyncio.timeout(5):
+            revoked = await service.coalesced(question, lambda: _revoked(service, institution, number))
+    except (mongo.DatabaseError, TimeoutError) as error:
+        if kept is None:
+            raise
+        log.warning("status_list_kept", institution=institution, reason=repr(error)[:200])
+        known[institution, number] = kept._replace(read_at=time.monotonic())
+        return kept.content
+    content = await service.coalesced((question, revoked), lambda: _sign(service, ring, institution, number, revoked))
+    known[institution, number] = Kept(content, time.monotonic())
+    return content
+
+
+class Revoked(NamedTuple):
+    numbers: frozenset[int]
+    last: str  # when the last was revoked, as `events.timestamp`
+
+
+async def _revoked(service: Service, institution: str, list_number: int) -> Revoked:
+    """Which credentials of a list are revoked."""
+    begin = (list_number - 1) * status.ENTRIES
+    if list_number > 1 and not await _has(service, institution, begin):
+        raise Problem(404, f"{institution} has no status list {list_number}")
+    if not await service.db["organisations"].find_one({"_id": institution}, {"_id": 1}):
+        raise Problem(404, f"there is no institution {institution}")
+    numbers, last = set(), _BEGINNING
+    match = {"certificates": {"$elemMatch": {"institution": institution, "status": "revoked"}}}
+    async for doc in service.db["learners"].find(match, {"certificates": 1}):
+        for each in doc["certificates"]:
+            if each["institution"] == institution and each["status"] == "revoked" and "number" in each:
+                numbers.add(each["number"])
+                last = max(last, each["revoked_at"])
+    forgotten = await service.store.home[FORGOTTEN].find_one({"_id": institution}) or {"numbers": []}
+    numbers |= set(forgotten["numbers"])
+    return Revoked(frozenset(n for n in numbers if begin <= n < begin + status.ENTRIES), last)
+
+
+async def _has(service: Service, institution: str, begin: int) -> bool:
+    counter = await service.store.home[COUNTERS].find_one({"_id": institution})
+    if counter is not None and counter["next"] > begin:
+        return True
+    match = {"certificates": {"$elemMatch": {"institution": institution, "number": {"$gte": begin}}}}
+    return await service.db["learners"].find_one(match, {"_id": 1}) is not None
+
+
+async def _sign(service: Service, ring: keys.Keyring, institution: str, number: int, revoked: Revoked) -> bytes:
+    public, since = service.settings.public("certification"), badge.moment(revoked.last)
+    did, quoted = badge.did_of(public, institution), quote(institution, safe="~")
+    indexes = [status.place(each, ring, institution)[1] for each in revoked.numbers]
+    of_list = status.credential(status.address(public, quoted, number), did, indexes, since)
+    key = keys.issuer_keys(ring, institution)[-1]
+    return as_text(proofs.signed(of_list, key.ed25519, f"{did}#{key.id}", since)).encode()
+
+
+async def keep_lists(service: Service) -> None:
+    """Keep what lists say of erased learners, and the lists themselves for when the database is away."""
+    before: dict[str, int] = {}
+    while True:
+        began = time.monotonic()
+        with suppress(Problem):  # it lags behind: nothing can be told yet, and the next look is soon
+            before = await note_erased(service, before)
+        for institution in before:
+            with suppress(Problem):  # an institution that is not registered here (yet)
+                await signed_list(service, institution, 1)
+        await asyncio.sleep(max(LOOK_EVERY_S, SHARE * (time.monotonic() - began)))
+
+
+async def note_erased(service: Service, before: dict[str, int]) -> dict[str, int]:
+    """Note the numbers that no certificate has (any more): their learners were erased, which leaves no fact.
+
+    Args:
+        before: where numbers ended at the last look; later ones may be on their way to the log.
+    Returns:
+        where they end now.
+    """
+    home = service.store.home
+    now = {doc["_id"]: int(doc["next"]) async for doc in home[COUNTERS].find()}
+    await service.current("learner")  # in a database that is being rebuilt most are not there yet
+    for institution, end in before.items():
+        found = service.db["learners"].find({"certificates.institution": institution}, {"certificates": 1})
+        held = {each.get("number") async for doc in found for each in doc["certificates"] if _is_of(each, institution)}
+        gone = sorted(set(range(end)) - held)
+        await home[FORGOTTEN].update_one({"_id": institution}, {"$set": {"numbers": gone}}, upsert=True)
+    return now
+
+
+def _is_of(certificate: dict[str, Any], institution: str) -> bool:
+    return bool(certificate["institution"] == institution)

@@ -1,0 +1,132 @@
+"""Bitstring Status Lists (W3C, 2025): which credentials have been revoked, told without telling which was asked about.
+
+A credential's number among those of its institution is put to a random place by a permutation with a key: a place says
+nothing of when a credential was issued, no two have the same, and it can always be worked out again.
+"""
+
+import gzip
+import zlib
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable
+from typing import Any
+
+from . import contexts
+from .canonical import Document
+from .keyforms import unbase64url
+from .keys import Keyring
+
+ENTRIES = 131_072  # the least that keeps one among many
+MOST_BYTES = 16 * 2**20  # of a list, inflated
+PURPOSE = "revocation"
+_HALF_BITS, _HALF, _ROUNDS = 9, 511, 6  # two halves of 9 bits: the smallest square above the entries
+
+
+class NoList(Exception):
+    """It is no status list that could be read, and why."""
+
+
+def place(number: int, ring: Keyring, institution: str) -> tuple[int, int]:
+    """The list, from 1, and the index in it of a credential's number."""
+    number_of_list, rest = divmod(number, ENTRIES)
+    index = _permuted(rest, ring, f"{institution}/{number_of_list}")
+    while index >= ENTRIES:  # what falls beside goes round again, so that it stays a permutation
+        index = _permuted(index, ring, f"{institution}/{number_of_list}")
+    return number_of_list + 1, index
+
+
+def _permuted(value: int, ring: Keyring, of: str) -> int:
+    """A Feistel network over 18 bits."""
+    left, right = value >> _HALF_BITS, value & _HALF
+    for turn in range(_ROUNDS):
+        mixed = int.from_bytes(ring.keyed("status", f"{of}/{turn}/{right}")[:2], "big") & _HALF
+        left, right = right, left ^ mixed
+    return left << _HALF_BITS | right
+
+
+def address(public: str, institution: str, number_of_list: int) -> str:
+    return f"{public}/issuers/{institution}/status/{number_of_list}"
+
+
+def entry(public: str, quoted: str, number: int, ring: Keyring, institution: str) -> dict[str, str]:
+    """What a credential says of its place."""
+    number_of_list, index = place(number, ring, institution)
+    of_list = address(public, quoted, number_of_list)
+    return {
+        "id": f"{of_list}#{index}",
+        "type": "BitstringStatusListEntry",
+        "statusPurpose": PURPOSE,
+        "statusListIndex": str(index),
+        "statusListCredential": of_list,
+    }
+
+
+def encoded(indexes: Iterable[int]) -> str:
+    """The list in which these are set; the same for the same."""
+    bits = bytearray(ENTRIES // 8)
+    for index in indexes:
+        bits[index >> 3] |= 0x80 >> (index & 7)
+    return "u" + urlsafe_b64encode(gzip.compress(bytes(bits), mtime=0)).rstrip(b"=").decode()
+
+
+def decoded(text: object) -> bytes:
+    """The bits of an `encodedList`.
+
+    Raises:
+        NoList: it is none, or inflates beyond bounds.
+    """
+    if not isinstance(text, str):
+        raise NoList("its encodedList is no text")
+    try:
+        data = unbase64url(text.removeprefix("u"))
+        inflating = zlib.decompressobj(wbits=31)
+        bits = inflating.decompress(data, MOST_BYTES)
+    except (ValueError, zlib.error):
+        raise NoList("its encodedList is no base64url of gzip") from None
+    if inflating.unconsumed_tail:
+        raise NoList(f"its encodedList has more than {MOST_BYTES} bytes")
+    if not inflating.eof:
+        raise NoList("its encodedList is cut off")
+    return bits
+
+
+def bits_at(bits: bytes, index: int, size: int = 1) -> int:
+    """The value of *size* bits at an index.
+
+    Raises:
+        NoList: the list is shorter.
+    """
+    begin, value = index * size, 0
+    if begin + size > 8 * len(bits):
+        raise NoList("the index lies behind the list's end")
+    for at in range(begin, begin + size):
+        value = value << 1 | bits[at >> 3] >> (7 - at % 8) & 1
+    return value
+
+
+def credential(list_address: str, did: str, indexes: Iterable[int], since: str) -> Document:
+    """A list as a credential, without a proof."""
+    return {
+        "@context": [contexts.V2],
+        "id": list_address,
+        "type": ["VerifiableCredential", "BitstringStatusListCredential"],
+        "issuer": did,
+        "validFrom": since,
+        "credentialSubject": {
+            "id": f"{list_address}#list",
+            "type": "BitstringStatusList",
+            "statusPurpose": PURPOSE,
+            "encodedList": encoded(indexes),
+        },
+    }
+
+
+def index_of(given: Any) -> int:
+    """A `statusListIndex`, as text or a number.
+
+    Raises:
+        NoList: it is neither, or below 0.
+    """
+    text = str(given) if isinstance(given, int | str) and not isinstance(given, bool) else ""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 12):
+        raise NoList("its statusListIndex is no whole number")
+    return int(text)

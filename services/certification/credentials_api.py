@@ -1,0 +1,103 @@
+"""Credentials over HTTP: the issuers' DID documents and status lists, and the credential of a certificate."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Path
+from fastapi.responses import JSONResponse, Response
+
+from shared.http.auth import Caller
+from shared.http.problems import Problem
+from shared.http.routing import Router
+from shared.http.service import Authenticated, EntityId, Running, Service, refuse_sandbox
+from shared.processing import mongo
+
+from .certificates import find_certificate, find_learner
+from .credentials import issuing, keys, links, lists, picture
+
+router = Router(tags=["credentials"])
+Form = Literal["credential.json", "credential.jwt", "badge.png", "badge.svg"]
+CACHED = "public, no-cache"  # with an ETag: asking again is cheap, and a revocation is seen at once
+
+
+@router.get("/issuers/{id}/did.json")
+async def read_did(service: Running, id: EntityId) -> Response:
+    """The DID document of an institution: all keys that it has ever signed with."""
+    await _demand_known(service, id)
+    ring, public = keys.keyring(service.settings), service.settings.public("certification")
+    headers = {"Cache-Control": CACHED, "Access-Control-Allow-Origin": "*"}
+    return JSONResponse(issuing.did_document(public, id, ring), headers=headers, media_type="application/did+json")
+
+
+async def _demand_known(service: Service, id: str) -> None:
+    """Refuse whoever is no organisation; once known, it need not be looked up while the database is away."""
+    known: set[str] = service.shared.setdefault("known_issuers", set())
+    try:
+        if await service.by_id("organisations", [id], {"_id": 1}):
+            known.add(id)
+            return
+    except mongo.DatabaseError:
+        if id in known:
+            return
+        raise
+    raise Problem(404, f"there is no institution {id}")
+
+
+@router.get("/issuers/{id}/status/{number}")
+async def read_status_list(service: Running, id: EntityId, number: Annotated[int, Path(ge=1, le=100_000)]) -> Response:
+    """A Bitstring Status List of an institution: which of its credentials are revoked. Signed, as a credential."""
+    content = await lists.signed_list(service, id, number)
+    headers = {"Cache-Control": CACHED, "Access-Control-Allow-Origin": "*"}
+    return Response(content, media_type="application/vc+ld+json", headers=headers)
+
+
+@router.get(
+    "/certificates/{id}/{form}",
+    response_model=None,
+    responses={200: {"content": {media_type: {} for media_type in issuing.FORMS.values()}}},
+)
+async def read_credential(service: Running, caller: Authenticated, id: EntityId, form: Form) -> Response:
+    """The credential of a certificate as JSON, as a JWT, or baked into a picture. For the institution and the operator.
+
+    It is issued when it is first asked for, and then always the same.
+    """
+    learner = await _own(service, caller, id)
+    return await answer(service, learner, id, form)
+
+
+async def _own(service: Service, caller: Caller, id: str) -> dict[str, Any]:
+    """The document of a certificate's learner, for whom it belongs to."""
+    certificate = await find_certificate(service.db, id)
+    if not caller.is_operator and caller.organisation != certificate["institution"]:
+        raise Problem(403, f"the certificate was issued by {certificate['institution']}")
+    return await find_learner(service.db, id)
+
+
+def picture_of(certificate: dict[str, Any]) -> str:
+    """A certificate's badge."""
+    return picture.svg(certificate["institution"], certificate["institution_name"], certificate["competency"])
+
+
+async def answer(service: Service, learner: dict[str, Any], id: str, form: str) -> Response:
+    """The credential as a file."""
+    issued = await issuing.issue(service, learner, id)
+    content = issuing.in_form(issued, form, service.settings.credential_jwt)
+    ending = form.rpartition(".")[2]
+    headers = {"Content-Disposition": f'attachment; filename="{id}.{ending}"', "Cache-Control": "private, no-cache"}
+    return Response(content, media_type=issuing.FORMS[form], headers=headers)
+
+
+@router.post("/certificates/{id}/link")
+async def make_link(service: Running, caller: Authenticated, id: EntityId) -> dict[str, str]:
+    """The one-time link at which the learner collects the credential; for the institution, to pass on."""
+    refuse_sandbox(caller)
+    await _own(service, caller, id)
+    return {"address": await links.link(service, id)}
+
+
+@router.delete("/certificates/{id}/link", status_code=204)
+async def revoke_link(service: Running, caller: Authenticated, id: EntityId) -> Response:
+    """Let the links of a certificate that there are lead nowhere; the next one is another."""
+    refuse_sandbox(caller)
+    await _own(service, caller, id)
+    await links.revoke(service, id)
+    return Response(status_code=204)

@@ -1,0 +1,340 @@
+"""What verifying says of credentials: real ones, changed ones, and those that nobody can tell."""
+
+import json
+from typing import Any
+
+import pytest
+
+from services.certification.credentials import jwts, status
+from services.certification.credentials.badge import identity_hash
+from services.certification.credentials.baking import PNG, as_text, bake_png, bake_svg
+from services.certification.credentials.checks import Wrong
+from services.certification.credentials.picture import png, svg
+from services.certification.credentials.verifying import did_web_address
+from tests.certification.vc import KEY, OTHER, World, badge, checked, did_of, method_of, results, signed
+
+LIST = "https://college.example/status/1"
+ENTRY = {
+    "id": f"{LIST}#7",
+    "type": "BitstringStatusListEntry",
+    "statusPurpose": "revocation",
+    "statusListIndex": "7",
+    "statusListCredential": LIST,
+}
+
+
+def status_list(*indexes: int, key: Any = KEY, purpose: Any = "revocation", **changes: Any) -> bytes:
+    document = status.credential(LIST, did_of(key), indexes, "2026-06-01T00:00:00Z") | changes
+    document["credentialSubject"]["statusPurpose"] = purpose
+    return as_text(signed(document, key)).encode()
+
+
+async def test_a_right_credential_is_valid_in_every_form():
+    document = signed(badge())
+    jwt = jwts.signed(badge(), KEY, method_of(KEY))
+    for content in (
+        document,
+        jwt.encode(),
+        bake_png(png("i", "I", "c"), as_text(document)),
+        bake_png(png("i", "I", "c"), jwt),
+        bake_svg(svg("i", "I", "c"), as_text(document)).encode(),
+        bake_svg(svg("i", "I", "c"), jwt).encode(),
+        b"\xef\xbb\xbf" + as_text(document).encode(),
+    ):
+        verdict = await checked(content)
+        assert verdict.result == "valid", verdict.checks
+        assert {*results(verdict)} == {"form", "properties", "proof", "issuer", "status", "dates"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("credentialSubject", "achievement", "name"), "Хирургия"),
+        (("credentialSubject", "id"), "did:example:other"),
+        (("validFrom",), "2026-05-01T00:00:00Z"),
+        (("issuer", "name"), "Another"),
+        (("awardedDate",), "2026-06-01T00:00:00Z"),
+        (("type",), ["VerifiableCredential", "OpenBadgeCredential", "EndorsementCredential"]),
+    ],
+)
+async def test_a_changed_or_added_member_is_noticed(path: tuple[str, ...], value: Any):
+    document = signed(badge())
+    at: Any = document
+    for name in path[:-1]:
+        at = at[name]
+    at[path[-1]] = value
+    verdict = await checked(document)
+    assert (verdict.result, results(verdict)["proof"]) == ("invalid", "invalid")
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        {"grade": "A"},
+        {"@index": "x"},
+        {"https://example.org/grade": "A"},
+        {"credentialSchema": {"id": "schema.json", "type": "x"}},
+        {"credentialSchema": {"id": "https://a.example/s", "type": "Unheard"}},
+    ],
+)
+async def test_what_the_signature_does_not_cover_is_named(added: dict[str, Any]):
+    document = signed(badge()) | added
+    verdict = await checked(document)
+    assert (verdict.result, results(verdict)["properties"]) == ("invalid", "invalid")
+    assert any(
+        next(iter(added)) in c.reason or "schema.json" in c.reason or "Unheard" in c.reason for c in verdict.checks
+    )
+
+
+async def test_a_status_that_is_hidden_under_another_name_is_found():
+    """The statements stay the same, so the signature is right; only who reads JSON would not see the status."""
+    document = signed(badge(credentialStatus=ENTRY))
+    status_entry = document.pop("credentialStatus")
+    by_iri = document | {"https://www.w3.org/2018/credentials#credentialStatus": status_entry}
+    elsewhere = document | {
+        "evidence": {
+            "id": document["id"],
+            "type": ["VerifiableCredential", "OpenBadgeCredential", "Evidence"],
+            "credentialStatus": status_entry,
+        }
+    }
+    own_context = document | {
+        "@context": [*document["@context"], {"x": "https://www.w3.org/2018/credentials#credentialStatus"}],
+        "x": status_entry,
+    }
+    for hidden in (by_iri, elsewhere, own_context):
+        assert results(await checked(hidden))["properties"] != "valid"
+
+
+async def test_who_signed_must_be_who_is_said_to_have_issued():
+    document = signed(badge(issuer={"id": did_of(OTHER), "type": ["Profile"]}), KEY)
+    verdict = await checked(document)
+    assert (results(verdict)["proof"], results(verdict)["issuer"], verdict.result) == ("valid", "invalid", "invalid")
+    web = signed(badge(issuer={"id": "https://college.example", "type": ["Profile"]}), KEY)
+    assert results(await checked(web))["issuer"] == "unknown"
+
+
+async def test_a_did_web_is_looked_up_and_unknown_while_it_does_not_answer():
+    did = "did:web:college.example:issuers:1"
+    method = {
+        "id": f"{did}#k",
+        "type": "Multikey",
+        "controller": did,
+        "publicKeyMultibase": method_of(KEY).partition("#")[2],
+    }
+    published = {"id": did, "verificationMethod": [method], "assertionMethod": [f"{did}#k"]}
+    document = signed(badge(issuer={"id": did, "type": ["Profile"]}), KEY, f"{did}#k")
+    world = World()
+    assert results(await checked(document, world))["proof"] == "unknown"
+    assert (await checked(document)).result == "unknown"
+    address = "https://college.example/issuers/1/did.json"
+    assert world.asked == [address]
+    for changes, wanted in (
+        ({}, "valid"),
+        ({"assertionMethod": []}, "invalid"),
+        ({"verificationMethod": []}, "invalid"),
+        ({"id": "did:web:evil.example"}, "invalid"),
+        ({"verificationMethod": [method | {"revoked": "2026-05-01T00:00:00Z"}]}, "invalid"),
+        ({"verificationMethod": [method | {"expires": "2026-06-15T00:00:00Z"}]}, "valid"),
+        ({"verificationMethod": [method | {"controller": did_of(OTHER)}]}, "invalid"),
+    ):
+        world.at[address] = json.dumps(published | changes).encode()
+        assert (await checked(document, world)).result == wanted, changes
+
+
+@pytest.mark.parametrize(
+    ("did", "address"),
+    [
+        ("did:web:a.example", "https://a.example/.well-known/did.json"),
+        ("did:web:a.example%3A8443:x:y", "https://a.example:8443/x/y/did.json"),
+    ],
+)
+def test_where_a_did_web_is(did: str, address: str):
+    assert did_web_address(did) == address
+
+
+@pytest.mark.parametrize("did", ["did:web:", "did:web:a.example:..:x", "did:web:a.example%2Fx", "did:web:a:b%2Fc"])
+def test_a_did_web_leads_nowhere_else(did: str):
+    with pytest.raises(Wrong):
+        did_web_address(did)
+
+
+async def test_a_status_list_says_revoked_suspended_or_nothing():
+    document = signed(badge(credentialStatus=ENTRY))
+    suspension = signed(badge(credentialStatus=ENTRY | {"statusPurpose": "suspension", "statusListIndex": 7}))
+    for content, found, wanted in (
+        (document, status_list(), "valid"),
+        (document, status_list(8), "valid"),
+        (document, status_list(7), "invalid"),
+        (document, status_list(7, purpose=["revocation", "suspension"]), "invalid"),
+        (suspension, status_list(7, purpose="suspension"), "invalid"),
+        (document, status_list(7, purpose="suspension"), "unknown"),
+        (document, status_list(7, key=OTHER), "unknown"),
+        (document, status_list(7, validUntil="2026-06-02T00:00:00Z"), "unknown"),
+        (document, status_list().replace(b"2026-06-01", b"2026-06-02"), "unknown"),
+        (document, b"<html>", "unknown"),
+        (document, b'{"credentialSubject": 1}', "unknown"),
+    ):
+        verdict = await checked(content, World() if found is None else World(**{LIST: found}))
+        assert (verdict.result, results(verdict)["status"]) == (wanted, wanted), found
+    assert (await checked(document, World())).result == "unknown"
+    unheard = jwts.signed(badge(credentialStatus=ENTRY | {"type": "Unheard"}), KEY, method_of(KEY))
+    assert (await checked(unheard.encode(), World())).result == "unknown"
+
+
+async def test_each_of_several_proofs_has_its_own_result():
+    document = badge()
+    first, second = signed(document), signed(document, OTHER)
+    both = document | {"proof": [first["proof"], second["proof"]]}
+    verdict = await checked(both)
+    assert [c.result for c in verdict.checks if c.check == "proof"] == ["valid", "valid"]
+    strange = both | {"proof": [first["proof"], first["proof"] | {"cryptosuite": "unheard-of-2099"}]}
+    assert (await checked(strange)).result == "unknown"
+    wrong = both | {"proof": [first["proof"], second["proof"] | {"proofValue": first["proof"]["proofValue"]}]}
+    assert (await checked(wrong)).result == "invalid"
+    for none in (None, [], {}):
+        assert (await checked(document | {"proof": none})).result == "invalid"
+    purpose = document | {"proof": first["proof"] | {"proofPurpose": "authentication"}}
+    assert (await checked(purpose)).result == "invalid"
+
+
+async def test_types_and_proofs_may_be_written_as_one_or_many_and_nulls_are_nothing():
+    document = signed(badge(type=["VerifiableCredential", "AchievementCredential"]))
+    assert (await checked(document | {"proof": [document["proof"]]})).result == "valid"
+    subject = document["credentialSubject"]
+    one = document | {
+        "credentialSubject": subject | {"type": "AchievementSubject"},
+        "description": None,
+        "evidence": [],
+    }
+    assert (await checked(one)).result == "valid"
+
+
+async def test_dates_say_when_it_is_valid():
+    for changes, wanted in (
+        ({"validUntil": "2026-06-30T23:59:59.123456789Z"}, "invalid"),
+        ({"validUntil": "2026-07-01T05:00:00+07:00"}, "invalid"),
+        ({"validUntil": "2026-07-01T05:00:00-07:00"}, "valid"),
+        ({"validFrom": "2026-08-01T00:00:00Z"}, "invalid"),
+        ({"validFrom": "2026-06-01T00:00:00.5+03:00"}, "valid"),
+    ):
+        assert (await checked(signed(badge(**changes)))).result == wanted, changes
+    assert results(await checked(signed(badge(validFrom="2026-06-01T00:00:00"))))["form"] == "invalid"
+
+
+async def test_a_jwt_that_says_otherwise_or_has_no_real_signature_is_refused():
+    right = jwts.signed(badge(), KEY, method_of(KEY))
+    head, payload, signature = right.split(".")
+
+    def part(text: str, **changes: Any) -> str:
+        return jwts.base64url(json.dumps(json.loads(jwts.unbase64url(text)) | changes).encode())
+
+    for forged in (
+        f"{head}.{part(payload, iss='did:example:x')}.{signature}",
+        f"{part(head, alg='none')}.{payload}.",
+        f"{part(head, alg='ES256')}.{payload}.{signature}",
+        f"{head}.{part(payload, name='x')}.{signature}",
+        f"{head}.{payload}.{signature[:-2]}AA",
+        f"{head}.{payload}",
+        f"{part(head, kid=method_of(OTHER))}.{payload}.{signature}",
+    ):
+        assert (await checked(forged.encode())).result == "invalid", forged
+    assert (await checked(f"{part(head, alg='ES999')}.{payload}.{signature}".encode())).result == "unknown"
+
+
+async def test_an_endorsement_is_checked_like_the_credential():
+    def endorsement(key: Any, **changes: Any) -> dict[str, Any]:
+        return {
+            "@context": badge()["@context"],
+            "id": "https://works.example/endorsements/1",
+            "type": ["VerifiableCredential", "EndorsementCredential"],
+            "issuer": {"id": did_of(key), "type": ["Profile"], "name": "Works"},
+            "validFrom": "2026-06-01T00:00:00Z",
+            "name": "Recognised",
+            "credentialSubject": {"id": badge()["id"], "type": ["EndorsementSubject"], "endorsementComment": "Good."},
+        } | changes
+
+    good = signed(badge(endorsement=[signed(endorsement(OTHER), OTHER)]))
+    verdict = await checked(good)
+    assert (verdict.result, results(verdict)["endorsement"]) == ("valid", "valid"), verdict
+    forged = signed(badge(endorsement=[signed(endorsement(OTHER), OTHER) | {"name": "More"}]))
+    assert results(await checked(forged))["endorsement"] == "invalid"
+    as_jwt = jwts.signed(endorsement(OTHER), OTHER, method_of(OTHER))
+    in_jwt = jwts.signed(badge(endorsementJwt=[as_jwt]), KEY, method_of(KEY))
+    assert results(await checked(in_jwt.encode()))["endorsement"] == "valid"
+
+
+async def test_a_recipient_is_known_by_the_salted_hash():
+    identity = {
+        "type": "IdentityObject",
+        "hashed": True,
+        "identityHash": identity_hash("a@b.example", "pepper"),
+        "identityType": "emailAddress",
+        "salt": "pepper",
+    }
+    subject = badge()["credentialSubject"] | {"identifier": [identity]}
+    document = signed(badge(credentialSubject=subject))
+    assert results(await checked(document, recipient="a@b.example"))["recipient"] == "valid"
+    assert results(await checked(document, recipient="did:example:learner"))["recipient"] == "valid"
+    assert (await checked(document, recipient="c@b.example")).result == "invalid"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"a": 1, "a": 2}',
+        b"\xff\xfe",
+        b"<svg",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b'<!DOCTYPE a [<!ENTITY b "c">]><svg>&b;</svg>',
+        PNG,
+        PNG + b"\x00\x00\x00\x01",
+        png("i", "I", "c"),
+        b"a.b.c",
+        b"a" * 1_000_001,
+        b'{"a":' * 2_000 + b"1" + b"}" * 2_000,
+        b'{"x": "\\ud800"}',
+        b'{"x": ' + b"9" * 5_000 + b"}",
+        b'{"x": NaN}',
+    ],
+)
+async def test_what_is_no_credential_is_invalid_with_a_reason(content: bytes):
+    verdict = await checked(content)
+    assert verdict.result == "invalid"
+    assert all(check.reason for check in verdict.checks)
+
+
+@pytest.mark.parametrize("member", ["@context", "id", "type", "issuer", "validFrom", "credentialSubject", "proof"])
+@pytest.mark.parametrize("value", [None, 1, True, "x", [], {}, [1], [{}], [[["x"]]], {"id": 1}, {"id": {"id": []}}])
+async def test_whatever_stands_in_a_member_there_is_an_answer(member: str, value: Any):
+    assert (await checked(signed(badge()) | {member: value})).result != "valid"
+
+
+HOSTED = {
+    "@context": "https://w3id.org/openbadges/v2",
+    "id": "https://college.example/assertions/1",
+    "type": "Assertion",
+    "recipient": {"type": "email", "hashed": False, "identity": "a@b.example"},
+    "badge": "https://college.example/badges/1",
+    "verification": {"type": "HostedBadge"},
+    "issuedOn": "2020-06-01T00:00:00Z",
+}
+
+
+async def test_an_open_badge_2_is_what_its_address_says():
+    def at(**changes: Any) -> World:
+        issuer = {"id": "https://college.example/issuer", "type": "Issuer", "name": "College"}
+        badge_class = {"id": "https://college.example/badges/1", "type": "BadgeClass", "issuer": issuer}
+        there = {HOSTED["id"]: HOSTED | changes, HOSTED["badge"]: badge_class}
+        return World(**{str(address): json.dumps(each).encode() for address, each in there.items()})
+
+    assert (await checked(HOSTED, at(), recipient="a@b.example")).result == "valid"
+    assert (await checked(HOSTED, at(revoked=True))).result == "invalid"
+    assert (await checked(HOSTED, at(issuedOn="2021-06-01T00:00:00Z"))).result == "invalid"
+    assert (await checked(HOSTED)).result == "unknown"
+    assert (await checked(HOSTED, at(), recipient="c@b.example")).result == "invalid"
+    assert (await checked(HOSTED | {"id": "https://evil.example/1"}, at())).result != "valid"
