@@ -193,7 +193,7 @@ def prove_backup() -> None:
     """As docs/operations.md says; how it is restored, tests/operator/test_backup.py proves."""
     backup = "praktika backup /tmp/praktika >&2 && ls /tmp/praktika"
     made = docker_compose("run", "--rm", "-T", "setup", "sh", "-c", backup, capture=True).stdout.split()
-    assert made == ["history.jsonl.gz", "home.jsonl", "keys", "keys-private"], made
+    assert made == ["history.jsonl.gz", "home.jsonl", "keys", "keys-credentials", "keys-private"], made
 
 
 def prove_secured(operator: Client) -> None:
