@@ -7,8 +7,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 INSTALLED := .venv/installed-$(firstword $(shell cksum requirements-dev.lock))
-# Files of tests in as many processes as there are cores, on the same servers; PARALLEL= for one process.
-PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Files of tests in four processes on the same servers, though there be two cores: they mostly wait. PARALLEL= for one.
+PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
+# Each of the hundred processes that tests start would compile our sources anew.
+export PYTHONDONTWRITEBYTECODE :=
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 
 help: ## show this list
@@ -24,8 +26,8 @@ $(INSTALLED):
 test: $(INSTALLED) ## run all tests on real Kafka and MongoDB
 	$(BIN)/python -m pytest $(PARALLEL)
 
-quick: check ## format, lint, types, import rules, and all tests that need no server; about 90 s on two cores
-	$(BIN)/python -m pytest --quick $(PARALLEL)
+quick: check ## format, lint, types, import rules, and all tests that need no server; about a minute on two cores
+	$(BIN)/python -m pytest --quick $(PARALLEL) -n auto --maxprocesses 4
 
 check: $(INSTALLED) ## format, lint, types, import rules; changes nothing
 	$(BIN)/ruff format --check .

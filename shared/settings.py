@@ -203,7 +203,7 @@ class Settings(BaseSettings):
         0.6, ge=0, le=1, description="Share of ratings of 4 and 5 below which a revision is recommended."
     )
     gap_least_employers: int = Field(
-        3, ge=1, description="Employers that must rate a competency below 4 before a programme is told to take it up."
+        3, ge=3, description="Employers that must rate a competency below 4 before a programme is told to take it up."
     )
     gap_least_vacancies: int = Field(
         5, ge=1, description="Open vacancies of a region that are a demand, if nobody there certifies the competency."
@@ -211,6 +211,7 @@ class Settings(BaseSettings):
     gap_undemanded_days: int = Field(
         365,
         ge=30,
+        le=36_500,
         description="Days without demand after which a competency that is certified is named to its programmes.",
     )
     client_id: str = Field("", description="For `praktika publish`: the organisation in whose name it sends.")

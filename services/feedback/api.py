@@ -1,6 +1,6 @@
 """The feedback service over HTTP: requests, ratings, demand, recommended revisions."""
 
-from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -16,7 +16,8 @@ from shared.http.service import Authenticated, EntityId, Running, Service, requi
 from shared.processing import mongo
 
 from .effects import Known, cohorts, effects
-from .gaps import BY, Rules, gaps, shown_ratings
+from .gap_reads import is_counted
+from .gaps import BY, NOT_RATED, Rated, Rules, gaps, shown_ratings
 from .market_reads import history_of, regions, reports_in_force
 from .outcomes import COHORT
 from .requests import today
@@ -101,12 +102,14 @@ async def programme_ratings(service: Running, id: EntityId) -> dict[str, Any]:
     total, least = await _ratings(service.db, "programme", id), service.settings.suppress_below
     ranges = {"kind": "programme_competency", "id": {"$gt": f"{id} ", "$lt": f"{id}!"}}
     by_competency = shown_ratings(await mongo.sums(service.db, ranges, BY), least)
-    competencies = {competency: counts for (_, competency), counts in sorted(by_competency.items())}
+    competencies = {competency: rated for (_, competency), rated in sorted(by_competency.items())}
     return {
         "programme": id,
         "overall": summary(total, "overall", least),
         "relevance": summary(total, "relevance", least),
-        "competencies": {c: summary(counts, "rating", least) for c, counts in competencies.items()},
+        "competencies": {
+            c: summary(rated.counts, "rating", least, hidden=rated.hidden) for c, rated in competencies.items()
+        },
     }
 
 
@@ -124,9 +127,16 @@ async def enterprise_ratings(service: Running, id: EntityId) -> dict[str, Any]:
 async def competency_ratings(service: Running, id: Competency) -> dict[str, Any]:
     """Ratings of a competency over all programmes, of quarters in which a programme has at least five."""
     least = service.settings.suppress_below
-    found = shown_ratings(await mongo.sums(service.db, {"kind": "programme_competency"}, BY), least)
-    total = sum((counts for (_, competency), counts in found.items() if competency == id), Counter[str]())
-    return {"competency": id, "ratings": summary(total, "rating", least)}
+
+    async def read() -> dict[str, Rated]:
+        found: dict[str, Rated] = {}
+        sums = await mongo.sums(service.db, {"kind": "programme_competency"}, BY)
+        for (_, competency), rated in shown_ratings(sums, least).items():
+            found[competency] = found.get(competency, NOT_RATED) + rated
+        return found
+
+    rated = (await service.recent("competencies' ratings", read)).get(id, NOT_RATED)
+    return {"competency": id, "ratings": summary(rated.counts, "rating", least, hidden=rated.hidden)}
 
 
 @router.get("/programmes/{id}/gaps", tags=["gaps"])
@@ -179,7 +189,9 @@ async def _known(service: Service, programme: str, institution: str | None) -> K
     db, least = service.db, service.settings.suppress_below
     ranges = {"kind": "programme_competency", "id": {"$gt": f"{programme} ", "$lt": f"{programme}!"}}
     ratings = gaps(await mongo.sums(db, ranges, BY))
-    graduates = await mongo.sums(db, {"kind": COHORT, "id": programme}, ("period",))
+    graduates = (
+        await mongo.sums(db, {"kind": COHORT, "id": programme}, ("period",)) if await is_counted(service) else {}
+    )
     history, region = await history_of(service), (await regions(db)).get(institution or "")
     return Known(
         ratings,
@@ -206,11 +218,15 @@ async def competency_demand(service: Running, competency: Competency) -> dict[st
     return {"competency": competency, "places": sum(places), "reports": len(places)}
 
 
-def summary(counts: dict[str, int], measure: str, least: int) -> dict[str, Any]:
-    """How often each rating was given, the mean, and the share of 4 and 5; hidden below *least* ratings."""
+def summary(counts: Mapping[str, int], measure: str, least: int, *, hidden: bool = False) -> dict[str, Any]:
+    """How often each rating was given, the mean, and the share of 4 and 5; hidden below *least* ratings.
+
+    Args:
+        hidden: there are ratings that are not in *counts*, because they are few.
+    """
     given = {rating: counts.get(f"{measure}_{rating}", 0) for rating in range(1, 6)}
     n = sum(given.values())
-    if n == 0:
+    if n == 0 and not hidden:
         return {"status": "not_enough_data", "n": 0}
     if n < least:
         return {"status": "suppressed", "n": f"<{least}"}

@@ -1,6 +1,6 @@
 """The feedback service: requests raised by events, answers, ratings, demand, what programmes lack."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ class Context(NamedTuple):
     """What a state is judged by besides its facts."""
 
     erased: frozenset[str]  # learners, of those that matter here
-    findings: list[Finding]  # about the programmes that matter here
+    findings: Mapping[str, list[Finding]]  # by programme, of those that matter here
     now: datetime
     rules: Rules
     secret: RequestKey
@@ -49,7 +49,7 @@ def react(key: Key, state: State, context: Context) -> list[Event[Data]]:
             forgotten = forget(key.id, state, context.erased)
             return forgotten or (calendar.remind(key.id, state, context.today) if context.today else [])
         case "programmes":
-            return recommend(key.id, state, context.findings, context.now, context.rules)
+            return recommend(state, context.findings.get(key.id, []), context.now, context.rules)
         case _:
             return []
 
@@ -74,7 +74,7 @@ async def read_context(db: Database, keys: Collection[Key], events: Sequence[Dec
     # Programmes are judged at a tick: in the middle of a backlog the ratings are not all there.
     programmes = [key.id for key in keys if key.collection == "programmes" and not events]
     rules, secret = Rules.of(settings()), request_key(settings().keys_dir)
-    findings = await read_findings(db, programmes, await HISTORIES.of(db), rules) if programmes else []
+    findings = await read_findings(db, programmes, await HISTORIES.of(db), rules) if programmes else {}
     day = None if events else today()
     return Context(await _erased(db, learners), findings, datetime.now(UTC), rules, secret, day)
 
@@ -129,11 +129,11 @@ class DueStates:
     async def _programmes_with_gaps(self, db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
         now, rules = datetime.now(UTC), Rules.of(settings())
         known = await read_findings(db, None, await HISTORIES.of(db), rules)
-        mine = {"_id": {"$in": list({finding.programme for finding in known})}, "partition": {"$in": list(labels)}}
+        mine = {"_id": {"$in": [*known]}, "partition": {"$in": list(labels)}}
         return [
             (doc["partition"], Key("programmes", doc["_id"]))
             async for doc in db["programmes"].find(mine)
-            if recommend(doc["_id"], doc["state"], known, now, rules)
+            if recommend(doc["state"], known[doc["_id"]], now, rules)
         ]
 
 

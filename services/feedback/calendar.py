@@ -21,6 +21,7 @@ from shared.contract.events import (
 )
 from shared.http.auth import RequestKey
 from shared.processing import facts
+from shared.processing.employment import months_later
 from shared.processing.facts import Fact, State
 from shared.processing.ownership import is_withdrawn
 
@@ -54,16 +55,8 @@ def windows(state: State) -> list[Window]:
     for programme, fact in facts.facts(state, "learner.graduated").items():
         told = date.fromisoformat(fact.get("logged", fact["time"])[:10])
         on = date.fromisoformat(fact["data"]["graduated_on"])
-        found += [Window(programme, months, day, fact) for months in MONTHS if (day := months_after(on, months)) > told]
+        found += [Window(programme, months, day, fact) for months in MONTHS if (day := months_later(on, months)) > told]
     return sorted(found, key=lambda window: (window.day, window.programme))
-
-
-def months_after(day: date, months: int) -> date:
-    """The same day of a later month, or the last one that it has."""
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    first = date(year, month + 1, 1)
-    last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-    return first.replace(day=min(day.day, last.day))
 
 
 def _coming(state: State) -> list[Window]:

@@ -5,13 +5,14 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from shared.processing.employment import months_later
-from shared.statistics import wilson
+from shared.statistics import smallest, wilson
 
 from .gaps import Gap, Sums, window_of
 from .outcomes import AFTER_MONTHS
 
 QUARTERS = 4  # so many on each side, of those that have enough
 YEAR = timedelta(days=365)
+TELLING = 10  # of fewer, all or none is everybody's own
 
 
 class Quarter(NamedTuple):
@@ -72,25 +73,28 @@ class Known(NamedTuple):
 def cohorts(sums: Sums, today: date, least: int) -> list[Quarter]:
     """Graduates by quarter of graduation: of those whose status half a year later is known, who is in work then.
 
-    Quarters of which half a year has passed. A month with fewer than *least* is left out, as it is wherever months
-    are shown; else it would follow by subtraction.
+    Quarters of which half a year has passed. Left out are the months that monitoring leaves out, which says the same
+    of months: small ones with the next smallest. So none follows by subtraction, neither here nor there. Of fewer than
+    ten of whom all or none are in work nothing is said, because it would tell everybody's status.
 
     Args:
         sums: the counters `cohort` of a programme, summed by period.
     """
+    latest = months_later(today.replace(day=1), -AFTER_MONTHS - 1).isoformat()[:7]
+    months = {month: counts for (month,), counts in sorted(sums.items()) if month <= latest}
+    hidden = smallest({month: counts.get("known", 0) for month, counts in months.items()}, least)
     found: dict[str, list[int]] = {}
-    for (month,), counts in sorted(sums.items()):
-        known, window = counts.get("known", 0), window_of(month)
-        if known >= least and months_later(_begin_after(window), AFTER_MONTHS) <= today:
-            quarter = found.setdefault(window, [0, 0])
+    for month, counts in months.items():
+        if month not in hidden and counts.get("known") and _last_month(window_of(month)) <= latest:
+            quarter = found.setdefault(window_of(month), [0, 0])
             quarter[0] += counts.get("working", 0)
-            quarter[1] += known
-    return [Quarter(window, *counts) for window, counts in found.items()]
+            quarter[1] += counts["known"]
+    quarters = [Quarter(window, *counts) for window, counts in found.items()]
+    return [q for q in quarters if q.n >= TELLING or 0 < q.successes < q.n]
 
 
-def _begin_after(window: str) -> date:
-    """The first day after a quarter."""
-    return months_later(date(int(window[:4]), 3 * int(window[5]) - 2, 1), 3)
+def _last_month(window: str) -> str:
+    return f"{window[:4]}-{3 * int(window[5]):02}"
 
 
 def effects(recommendations: Iterable[Mapping[str, Any]], known: Known) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from openpyxl import Workbook
 
 from shared.http.parameters import query
+from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Running
 from shared.http.spreadsheets import BOM, TABLES, XLSX, Share, add_sheet, csv_of, saved
@@ -20,13 +21,17 @@ from .gap_table import Column, Row, in_order
 from .gaps import Rules
 
 router = Router(tags=["gaps"])
+MOST_ROWS = 20_000  # of a file
 # Of each column: its heading, and what it says, with its source.
 COLUMNS = {
     "programme": (N_("Programme"), ""),
     "title": (N_("Title"), ""),
     "institution": (N_("Institution"), ""),
     "region": (N_("Region"), N_("that of the institution")),
-    "competency": (N_("Competency"), N_("taught, or rated, wished or demanded of the programme")),
+    "competency": (
+        N_("Competency"),
+        N_("taught by the programme, or rated, missed or demanded though it is not taught"),
+    ),
     "programmes": (N_("Programmes"), N_("how many teach it (source: what institutions publish)")),
     "vacancies": (
         N_("Open vacancies"),
@@ -37,7 +42,8 @@ COLUMNS = {
     "places": (N_("Places in reports"), N_("demanded in the region by reports that are in force")),
     "is_certifiable": (N_("Certified in the region"), N_("an institution of the region has a scheme for it")),
     "certified": (N_("People certified"), N_("learners of the programme with a valid certificate")),
-    "expected": (N_("To graduate"), N_("learners of the programme who are to graduate within a year")),
+    "expected": (N_("To graduate"), N_("learners of programmes that teach it who are to graduate within a year")),
+    "hidden": (N_("Hidden"), N_("counts in which a group under five is hidden; a region's are without it")),
     "ratings": (N_("Ratings"), N_("in the newest four quarters that have enough (source: feedback)")),
     "satisfied": (N_("4 and 5"), N_("ratings of 4 or 5 of 5")),
     "share": (N_("Share of 4 and 5"), N_("of these ratings, with the 95 % interval (Wilson)")),
@@ -54,24 +60,27 @@ GROUNDS = {
     "fall": (
         N_("ratings fell"),
         N_(
-            "A sustainability competency's share of 4 and 5 is lower than in the quarter before, by more than chance:"
-            " the 95 % intervals lie apart."
+            "A sustainability competency's share of 4 and 5 is lower than in the last quarter with enough ratings, by"
+            " more than chance: the 95 % intervals lie apart."
         ),
     ),
     "wishes": (
-        N_("wished"),
+        N_("missed by employers"),
         N_("This quarter or the last, at least {employers} employers rated low what the programme does not name."),
     ),
     "demand": (
         N_("demanded, not certified"),
         N_(
-            "At least {vacancies} open vacancies of the region, or a report in force, demand it, and no institution"
-            " there certifies it."
+            "At least {vacancies} open vacancies of the region, or a report in force of the region or of an enterprise"
+            " that trained learners of the programme, demand it, and no institution of the region certifies it."
         ),
     ),
     "lapsed": (
         N_("not demanded"),
-        N_("An institution of the region certifies it, and nothing there has demanded it for {days} days."),
+        N_(
+            "An institution of the region certifies it, and nothing there has demanded it for {days} days, for which"
+            " the region's vacancies have been observed."
+        ),
     ),
 }
 
@@ -103,7 +112,8 @@ class Filter:
     descending: bool = True
 
     def of(self, table: GapTable) -> list[Row]:
-        named = ("programme", "institution", "region", "competency")
+        of_programmes = ("programme", "institution") if self.by == "programme" else ()  # a region's rows are of none
+        named = (*of_programmes, "region", "competency")
         wanted = {name: value for name in named if (value := getattr(self, name))}
         rows = table.programmes if self.by == "programme" else table.regions
         some = (r for r in rows if all(getattr(r, name) == value for name, value in wanted.items()))
@@ -125,12 +135,18 @@ async def read_gap_table(  # noqa: PLR0913, PLR0917
     """What is demanded, certified and rated, by programme and competency, or by region and competency.
 
     Null is "not enough data"; `<5` is a small group, hidden. `vacancies` are null where no vacancy of the region is
-    known. CSV and XLSX have all rows of the filter. No figure is a score: sort by the one that matters to you.
+    known, or no skill is mapped to the competency. CSV and XLSX have all rows of the filter, up to 20,000. No figure is
+    a score: sort by the one that matters to you.
     """
     table = await gap_table(service)
     found, least = wanted.of(table), service.settings.suppress_below
     if format != "json":
-        return await asyncio.to_thread(_file, found, format, language, service.settings)
+        if len(found) > MOST_ROWS:
+            detail = f"a file has at most {MOST_ROWS} rows, and these are {len(found)}: filter by region or institution"
+            raise Problem(422, detail, [("format", detail)])
+        lock: asyncio.Lock = service.shared.setdefault("gap file", asyncio.Lock())
+        async with lock:  # one file in memory is enough
+            return await asyncio.to_thread(_file, found, format, language, service.settings)
     body = {
         "items": [shown(row, least) for row in found[start : start + limit]],
         "total": len(found),
@@ -148,8 +164,7 @@ def shown(row: Row, least: int) -> dict[str, Any]:
     few = f"<{least}"
     return {
         **row._asdict(),
-        "certified": few if row.certified is None and row.is_few else row.certified,
-        "expected": few if row.expected is None else row.expected,
+        **{name: few for name in row.hidden if getattr(row, name) is None},
         "quarters": [quarter._asdict() for quarter in row.quarters],
         "grounds": [ground._asdict() for ground in row.grounds],
     }
@@ -180,7 +195,8 @@ def _flat(row: dict[str, Any], language: Language) -> dict[str, Any]:
     shares = {name: None if cells[name] is None else Share(cells[name]) for name in ("coverage", *SHARES)}
     quarters = ", ".join(f"{q['window']}: {q['satisfied']}/{q['ratings']}" for q in row["quarters"])
     grounds = ", ".join(translated(language, GROUNDS[one["ground"]][0]) for one in row["grounds"])
-    return cells | shares | {"quarters": quarters, "grounds": grounds}
+    hidden = ", ".join(translated(language, COLUMNS[name][0]) for name in row["hidden"])
+    return cells | shares | {"quarters": quarters, "grounds": grounds, "hidden": hidden}
 
 
 SHARES = ("share", "lower", "upper")

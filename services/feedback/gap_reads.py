@@ -16,9 +16,9 @@ from .gap_table import Offer, Row, Table
 from .gaps import (
     BY,
     Demand,
+    Demanded,
     Finding,
     Gap,
-    Market,
     Programme,
     Rules,
     by_ratings,
@@ -29,13 +29,14 @@ from .gaps import (
     wishes,
 )
 from .market import History, Of
+from .market_reads import region_of, whose
 from .outcomes import CERTIFIED, EXPECTED
 from .requests import today
 
+Findings = dict[str, list[Finding]]  # by programme
 
-async def read_findings(
-    db: Database, programmes: Collection[str] | None, history: History, rules: Rules
-) -> list[Finding]:
+
+async def read_findings(db: Database, programmes: Collection[str] | None, history: History, rules: Rules) -> Findings:
     """What speaks for revising these programmes (None: any): by ratings, wishes and demand, and by its end."""
     return (await _read(db, programmes, history, rules)).findings
 
@@ -44,8 +45,8 @@ class Evidence(NamedTuple):
     """What speaks for and against programmes, and what follows."""
 
     ratings: list[Gap]
-    market: Market
-    findings: list[Finding]
+    market: Demanded
+    findings: Findings
 
 
 async def _read(db: Database, programmes: Collection[str] | None, history: History, rules: Rules) -> Evidence:
@@ -57,21 +58,28 @@ async def _read(db: Database, programmes: Collection[str] | None, history: Histo
     wished = wishes(await mongo.sums(db, {"kind": "wish", **match}, BY), rules)
     market = await _read_market(db, history)
     could = await _programmes(db, programmes, market)
-    by_demand = unmet(could, market, rules) + lapsed(could, market, rules)
-    by_feedback = by_ratings(ratings, rules) + falls(ratings, sustainability, rules) + wished
-    return Evidence(ratings, market, by_feedback + by_demand)
+    findings: Findings = {}
+    for finding in (*by_ratings(ratings, rules), *falls(ratings, sustainability, rules), *wished):
+        findings.setdefault(finding.programme, []).append(finding)
+    for one in could:  # each by itself: others have their turn between them
+        if found := unmet([one], market, rules) + lapsed([one], market, rules):
+            findings.setdefault(one.id, []).extend(found)
+        await asyncio.sleep(0)
+    return Evidence(ratings, market, findings)
 
 
 class GapTable(NamedTuple):
     """All rows, by programme and by region; not to be changed.
 
     Attributes:
+        competencies: all that are in it.
         as_of: until when every event is in it (ISO 8601); None: nothing is yet.
         sources: portals, with how many open vacancies of each are in it.
     """
 
     programmes: list[Row]
     regions: list[Row]
+    competencies: list[str]
     sources: dict[str, int]
     as_of: str | None
 
@@ -79,27 +87,30 @@ class GapTable(NamedTuple):
 async def gap_table(service: Service) -> GapTable:
     """The table, worked out once for all who ask; while events come in it may be some seconds old."""
     recent: RecentAnswers = service.shared.setdefault("gap table", RecentAnswers(1, rest=20))
-    (programmes, regions, sources), until = await recent.answer(service.db, today(), 0, lambda: _table(service))
-    return GapTable(programmes, regions, sources, until)
+    table, until = await recent.answer(service.db, today(), 0, lambda: _table(service))
+    return table._replace(as_of=until)
 
 
-async def _table(service: Service) -> tuple[list[Row], list[Row], dict[str, int]]:
-    db, least = service.db, service.settings.suppress_below
-    known = await _read(db, None, await market_reads.history_of(service), Rules.of(service.settings))
+async def _table(service: Service) -> GapTable:
+    db, rules = service.db, Rules.of(service.settings)
+    # Not the history that is kept: that may be older than what this answer is kept under.
+    known = await _read(db, None, await market_reads.read_history(db), rules)
     open_now = (await market_reads.market_of(service)).market
-    people = await mongo.sums(db, {"kind": CERTIFIED}, ("id",), ["people"])
+    is_whole = await is_counted(service)
     table = Table(
-        await _offers(db, least),
+        await _offers(db, is_whole=is_whole),
         known.ratings,
-        {tuple(id.split(" ")): counts.get("people", 0) for (id,), counts in people.items()},  # type: ignore[misc]
+        await _certified(db) if is_whole else None,
         known.findings,
         known.market,
         {region: covered.shown()["vacancies_share"] for region, covered in open_now.coverage.items()},
-        least,
+        rules,
+        service.settings.suppress_below,
     )
     rows = await _in_turns(table.rows())
+    regions = await _in_turns(table.regions(rows))
     sources = {portal: source.vacancies for portal, source in sorted(open_now.sources.items())}
-    return rows, await _in_turns(table.regions(rows)), sources
+    return GapTable(rows, regions, sorted({row.competency for row in (*rows, *regions)}), sources, None)
 
 
 async def _in_turns(rows: Iterator[Row]) -> list[Row]:
@@ -111,13 +122,26 @@ async def _in_turns(rows: Iterator[Row]) -> list[Row]:
     return found
 
 
-async def _offers(db: Database, least: int) -> list[Offer]:
+async def is_counted(service: Service) -> bool:
+    """Does the database count certificates and graduates? One that an earlier version made has them in part only."""
+    return await mongo.generation(service.db) >= service.core.generation
+
+
+async def _certified(db: Database) -> dict[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
+    for (id,), counts in (await mongo.sums(db, {"kind": CERTIFIED}, ("id",), ["people"])).items():
+        programme, competency = id.split(" ")
+        found[programme, competency] = counts.get("people", 0)
+    return found
+
+
+async def _offers(db: Database, *, is_whole: bool) -> list[Offer]:
     regions, expected, day = await market_reads.regions(db), dict[str, int](), today()
     months = {"$gte": day.isoformat()[:7], "$lt": day.replace(year=day.year + 1, day=1).isoformat()[:7]}
     for (id,), counts in (await mongo.sums(db, {"kind": EXPECTED, "period": months}, ("id",), ["learners"])).items():
         expected[id] = counts.get("learners", 0)
     asked = [f"recommendations.{name}" for name in ("id", "status", "answer.until")]
-    fields = dict.fromkeys(("title", "institution", "competencies", *asked), 1)
+    fields = dict.fromkeys(("title", "institution", "competencies", "withdrawn", *asked), 1)
     return [
         Offer(
             doc["_id"],
@@ -125,8 +149,9 @@ async def _offers(db: Database, least: int) -> list[Offer]:
             doc["institution"],
             regions.get(doc["institution"]),
             frozenset(doc["competencies"]),
-            None if 0 < expected.get(doc["_id"], 0) < least else expected.get(doc["_id"], 0),
-            {one["id"]: _answer(one, day.isoformat()) for one in doc["recommendations"]},
+            expected.get(doc["_id"], 0) if is_whole else None,
+            {one["id"]: _answer(one, day.isoformat()) for one in doc["recommendations"]}
+            | dict.fromkeys(doc.get("withdrawn", ()), "withdrawn"),
         )
         async for doc in db["programmes"].find({"competencies": {"$exists": True}}, fields)
     ]
@@ -138,30 +163,31 @@ def _answer(recommendation: dict[str, Any], day: str) -> str:
     return "overdue" if status == "planned" and recommendation["answer"]["until"] < day else status
 
 
-async def _read_market(db: Database, history: History) -> Market:
+async def _read_market(db: Database, history: History) -> Demanded:
     """What is demanded today, by reports and vacancies, and what is certified where."""
     day, regions = today(), await market_reads.regions(db)
     in_force = await market_reads.reports_in_force(db, day.isoformat())
-    demanded = [Demand(doc["competency"], *_whose(doc, regions), doc["places"]) for doc in in_force if doc["places"]]
+    reported = [
+        Demand(doc["competency"], region_of(whose(doc), regions), whose(doc), doc["places"])
+        for doc in in_force
+        if doc["places"]
+    ]
+    newest: dict[tuple[str, str], dict[str, Any]] = {}
+    async for doc in db["demands"].find({"horizon": {"$exists": True}}, {"state": 0}).sort("reported_at"):
+        newest[doc["competency"], doc.get("of") or doc["_id"]] = doc
     until: dict[Of, str] = {}
-    async for doc in db["demands"].find({"places": {"$gt": 0}}, {"state": 0}):
-        of = doc["competency"], _whose(doc, regions)[0]
-        until[of] = max(doc["horizon"], until.get(of, ""))
+    for doc in newest.values():  # no places any more: it ended when that was said
+        of = doc["competency"], region_of(whose(doc), regions)
+        until[of] = max(doc["horizon"] if doc["places"] else doc["reported_at"][:10], until.get(of, ""))
     schemes = [doc async for doc in db["schemes"].find({}, {"competency": 1, "institution": 1}) if "competency" in doc]
     certified = {(doc["competency"], regions.get(doc["institution"])) for doc in schemes}
-    return Market(demanded, until, history, certified, day)
+    return Demanded(reported, until, history, certified, day)
 
 
-def _whose(report: dict[str, Any], regions: dict[str, str]) -> tuple[str, str]:
-    """The region of a demand, and who demands: an organisation, or a region itself."""
-    of = report.get("of") or report["organisation"]
-    return regions.get(of, of), of
-
-
-async def _programmes(db: Database, programmes: Collection[str] | None, market: Market) -> list[Programme]:
+async def _programmes(db: Database, programmes: Collection[str] | None, market: Demanded) -> list[Programme]:
     """The programmes that teach something, or trained learners at somebody who reports a demand."""
     hosts, regions = (
-        await _hosts(db, {one.organisation for one in market.demanded}, programmes),
+        await _hosts(db, {one.organisation for one in market.reported}, programmes),
         await market_reads.regions(db),
     )
     match: dict[str, Any] = {"competencies": {"$exists": True}}

@@ -12,9 +12,10 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from shared.contract.events import GapGround
+from shared.processing.employment import months_later
 from shared.statistics import wilson
 
-from .gaps import Finding, Gap, Market, window_of
+from .gaps import Demanded, Finding, Gap, Rules, window_of
 from .market import Of
 
 QUARTERS = 4  # of ratings, the newest that have enough
@@ -25,8 +26,8 @@ class Offer(NamedTuple):
     """A programme as the table sees it.
 
     Attributes:
-        expected: learners who are to graduate within a year; None: hidden.
-        answers: what became of its recommendations, by id.
+        expected: learners who are to graduate within a year; None: not known.
+        answers: what became of its recommendations, by id; what the operator withdrew is "withdrawn".
     """
 
     id: str
@@ -54,16 +55,17 @@ class Quarter(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One competency of a programme, or of a region (then `programme` is empty). None: not enough data.
+    """One competency of a programme, or of a region (then `programme` is empty). None: not enough data, or hidden.
 
     Attributes:
         programmes: how many teach it.
-        vacancies: open ones of the region that demand it; `a_year_before`: as many as were open then.
+        vacancies: open ones of the region that demand it; `a_year_before`: how many were open then.
         coverage: the share of the region's open vacancies that have a mapped skill.
         places: demanded by reports in force in the region.
         is_certifiable: an institution of the region has a scheme for it.
-        certified: people with a valid certificate; `is_few`: there are some, and fewer than are shown.
-        expected: learners who are to graduate within a year.
+        certified: people with a valid certificate.
+        expected: learners of those who teach it who are to graduate within a year.
+        hidden: names of counts that a small group is hidden in; those of a region are without it.
         quarters: of ratings, the newest four that have enough; `ratings` and the rest are of these together, with the
             95 % interval (Wilson) of the share of 4 and 5.
     """
@@ -80,8 +82,8 @@ class Row(NamedTuple):
     places: int
     is_certifiable: bool
     certified: int | None
-    is_few: bool
     expected: int | None
+    hidden: tuple[str, ...]
     ratings: int | None
     satisfied: int | None
     share: float | None
@@ -97,21 +99,23 @@ class Table:
 
     Args:
         ratings: by programme, competency and quarter, large and small.
-        certified: people by programme and competency.
+        certified: people by programme and competency; None: not known.
         findings: about all programmes.
         coverage: by region, the share of open vacancies with a mapped skill.
+        rules: by which the findings were found.
         least: the smallest group that is shown.
     """
 
     offers: list[Offer]
     ratings: Iterable[Gap]
-    certified: Mapping[tuple[str, str], int]
-    findings: Iterable[Finding]
-    market: Market
+    certified: Mapping[tuple[str, str], int] | None
+    findings: Mapping[str, Iterable[Finding]]
+    market: Demanded
     coverage: Mapping[str | None, float | None]
+    rules: Rules
     least: int
     _rated: dict[tuple[str, str], list[Quarter]] = field(default_factory=lambda: defaultdict(list))
-    _found: dict[tuple[str, str], list[Finding]] = field(default_factory=lambda: defaultdict(list))
+    _demand: dict[Of, dict[str, Any]] = field(default_factory=dict)
     _places: dict[Of, int] = field(default_factory=lambda: defaultdict(int))
 
     def __post_init__(self) -> None:
@@ -119,23 +123,25 @@ class Table:
             if gap.ratings >= self.least:
                 quarter = Quarter(gap.window, gap.satisfied, gap.ratings)
                 self._rated[gap.programme, gap.competency].append(quarter)
-        for finding in self.findings:
-            self._found[finding.programme, finding.competency].append(finding)
-        for one in self.market.demanded:
+        for one in self.market.reported:
             self._places[one.competency, one.region] += one.places
 
     def rows(self) -> Iterator[Row]:
         """Each programme with what it teaches, and with what else is rated or found of it; by their ids."""
-        others: dict[str, set[str]] = defaultdict(set)
-        for programme, competency in (*self._rated, *self._found):
-            others[programme].add(competency)
+        rated: dict[str, set[str]] = defaultdict(set)
+        for programme, competency in self._rated:
+            rated[programme].add(competency)
         for offer in sorted(self.offers, key=lambda one: one.id):
-            for competency in sorted(offer.competencies | others[offer.id]):
-                yield self._row(offer, competency)
+            grounds = self._grounds(offer)
+            for competency in sorted(offer.competencies | rated[offer.id] | grounds.keys()):
+                yield self._row(offer, competency, grounds.get(competency, ()))
 
-    def _row(self, offer: Offer, competency: str) -> Row:
-        held, quarters = self.certified.get((offer.id, competency), 0), self._rated[offer.id, competency][-QUARTERS:]
-        few = 0 < held < self.least
+    def _row(self, offer: Offer, competency: str, grounds: Iterable[Ground]) -> Row:
+        quarters = self._rated.get((offer.id, competency), [])[-QUARTERS:]
+        certified = None if self.certified is None else self.certified.get((offer.id, competency), 0)
+        expected = offer.expected if competency in offer.competencies else None
+        counts = {"certified": certified, "expected": expected}
+        hidden = tuple(name for name, count in counts.items() if count and count < self.least)
         return Row(
             programme=offer.id,
             title=offer.title,
@@ -143,12 +149,12 @@ class Table:
             region=offer.region,
             competency=competency,
             programmes=int(competency in offer.competencies),
-            **self._demand(competency, offer.region),
-            certified=None if few else held,
-            is_few=few,
-            expected=offer.expected,
+            **self._demanded((competency, offer.region)),
+            certified=None if "certified" in hidden else certified,
+            expected=None if "expected" in hidden else expected,
+            hidden=hidden,
             **_rated(quarters),
-            grounds=tuple(self._grounds(offer, competency)),
+            grounds=tuple(grounds),
         )
 
     def regions(self, rows: Iterable[Row]) -> Iterator[Row]:
@@ -173,38 +179,51 @@ class Table:
             region=region,
             competency=competency,
             programmes=sum(row.programmes for row in rows),
-            **self._demand(competency, region),
-            certified=_sum((row.certified for row in rows), of_none=None if rows else 0),
-            is_few=any(row.is_few for row in rows),
-            expected=_sum((row.expected for row in rows), of_none=None if rows else 0),
+            **self._demanded(of),
+            certified=_sum(rows, "certified"),
+            expected=_sum(rows, "expected"),
+            hidden=tuple(name for name in ("certified", "expected") if any(name in row.hidden for row in rows)),
             **_rated(_together(rows)),
             grounds=tuple(dict.fromkeys(Ground(one.ground, "") for row in rows for one in row.grounds)),
         )
 
-    def _demand(self, competency: str, region: str | None) -> dict[str, Any]:
-        of, history, today = (competency, region), self.market.history, self.market.day
-        is_known = region is not None and region in history.since
-        return {
-            "vacancies": history.open.get(of, 0) if is_known else None,
-            "a_year_before": history.on(of, (today - YEAR).isoformat()) if is_known else None,
-            "coverage": self.coverage.get(region) if is_known else None,
-            "places": self._places.get(of, 0),
-            "is_certifiable": of in self.market.certified,
-        }
+    def _demanded(self, of: Of) -> dict[str, Any]:
+        """The demand of a competency in a region, worked out once for all its programmes."""
+        if of not in self._demand:
+            region, history, day = of[1], self.market.history, self.market.day
+            is_known = region is not None and history.is_known(of, day.isoformat())
+            self._demand[of] = {
+                "vacancies": history.open.get(of, 0) if is_known else None,
+                "a_year_before": history.on(of, (day - YEAR).isoformat()) if is_known else None,
+                "coverage": self.coverage.get(region) if region in history.since else None,
+                "places": self._places.get(of, 0),
+                "is_certifiable": of in self.market.certified,
+            }
+        return self._demand[of]
 
-    def _grounds(self, offer: Offer, competency: str) -> Iterator[Ground]:
-        """What was found of late: by ratings in the newest quarter that has enough, by wishes in this or the last."""
-        quarters = self._rated[offer.id, competency]
-        newest, of_late = quarters[-1].window if quarters else "", _of_late(self.market.day)
-        for finding in self._found[offer.id, competency]:
+    def _grounds(self, offer: Offer) -> dict[str, list[Ground]]:
+        """What was found of late, by competency.
+
+        By ratings in the newest quarter that has enough, by wishes in this quarter or the last; not what was withdrawn.
+        """
+        found: dict[str, list[Ground]] = defaultdict(list)
+        for finding in self.findings.get(offer.id, ()):
             by_ratings = finding.ground in ("ratings", GapGround.fall)
-            is_now = finding.window == newest if by_ratings else finding.window in of_late
-            if is_now and finding.is_about(offer.competencies):
-                yield Ground(finding.ground, offer.answers.get(finding.id, ""))
+            windows = [self._newest(offer.id, finding.competency)] if by_ratings else _of_late(self.market.day)
+            answer = offer.answers.get(finding.id, "")
+            if finding.window in windows and finding.is_about(offer.competencies) and answer != "withdrawn":
+                found[finding.competency].append(Ground(finding.ground, answer))
+        return found
+
+    def _newest(self, programme: str, competency: str) -> str:
+        enough = [
+            q.window for q in self._rated.get((programme, competency), ()) if q.ratings >= self.rules.least_ratings
+        ]
+        return enough[-1] if enough else ""
 
 
-def _of_late(day: date) -> tuple[str, str]:
-    return window_of(day.isoformat()), window_of((day.replace(day=1) - timedelta(days=60)).isoformat())
+def _of_late(day: date) -> list[str]:
+    return [window_of(one.isoformat()) for one in (months_later(day, -3), day)]
 
 
 def _rated(quarters: list[Quarter]) -> dict[str, Any]:
@@ -223,9 +242,11 @@ def _together(rows: Iterable[Row]) -> list[Quarter]:
     return [Quarter(window, *sums[window]) for window in sorted(sums)[-QUARTERS:]]
 
 
-def _sum(counts: Iterable[int | None], *, of_none: int | None) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else of_none
+def _sum(rows: list[Row], name: str) -> int | None:
+    """What is shown of a count together; None: nothing is, or nothing but zeros beside what is hidden."""
+    known = [count for row in rows if (count := getattr(row, name)) is not None]
+    hidden = any(name in row.hidden for row in rows)
+    return sum(known) if known and (any(known) or not hidden) else None
 
 
 class Column(StrEnum):

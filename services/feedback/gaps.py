@@ -60,7 +60,7 @@ class Gap(NamedTuple):
     satisfied: int
 
     def is_open(self, rules: Rules) -> bool:
-        return self.ratings >= rules.least_ratings and self.satisfied < rules.satisfied_share * self.ratings
+        return self.ratings >= rules.least_ratings and self.satisfied / self.ratings < rules.satisfied_share
 
 
 class Finding(NamedTuple):
@@ -95,7 +95,7 @@ class Demand(NamedTuple):
     """Places that reports demand of a competency in a region, and by whom."""
 
     competency: str
-    region: str
+    region: str | None
     organisation: str
     places: int
 
@@ -118,7 +118,20 @@ def gaps(sums: Sums) -> list[Gap]:
     return [Gap(*about, *total) for about, total in sorted(totals.items())]
 
 
-def shown_ratings(sums: Sums, least: int) -> dict[tuple[str, str], Counter[str]]:
+class Rated(NamedTuple):
+    """How often each rating was given (`rating_4`) in quarters that are shown; others may be hidden."""
+
+    counts: Counter[str]
+    hidden: bool
+
+    def __add__(self, other: "Rated") -> "Rated":  # type: ignore[override]
+        return Rated(self.counts + other.counts, self.hidden or other.hidden)
+
+
+NOT_RATED = Rated(Counter(), hidden=False)
+
+
+def shown_ratings(sums: Sums, least: int) -> dict[tuple[str, str], Rated]:
     """Ratings by programme and competency, of quarters with at least *least*: those of others follow from no sum.
 
     Args:
@@ -128,11 +141,11 @@ def shown_ratings(sums: Sums, least: int) -> dict[tuple[str, str], Counter[str]]
     for (id, month), measures in sums.items():
         programme, competency = id.split(" ")
         quarters.setdefault((programme, competency, window_of(month)), Counter()).update(measures)
-    found: dict[tuple[str, str], Counter[str]] = {}
+    found: dict[tuple[str, str], Rated] = {}
     for (programme, competency, _), counts in quarters.items():
-        together = found.setdefault((programme, competency), Counter())
-        if counts.total() >= least:
-            together.update(counts)
+        few = counts.total() < least
+        rated = Rated(Counter() if few else counts, few)
+        found[programme, competency] = found.get((programme, competency), NOT_RATED) + rated
     return found
 
 
@@ -146,7 +159,7 @@ def _rated(gap: Gap) -> dict[str, int]:
 
 
 def falls(known: Iterable[Gap], sustainability: Collection[str], rules: Rules) -> list[Finding]:
-    """Sustainability competencies whose share of 4 and 5 fell from one window to the next, by more than chance.
+    """Sustainability competencies whose share of 4 and 5 fell between windows with enough ratings, by more than chance.
 
     What `by_ratings` finds already is not found again.
     """
@@ -191,18 +204,18 @@ class Programme(NamedTuple):
     hosts: frozenset[str]
 
 
-class Market(NamedTuple):
-    """What is demanded, and what is certified.
+class Demanded(NamedTuple):
+    """What is demanded today, and what is certified.
 
     Attributes:
-        demanded: by reports that are in force today.
-        reported_until: the last day to which any report demanded a competency in a region.
+        reported: by reports that are in force.
+        reported_until: the last day to which reports demand, or demanded, a competency in a region.
         history: of vacancies.
         certified: competencies with the regions of the institutions that have a scheme for them.
         day: today.
     """
 
-    demanded: list[Demand]
+    reported: list[Demand]
     reported_until: Mapping[Of, str]
     history: History
     certified: set[Of]
@@ -213,7 +226,7 @@ class Market(NamedTuple):
         return window_of(self.day.isoformat())
 
 
-def unmet(programmes: Iterable[Programme], market: Market, rules: Rules) -> list[Finding]:
+def unmet(programmes: Iterable[Programme], market: Demanded, rules: Rules) -> list[Finding]:
     """Demand that a programme could meet and that no institution of its region certifies.
 
     It could, if it teaches the competency and vacancies or reports of its own region demand it, or if those who train
@@ -222,13 +235,13 @@ def unmet(programmes: Iterable[Programme], market: Market, rules: Rules) -> list
     found = []
     for programme in programmes:
         evidence: dict[str, dict[str, int]] = {}
-        for one in market.demanded:
+        for one in market.reported:
             is_own = one.competency in programme.competencies and one.region == programme.region
             if is_own or one.organisation in programme.hosts:
                 places = evidence.setdefault(one.competency, {"places": 0})
                 places["places"] += one.places
         for competency in programme.competencies:
-            vacancies = market.history.open[competency, programme.region] if programme.region else 0
+            vacancies = market.history.open.get((competency, programme.region), 0) if programme.region else 0
             if vacancies >= rules.least_vacancies:
                 evidence.setdefault(competency, {})["vacancies"] = vacancies
         found += [
@@ -239,38 +252,33 @@ def unmet(programmes: Iterable[Programme], market: Market, rules: Rules) -> list
     return found
 
 
-def lapsed(programmes: Iterable[Programme], market: Market, rules: Rules) -> list[Finding]:
+def lapsed(programmes: Iterable[Programme], market: Demanded, rules: Rules) -> list[Finding]:
     """Competencies that a programme teaches and its region certifies, and that nothing there has demanded for long.
 
-    Only where the region's vacancies have been known for as long.
+    Only where the region's vacancies have been observed for as long, and a skill is mapped to the competency.
     """
     long_ago = (market.day - timedelta(days=rules.undemanded_days)).isoformat()
     found = []
+    history = market.history
     for programme in programmes:
-        since = market.history.since.get(programme.region) if programme.region else None
-        if since is None or since > long_ago:
-            continue
         for of in sorted((competency, programme.region) for competency in programme.competencies):
-            until = max(filter(None, (market.history.until(of), market.reported_until.get(of))), default=None)
-            if of not in market.certified or market.history.open[of] or (until or "") > long_ago:
+            if of not in market.certified or history.open.get(of) or not history.is_known(of, long_ago):
                 continue
-            evidence = {"demanded_until": until, "observed_since": since}
-            found.append(Finding(programme.id, of[0], market.window, "lapsed", evidence))
+            until = max(filter(None, (history.until(of), market.reported_until.get(of))), default=None)
+            if until is None or until <= long_ago:
+                evidence = {"demanded_until": until, "observed_since": history.since[programme.region]}
+                found.append(Finding(programme.id, of[0], market.window, "lapsed", evidence))
     return found
 
 
-def recommend(programme: str, state: State, known: Iterable[Finding], now: datetime, rules: Rules) -> list[Event[Data]]:
-    """What should be said of a programme for these findings, once per window, and is not yet."""
+def recommend(state: State, known: Iterable[Finding], now: datetime, rules: Rules) -> list[Event[Data]]:
+    """What should be said of a programme for the findings about it, once per window, and is not yet."""
     published = facts.last(state, "programme.published")
     if published is None:
         return []
     declared = {part["competency"] for part in published["data"].get("competencies", [])}
     said = {slot for event_class in facts.RECOMMENDATIONS for slot in facts.facts(state, event_class.short_type)}
-    return [
-        _event(finding, now, rules)
-        for finding in known
-        if finding.programme == programme and finding.is_about(declared) and finding.id not in said
-    ]
+    return [_event(finding, now, rules) for finding in known if finding.is_about(declared) and finding.id not in said]
 
 
 def _event(finding: Finding, now: datetime, rules: Rules) -> Event[Data]:

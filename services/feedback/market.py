@@ -83,7 +83,7 @@ class History:
         mapping: competency by skill id; None: none of ours.
         changes: by competency and region, how the number of open vacancies changed, by day.
         open: distinct vacancies that are open now, by competency and region.
-        since: by region, the first day of which a vacancy is known.
+        since: by region, the first day on which a vacancy was observed: what was open before is known only in part.
     """
 
     mapping: Mapping[str, str | None]
@@ -92,9 +92,10 @@ class History:
     since: dict[str | None, str] = field(default_factory=dict)
 
     def add(self, vacancy: Mapping[str, Any]) -> None:
-        """Take in a vacancy, open or closed: its `region`, `skills`, `since`, `open` and `closed_on`."""
+        """Take in a vacancy, open or closed: `region`, `skills`, `since`, `observed_at`, `open` and `closed_on`."""
         region, begin, end = vacancy["region"], vacancy["since"], vacancy["closed_on"]
-        self.since[region] = min(begin, self.since.get(region, begin))
+        observed = vacancy["observed_at"][:10]
+        self.since[region] = min(observed, self.since.get(region, observed))
         for competency in {self.mapping.get(skill_id(written)) for written in vacancy["skills"]}:
             if competency is None:
                 continue
@@ -106,10 +107,19 @@ class History:
                 self.open[of] += 1
 
     def on(self, of: Of, day: str) -> int | None:
-        """How many demanded it on a day; None: nothing is known of the region's vacancies before that day."""
-        if self.since.get(of[1], day) >= day:
+        """How many demanded it on a day; None: the region's vacancies of that day are not known, or it has no skill."""
+        if not self.is_known(of, day):
             return None
         return sum(change for changed, change in self.changes.get(of, {}).items() if changed <= day)
+
+    def is_known(self, of: Of, day: str) -> bool:
+        """Were the region's vacancies known on a day already, and is a skill mapped to the competency?"""
+        competency, region = of
+        return competency in self.mapped and region in self.since and self.since[region] <= day
+
+    @cached_property
+    def mapped(self) -> frozenset[str]:
+        return frozenset(filter(None, self.mapping.values()))
 
     def until(self, of: Of) -> str | None:
         """When the last vacancy that demanded it was closed, if none is open; None: none ever was."""

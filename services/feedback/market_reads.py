@@ -19,8 +19,9 @@ from .market import History, Market
 from .suggestions import Label, Labels, labels_in
 
 log = logs.get(__name__)
+OPERATOR = "operator"
 MOST_DAYS = 3  # markets of the past that are kept: each has all skills of the vacancies that were open
-_TOLD = {"_id": 0, "region": 1, "skills": 1, "since": 1, "open": 1, "closed_on": 1}
+_TOLD = {"_id": 0, "region": 1, "skills": 1, "since": 1, "observed_at": 1, "open": 1, "closed_on": 1}
 BUILT_IN = Frameworks()
 MOST_ITEMS = 60  # of a framework, to be offered as a whole
 _COUNTED = {"_id": 0, "portal": 1, "region": 1, "skills": 1, "observed_at": 1}
@@ -41,7 +42,7 @@ class Histories:
 
     async def of(self, db: Database) -> History:
         """The history, which may be behind while vacancies come in. Do not change it."""
-        return (await self._recent.answer(db, "history", 0, lambda: _read_history(db)))[0]
+        return (await self._recent.answer(db, "history", 0, lambda: read_history(db)))[0]
 
     async def are_current(self, db: Database) -> bool:
         return await self._recent.is_current(db, "history")
@@ -53,7 +54,8 @@ async def history_of(service: Service) -> History:
     return await histories.of(service.db)
 
 
-async def _read_history(db: Database) -> History:
+async def read_history(db: Database) -> History:
+    """What all vacancies have demanded over time."""
     history = History(await mapping(db))
     async for vacancy in db["vacancies"].find({"since": {"$exists": True}}, _TOLD, batch_size=2_000):
         history.add(vacancy)
@@ -143,11 +145,21 @@ async def regions(db: Database) -> dict[str, str]:
 
 async def places(db: Database, day: str) -> Counter[tuple[str, str | None]]:
     """Places that reports demand, by competency and region: of whose demand it is."""
-    region_of, found = await regions(db), Counter[tuple[str, str | None]]()
+    regions_, found = await regions(db), Counter[tuple[str, str | None]]()
     for report in await reports_in_force(db, day):
-        of = report.get("of") or report["organisation"]
-        found[report["competency"], region_of.get(of, of)] += report["places"]
+        found[report["competency"], region_of(whose(report), regions_)] += report["places"]
     return found
+
+
+def whose(report: Mapping[str, Any]) -> str:
+    """Whose demand it is: an organisation's, or a region's."""
+    of: str = report.get("of") or report["organisation"]
+    return of
+
+
+def region_of(whose: str, regions: Mapping[str, str]) -> str | None:
+    """The region of a demand; None: the operator's own report names none."""
+    return regions.get(whose) or (None if whose == OPERATOR else whose)
 
 
 async def known(service: Service) -> Known:

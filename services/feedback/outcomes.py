@@ -13,8 +13,7 @@ def outcomes(state: State) -> Counts:
 
     - `certified`, by programme and competency, in the month of the first certificate that is valid: `people`;
     - `expected`, by programme, in the month in which who is still there is to graduate: `learners`;
-    - `cohort`, by programme, in the month of graduation: `graduates`, and of these six months later `known` and
-      `working`.
+    - `cohort`, by programme, in the month of graduation: of graduates six months later `known` and `working`.
     """
     return dict.fromkeys([*_certified(state), *_expected(state), *_graduated(state)], 1)
 
@@ -45,6 +44,6 @@ def _graduated(state: State) -> list[Counter]:
     for programme, graduation in facts.facts(state, "learner.graduated").items():
         day = graduation["data"]["graduated_on"]
         then = employment.at(employment.of_graduate(spells, day), employment.months_after(day, AFTER_MONTHS))
-        measures = ["graduates", *(["known"] if then else []), *(["working"] if then and then.in_work else [])]
+        measures = ["known", *(["working"] if then.in_work else [])] if then else []
         found += [(COHORT, programme, day[:7], measure) for measure in measures]
     return found

@@ -296,7 +296,7 @@ def is_open(state: State) -> bool:
 def contributions(key: Key, state: State) -> Counts:
     """What is known of a learner's way, see `outcomes`; of an answer the ratings: `overall_4`, `learner_4`, `rating_1`.
 
-    Ratings count by programme, enterprise, competency and month.
+    Ratings count by programme, enterprise, a programme's competency, and month.
     """
     if key.collection == "learners":
         return outcomes(state)
@@ -314,7 +314,6 @@ def contributions(key: Key, state: State) -> Counts:
             if "relevance" in data:
                 _add(counts, (kind, id, period, f"relevance_{data['relevance']}"))
         for competency, rating in data.get("competencies", {}).items():
-            _add(counts, ("competency", competency, period, f"rating_{rating}"))
             if "programme" in about:
                 id = f"{about['programme']} {competency}"
                 _add(counts, ("programme_competency", id, period, f"rating_{rating}"))
@@ -360,7 +359,8 @@ def _ratings(answer: Fact) -> dict[str, Any]:
 
 def _programme_view(state: State) -> dict[str, Any]:
     published = facts.last(state, "programme.published")
-    view = {"recommendations": recommendations(state)}
+    withdrawn = sorted(facts.facts(state, "programme.revision_withdrawn"))
+    view = {"recommendations": recommendations(state), "withdrawn": withdrawn}
     if published is None:
         return view
     return {

@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from shared.processing.employment import months_later
+from shared.statistics import smallest
 
 from .indicators import Indicator, Measures, Status
 
@@ -132,7 +133,7 @@ def caveats(
 
 def _listed(left_out: Mapping[str, int], suppress_below: int) -> list[dict[str, Any]]:
     """How many are left out for each reason; of few not even the reason is said (one of them is illness)."""
-    hidden = _smallest(left_out, suppress_below)
+    hidden = smallest(left_out, suppress_below)
     listed: list[dict[str, Any]] = [{"reason": r, "n": n} for r, n in left_out.items() if r not in hidden]
     together = sum(left_out[reason] for reason in hidden)
     if hidden:
@@ -180,7 +181,7 @@ def left_out(indicator: Indicator, by_month: Mapping[str, Measures], suppress_be
     if not indicator.personal:
         return frozenset()
     cases = {month: _cases(indicator, by_month[month]) for month in sorted(by_month)}
-    return frozenset((_between if indicator.by == "stock" else _smallest)(cases, suppress_below))
+    return frozenset((_between if indicator.by == "stock" else smallest)(cases, suppress_below))
 
 
 def _cases(indicator: Indicator, counted: Measures) -> int:
@@ -188,18 +189,6 @@ def _cases(indicator: Indicator, counted: Measures) -> int:
     found = figures(indicator, counted)
     part = abs(int(found.numerator or 0)) if indicator.unit == "share" else 0
     return max(abs(found.n), part)
-
-
-def _smallest(cases: Mapping[str, int], least: int) -> set[str]:
-    """The months with fewer than *least* cases, and the next smallest until they have as many together."""
-    months: set[str] = set()
-    together = 0
-    for month in sorted((month for month in cases if cases[month]), key=lambda month: (cases[month], month)):
-        if cases[month] >= least and (not together or together >= least):
-            break
-        months.add(month)
-        together += cases[month]
-    return months
 
 
 def _between(cases: Mapping[str, int], least: int) -> set[str]:

@@ -38,6 +38,10 @@ class _Kept:
     read_at: float = 0
     took_s: float = 0
 
+    def will_do(self, for_s: float) -> bool:
+        """Is it younger than so many seconds?"""
+        return self.applied is not None and monotonic() - self.read_at < for_s
+
 
 class RecentAnswers:
     """Answers by question; the one that was asked for longest ago goes first.
@@ -67,16 +71,17 @@ class RecentAnswers:
         self._kept[db.name, question] = kept
         if len(self._kept) > self._most:
             del self._kept[next(iter(self._kept))]
-        if kept.applied is None or monotonic() - kept.read_at >= max(within_s, self._rest * kept.took_s):
-            read_at = monotonic()
-            now = await self._now(db)
+        if not kept.will_do(max(within_s, self._rest * kept.took_s)):
+            asked_at, now = monotonic(), await self._now(db)
             async with kept.lock:
                 if kept.applied is None or now.positions != kept.applied.positions:
+                    if kept.will_do(self._rest * kept.took_s):  # somebody else has just worked it out
+                        return kept.answer, kept.applied.until if kept.applied else None
                     began = monotonic()
                     kept.answer = await work()
                     kept.took_s = monotonic() - began
-                kept.applied, kept.read_at = now, read_at
-        return kept.answer, kept.applied.until
+                kept.applied, kept.read_at = now, max(asked_at, monotonic() - kept.took_s)
+        return kept.answer, kept.applied.until if kept.applied else None
 
     async def is_current(self, db: Database, question: Hashable) -> bool:
         """Has nothing that matters been applied since the last answer to *question*?"""

@@ -232,7 +232,7 @@ class Expected:
     def count_cohort(self, programme: str, day: date, jobs: "list[Spell]") -> None:
         """What feedback counts of a graduate: what is known half a year later, and who is in work then."""
         then = status_on(later(day, 6), [job for job in jobs if job.holds or job.said.day >= day])
-        counted = {"graduates": True, "known": then, "working": then and then.data["status"] in IN_WORK}
+        counted = {"known": then, "working": then and then.data["status"] in IN_WORK}
         for measure in (name for name, counts in counted.items() if counts):
             self.answered["cohort", programme, day.strftime("%Y-%m"), measure] += 1
 
@@ -354,7 +354,6 @@ class Expected:
                 if measure in said:
                     self.answered[kind, id, answer.month, f"{measure}_{said[measure]}"] += 1
         for competency, rating in said["competencies"].items():
-            self.answered["competency", competency, answer.month, f"rating_{rating}"] += 1
             id = f"{asked['programme']} {competency}"
             self.answered["programme_competency", id, answer.month, f"rating_{rating}"] += 1
             if asked["role"] == "enterprise" and rating < 4:

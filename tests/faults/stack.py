@@ -21,7 +21,10 @@ from deploy.demo.network import Network
 from deploy.local.processes import ROOT, Server, ServerError, free_port, is_free
 from deploy.local.servers import STATE, ReplicaSet, kafka
 from deploy.local.stack import WORKER, application
+from deploy.setup import set_up
+from services.partners.gateway.credentials import issue_to_operator
 from shared.http.auth import REQUESTS
+from tests.processes import at_once
 
 from . import proxy
 from .region import REQUEST_KEY
@@ -154,9 +157,7 @@ class Stack:
         keys.mkdir(exist_ok=True)
         (keys / REQUESTS).write_text(json.dumps({"key": REQUEST_KEY.hex(), "since": ""}))
         primary = self.mongodb.wait_for_primary()
-        done = self.run("deploy.setup", MONGODB_URI=primary.address)
-        if done.returncode:
-            raise ServerError(done.stderr)
+        at_once(set_up, self.env | {"MONGODB_URI": primary.address})
 
     def run(self, *module: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run a module with the services' environment."""
@@ -167,8 +168,7 @@ class Stack:
     def network(self) -> Network:
         """To speak to the services as the operator."""
         urls = {f"PRAKTIKA_{name.upper()}_URL": server.address for name, server in self.services.items()}
-        printed = self.run("services.partners.gateway.credentials", "operator").stdout
-        return Network(urls, {"operator": json.loads(printed.splitlines()[-1])})
+        return Network(urls, {"operator": at_once(lambda settings: issue_to_operator(settings, ""), self.env)})
 
     def slow_down(self, delay_s: float) -> None:
         """Let everything to and from MongoDB, and between its members, take so much longer; 0: no longer."""

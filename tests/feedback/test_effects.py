@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.feedback.effects import Known, Quarter, cohorts, effects
-from services.feedback.gaps import Gap
+from services.feedback.gaps import Gap, window_of
+from services.monitoring.figures import left_out
+from services.monitoring.indicators import INDICATORS
 
 REVISED: dict[str, Any] = {
     "id": "r-1",
@@ -69,12 +71,13 @@ def test_only_quarters_that_are_shown_are_in_a_sum():
 
 def test_graduates_of_the_cohorts_before_and_after_are_compared_once_half_a_year_has_passed():
     def month(known: int, working: int) -> dict[str, int]:
-        return {"graduates": known + 3, "known": known, "working": working}
+        return {"known": known, "working": working}
 
     told = {("2025-06",): month(20, 8), ("2025-07",): month(30, 12), ("2025-08",): month(4, 4)}
-    told |= {("2026-02",): month(9, 9), ("2026-03",): month(6, 6), ("2026-06",): month(40, 40)}
+    told |= {("2026-02",): month(15, 15), ("2026-03",): month(6, 6), ("2026-06",): month(40, 40)}
     found = cohorts(told, TODAY, 5)
     assert found == [Quarter("2025Q2", 8, 20), Quarter("2025Q3", 12, 30), Quarter("2026Q1", 15, 15)]
+    # August, and March as the next smallest, are left out: monitoring shows neither.
     assert [one.window for one in cohorts(told, date(2026, 12, 31), 5)] == ["2025Q2", "2025Q3", "2026Q1"]
     later = cohorts(told, date(2027, 1, 1), 5)
     assert later[-1] == Quarter("2026Q2", 40, 40)
@@ -103,11 +106,33 @@ def test_attack_what_is_hidden_does_not_follow_from_effects(quarters: list[tuple
     assert effects([REVISED], known(rated)) == effects([REVISED], known(shown))
 
 
-MONTHS = st.dictionaries(st.sampled_from([f"2025-{n:02}" for n in range(1, 13)]), st.integers(0, 9), max_size=9)
+MONTHS = st.dictionaries(
+    st.sampled_from([f"{year}-{n:02}" for year in (2024, 2025) for n in range(1, 13)]),
+    st.integers(0, 14).flatmap(lambda known: st.tuples(st.just(known), st.integers(0, known))),
+    max_size=9,
+)
 
 
 @given(MONTHS)
-def test_attack_months_of_few_graduates_do_not_follow_from_quarters(months: dict[str, int]):
-    told = {(month,): {"known": n, "working": n // 2} for month, n in months.items()}
-    shown = {(month,): counts for (month,), counts in told.items() if counts["known"] >= 5}
-    assert cohorts(told, TODAY, 5) == cohorts(shown, TODAY, 5)
+def test_attack_quarters_are_sums_of_months_that_monitoring_shows(months: dict[str, tuple[int, int]]):
+    """Who subtracts quarters from what monitoring says of months and of all of them learns of no month more."""
+    told = {(month,): {"known": known, "working": working} for month, (known, working) in months.items()}
+    measures = {
+        month: {"after_6m_employed": working, "after_6m_seeking": known - working}
+        for month, (known, working) in months.items()
+    }
+    hidden = left_out(INDICATORS["employment_rate_6m"], measures, 5)
+    shown = {(month,): counts for (month,), counts in told.items() if month not in hidden}
+    sums: dict[str, list[int]] = {}
+    for (month,), counts in shown.items():
+        quarter = sums.setdefault(window_of(month), [0, 0])
+        quarter[0] += counts["working"]
+        quarter[1] += counts["known"]
+    telling = {window: (w, n) for window, (w, n) in sums.items() if n and (n >= 10 or 0 < w < n)}
+    assert {quarter.window: quarter[1:] for quarter in cohorts(told, TODAY, 5)} == telling
+
+
+def test_of_few_of_whom_all_or_none_are_in_work_nothing_is_said():
+    for known, working, is_said in ((9, 9, False), (9, 0, False), (9, 8, True), (10, 10, True), (10, 0, True)):
+        found = cohorts({("2025-01",): {"known": known, "working": working}}, TODAY, 5)
+        assert bool(found) is is_said, (known, working)

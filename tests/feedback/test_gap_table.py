@@ -16,8 +16,8 @@ from playwright.async_api import Browser, expect
 from services.feedback.app import core, router
 from services.feedback.gap_api import Filter
 from services.feedback.gap_reads import GapTable
-from services.feedback.gap_table import Column, Offer, Quarter, Table, in_order
-from services.feedback.gaps import Demand, Finding, Gap, Market, Programme, Rules, by_ratings, unmet
+from services.feedback.gap_table import Column, Ground, Offer, Quarter, Table, in_order
+from services.feedback.gaps import Demand, Demanded, Finding, Gap, Programme, Rules, by_ratings, unmet
 from services.feedback.market import History
 from shared.contract.events import (
     CompetencyCertified,
@@ -45,13 +45,16 @@ def offer(id: str, *competencies: str, region: str = "east", expected: int | Non
     return Offer(id, id.title(), f"{region}-college", region, frozenset(competencies), expected, answers)
 
 
-def market(vacancies: Iterable[tuple[str, int]] = (), *demanded: Demand, certified: Iterable[Any] = ()) -> Market:
-    """Open vacancies of east: a competency, and how many days ago one was published that demands it."""
+def market(
+    vacancies: Iterable[tuple[str, int]] = (), *reported: Demand, certified: Iterable[Any] = (), day: date = TODAY
+) -> Demanded:
+    """Open vacancies of east: a competency, and how many days ago one was first observed that demands it."""
     history = History({skill_id(c): c for c in (TIG, LASER, GREEN)})
     for competency, ago in vacancies:
         since = (TODAY - timedelta(days=ago)).isoformat()
-        history.add({"region": "east", "skills": [competency], "since": since, "open": True, "closed_on": None})
-    return Market([*demanded], {}, history, {*certified}, TODAY)
+        about = {"since": since, "observed_at": f"{since}T09:00:00+00:00", "open": True, "closed_on": None}
+        history.add({"region": "east", "skills": [competency], **about})
+    return Demanded([*reported], {}, history, {*certified}, day)
 
 
 def table(
@@ -59,11 +62,16 @@ def table(
     ratings: Iterable[Gap] = (),
     certified: dict[tuple[str, str], int] | None = None,
     findings: Iterable[Finding] = (),
-    of: Market | None = None,
+    of: Demanded | None = None,
+    *,
+    rules: Rules | None = None,
 ) -> GapTable:
-    made = Table(offers, ratings, certified or {}, findings, of or market(), {"east": 0.4}, LEAST)
+    known: dict[str, list[Finding]] = {}
+    for finding in findings:
+        known.setdefault(finding.programme, []).append(finding)
+    made = Table(offers, ratings, certified or {}, known, of or market(), {"east": 0.4}, rules or Rules(), LEAST)
     rows = [*made.rows()]
-    return GapTable(rows, [*made.regions(rows)], {}, None)
+    return GapTable(rows, [*made.regions(rows)], [], {}, None)
 
 
 def test_a_row_has_each_figure_beside_the_others_and_says_what_is_not_known():
@@ -76,6 +84,10 @@ def test_a_row_has_each_figure_beside_the_others_and_says_what_is_not_known():
     assert (row.ratings, row.satisfied, row.share) == (15, 12, 0.8)
     assert [round(end or 0, 4) for end in (row.lower, row.upper)] == [0.5481, 0.9295]  # Wilson, 12 of 15
     (bare,) = table([offer("far", TIG, region="north", expected=None)]).programmes
+    (unmapped,) = table([offer("drawing", CAD)], of=demanded).programmes
+    assert (unmapped.vacancies, unmapped.coverage) == (None, 0.4), "no skill is mapped to it: not zero"
+    (lately,) = table([offer("welding", TIG)], of=market([(TIG, 300)])).programmes
+    assert (lately.vacancies, lately.a_year_before) == (1, None), "nobody looked a year ago"
     assert bare.vacancies is bare.a_year_before is bare.coverage is bare.ratings is bare.share is bare.expected is None
     assert (bare.certified, bare.places, bare.grounds) == (0, 0, ())
 
@@ -94,6 +106,27 @@ def test_a_row_is_red_for_what_is_so_now_and_says_what_was_answered():
     wished = [Finding("welding", LASER, window, "wishes", {"employers": 3}) for window in ("2025Q4", "2025Q3")]
     rows = table([offer("welding", TIG)], findings=wished).programmes
     assert [(row.competency, row.programmes, len(row.grounds)) for row in rows] == [(LASER, 0, 1), (TIG, 1, 0)]
+    (row,) = table([offer("welding", TIG)], findings=wished[1:]).programmes
+    assert row.competency == TIG, "what is long ago leaves no row behind"
+    taken_back = offer("welding", TIG, **{wished[0].id: "withdrawn"})
+    assert [row.competency for row in table([taken_back], findings=wished).programmes] == [TIG]
+    strict = Rules(least_ratings=10)
+    two = [Gap("welding", TIG, "2025Q3", 12, 2), Gap("welding", TIG, "2025Q4", 6, 6)]
+    (row,) = table([offer("welding", TIG)], two, findings=by_ratings(two, strict), rules=strict).programmes
+    assert row.grounds == (Ground("ratings", ""),), "the newest quarter with ten"
+
+
+@pytest.mark.parametrize(
+    ("day", "last"),
+    [
+        *((date(2026, 3, 31), "2025Q4"), (date(2026, 4, 1), "2026Q1"), (date(2026, 6, 15), "2026Q1")),
+        *((date(2026, 9, 30), "2026Q2"), (date(2026, 12, 31), "2026Q3"), (date(2028, 3, 31), "2027Q4")),
+    ],
+)
+def test_what_employers_miss_shows_for_the_quarter_and_the_next_one(day: date, last: str):
+    missed = [Finding("welding", LASER, last, "wishes", {"employers": 3})]
+    rows = table([offer("welding", TIG)], findings=missed, of=market(day=day)).programmes
+    assert [len(row.grounds) for row in rows] == [1, 0]
 
 
 def test_a_region_has_what_its_programmes_show_together_and_what_nobody_teaches():
@@ -108,9 +141,14 @@ def test_a_region_has_what_its_programmes_show_together_and_what_nobody_teaches(
         ("west", TIG),
     ]
     laser, tig, green, _ = found
-    assert (tig.certified, tig.is_few, tig.expected, tig.programmes) == (7, True, 12, 2)
+    assert (tig.certified, tig.hidden, tig.expected, tig.programmes) == (7, ("certified",), 12, 2)
     assert (tig.ratings, tig.satisfied, tig.quarters) == (14, 12, (Quarter("2025Q4", 12, 14),))
-    assert (laser.programmes, laser.vacancies, laser.certified, laser.ratings) == (0, 1, 0, None)
+    assert (laser.programmes, laser.vacancies, laser.certified, laser.ratings) == (0, 1, None, None)
+    nothing = table([offer("one", TIG), offer("two", TIG, GREEN, expected=3)], certified={("two", TIG): 3}).regions
+    assert [(row.competency, row.certified, row.hidden, row.expected) for row in nothing] == [
+        (GREEN, 0, ("expected",), None),
+        (TIG, None, ("certified", "expected"), 12),
+    ]
     assert (green.places, green.vacancies) == (4, None)
 
 
@@ -191,7 +229,7 @@ async def tell(stack: Running) -> None:
         parts = [ProgrammeCompetency(competency=competency, level=4) for competency in taught]
         data = ProgrammePublished(title=programme.title(), version="1", level=4, competencies=parts)
         await stack.publish(event(data, programme, by="institution:college"))
-    for skill, competency in (("TIG", TIG), ("Laser", LASER)):
+    for skill, competency in (("TIG", TIG), ("Laser", LASER), ("Green", GREEN)):
         data = SkillMapped(skill=skill, competency=competency)
         await stack.publish(event(data, skill_id(skill), by=operator))
     for number in range(6):
@@ -199,7 +237,7 @@ async def tell(stack: Running) -> None:
         seen = VacancyObserved(
             portal="hh", title="Welder", region="east", skills=skills, published_on=date(2024, 1, 1 + number)
         )
-        await stack.publish(event(seen, f"hh:{number}", by=operator, time=now))
+        await stack.publish(event(seen, f"hh:{number}", by=operator, time=now - timedelta(days=500)))
     scheme = SchemePublished(competency=GREEN, level=4, methods=["exam"], least_score=0.5, enterprise_required=False)
     await stack.publish(event(scheme, "college:green", by="institution:college"))
     report = DemandReported(competency=LASER, places=12, horizon=date(2099, 1, 1), research="plan")
@@ -268,7 +306,7 @@ async def test_the_table_as_a_file_has_all_rows_typed_cells_and_definitions(stac
     book = load_workbook(io.BytesIO(answer.content))
     head, *cells = book.worksheets[0].iter_rows()
     named = {cell.value: number for number, cell in enumerate(head)}
-    assert {row[named["Открытые вакансии"]].value for row in cells} == {0, 2, 6}
+    assert {row[named["Открытые вакансии"]].value for row in cells} == {None, 0, 2, 6}
     assert "0.0%" in {row[named["Охват"]].number_format for row in cells}
     said = {row[0].value: row[1].value for row in book.worksheets[1].iter_rows()}
     assert "60 %" in str(said["низкие оценки"])

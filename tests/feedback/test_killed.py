@@ -9,7 +9,6 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from services.feedback.app import core, router
-from services.feedback.calendar import months_after
 from shared.contract.events import (
     EmploymentRecorded,
     EmploymentStatus,
@@ -20,6 +19,7 @@ from shared.contract.events import (
     serialise,
 )
 from shared.log.topics import PARTITIONS, connection, topic_name
+from shared.processing.employment import months_later
 from tests.making import event
 from tests.operator.conftest import Praktika
 from tests.processes import worker
@@ -42,7 +42,7 @@ async def with_the_senders_times(kafka: str, namespace: str) -> None:
 
 async def long_ago(stack: Running) -> None:
     """Graduates who were told of 200 days ago; some of them work at the plant."""
-    graduated = months_after(datetime.now(UTC).date(), -7)
+    graduated = months_later(datetime.now(UTC).date(), -7)
     told = datetime.combine(graduated + timedelta(days=1), time(), UTC)
     topic = topic_name(stack.settings.namespace, "learner")
     async with AIOKafkaProducer(**connection(stack.settings)) as kafka:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from services.feedback.gaps import (
     Demand,
+    Demanded,
     Finding,
     Gap,
-    Market,
     Programme,
     Rules,
     by_ratings,
@@ -203,7 +203,7 @@ def test_an_answer_to_a_request_that_is_not_known_yet_waits_for_it():
 
 def test_feedback_that_nobody_asked_for_counts_each():
     state = taken_in(submitted("s1", 4, request=None, programme="welding"))
-    assert sum(contributions(Key("requests", "s1"), state).values()) == 4
+    assert sum(contributions(Key("requests", "s1"), state).values()) == 3
 
 
 def test_an_institution_does_not_speak_as_an_enterprise_nor_the_reverse():
@@ -232,26 +232,26 @@ def gap(ratings: int, satisfied: int, competency: str = "greencomp:3.1") -> Gap:
 
 
 def test_fewer_than_sixty_percent_of_five_ratings_recommend_a_revision():
-    (event_,) = recommend("welding", programme(), by_ratings([gap(5, 2)], RULES), NOON, RULES)
+    (event_,) = recommend(programme(), by_ratings([gap(5, 2)], RULES), NOON, RULES)
     assert (event_.data.window, event_.data.ratings, event_.data.satisfied) == ("2026Q1", 5, 2)
     assert event_.partitionkey == event_.subject == "welding"
 
 
 def test_sixty_percent_or_four_ratings_or_a_foreign_competency_recommend_nothing():
     for known in (gap(5, 3), gap(10, 6), gap(4, 0), gap(9, 0, "greencomp:1.1")):
-        assert recommend("welding", programme(), by_ratings([known], RULES), NOON, RULES) == []
-    assert recommend("welding", facts.empty(), by_ratings([gap(5, 0)], RULES), NOON, RULES) == []
+        assert recommend(programme(), by_ratings([known], RULES), NOON, RULES) == []
+    assert recommend(facts.empty(), by_ratings([gap(5, 0)], RULES), NOON, RULES) == []
 
 
 def test_a_revision_is_recommended_once_per_window_whatever_comes_after():
-    (first,) = recommend("welding", programme(), by_ratings([gap(5, 2)], RULES), NOON, RULES)
-    assert recommend("welding", programme(first), by_ratings([gap(9, 0)], RULES), NOON + timedelta(days=1), RULES) == []
+    (first,) = recommend(programme(), by_ratings([gap(5, 2)], RULES), NOON, RULES)
+    assert recommend(programme(first), by_ratings([gap(9, 0)], RULES), NOON + timedelta(days=1), RULES) == []
     other = Gap("welding", "greencomp:3.1", "2026Q2", 5, 0)
-    assert len(recommend("welding", programme(first), by_ratings([other], RULES), NOON, RULES)) == 1
+    assert len(recommend(programme(first), by_ratings([other], RULES), NOON, RULES)) == 1
 
 
 def test_a_recommendation_shows_its_newest_answer():
-    (recommended,) = recommend("welding", programme(), by_ratings([gap(5, 2)], RULES), NOON, RULES)
+    (recommended,) = recommend(programme(), by_ratings([gap(5, 2)], RULES), NOON, RULES)
     id = recommended.data.recommendation
     declined = event(ProgrammeRevisionDeclined(recommendation=id, reason="costs"), "welding", time=NOON)
     revised = event(ProgrammeRevised(recommendation=id, version="2"), "welding", time=NOON + timedelta(days=3))
@@ -260,7 +260,7 @@ def test_a_recommendation_shows_its_newest_answer():
 
 
 def test_another_institutions_answer_to_a_recommendation_is_none():
-    (recommended,) = recommend("welding", programme(), by_ratings([gap(5, 2)], RULES), NOON, RULES)
+    (recommended,) = recommend(programme(), by_ratings([gap(5, 2)], RULES), NOON, RULES)
     id = recommended.data.recommendation
     revised = event(ProgrammeRevised(recommendation=id, version="2"), "welding")
     foreign = event(
@@ -302,9 +302,9 @@ def low(competency: str, *employers: str, month: str = "2026-02") -> dict[tuple[
 
 def test_three_employers_who_rate_low_what_a_programme_does_not_name_wish_for_it():
     (finding,) = wishes(low("greencomp:1.1", "plant", "mill", "works") | low("greencomp:1.2", "plant", "mill"), RULES)
-    (found,) = recommend("welding", programme(), [finding], NOON, RULES)
+    (found,) = recommend(programme(), [finding], NOON, RULES)
     assert (found.data.competency, found.data.ground, found.data.employers) == ("greencomp:1.1", "wishes", 3)
-    assert recommend("welding", programme(found), [finding], NOON + timedelta(days=1), RULES) == []
+    assert recommend(programme(found), [finding], NOON + timedelta(days=1), RULES) == []
     (shown,) = recommendations(programme(found))
     assert (shown["ground"], shown["status"], shown["employers"]) == ("wishes", "open", 3)
 
@@ -313,7 +313,7 @@ def test_employers_of_two_quarters_or_of_what_is_taught_already_wish_for_nothing
     apart = low("greencomp:1.1", "plant", "mill") | low("greencomp:1.1", "works", month="2026-04")
     assert wishes(apart, RULES) == []
     taught = wishes(low("greencomp:3.1", "plant", "mill", "works"), RULES)
-    assert recommend("welding", programme(), taught, NOON, RULES) == []
+    assert recommend(programme(), taught, NOON, RULES) == []
 
 
 def test_a_hosts_low_rating_is_counted_by_who_gave_it():
@@ -332,7 +332,7 @@ def test_a_sustainability_competency_falls_if_the_intervals_of_two_quarters_lie_
         later = before._replace(window="2026Q3", ratings=100, satisfied=satisfied)
         assert len(falls([later, before], GREEN, RULES)) == found
     (finding,) = falls([before, before._replace(window="2026Q3", satisfied=76)], GREEN, RULES)
-    (event_,) = recommend("welding", programme(), [finding], NOON, RULES)
+    (event_,) = recommend(programme(), [finding], NOON, RULES)
     assert (event_.data.ground, event_.data.satisfied, event_.data.satisfied_before) == ("fall", 76, 95)
 
 
@@ -354,14 +354,18 @@ def demanded(
     certified: Iterable[Of] = (),
     reported_until: str | None = None,
     vacancies: Iterable[tuple[int, int | None]] = (),
-) -> Market:
+) -> Demanded:
     """What is demanded in east on NOON's day; vacancies for TIG by how many days ago they opened and closed."""
     history, today = History({skill_id("TIG"): "welding:tig"}), NOON.date()
     for opened, closed in vacancies:
         since, closed_on = (None if n is None else (today - timedelta(days=n)).isoformat() for n in (opened, closed))
-        vacancy = {"region": "east", "skills": ["TIG"], "since": since, "open": closed is None, "closed_on": closed_on}
-        history.add(vacancy)
-    return Market([*reports], {TIG_IN_EAST: reported_until} if reported_until else {}, history, {*certified}, today)
+        history.add(
+            {
+                **{"region": "east", "skills": ["TIG"], "since": since, "observed_at": f"{since}T09:00:00+00:00"},
+                **{"open": closed is None, "closed_on": closed_on},
+            }
+        )
+    return Demanded([*reports], {TIG_IN_EAST: reported_until} if reported_until else {}, history, {*certified}, today)
 
 
 def test_demand_is_a_gap_where_it_could_be_met_and_nobody_of_the_region_certifies():
@@ -377,7 +381,7 @@ def test_demand_is_a_gap_where_it_could_be_met_and_nobody_of_the_region_certifie
     # Not taught: only from who trains its learners.
     assert found(Demand("welding:laser", "east", "mill", 4)) == []
     assert len(found(Demand("welding:laser", "west", "plant", 4))) == 1
-    assert len(recommend("welding", programme(), found(Demand("welding:laser", "west", "plant", 4)), NOON, RULES)) == 1
+    assert len(recommend(programme(), found(Demand("welding:laser", "west", "plant", 4)), NOON, RULES)) == 1
 
 
 def test_places_of_several_reports_are_one_gap():
@@ -396,7 +400,7 @@ def test_open_vacancies_are_a_demand_from_as_many_on_as_the_operator_says():
     both = demanded(Demand("welding:tig", "east", "mill", 4), vacancies=five)
     assert [finding.evidence for finding in unmet([WELDING], both, RULES)] == [{"places": 4, "vacancies": 5}]
     taught = programme(competency="welding:tig")
-    (event_,) = recommend("welding", taught, unmet([WELDING], both, RULES), NOON, RULES)
+    (event_,) = recommend(taught, unmet([WELDING], both, RULES), NOON, RULES)
     assert (event_.data.places, event_.data.vacancies) == (4, 5)
 
 
@@ -413,11 +417,24 @@ def test_what_is_certified_and_not_demanded_for_a_year_is_named_once_a_quarter()
     assert found([(500, 400)], certified=[]) == []
     assert found([(500, 400)], reported_until="2025-03-03") == []
     assert len(found([(500, 400)], reported_until="2025-03-02")) == 1
+    unmapped = demanded(vacancies=[(500, 400)], certified=[("welding:laser", "east")])
+    laser = WELDING._replace(competencies=frozenset({"welding:laser"}))
+    assert lapsed([laser], unmapped, RULES) == [], "no skill is mapped to it: nobody knows"
     taught = programme(competency="welding:tig")
-    (event_,) = recommend("welding", taught, [finding], NOON, RULES)
-    assert recommend("welding", after(taught, event_), [finding], NOON + timedelta(days=9), RULES) == []
+    (event_,) = recommend(taught, [finding], NOON, RULES)
+    assert recommend(after(taught, event_), [finding], NOON + timedelta(days=9), RULES) == []
     (shown,) = recommendations(after(taught, event_))
     assert (shown["ground"], shown["demanded_until"], shown["status"]) == ("lapsed", "2025-03-02", "open")
+
+
+def test_what_was_published_long_ago_and_seen_only_now_does_not_tell_of_the_time_between():
+    history = History({skill_id("TIG"): "welding:tig", skill_id("Arc"): "welding:arc"})
+    old = {"region": "east", "skills": ["Arc"], "since": "2024-01-01", "open": True, "closed_on": None}
+    history.add({**old, "observed_at": f"{NOON.date()}T09:00:00+00:00"})
+    first = Demanded([], {}, history, {TIG_IN_EAST}, NOON.date())
+    assert lapsed([WELDING], first, RULES) == []
+    assert history.on(("welding:arc", "east"), "2025-03-02") is None
+    assert history.on(("welding:arc", "east"), NOON.date().isoformat()) == 1
 
 
 STORY = st.lists(st.tuples(st.integers(0, 60), st.none() | st.integers(0, 60)), max_size=8)
@@ -431,6 +448,6 @@ def test_the_history_of_demand_is_a_count_of_vacancies_by_day(
     shuffled = chance.sample(ends, len(ends))
     history, day = demanded(vacancies=shuffled).history, (NOON.date() - timedelta(days=ago)).isoformat()
     there = sum(opened >= ago and (closed is None or closed < ago) for opened, closed in ends)
-    known = bool(ends) and max(opened for opened, _ in ends) > ago
+    known = bool(ends) and max(opened for opened, _ in ends) >= ago
     assert history.on(TIG_IN_EAST, day) == (there if known else None)
     assert history.open[TIG_IN_EAST] == sum(closed is None for _, closed in ends)

@@ -470,6 +470,37 @@ async def test_what_could_not_be_worked_out_is_asked_again(positions: mongo.Data
     assert (await recent.answer(positions, "question", 60, work))[0] == [{"times": 1}]
 
 
+async def test_an_answer_that_took_long_rests_and_a_crowd_waits_for_one(positions: mongo.Database) -> None:
+    class Slow(Work):
+        async def __call__(self) -> Any:
+            await asyncio.sleep(0.2)
+            return await super().__call__()
+
+    recent, work = RecentAnswers(rest=1_000), Slow()
+
+    async def ask_() -> None:
+        await move(positions, next=work.times + 6)
+        await recent.answer(positions, "question", 0, work)
+
+    await asyncio.gather(*(ask_() for _ in range(5)))
+    await move(positions, next=100)
+    await recent.answer(positions, "question", 0, work)
+    assert work.times == 1
+    assert not await recent.is_current(positions, "question")
+
+
+async def test_only_what_is_said_on_its_topic_makes_an_answer_old(positions: mongo.Database) -> None:
+    recent, work = RecentAnswers(topic="demand"), Work()
+    for offset in (6, 7):
+        await move(positions, next=offset)
+        await recent.answer(positions, "question", 0, work)
+    assert work.times == 1
+    await positions[mongo.POSITIONS].insert_one({"_id": "demand-0", "next": 1, "time_ms": 1_000})
+    assert not await recent.is_current(positions, "question")
+    await recent.answer(positions, "question", 0, work)
+    assert work.times == 2
+
+
 async def test_only_so_many_answers_are_kept(positions: mongo.Database) -> None:
     recent, work = RecentAnswers(most=2), Work()
     for question in ("one", "two", "three", "three", "one"):

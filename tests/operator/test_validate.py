@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -224,8 +225,12 @@ def test_an_array_is_taken_apart_wherever_a_block_ends(items: list[Any], block: 
     assert [each.where for each in found] == [f"event {number}" for number in range(1, len(items) + 1)]
 
 
-@pytest.mark.parametrize("content", [lines(*EVENTS) * 1_000, json.dumps(EVENTS * 1_000, indent=1).encode()])
-def test_a_large_file_is_read_as_it_is_checked(content: bytes):
+# Made when the test runs: every process of the tests imports this file, and writing the array takes a second.
+@pytest.mark.parametrize(
+    "write", [lambda: lines(*EVENTS) * 1_000, lambda: json.dumps(EVENTS * 1_000, indent=1).encode()]
+)
+def test_a_large_file_is_read_as_it_is_checked(write: Callable[[], bytes]):
+    content = write()
     raw = io.BytesIO(content)
     shown: list[int] = []
     found = found_in(Stream(raw, shown.append), "x", 8 * 1024 * 1024)

@@ -6,7 +6,6 @@ from html import unescape
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from services.partners.gateway.contract.examples import EXAMPLES
 from services.partners.gateway.contract.messages import OWN_FIELDS, PHRASES
@@ -18,6 +17,7 @@ from shared.http.auth import Caller
 from shared.pages.languages import LANGUAGES, Language, preferred
 from shared.pages.pages import render
 from shared.settings import Settings
+from tests.shared.test_contract import validating
 from tests.stack import Running
 
 CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
@@ -152,11 +152,12 @@ async def test_every_link_of_the_page_leads_somewhere(partners: Running):
 
 
 async def test_the_schema_of_the_data_is_at_the_address_in_dataschema(partners: Running):
+    validator = validating().Draft202012Validator
     for type_ in DATA:
         schema = (await partners.client.get(events.dataschema_of(type_))).json()
-        Draft202012Validator(schema).validate(sent(type_)["data"])
-        assert not Draft202012Validator(schema).is_valid({"surprise": 1})
+        validator(schema).validate(sent(type_)["data"])
+        assert not validator(schema).is_valid({"surprise": 1})
         whole = (await partners.client.get(f"/schemas/{type_}.json")).json()
-        Draft202012Validator(whole).validate(EXAMPLES[type_].model_dump(mode="json", exclude_none=True))
+        validator(whole).validate(EXAMPLES[type_].model_dump(mode="json", exclude_none=True))
     assert (await partners.client.get(events.dataschema_of("praktika.unheard.of.v1"))).status_code == 404
     assert (await partners.client.get("/asyncapi.json")).json()["asyncapi"] == "3.0.0"

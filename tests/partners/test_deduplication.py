@@ -14,7 +14,7 @@ from shared.contract.events import DATA, MODELS, ContractError, Data, Event, par
 from shared.processing import facts
 from tests.making import after, examples
 from tests.partners.conftest import as_, enrolled
-from tests.shared.test_reading import SCHEMAS, strategy
+from tests.shared.test_reading import told
 from tests.stack import Running
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
@@ -115,7 +115,7 @@ async def test_what_was_refused_may_be_mended_under_its_id(partners: Running):
 @settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_kept_fact_has_the_digest_of_its_event(type_: str, data: st.DataObject):
-    drawn = data.draw(strategy(SCHEMAS[type_], SCHEMAS[type_].get("$defs", {})))
+    drawn = data.draw(told(type_))
     rule = DATA[type_].key
     if rule != "learner":
         drawn["partitionkey"] = drawn["data"].get(rule) or drawn["subject"]

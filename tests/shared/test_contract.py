@@ -1,15 +1,15 @@
 """The contract: what is taken, what is refused, and what may change."""
 
 import copy
+import importlib
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft7Validator, Draft202012Validator
-from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from deploy import contract, effects, indicators
 from deploy.contract import breaking_changes, committed, committed_schemas, documents
@@ -17,6 +17,7 @@ from services.partners.gateway.contract.examples import EXAMPLES
 from shared.contract import events
 from shared.contract.events import DATA, ContractError, Data, parse, schemas, serialise
 
+SCHEMAS, todays = schemas(), cache(documents)  # made once: each takes a tenth of a second, or half of one
 EMPLOYED = "praktika.employment.recorded.v1"
 EVENT: dict[str, Any] = {
     "specversion": "1.0",
@@ -42,7 +43,7 @@ def fields(raw_event: bytes, tolerant: bool = False) -> list[str]:
 
 
 def test_no_change_breaks_who_reads_or_sends_what_is_committed():
-    problems = breaking_changes(committed_schemas(), schemas())
+    problems = breaking_changes(committed_schemas(), SCHEMAS)
     assert not problems, "this change breaks who reads or sends v1; add a .v2 type instead: " + "; ".join(problems)
 
 
@@ -59,7 +60,7 @@ def test_make_contract_writes_nothing_that_breaks_a_reader(tmp_path: Path, monke
 
 
 def test_the_committed_documents_are_todays():
-    today, before = documents(), committed()
+    today, before = todays(), committed()
     stale = [path for path in sorted(today.keys() | before.keys()) if today.get(path) != before.get(path)]
     assert not stale, "run `make contract` and commit what it writes"
     for document in (indicators, effects):
@@ -156,7 +157,7 @@ def test_every_type_has_a_topic_a_publisher_and_a_documented_meaning():
 
 def changed(change: str, value: Any) -> list[str]:
     """What breaks if the schema of one type is changed at a dotted path (`...` removes it)."""
-    old = {EMPLOYED: schemas()[EMPLOYED]}
+    old = {EMPLOYED: SCHEMAS[EMPLOYED]}
     new = copy.deepcopy(old)
     *path, last = change.split("/")
     place = new[EMPLOYED]
@@ -215,7 +216,7 @@ def test_a_breaking_change_of_what_is_named_freely_is_told(change: Callable[[Any
 
 
 def test_a_type_that_is_gone_is_told():
-    assert breaking_changes(schemas(), {}) == sorted(f"{type_}: the type is gone" for type_ in schemas())
+    assert breaking_changes(SCHEMAS, {}) == sorted(f"{type_}: the type is gone" for type_ in SCHEMAS)
 
 
 def test_an_address_of_the_schema_may_be_given_and_no_other():
@@ -229,16 +230,23 @@ def test_an_address_of_the_schema_may_be_given_and_no_other():
 
 # the documents against their official schemas
 
-ASYNCAPI = Draft7Validator(json.loads((Path(__file__).parent / "data/asyncapi-3.0.0.json").read_text()))
+ASYNCAPI = Path(__file__).parent / "data/asyncapi-3.0.0.json"
+
+
+@cache
+def validating() -> Any:
+    """jsonschema, which takes two seconds to import: every process of the tests imports this file, one runs it."""
+    return importlib.import_module("jsonschema")
 
 
 def asyncapi() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(documents()["asyncapi.json"])
+    document: dict[str, Any] = json.loads(todays()["asyncapi.json"])
     return document
 
 
 def test_the_asyncapi_document_is_one():
-    assert not [error.message for error in ASYNCAPI.iter_errors(asyncapi())]
+    validator = validating().Draft7Validator(json.loads(ASYNCAPI.read_text()))
+    assert not [error.message for error in validator.iter_errors(asyncapi())]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +261,7 @@ def test_the_asyncapi_document_is_one():
 def test_a_spoilt_asyncapi_document_is_none(spoil: Callable[[dict[str, Any]], None]):
     document = asyncapi()
     spoil(document)
-    assert list(ASYNCAPI.iter_errors(document))
+    assert not validating().Draft7Validator(json.loads(ASYNCAPI.read_text())).is_valid(document)
 
 
 def test_every_reference_in_the_asyncapi_document_leads_somewhere():
@@ -278,28 +286,30 @@ def test_the_asyncapi_document_has_every_type_with_an_example_of_its_own():
         schema = {**message["payload"], "components": document["components"]}
         assert re.fullmatch(r"[A-Za-z0-9._-]+", type_), "the specification, Components Object"
         (example,) = message["examples"]
-        Draft202012Validator(schema).validate(example["payload"])
+        validating().Draft202012Validator(schema).validate(example["payload"])
         assert parse(json.dumps(example["payload"]).encode()) == EXAMPLES[type_]
         assert type_ in document["channels"][events.DATA[type_].topic]["messages"]
 
 
 @pytest.mark.parametrize("service", ["partners", "feedback", "certification", "monitoring"])
 def test_the_openapi_documents_are_such(service: str):
-    document = json.loads(documents()[f"openapi/{service}.json"])
+    validator = importlib.import_module("openapi_spec_validator").OpenAPIV31SpecValidator
+    document = json.loads(todays()[f"openapi/{service}.json"])
     assert document["openapi"].startswith("3.1.")
-    assert not [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()]
+    assert not [error.message for error in validator(document).iter_errors()]
     del document["paths"]["/metrics"]["get"]["responses"]
     document["paths"]["/metrics"]["get"]["parameters"] = [{"name": "x", "in": "nowhere"}]
-    assert list(OpenAPIV31SpecValidator(document).iter_errors())
+    assert list(validator(document).iter_errors())
 
 
 @pytest.mark.parametrize("type_", events.DATA)
 def test_the_json_schemas_are_such_and_take_the_example(type_: str):
     example = json.loads(serialise(EXAMPLES[type_]))
-    for schema, value in ((schemas()[type_], example), (events.data_schema(type_), example["data"])):
-        Draft202012Validator.check_schema(schema)
-        Draft202012Validator(schema).validate(value)
-        assert not Draft202012Validator(schema).is_valid({**value, "surprise": 1})
+    for schema, value in ((SCHEMAS[type_], example), (events.data_schema(type_), example["data"])):
+        validator = validating().Draft202012Validator
+        validator.check_schema(schema)
+        validator(schema).validate(value)
+        assert not validator(schema).is_valid({**value, "surprise": 1})
 
 
 def test_derived_events_are_the_same_to_the_byte():

@@ -50,7 +50,7 @@ async def gaps_page(visit: AnyVisit, wanted: Filtered, number: Number = 1) -> Re
         grounds={ground: visit.word(name) for ground, (name, _) in GROUNDS.items()},
         answers={answer: visit.word(words) for answer, words in ANSWERS.items()},
         rules=rules_in_words(visit.service.settings, visit.language),
-        names={id: known.name(id, visit.language) for id in {row.competency for row in table.regions}},
+        names={id: known.name(id, visit.language) for id in table.competencies},
         regions=[(region, region) for region in sorted({row.region for row in table.regions if row.region})],
         institution=await _name(visit, wanted.institution),
         title=next((row.title for row in rows if row.programme == wanted.programme), wanted.programme),

@@ -217,7 +217,7 @@ def _is_overdue(recommendation: Doc) -> bool:
     return recommendation["status"] == "planned" and str(recommendation["until"]) < today
 
 
-_EVIDENCE = ("ratings", "employers", "places", "vacancies")
+_EVIDENCE = {"employers": N_("employers"), "places": N_("places"), "vacancies": N_("open vacancies")}
 
 
 def _recommendations(visit: Visit, names: dict[str, str], item: Doc, member: Member | None) -> list[Doc]:
@@ -229,8 +229,9 @@ def _recommendations(visit: Visit, names: dict[str, str], item: Doc, member: Mem
             "ground": visit.word(GROUNDS[each["ground"]]),
             "status": visit.word(OVERDUE) if _is_overdue(each) else _said(visit, each["status"]),
             "at": short_day(each["recommended_at"], visit.language, zone(visit)),
-            "n": next((each[name] for name in _EVIDENCE if each.get(name)), None),
+            "evidence": [(visit.word(words), each[name]) for name, words in _EVIDENCE.items() if each.get(name)],
             "satisfied": each.get("satisfied"),
+            "ratings": each.get("ratings"),
             "offers": _buttons(visit, names, recommendation_offers(item, each, member)) if member else [],
         }
         for each in found
