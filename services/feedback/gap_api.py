@@ -46,7 +46,7 @@ COLUMNS = {
     "hidden": (N_("Hidden"), N_("counts in which a group under five is hidden; a region's are without it")),
     "ratings": (N_("Ratings"), N_("in the newest four quarters that have enough (source: feedback)")),
     "satisfied": (N_("4 and 5"), N_("ratings of 4 or 5 of 5")),
-    "share": (N_("Share of 4 and 5"), N_("of these ratings, with the 95 % interval (Wilson)")),
+    "share": (N_("Share of 4 and 5"), N_("of these ratings, with the 95 per cent interval (Wilson)")),
     "lower": (N_("At least"), ""),
     "upper": (N_("At most"), ""),
     "quarters": (N_("By quarter"), N_("ratings of 4 and 5 of all, quarter by quarter")),
@@ -55,13 +55,13 @@ COLUMNS = {
 GROUNDS = {
     "ratings": (
         N_("poorly rated"),
-        N_("In the newest quarter with at least {ratings} ratings, fewer than {share} % are 4 or 5."),
+        N_("In the newest quarter with at least {ratings} ratings, fewer than {share} per cent are 4 or 5."),
     ),
     "fall": (
         N_("ratings fell"),
         N_(
             "A sustainability competency's share of 4 and 5 is lower than in the last quarter with enough ratings, by"
-            " more than chance: the 95 % intervals lie apart."
+            " more than chance: the 95 per cent intervals lie apart."
         ),
     ),
     "wishes": (

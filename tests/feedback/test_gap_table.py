@@ -283,7 +283,7 @@ async def test_the_table_is_one_answer_with_its_rules_columns_and_sources(stack:
     assert (tig["ratings"], tig["satisfied"], len(tig["quarters"])) == (9, 3, 1)
     assert (green["certified"], green["vacancies"], green["is_certifiable"], green["ratings"]) == (6, 0, True, None)
     assert (found["total"], found["next"], found["sources"]) == (2, None, {"hh": 6})
-    assert "fewer than 60 % are 4 or 5" in found["rules"]["ratings"]
+    assert "fewer than 60 per cent are 4 or 5" in found["rules"]["ratings"]
     assert found["columns"]["places"]
     assert found["as_of"]
     east = await asked(stack, by="region", region="east", sort="vacancies", limit=1)
@@ -309,7 +309,7 @@ async def test_the_table_as_a_file_has_all_rows_typed_cells_and_definitions(stac
     assert {row[named["Открытые вакансии"]].value for row in cells} == {None, 0, 2, 6}
     assert "0.0%" in {row[named["Охват"]].number_format for row in cells}
     said = {row[0].value: row[1].value for row in book.worksheets[1].iter_rows()}
-    assert "60 %" in str(said["низкие оценки"])
+    assert "60 процентов" in str(said["низкие оценки"])
 
 
 @pytest.mark.parametrize("wanted", [{"sort": "score"}, {"by": "sector"}, {"limit": 0}, {"scop": "x"}, {"red": "very"}])
