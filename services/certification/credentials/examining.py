@@ -15,7 +15,7 @@ from .contexts import UnknownContext
 from .proofs import Proven, examine
 
 CPU_S = 10
-MEMORY_BYTES = 1024 * 2**20
+MEMORY_BYTES = 384 * 2**20
 AT_ONCE = 2
 
 
