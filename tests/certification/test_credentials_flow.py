@@ -10,10 +10,12 @@ import pytest
 
 from services.certification import app
 from services.certification.app import core, router
-from services.certification.credentials import keyforms, keys, lists, proofs, status
+from services.certification.certificates import find_learner
+from services.certification.credentials import keyforms, keys, lists, numbers, proofs, status
 from services.certification.credentials.baking import as_text, unbake_png, unbake_svg
-from shared.contract.events import LearnerErased, OrganisationKind, OrganisationRegistered
-from shared.processing import mongo
+from shared.contract.events import CertificateIssued, LearnerErased, OrganisationKind, OrganisationRegistered
+from shared.processing import facts, mongo
+from shared.processing.facts import DecodedEvent
 from shared.processing.runner import Runner
 from tests.certification import vc
 from tests.certification.test_flow import certified, exam, publish_scheme
@@ -292,3 +294,86 @@ async def test_a_learner_collects_with_a_link_until_it_is_revoked(stack: Running
     assert (await stack.client.delete(f"/certificates/{id}/link", headers=headers)).status_code == 204
     assert (await stack.client.get(path)).status_code == 404
     assert (await stack.client.get(f"{path}/badge.png")).status_code == 404
+
+
+async def said_of(stack: Running, id: str) -> list[DecodedEvent]:
+    """What the log says of a certificate's credential, in its order."""
+    decoded = [facts.decode(record.value) for record in await stack.read("learner") if record.value]
+    return [one for one in decoded if one.event_class is CertificateIssued and one.subject == id]
+
+
+async def number_of(stack: Running, learner: str) -> int:
+    """The number of a learner's credential, issued now."""
+    id = await certificate_of(stack, learner)
+    await credential(stack, id)
+    return int((await said_of(stack, id))[-1].fact["data"]["number"])
+
+
+async def lose_home(stack: Running) -> None:
+    for name in (numbers.SAID, numbers.COUNTERS, numbers.READ, lists.FORGOTTEN):
+        await stack.service.store.home[name].drop()
+
+
+async def forget_that_it_was_issued(stack: Running, id: str) -> None:
+    """As in a database that is being rebuilt, and has come as far as the certificate."""
+    learners = stack.service.db["learners"]
+    doc = await learners.find_one({"certificates.id": id})
+    assert doc is not None
+    del doc["state"]["facts"]["certificate.issued"]
+    await learners.replace_one({"_id": doc["_id"]}, doc)
+
+
+async def test_nothing_is_numbered_while_the_database_is_being_rebuilt(stack: Running, monkeypatch: pytest.MonkeyPatch):
+    id = await certificate_of(stack, "rebuilt")
+    await credential(stack, id)
+    learner = await find_learner(stack.service.db, id)
+    await lose_home(stack)
+    await forget_that_it_was_issued(stack, id)
+
+    async def comes_to_the_word(*_: object) -> None:
+        await stack.service.db["learners"].replace_one({"_id": learner["_id"]}, learner)
+
+    monkeypatch.setattr(stack.service, "current", comes_to_the_word)
+    await credential(stack, id)
+    assert len(await said_of(stack, id)) == 1
+
+
+async def test_the_first_word_about_a_credential_counts_in_any_order(stack: Running, monkeypatch: pytest.MonkeyPatch):
+    id = await certificate_of(stack, "twice")
+    await credential(stack, id)
+    await lose_home(stack)
+    await forget_that_it_was_issued(stack, id)
+
+    async def at_once(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(stack.service, "current", at_once)
+    await stack.client.get(f"/certificates/{id}/credential.json", headers=stack.token("uni", "institution"))
+    first, second = await said_of(stack, id)
+    assert first.fact["data"]["number"] != second.fact["data"]["number"]
+    for order in ((first, second), (second, first)):
+        state = facts.apply(facts.apply(facts.empty(), order[0]), order[1])
+        assert facts.facts(state, "certificate.issued")[id] == first.fact
+
+
+async def test_a_number_is_never_given_again_though_the_home_was_lost_and_its_learner_erased(stack: Running):
+    before = await number_of(stack, "erased")
+    await stack.publish(event(LearnerErased(), "erased"))
+    await stack.applied()
+    await lose_home(stack)
+    assert await number_of(stack, "after-the-loss") == before + 1
+
+
+async def test_numbers_go_on_behind_the_log_when_a_restored_counter_is_older(stack: Running):
+    before = await number_of(stack, "newer")
+    await stack.service.store.home[numbers.COUNTERS].update_one({"_id": "uni"}, {"$set": {"next": before}})
+    stack.service.shared.clear()  # a process that was started
+    assert await number_of(stack, "older") == before + 1
+
+
+async def test_numbers_go_on_behind_what_is_about_to_be_said(stack: Running):
+    before = await number_of(stack, "said")
+    said = {"institution": "uni", "number": before + 5}
+    await stack.service.store.home[numbers.SAID].insert_one({"_id": "about-to-be", "said": said})
+    stack.service.shared.clear()
+    assert await number_of(stack, "unsaid") == before + 6

@@ -1,22 +1,21 @@
 """From a certificate to its credential: numbered once on the log, then made whenever it is asked for."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from shared.contract.events import CertificateIssued, derive, derived_id
+from shared.contract.events import CertificateIssued, derive, derived_id, timestamp
 from shared.http.problems import Problem
 from shared.http.service import Service
 from shared.processing import facts, mongo
 from shared.processing.facts import Fact
 
-from . import badge, jwts, keys, picture, proofs, status
+from . import badge, jwts, keys, numbers, picture, proofs
 from .badge import Assessed, Certificate
 from .baking import as_text, bake_png, bake_svg
 from .canonical import Document
 from .keyforms import multikey
 from .keys import Keyring
 
-NUMBERS, COUNTERS = "issued_numbers", "issued_counters"  # in the home: what is about to be said on the log
 FORMS = {
     "credential.json": "application/vc+ld+json",
     "credential.jwt": "application/vc+jwt",
@@ -79,34 +78,52 @@ def certificate(learner: dict[str, Any], id: str, issued: Fact) -> Certificate:
 
 
 async def _number(service: Service, learner: dict[str, Any], id: str) -> tuple[dict[str, Any], Fact]:
-    """Give the certificate its number and say so on the log; as often as it is tried, the same is said."""
+    """Give the certificate its number and say so on the log; as often as it is tried, the same is said.
+
+    Judged by what the log has now: in a database that is being rebuilt the first word may be missing yet.
+    """
+    await service.current("learner", learner["_id"])
+    learner = await _read_again(service, learner, id)
+    if fact := _issued(learner, id):
+        return learner, fact
     certified = facts.facts(learner["state"], "competency.certified")[id]
+    kept = await _to_say(service, learner["state"], certified, id)
     event = derive(
         "certification",
-        CertificateIssued.model_validate(await _to_say(service, learner["state"], certified["data"], id)),
+        CertificateIssued.model_validate(kept["said"]),
         id=derived_id("certificate.issued", id),
         subject=id,
         key=learner["_id"],
-        time=datetime.fromisoformat(certified["time"]),
+        # Of two words that are said nevertheless (the home was lost) the earlier counts, in whatever order they come.
+        time=datetime.fromisoformat(kept.get("at", certified["time"])),
     )
     (address,) = await service.publish(event)
     await service.applied_within(address, 10)
-    again = await service.db["learners"].find_one({"_id": learner["_id"]})
-    if again is None or (fact := _issued(again, id)) is None:
+    learner = await _read_again(service, learner, id)
+    if (fact := _issued(learner, id)) is None:
         detail = "the credential is being issued; ask again"
         raise Problem(503, detail, headers={"Retry-After": "5"})
-    return again, fact
+    return learner, fact
 
 
-async def _to_say(service: Service, state: facts.State, certified: dict[str, Any], id: str) -> dict[str, Any]:
-    """What the log is to be told. It is kept first, so that two who ask at the same time say the same."""
-    numbers = service.store.home[NUMBERS]
-    if not await numbers.find_one({"_id": id}):
-        said = await _said_now(service, state, certified)
-        await numbers.update_one({"_id": id}, {"$setOnInsert": {"said": said}}, upsert=True)
-    kept = await numbers.find_one({"_id": id})
-    assert kept is not None  # noqa: S101 (nobody deletes it)
-    return dict(kept["said"])
+async def _read_again(service: Service, learner: dict[str, Any], id: str) -> dict[str, Any]:
+    again = await service.db["learners"].find_one({"_id": learner["_id"]})
+    if again is None or id not in facts.facts(again["state"], "competency.certified"):
+        raise Problem(404, f"there is no certificate {id} (any more)")
+    return again
+
+
+async def _to_say(service: Service, state: facts.State, certified: Fact, id: str) -> dict[str, Any]:
+    """What the log is to be told, and when that was decided. Kept first, so that all who ask say the same."""
+    said = service.store.home[numbers.SAID]
+    if not await said.find_one({"_id": id}):
+        content, at = await _said_now(service, state, certified["data"]), timestamp(datetime.now(UTC))
+        now = {"said": content, "at": max(at, certified["time"])}
+        await said.update_one({"_id": id}, {"$setOnInsert": now}, upsert=True)
+    kept = await said.find_one({"_id": id})
+    if kept is None:
+        raise Problem(404, f"there is no certificate {id} (any more)")
+    return kept
 
 
 async def _said_now(service: Service, state: facts.State, certified: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +139,7 @@ async def _said_now(service: Service, state: facts.State, certified: dict[str, A
         }
         for each in found
     ]
-    number = await _next_number(service, institution)
+    number = await numbers.draw(service, institution)
     known, competency = await service.frameworks(), certified["competency"]
     item, framework = known.item(competency), known.of(competency)
     return {
@@ -134,28 +151,6 @@ async def _said_now(service: Service, state: facts.State, certified: dict[str, A
         "framework_title": dict(framework.in_force["name"]) if framework else None,
         "target": badge.target_of(competency, known),
     }
-
-
-async def _next_number(service: Service, institution: str) -> int:
-    counters = service.store.home[COUNTERS]
-    if not await counters.find_one({"_id": institution}):
-        first = {"next": await _first_number(service.db, institution)}
-        await counters.update_one({"_id": institution}, {"$setOnInsert": first}, upsert=True)
-    before = await counters.find_one_and_update({"_id": institution}, {"$inc": {"next": 1}})
-    return int(before["next"])
-
-
-async def _first_number(db: mongo.Database, institution: str) -> int:
-    """Where numbers begin in a new database: on a list that has none, as a learner with the last one may be erased."""
-    found = db["learners"].find({"certificates.institution": institution}, {"certificates": 1})
-    known = [
-        each.get("number", -1)
-        async for doc in found
-        for each in doc["certificates"]
-        if each["institution"] == institution
-    ]
-    last = max(known, default=-1)
-    return 0 if last < 0 else (last // status.ENTRIES + 1) * status.ENTRIES
 
 
 async def names(db: mongo.Database, ids: set[str]) -> dict[str, str]:

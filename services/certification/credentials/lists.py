@@ -13,7 +13,7 @@ from shared.processing import mongo
 
 from . import badge, keys, proofs, status
 from .baking import as_text
-from .issuing import COUNTERS
+from .numbers import COUNTERS
 
 log = logs.get(__name__)
 
