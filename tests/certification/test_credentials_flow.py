@@ -11,9 +11,12 @@ import pytest
 from services.certification import app
 from services.certification.app import core, router
 from services.certification.certificates import find_learner
-from services.certification.credentials import keyforms, keys, lists, numbers, proofs, status
+from services.certification.credentials import keyforms, keys, links, lists, numbers, proofs, status
 from services.certification.credentials.baking import as_text, unbake_png, unbake_svg
 from shared.contract.events import CertificateIssued, LearnerErased, OrganisationKind, OrganisationRegistered
+from shared.http.application import create_app
+from shared.http.problems import Problem
+from shared.http.service import Service
 from shared.processing import facts, mongo
 from shared.processing.facts import DecodedEvent
 from shared.processing.runner import Runner
@@ -128,7 +131,15 @@ async def test_an_erased_learners_credential_is_revoked_and_forgotten(stack: Run
     await stack.publish(event(LearnerErased(), "leaving"))
     await stack.applied()
     assert before["uni"] > 0
+    id, home = document["id"].rpartition("/")[2], stack.service.store.home
+    await links.revoke(stack.service, id)
     await lists.note_erased(stack.service, before)
+    for name in (numbers.SAID, links.REVOKED):
+        assert await home[name].find_one({"_id": id}) is None
+    kept = await certificate_of(stack, "staying")
+    await credential(stack, kept)
+    await lists.note_erased(stack.service, before)
+    assert await home[numbers.SAID].find_one({"_id": kept})
 
     async def is_revoked() -> bool:
         return is_set(await status_list(stack), document)
@@ -160,6 +171,8 @@ async def test_only_the_institution_and_the_operator_have_a_certificates_credent
     assert (await stack.client.get("/issuers/nobody/did.json")).status_code == 404
     assert (await stack.client.get("/issuers/nobody/status/1")).status_code == 404
     assert (await stack.client.get("/issuers/uni/status/2")).status_code == 404
+    with pytest.raises(Problem):  # asked by our own verifying, without the route's bounds
+        await lists.signed_list(stack.service, "uni", 0)
 
 
 async def test_after_a_rotation_new_credentials_have_a_new_key_and_old_ones_are_as_they_were(stack: Running):
@@ -192,8 +205,36 @@ async def test_a_new_database_gives_the_same_credentials(kafka: str, mongodb: st
     assert after == before
 
 
-def test_the_service_keeps_its_lists() -> None:
-    assert app.work == (lists.keep_lists,)
+def test_erasures_are_noted_where_the_consumer_runs_and_lists_are_kept_where_they_are_served() -> None:
+    assert (app.work, app.serving) == ((lists.note_erasures,), (lists.keep_lists,))
+
+
+@pytest.mark.parametrize("looked_s", [0.001, 1.0, 2.0, 9.0])
+def test_an_erasure_is_noted_within_a_minute_however_long_a_look_takes(looked_s: float):
+    assert 2 * (lists._pause(looked_s) + looked_s) + looked_s <= 60
+
+
+async def test_every_list_is_kept_by_a_process_that_only_answers(stack: Running, monkeypatch: pytest.MonkeyPatch):
+    await credential(stack, await certificate_of(stack, "on-a-list"))
+    counters = stack.service.store.home[numbers.COUNTERS]
+    before = await counters.find_one_and_update({"_id": "uni"}, {"$set": {"next": status.ENTRIES + 1}})
+    settings = stack.settings.model_copy(update={"role": "api"})
+    application = create_app(core, router, settings, work=app.work, serving=app.serving)
+    async with application.router.lifespan_context(application):
+        service: Service = application.state.service
+
+        async def kept() -> bool:
+            return {("uni", 1), ("uni", 2)} <= service.shared.get("status_lists", {}).keys()
+
+        await until(kept)
+
+        async def away(*_: object) -> None:
+            raise mongo.DatabaseError("away")
+
+        monkeypatch.setattr(lists, "_revoked", away)
+        monkeypatch.setattr(lists, "KEPT_S", 0.0)
+        assert json.loads(await lists.signed_list(service, "uni", 2))["id"].endswith("/status/2")
+    await counters.replace_one({"_id": "uni"}, before)
 
 
 async def verified(stack: Running, content: bytes, kind: str = "application/json", **query: str) -> dict[str, Any]:
