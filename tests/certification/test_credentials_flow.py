@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -418,3 +419,40 @@ async def test_numbers_go_on_behind_what_is_about_to_be_said(stack: Running):
     await stack.service.store.home[numbers.SAID].insert_one({"_id": "about-to-be", "said": said})
     stack.service.shared.clear()
     assert await number_of(stack, "unsaid") == before + 6
+
+
+async def link_to(stack: Running, id: str) -> str:
+    """The path of a new link to a certificate."""
+    answer = await stack.client.post(f"/certificates/{id}/link", headers=stack.token("uni", "institution"))
+    return str(answer.json()["address"].removeprefix(PUBLIC))
+
+
+async def test_a_learners_link_ends_after_90_days_and_a_new_one_is_given(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+):
+    id = await certificate_of(stack, "late")
+    path = await link_to(stack, id)
+    now = datetime.now(UTC)
+    monkeypatch.setattr(links, "_now", lambda: now + timedelta(days=89))
+    assert (await stack.client.get(path)).status_code == 200
+    monkeypatch.setattr(links, "_now", lambda: now + timedelta(days=91))
+    assert (await stack.client.get(path)).status_code == 404
+    assert (await stack.client.get(await link_to(stack, id))).status_code == 200
+    certificate, end, signature = path.rsplit(".", 2)
+    longer = f"{certificate}.{int(end, 16) + 10**8:x}.{signature}"
+    assert [(await stack.client.get(each)).status_code for each in (longer, "/collect/x", "/collect/x.y.z")] == [
+        404
+    ] * 3
+
+
+async def test_links_outlive_a_rotation_and_end_when_keys_are_replaced(stack: Running):
+    id, file = await certificate_of(stack, "linked"), keys.folder(stack.settings) / keys.FILE
+    before, path = file.read_bytes(), await link_to(stack, id)
+    try:
+        keys.rotate(stack.settings)
+        assert (await stack.client.get(path)).status_code == 200
+        keys.rotate(stack.settings, withdraw=True)
+        assert (await stack.client.get(path)).status_code == 404
+        assert (await stack.client.get(await link_to(stack, id))).status_code == 200
+    finally:
+        file.write_bytes(before)
