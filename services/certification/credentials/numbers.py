@@ -62,8 +62,8 @@ async def read_log(service: Service) -> None:
 async def _highest(service: Service) -> dict[str, int]:
     """The highest number of each institution on the log."""
     highest: dict[str, int] = {}
-    for partition, end in (await service.log.ends("learner")).items():
-        offset = 0
+    for partition in await service.log.ends("learner"):
+        offset, end = await service.log.span("learner", partition) or (0, 0)
         while offset < end and (records := await service.log.records("learner", partition, offset, most=10_000)):
             offset = records[-1].offset + 1
             for record in records:
