@@ -12,7 +12,7 @@ import pytest
 from services.certification import app
 from services.certification.app import core, router
 from services.certification.certificates import find_learner
-from services.certification.credentials import keyforms, keys, links, lists, numbers, proofs, status
+from services.certification.credentials import badge, keyforms, keys, links, lists, numbers, proofs, status
 from services.certification.credentials.baking import as_text, unbake_png, unbake_svg
 from shared.contract.events import CertificateIssued, LearnerErased, OrganisationKind, OrganisationRegistered
 from shared.http.application import create_app
@@ -456,3 +456,18 @@ async def test_links_outlive_a_rotation_and_end_when_keys_are_replaced(stack: Ru
         assert (await stack.client.get(await link_to(stack, id))).status_code == 200
     finally:
         file.write_bytes(before)
+
+
+async def test_no_later_language_address_or_wording_changes_a_credential(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+):
+    id = await certificate_of(stack, "worded")
+    before = await credential(stack, id)
+    changed = {"credential_language": "ru", "public_url": "https://elsewhere.example"}
+    assert stack.settings.credential_language != changed["credential_language"]
+    monkeypatch.setattr(stack.service, "settings", stack.settings.model_copy(update=changed))
+    monkeypatch.setattr(badge, "translated", lambda _, text: f"{text}!")
+    assert await credential(stack, id) == before
+    other = json.loads(await credential(stack, await certificate_of(stack, "worded-later")))
+    assert other["id"].startswith("https://elsewhere.example/")
+    assert other["credentialSubject"]["achievement"]["description"].endswith("!")

@@ -69,11 +69,25 @@ def certificate(learner: dict[str, Any], id: str, issued: Fact) -> Certificate:
         level=data["level"],
         scheme=data["scheme"],
         earned_at=certified["time"],
-        evidence=tuple(Assessed(**each) for each in said["evidence"]),
+        evidence=tuple(Assessed(*(each[name] for name in Assessed._fields)) for each in said["evidence"]),
         number=said["number"],
         title=said["title"],
         framework=said.get("framework_title"),
         target=said.get("target"),
+        wording=_wording(said),
+    )
+
+
+def _wording(said: dict[str, Any]) -> badge.Wording | None:
+    if said.get("language") is None:
+        return None
+    return badge.Wording(
+        language=said["language"],
+        public=said["public"],
+        description=said["description"],
+        criteria=said["criteria"],
+        level=said["level_title"],
+        evidence=tuple((each["method_title"], each["narrative"]) for each in said["evidence"]),
     )
 
 
@@ -131,25 +145,38 @@ async def _said_now(service: Service, state: facts.State, certified: dict[str, A
     found = [assessments[slot] for slot in certified["evidence"] if slot in assessments]
     called = await names(service.db, {institution, *map(facts.organisation, found)})
     evidence = [
-        {
-            "method": each["data"]["method"],
-            "assessor": facts.organisation(each),
-            "name": called[facts.organisation(each)],
-            "day": each["time"][:10],
-        }
+        Assessed(each["data"]["method"], assessor, called[assessor], each["time"][:10])
         for each in found
+        for assessor in (facts.organisation(each),)
     ]
     number = await numbers.draw(service, institution)
     known, competency = await service.frameworks(), certified["competency"]
     item, framework = known.item(competency), known.of(competency)
+    title = dict(item.name) if item else {"en": competency}
+    words = badge.worded(
+        service.settings.public("certification"),
+        service.settings.credential_language,
+        title=title,
+        level=certified["level"],
+        institution=called[institution],
+        evidence=evidence,
+    )
     return {
         "institution": institution,
         "name": called[institution],
         "number": number,
-        "evidence": evidence,
-        "title": dict(item.name) if item else {"en": competency},
+        "evidence": [
+            {**each._asdict(), "method_title": method, "narrative": narrative}
+            for each, (method, narrative) in zip(evidence, words.evidence, strict=True)
+        ],
+        "title": title,
         "framework_title": dict(framework.in_force["name"]) if framework else None,
         "target": badge.target_of(competency, known),
+        "language": words.language,
+        "public": words.public,
+        "description": words.description,
+        "criteria": words.criteria,
+        "level_title": words.level,
     }
 
 
@@ -196,7 +223,7 @@ def in_form(issued: Issued, form: str, algorithm: str) -> bytes:
 
 
 def did_document(public: str, institution: str, ring: Keyring) -> Document:
-    """All keys that an institution has ever signed with, and until when each did."""
+    """All keys that an institution has ever signed with; of those that were withdrawn, when."""
     did, methods, good = badge.did_of(public, institution), [], []
     for key in keys.issuer_keys(ring, institution):
         validity = {"revoked": badge.moment(key.withdrawn)} if key.withdrawn else {}
