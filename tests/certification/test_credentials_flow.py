@@ -471,3 +471,31 @@ async def test_no_later_language_address_or_wording_changes_a_credential(
     other = json.loads(await credential(stack, await certificate_of(stack, "worded-later")))
     assert other["id"].startswith("https://elsewhere.example/")
     assert other["credentialSubject"]["achievement"]["description"].endswith("!")
+
+
+async def test_a_number_that_could_not_be_said_yet_is_not_taken_for_an_erased_one(stack: Running):
+    id, home = await certificate_of(stack, "not-said-yet"), stack.service.store.home
+    number = await numbers.draw(stack.service, "uni")
+    await home[numbers.SAID].insert_one({"_id": id, "said": {"institution": "uni", "number": number}})
+    try:
+        await lists.note_erased(stack.service, {"uni": number + 1})
+        forgotten = await home[lists.FORGOTTEN].find_one({"_id": "uni"})
+        assert forgotten is None or number not in forgotten["numbers"]
+    finally:
+        await home[numbers.SAID].delete_one({"_id": id})
+
+
+async def test_a_lost_home_knows_again_whose_learners_were_erased(stack: Running):
+    id = await certificate_of(stack, "erased-before")
+    document = json.loads(await credential(stack, id))
+    await stack.publish(event(LearnerErased(), "erased-before"))
+    await stack.applied()
+    await lose_home(stack)
+    assert not is_set(json.loads(await lists.signed_list(stack.service, "uni", 1)), document)
+    await numbers.read_log(stack.service)
+    await lists.note_erased(stack.service, await lists.note_erased(stack.service, {}))
+
+    async def is_revoked() -> bool:
+        return is_set(await status_list(stack), document)
+
+    await until(is_revoked)

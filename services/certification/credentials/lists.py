@@ -147,15 +147,17 @@ async def note_erased(service: Service, before: dict[str, int]) -> dict[str, int
     now = {doc["_id"]: int(doc["next"]) async for doc in home[COUNTERS].find()}
     kept = {name: [doc["_id"] async for doc in home[name].find({}, {"_id": 1})] for name in (SAID, REVOKED)}
     await service.current("learner")  # in a database that is being rebuilt most are not there yet
+    for name, certificates in kept.items():
+        await _forget(service, name, certificates)
     for institution, end in before.items():
         found = service.db["learners"].find({"certificates.institution": institution}, _NUMBERS)
         held = {each.get("number") async for doc in found for each in doc["certificates"] if _is_of(each, institution)}
+        about_to_be = home[SAID].find({"said.institution": institution}, {"said.number": 1})
+        held |= {doc["said"]["number"] async for doc in about_to_be}  # Kafka may have been away
         forgotten = await home[FORGOTTEN].find_one({"_id": institution}) or {"numbers": []}
         gone = sorted({*range(end), *forgotten["numbers"]} - held)
         if gone != forgotten["numbers"]:
             await home[FORGOTTEN].update_one({"_id": institution}, {"$set": {"numbers": gone}}, upsert=True)
-    for name, certificates in kept.items():
-        await _forget(service, name, certificates)
     return now
 
 
