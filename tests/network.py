@@ -40,6 +40,7 @@ async def network(kafka: str, mongodb: str, keys_dir: Path, **settings: Any) -> 
                     mongodb=mongodb,
                     keys_dir=keys_dir,
                     work=getattr(app, "work", ()),
+                    serving=getattr(app, "serving", ()),
                     **settings,
                 )
             )

@@ -111,6 +111,7 @@ async def running(
     mongodb: str,
     keys_dir: Path,
     work: Sequence[Work] = (),
+    serving: Sequence[Work] = (),
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a service in a namespace of its own (or that given); its topics and database end with the block."""
@@ -121,7 +122,7 @@ async def running(
     client = mongo.connect(own)
     try:
         await mongo.ensure_indexes(mongo.database(client, own, core.name), core.indexes, core.generation)
-        app = create_app(core, router, own, work=work)
+        app = create_app(core, router, own, work=work, serving=serving)
         async with (
             app.router.lifespan_context(app),
             AsyncClient(transport=ASGITransport(app), base_url="http://praktika.test", timeout=60) as http,

@@ -1,6 +1,7 @@
 """praktika backup, praktika restore: all that a network is, in one folder."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -22,8 +23,9 @@ CREDENTIALS = "keys-credentials"
 KEPT = {
     "partners": ("credentials", "webhooks", "webhook_failures", "members", "invitations", "people_journal"),
     "feedback": ("answers", "links"),
-    "certification": ("collect_links", "issued_counters", "issued_numbers"),
+    "certification": ("collect_links", "issued_numbers", "issued_counters"),
 }
+AFTER_THE_LOG = ("certification",)  # else its counters would not know of numbers that the log has
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="On a disk that nobody else reads: it holds secrets.")]
 
 
@@ -41,9 +43,10 @@ def backup(folder: Folder, json: Json = False) -> None:
         _copy(private_dir(settings), folder / PRIVATE)
         if credential_keys.folder(settings).is_dir():
             _copy(credential_keys.folder(settings), folder / CREDENTIALS)
-        lines = await _dumped(settings)
-        _write(folder / HOME, lines)
+        lines = await _dumped(settings, KEPT.keys() - set(AFTER_THE_LOG))
         records = await history.export_to(settings, str(folder / HISTORY))
+        lines += await _dumped(settings, AFTER_THE_LOG)
+        _write(folder / HOME, lines)
         _tell(json, records, len(lines), f"are in {folder}")
         return console.OK
 
@@ -85,10 +88,10 @@ def _copy(source: Path, target: Path) -> None:
             shutil.copy2(file, target / file.name)
 
 
-async def _dumped(settings: Settings) -> list[str]:
+async def _dumped(settings: Settings, services: Iterable[str]) -> list[str]:
     client = mongo.connect(settings)
     try:
-        found = [await mongo.dumped(mongo.database(client, settings, name), kept) for name, kept in KEPT.items()]
+        found = [await mongo.dumped(mongo.database(client, settings, name), KEPT[name]) for name in sorted(services)]
         return [line for lines in found for line in lines]
     finally:
         client.close()

@@ -1,4 +1,4 @@
-"""Collecting a credential: who has the one-time link sees what it says and takes it, without an account."""
+"""Collecting a credential: who has the learner's link sees what it says and takes it, without an account."""
 
 from typing import Annotated
 
@@ -17,7 +17,10 @@ from .credentials_api import Form, answer, picture_of
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 Token = Annotated[str, Path(max_length=200)]
-NOWHERE = N_("This link does not lead anywhere"), N_("It is mistyped, or another one was sent in its place.")
+NOWHERE = (
+    N_("This link does not lead anywhere"),
+    N_("It is mistyped, has expired, or was withdrawn. Your institution gives you a new one."),
+)
 
 
 @router.get("/collect/{token}")

@@ -88,10 +88,14 @@ async def answer(service: Service, learner: dict[str, Any], id: str, form: str) 
 
 @router.post("/certificates/{id}/link")
 async def make_link(service: Running, caller: Authenticated, id: EntityId) -> dict[str, str]:
-    """The one-time link at which the learner collects the credential; for the institution, to pass on."""
+    """The learner's link, at which the credential is collected for 90 days; for the institution, to pass on.
+
+    Whoever has it can use it as often as they want. Asked for again, there is one that lasts longer; earlier ones stay.
+    """
     refuse_sandbox(caller)
     await _own(service, caller, id)
-    return {"address": await links.link(service, id)}
+    address, end = await links.link(service, id)
+    return {"address": address, "until": end.isoformat()}
 
 
 @router.delete("/certificates/{id}/link", status_code=204)

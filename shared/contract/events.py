@@ -610,15 +610,22 @@ class CompetencyRevoked(Data, topic="learner", by=SERVICE, key="learner"):
     reason: Text
 
 
+IssuedText = Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=_TEXT)]
+
+
 class IssuedEvidence(_Part):
     method: AssessmentMethod
     assessor: OrganisationId
     name: Text
     day: Day
+    method_title: IssuedText | None = Field(None, description="How the method is called in the credential.")
+    narrative: IssuedText | None = Field(None, description="What the credential says about the assessment.")
 
 
 class CertificateIssued(Data, topic="learner", by=SERVICE, key="learner"):
     """A certificate got its credential: what is said in it besides the certificate, for good. The first word counts."""
+
+    # Its time is when the number was drawn. Earlier versions said no language, address and texts: these are as set now.
 
     institution: OrganisationId
     name: Text = Field(description="How the institution was called when it was issued.")
@@ -629,6 +636,13 @@ class CertificateIssued(Data, topic="learner", by=SERVICE, key="learner"):
     target: Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[^\s]+$")] | None = Field(
         None, description="Where the framework has the competency."
     )
+    language: Literal["en", "ru"] | None = Field(None, description="In which the credential is.")
+    public: Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[^\s]+$")] | None = Field(
+        None, description="The address of certification, with which those in the credential begin."
+    )
+    description: IssuedText | None = Field(None, description="How the credential describes the competency.")
+    criteria: IssuedText | None = Field(None, description="What the credential says about how it was assessed.")
+    level_title: IssuedText | None = Field(None, description="How the credential calls the level.")
 
 
 # opportunity

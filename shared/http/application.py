@@ -118,6 +118,7 @@ def create_app(  # noqa: PLR0913
     observations: Sequence[Observation] = (),
     *,
     work: Sequence[Work] = (),
+    serving: Sequence[Work] = (),
     guarded: bool = False,
 ) -> FastAPI:
     """The HTTP application of a service; with the role all or worker its consumer runs inside.
@@ -125,6 +126,7 @@ def create_app(  # noqa: PLR0913
     Args:
         observations: what the service itself has to ask for to keep its metrics.
         work: what else goes on beside answering requests; as the consumer does, not in a process that only answers.
+        serving: what goes on in each process that answers requests.
         guarded: end the process if it hangs, so that its supervisor starts a fresh one.
     """
     settings = settings or read_settings()
@@ -141,8 +143,8 @@ def create_app(  # noqa: PLR0913
         app.state.trail = trail.Trail(core.name, producer)
         tasks = [asyncio.create_task(observe(app.state.service, [*OBSERVED, *observations]))]
         tasks.append(asyncio.create_task(app.state.trail.keep()))
-        if settings.role != "api":
-            tasks += [asyncio.create_task(_keep_at(each, app.state.service)) for each in work]
+        beside = (*(work if settings.role != "api" else ()), *(serving if settings.role != "worker" else ()))
+        tasks += [asyncio.create_task(_keep_at(each, app.state.service)) for each in beside]
         if not runner:
             tasks.append(asyncio.create_task(_follow(store)))
         if guarded:
@@ -197,12 +199,18 @@ def tune(role: str) -> None:
     sys.setswitchinterval(0.0005)
 
 
-def serve(core: Core, router: APIRouter, observations: Sequence[Observation] = (), work: Sequence[Work] = ()) -> None:
+def serve(
+    core: Core,
+    router: APIRouter,
+    observations: Sequence[Observation] = (),
+    work: Sequence[Work] = (),
+    serving: Sequence[Work] = (),
+) -> None:
     """Run a service until SIGTERM; see `create_app`."""
     settings = read_settings()
     logs.configure(core.name, settings.log_level)
     tune(settings.role)
-    app = create_app(core, router, settings, observations, work=work, guarded=True)
+    app = create_app(core, router, settings, observations, work=work, serving=serving, guarded=True)
     config = uvicorn.Config(
         app,
         host=settings.host,

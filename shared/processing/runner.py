@@ -186,7 +186,8 @@ class Runner(ConsumerRebalanceListener):
                 await self._batches.reset()
                 raise RuntimeError(
                     f"{tp.topic}-{tp.partition} ends at {ends[tp]}, but {offset} records of it are applied: the topic "
-                    f"was made anew. Restore the log, or drop the database {self._store.db.name} to rebuild it."
+                    f"was made anew. Restore the log, or drop the database {self._store.db.name} to rebuild it: "
+                    "of it, save first what no log has (README, Back up)."
                 )
             self._client.seek(tp, offset)
             self._backlog[tp] = ends[tp]

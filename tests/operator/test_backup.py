@@ -1,19 +1,23 @@
 """A network is backed up, lost, and restored: the same numbers, credentials and webhooks."""
 
+import asyncio
 import os
 import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from deploy.demo.network import Network, until
 from deploy.local.processes import ROOT
+from deploy.praktika import backup
+from shared.http.auth import private_dir
 from shared.processing import mongo
 from shared.settings import Settings
 from tests.network import cloudevent
@@ -119,3 +123,22 @@ async def lose(settings: Settings) -> None:
         if name.startswith(f"{settings.namespace}_"):
             await client.drop_database(name)
     client.close()
+
+
+def test_the_counters_of_credentials_are_copied_after_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    done: list[str] = []
+
+    async def dumped(_: Settings, services: Iterable[str]) -> list[str]:
+        done.extend(services)
+        return []
+
+    async def exported(*_: object) -> int:
+        done.append("the log")
+        return 0
+
+    monkeypatch.setattr(backup, "_dumped", dumped)
+    monkeypatch.setattr(backup.history, "export_to", exported)
+    monkeypatch.setattr(backup.console, "run", lambda work, _: asyncio.run(work(Settings(keys_dir=tmp_path / "keys"))))
+    private_dir(Settings(keys_dir=tmp_path / "keys")).mkdir(parents=True)
+    backup.backup(tmp_path / "backup", json=True)
+    assert done.index("partners") < done.index("the log") < done.index("certification")

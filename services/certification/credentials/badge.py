@@ -1,6 +1,7 @@
 """What a certificate says as an Open Badges 3.0 credential: a pure function of facts, addresses and one key."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -35,6 +36,22 @@ class Assessed(NamedTuple):
     day: str
 
 
+class Wording(NamedTuple):
+    """What a credential says in words, and where; kept with it, so that no setting or catalogue changes it later.
+
+    Attributes:
+        public: the address of certification, without a slash at its end.
+        evidence: of each assessment, how its method is called, and a sentence.
+    """
+
+    language: Language
+    public: str
+    description: str
+    criteria: str
+    level: str
+    evidence: tuple[tuple[str, str], ...]
+
+
 class Certificate(NamedTuple):
     """The facts that a credential is made of.
 
@@ -44,6 +61,7 @@ class Certificate(NamedTuple):
         number: of the credential among those of its institution.
         title, framework: how the competency and its framework were called then, by language.
         target: where the framework has the competency.
+        wording: None in credentials of before it was kept.
     """
 
     id: str
@@ -59,6 +77,7 @@ class Certificate(NamedTuple):
     title: Names
     framework: Names | None = None
     target: str | None = None
+    wording: Wording | None = None
 
 
 def did_of(public: str, institution: str) -> str:
@@ -81,20 +100,46 @@ def moment(timestamp: str) -> str:
     return datetime.fromisoformat(timestamp).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def credential(of: Certificate, public: str, ring: Keyring, language: Language) -> Document:
-    """The credential without a proof: the same arguments give the same one.
-
-    Args:
-        public: the address of certification, without a slash at its end.
-    """
+def worded(  # noqa: PLR0913
+    public: str, language: Language, *, title: Names, level: int, institution: str, evidence: Sequence[Assessed]
+) -> Wording:
+    """What a credential says in the words of now."""
 
     def word(text: str) -> str:
         return translated(language, text)
 
+    def method(each: Assessed) -> str:
+        return word(METHODS[AssessmentMethod(each.method)])
+
+    about = {"name": said(title, language), "level": level, "institution": institution}
+    about["methods"] = " + ".join(dict.fromkeys(map(method, evidence)))
+    description = N_("The competency “{name}”, level {level} of the European Qualifications Framework.")
+    criteria, assessed = (
+        N_("Assessed by: {methods}. The scheme is {institution}'s."),
+        N_("Assessed by {organisation} on {day}."),
+    )
+    return Wording(
+        language,
+        public,
+        word(description).format(**about),
+        word(criteria).format(**about),
+        word(N_("Level (EQF)")),
+        tuple((method(each), word(assessed).format(organisation=each.name, day=each.day)) for each in evidence),
+    )
+
+
+def credential(of: Certificate, public: str, ring: Keyring, language: Language) -> Document:
+    """The credential without a proof: the same arguments give the same one.
+
+    Args:
+        public, language: of credentials that do not have their own.
+    """
+    words = of.wording or worded(
+        public, language, title=of.title, level=of.level, institution=of.name, evidence=of.evidence
+    )
+    public, language = words.public, words.language
     issuer = {"id": did_of(public, of.institution), "type": ["Profile"], "name": of.name}
     name = said(of.title, language)
-    methods = " + ".join(dict.fromkeys(word(METHODS[AssessmentMethod(each.method)]) for each in of.evidence))
-    about = {"name": name, "level": of.level, "methods": methods, "institution": of.name}
     achievement_id = f"{public}/schemes/{_quoted(of.scheme)}"
     level_id = f"{achievement_id}#level"
     return {
@@ -113,21 +158,17 @@ def credential(of: Certificate, public: str, ring: Keyring, language: Language) 
                 "type": ["Achievement"],
                 "achievementType": "Competency",
                 "name": name,
-                "description": word(
-                    N_("The competency “{name}”, level {level} of the European Qualifications Framework.")
-                ).format(**about),
+                "description": words.description,
                 "humanCode": of.competency,
                 "inLanguage": language,
-                "criteria": {
-                    "narrative": word(N_("Assessed by: {methods}. The scheme is {institution}'s.")).format(**about)
-                },
+                "criteria": {"narrative": words.criteria},
                 "creator": issuer,
                 **_alignment(of, language),
                 "resultDescription": [
                     {
                         "id": level_id,
                         "type": ["ResultDescription"],
-                        "name": word(N_("Level (EQF)")),
+                        "name": words.level,
                         "resultType": "PerformanceLevel",
                         "allowedValue": [str(level) for level in range(1, 9)],
                     }
@@ -135,7 +176,10 @@ def credential(of: Certificate, public: str, ring: Keyring, language: Language) 
             },
             "result": [{"type": ["Result"], "resultDescription": level_id, "value": str(of.level)}],
         },
-        "evidence": [_evidence(each, word) for each in of.evidence],
+        "evidence": [
+            {"type": ["Evidence"], "name": called, "narrative": narrative, "genre": str(each.method)}
+            for each, (called, narrative) in zip(of.evidence, words.evidence, strict=True)
+        ],
         "credentialStatus": entry(public, _quoted(of.institution), of.number, ring, of.institution),
     }
 
@@ -173,13 +217,3 @@ def target_of(competency: str, known: Frameworks) -> str | None:
     origin = str(framework.in_force.get("origin", "")) if framework else ""
     found = (item.uri if item else None) or (f"https://doi.org/{origin[4:]}" if origin.startswith("doi:") else origin)
     return found if re.fullmatch(r"https?://\S{1,490}", found) else None
-
-
-def _evidence(each: Assessed, word: Any) -> dict[str, Any]:
-    about = {"organisation": each.name, "day": each.day}
-    return {
-        "type": ["Evidence"],
-        "name": word(METHODS[AssessmentMethod(each.method)]),
-        "narrative": word(N_("Assessed by {organisation} on {day}.")).format(**about),
-        "genre": str(each.method),
-    }

@@ -1,22 +1,21 @@
 """From a certificate to its credential: numbered once on the log, then made whenever it is asked for."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from shared.contract.events import CertificateIssued, derive, derived_id
+from shared.contract.events import CertificateIssued, derive, derived_id, timestamp
 from shared.http.problems import Problem
 from shared.http.service import Service
 from shared.processing import facts, mongo
 from shared.processing.facts import Fact
 
-from . import badge, jwts, keys, picture, proofs, status
+from . import badge, jwts, keys, numbers, picture, proofs
 from .badge import Assessed, Certificate
 from .baking import as_text, bake_png, bake_svg
 from .canonical import Document
 from .keyforms import multikey
 from .keys import Keyring
 
-NUMBERS, COUNTERS = "issued_numbers", "issued_counters"  # in the home: what is about to be said on the log
 FORMS = {
     "credential.json": "application/vc+ld+json",
     "credential.jwt": "application/vc+jwt",
@@ -70,43 +69,75 @@ def certificate(learner: dict[str, Any], id: str, issued: Fact) -> Certificate:
         level=data["level"],
         scheme=data["scheme"],
         earned_at=certified["time"],
-        evidence=tuple(Assessed(**each) for each in said["evidence"]),
+        evidence=tuple(Assessed(*(each[name] for name in Assessed._fields)) for each in said["evidence"]),
         number=said["number"],
         title=said["title"],
         framework=said.get("framework_title"),
         target=said.get("target"),
+        wording=_wording(said),
+    )
+
+
+def _wording(said: dict[str, Any]) -> badge.Wording | None:
+    if said.get("language") is None:
+        return None
+    return badge.Wording(
+        language=said["language"],
+        public=said["public"],
+        description=said["description"],
+        criteria=said["criteria"],
+        level=said["level_title"],
+        evidence=tuple((each["method_title"], each["narrative"]) for each in said["evidence"]),
     )
 
 
 async def _number(service: Service, learner: dict[str, Any], id: str) -> tuple[dict[str, Any], Fact]:
-    """Give the certificate its number and say so on the log; as often as it is tried, the same is said."""
+    """Give the certificate its number and say so on the log; as often as it is tried, the same is said.
+
+    Judged by what the log has now: in a database that is being rebuilt the first word may be missing yet.
+    """
+    await service.current("learner", learner["_id"])
+    learner = await _read_again(service, learner, id)
+    if fact := _issued(learner, id):
+        return learner, fact
     certified = facts.facts(learner["state"], "competency.certified")[id]
+    kept = await _to_say(service, learner["state"], certified, id)
     event = derive(
         "certification",
-        CertificateIssued.model_validate(await _to_say(service, learner["state"], certified["data"], id)),
+        CertificateIssued.model_validate(kept["said"]),
         id=derived_id("certificate.issued", id),
         subject=id,
         key=learner["_id"],
-        time=datetime.fromisoformat(certified["time"]),
+        # Of two words that are said nevertheless (the home was lost) the earlier counts, in whatever order they come.
+        time=datetime.fromisoformat(kept.get("at", certified["time"])),
     )
     (address,) = await service.publish(event)
     await service.applied_within(address, 10)
-    again = await service.db["learners"].find_one({"_id": learner["_id"]})
-    if again is None or (fact := _issued(again, id)) is None:
+    learner = await _read_again(service, learner, id)
+    if (fact := _issued(learner, id)) is None:
         detail = "the credential is being issued; ask again"
         raise Problem(503, detail, headers={"Retry-After": "5"})
-    return again, fact
+    return learner, fact
 
 
-async def _to_say(service: Service, state: facts.State, certified: dict[str, Any], id: str) -> dict[str, Any]:
-    """What the log is to be told. It is kept first, so that two who ask at the same time say the same."""
-    numbers = service.store.home[NUMBERS]
-    if not await numbers.find_one({"_id": id}):
-        said = await _said_now(service, state, certified)
-        await numbers.update_one({"_id": id}, {"$setOnInsert": {"said": said}}, upsert=True)
-    kept = await numbers.find_one({"_id": id})
-    assert kept is not None  # noqa: S101 (nobody deletes it)
-    return dict(kept["said"])
+async def _read_again(service: Service, learner: dict[str, Any], id: str) -> dict[str, Any]:
+    again = await service.db["learners"].find_one({"_id": learner["_id"]})
+    if again is None or id not in facts.facts(again["state"], "competency.certified"):
+        raise Problem(404, f"there is no certificate {id} (any more)")
+    return again
+
+
+async def _to_say(service: Service, state: facts.State, certified: Fact, id: str) -> dict[str, Any]:
+    """What the log is to be told, and when that was decided. Kept first, so that all who ask say the same."""
+    said = service.store.home[numbers.SAID]
+    if not await said.find_one({"_id": id}):
+        content, at = await _said_now(service, state, certified["data"]), timestamp(datetime.now(UTC))
+        now = {"said": content, "at": max(at, certified["time"])}
+        await said.update_one({"_id": id}, {"$setOnInsert": now}, upsert=True)
+    kept = await said.find_one({"_id": id})
+    if kept is None:
+        raise Problem(404, f"there is no certificate {id} (any more)")
+    return kept
 
 
 async def _said_now(service: Service, state: facts.State, certified: dict[str, Any]) -> dict[str, Any]:
@@ -114,48 +145,39 @@ async def _said_now(service: Service, state: facts.State, certified: dict[str, A
     found = [assessments[slot] for slot in certified["evidence"] if slot in assessments]
     called = await names(service.db, {institution, *map(facts.organisation, found)})
     evidence = [
-        {
-            "method": each["data"]["method"],
-            "assessor": facts.organisation(each),
-            "name": called[facts.organisation(each)],
-            "day": each["time"][:10],
-        }
+        Assessed(each["data"]["method"], assessor, called[assessor], each["time"][:10])
         for each in found
+        for assessor in (facts.organisation(each),)
     ]
-    number = await _next_number(service, institution)
+    number = await numbers.draw(service, institution)
     known, competency = await service.frameworks(), certified["competency"]
     item, framework = known.item(competency), known.of(competency)
+    title = dict(item.name) if item else {"en": competency}
+    words = badge.worded(
+        service.settings.public("certification"),
+        service.settings.credential_language,
+        title=title,
+        level=certified["level"],
+        institution=called[institution],
+        evidence=evidence,
+    )
     return {
         "institution": institution,
         "name": called[institution],
         "number": number,
-        "evidence": evidence,
-        "title": dict(item.name) if item else {"en": competency},
+        "evidence": [
+            {**each._asdict(), "method_title": method, "narrative": narrative}
+            for each, (method, narrative) in zip(evidence, words.evidence, strict=True)
+        ],
+        "title": title,
         "framework_title": dict(framework.in_force["name"]) if framework else None,
         "target": badge.target_of(competency, known),
+        "language": words.language,
+        "public": words.public,
+        "description": words.description,
+        "criteria": words.criteria,
+        "level_title": words.level,
     }
-
-
-async def _next_number(service: Service, institution: str) -> int:
-    counters = service.store.home[COUNTERS]
-    if not await counters.find_one({"_id": institution}):
-        first = {"next": await _first_number(service.db, institution)}
-        await counters.update_one({"_id": institution}, {"$setOnInsert": first}, upsert=True)
-    before = await counters.find_one_and_update({"_id": institution}, {"$inc": {"next": 1}})
-    return int(before["next"])
-
-
-async def _first_number(db: mongo.Database, institution: str) -> int:
-    """Where numbers begin in a new database: on a list that has none, as a learner with the last one may be erased."""
-    found = db["learners"].find({"certificates.institution": institution}, {"certificates": 1})
-    known = [
-        each.get("number", -1)
-        async for doc in found
-        for each in doc["certificates"]
-        if each["institution"] == institution
-    ]
-    last = max(known, default=-1)
-    return 0 if last < 0 else (last // status.ENTRIES + 1) * status.ENTRIES
 
 
 async def names(db: mongo.Database, ids: set[str]) -> dict[str, str]:
@@ -201,7 +223,7 @@ def in_form(issued: Issued, form: str, algorithm: str) -> bytes:
 
 
 def did_document(public: str, institution: str, ring: Keyring) -> Document:
-    """All keys that an institution has ever signed with, and until when each did."""
+    """All keys that an institution has ever signed with; of those that were withdrawn, when."""
     did, methods, good = badge.did_of(public, institution), [], []
     for key in keys.issuer_keys(ring, institution):
         validity = {"revoked": badge.moment(key.withdrawn)} if key.withdrawn else {}

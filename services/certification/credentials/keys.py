@@ -41,6 +41,10 @@ class Secret(NamedTuple):
     since: str
     withdrawn: str
 
+    def keyed(self, purpose: str, text: str) -> bytes:
+        """32 bytes that nobody else can work out, and that change with the secret."""
+        return _keyed(self.secret, purpose, text)
+
 
 class IssuerKey(NamedTuple):
     """An institution's key of one secret."""
@@ -49,7 +53,6 @@ class IssuerKey(NamedTuple):
     ed25519: Ed25519PrivateKey
     p256: ec.EllipticCurvePrivateKey
     since: str
-    until: str  # when the next one came into force; empty: it is in force
     withdrawn: str
 
 
@@ -61,12 +64,21 @@ class Keyring(NamedTuple):
 
     def in_force(self, moment: str) -> Secret:
         """The secret that signs what was earned at a moment (as `events.timestamp`): one that was withdrawn never."""
-        good = [secret for secret in self.secrets if not secret.withdrawn]
+        good = good_secrets(self)
         return next((secret for secret in reversed(good) if secret.since <= moment), good[0])
 
     def keyed(self, purpose: str, text: str) -> bytes:
         """32 bytes that nobody else can work out, and that stay the same when keys are rotated."""
-        return digest(self.own, f"{purpose}\x1f{text}".encode(), "sha256")
+        return _keyed(self.own, purpose, text)
+
+
+def _keyed(key: bytes, purpose: str, text: str) -> bytes:
+    return digest(key, f"{purpose}\x1f{text}".encode(), "sha256")
+
+
+def good_secrets(ring: Keyring) -> list[Secret]:
+    """Those that were not withdrawn, the oldest first; there is always one."""
+    return [secret for secret in ring.secrets if not secret.withdrawn]
 
 
 def folder(settings: Settings) -> Path:
@@ -87,7 +99,9 @@ def rotate(settings: Settings, *, withdraw: bool = False) -> str:
     """Let a new secret sign what is earned from now on; return its id.
 
     Args:
-        withdraw: the older ones are known to others: what they signed is signed anew, and their signatures end.
+        withdraw: the older ones are known to others: what they signed is signed anew, and their signatures end, those
+            of learners' links, too. Places on status lists and salts stay, as they are in credentials: whoever has the
+            old file can still tell which place belongs to which number.
     """
     file, now = folder(settings) / FILE, timestamp(datetime.now(UTC))
     kept = json.loads(file.read_bytes())
@@ -140,10 +154,9 @@ def _derived(secret: bytes, issuer: str) -> tuple[Ed25519PrivateKey, ec.Elliptic
 
 def issuer_keys(ring: Keyring, issuer: str) -> list[IssuerKey]:
     """All keys that an institution has ever had, the oldest first."""
-    nexts = [*(secret.since for secret in ring.secrets[1:]), ""]
     return [
-        IssuerKey(secret.id, *_derived(secret.secret, issuer), secret.since, until, secret.withdrawn)
-        for secret, until in zip(ring.secrets, nexts, strict=True)
+        IssuerKey(secret.id, *_derived(secret.secret, issuer), secret.since, secret.withdrawn)
+        for secret in ring.secrets
     ]
 
 

@@ -11,16 +11,19 @@ from shared.http.service import Service
 from shared.observability import logs
 from shared.processing import mongo
 
-from . import badge, keys, proofs, status
+from . import badge, keys, numbers, proofs, status
 from .baking import as_text
-from .issuing import COUNTERS
+from .links import REVOKED
+from .numbers import COUNTERS, SAID
 
 log = logs.get(__name__)
 
 FORGOTTEN = "issued_forgotten"  # in the home: numbers of credentials whose learners were erased
 KEPT_S = 1.0  # so long a list is given again without asking the database
 LOOK_EVERY_S = 20.0
-SHARE = 20  # looking takes this part of the time at most
+SHARE = 20  # looking takes this part of the time, unless it would be too late then
+NOTED_WITHIN_S = 60.0
+_NUMBERS = {"certificates.institution": 1, "certificates.number": 1}
 _BEGINNING = "2020-01-01T00:00:00.000000Z"  # of a list on which nothing has happened
 
 
@@ -29,6 +32,7 @@ class Kept(NamedTuple):
 
     content: bytes
     read_at: float
+    of: object  # the keys and the numbers that it was made of
 
 
 async def signed_list(service: Service, institution: str, number: int) -> bytes:
@@ -52,9 +56,12 @@ async def signed_list(service: Service, institution: str, number: int) -> bytes:
         log.warning("status_list_kept", institution=institution, reason=repr(error)[:200])
         known[institution, number] = kept._replace(read_at=time.monotonic())
         return kept.content
-    content = await service.coalesced((question, revoked), lambda: _sign(service, ring, institution, number, revoked))
-    known[institution, number] = Kept(content, time.monotonic())
-    return content
+    made_of = (question, revoked)
+    if kept is None or kept.of != made_of:
+        content = await service.coalesced(made_of, lambda: _sign(service, ring, institution, number, revoked))
+        kept = Kept(content, 0.0, made_of)
+    known[institution, number] = kept._replace(read_at=time.monotonic())
+    return kept.content
 
 
 class Revoked(NamedTuple):
@@ -65,7 +72,7 @@ class Revoked(NamedTuple):
 async def _revoked(service: Service, institution: str, list_number: int) -> Revoked:
     """Which credentials of a list are revoked."""
     begin = (list_number - 1) * status.ENTRIES
-    if list_number > 1 and not await _has(service, institution, begin):
+    if list_number < 1 or (list_number > 1 and not await _has(service, institution, begin)):
         raise Problem(404, f"{institution} has no status list {list_number}")
     if not await service.db["organisations"].find_one({"_id": institution}, {"_id": 1}):
         raise Problem(404, f"there is no institution {institution}")
@@ -98,21 +105,38 @@ async def _sign(service: Service, ring: keys.Keyring, institution: str, number: 
     return as_text(proofs.signed(of_list, key.ed25519, f"{did}#{key.id}", since)).encode()
 
 
-async def keep_lists(service: Service) -> None:
-    """Keep what lists say of erased learners, and the lists themselves for when the database is away."""
+async def note_erasures(service: Service) -> None:
+    """Keep what lists say of erased learners: where the consumer runs."""
+    await numbers.read_log(service)  # a new home knows of no numbers, and so of none that nobody has any more
     before: dict[str, int] = {}
     while True:
         began = time.monotonic()
         with suppress(Problem):  # it lags behind: nothing can be told yet, and the next look is soon
             before = await note_erased(service, before)
-        for institution in before:
-            with suppress(Problem):  # an institution that is not registered here (yet)
-                await signed_list(service, institution, 1)
+        await asyncio.sleep(_pause(time.monotonic() - began))
+
+
+def _pause(looked_s: float) -> float:
+    """Until the next look: a number is noted at the second one at the latest, within a minute."""
+    return min(max(LOOK_EVERY_S, SHARE * looked_s), max(NOTED_WITHIN_S / 2 - 2 * looked_s, 1.0))
+
+
+async def keep_lists(service: Service) -> None:
+    """Keep every list for when the database is away: in each process that answers requests."""
+    while True:
+        began = time.monotonic()
+        ends = {doc["_id"]: int(doc["next"]) async for doc in service.store.home[COUNTERS].find()}
+        for institution, end in ends.items():
+            for number in range(1, max(0, end - 1) // status.ENTRIES + 2):
+                with suppress(Problem):  # an institution that is not registered here (yet)
+                    await signed_list(service, institution, number)
         await asyncio.sleep(max(LOOK_EVERY_S, SHARE * (time.monotonic() - began)))
 
 
 async def note_erased(service: Service, before: dict[str, int]) -> dict[str, int]:
     """Note the numbers that no certificate has (any more): their learners were erased, which leaves no fact.
+
+    What else is kept of such certificates is deleted.
 
     Args:
         before: where numbers ended at the last look; later ones may be on their way to the log.
@@ -121,13 +145,30 @@ async def note_erased(service: Service, before: dict[str, int]) -> dict[str, int
     """
     home = service.store.home
     now = {doc["_id"]: int(doc["next"]) async for doc in home[COUNTERS].find()}
+    kept = {name: [doc["_id"] async for doc in home[name].find({}, {"_id": 1})] for name in (SAID, REVOKED)}
     await service.current("learner")  # in a database that is being rebuilt most are not there yet
+    for name, certificates in kept.items():
+        await _forget(service, name, certificates)
     for institution, end in before.items():
-        found = service.db["learners"].find({"certificates.institution": institution}, {"certificates": 1})
+        found = service.db["learners"].find({"certificates.institution": institution}, _NUMBERS)
         held = {each.get("number") async for doc in found for each in doc["certificates"] if _is_of(each, institution)}
-        gone = sorted(set(range(end)) - held)
-        await home[FORGOTTEN].update_one({"_id": institution}, {"$set": {"numbers": gone}}, upsert=True)
+        about_to_be = home[SAID].find({"said.institution": institution}, {"said.number": 1})
+        held |= {doc["said"]["number"] async for doc in about_to_be}  # Kafka may have been away
+        forgotten = await home[FORGOTTEN].find_one({"_id": institution}) or {"numbers": []}
+        gone = sorted({*range(end), *forgotten["numbers"]} - held)
+        if gone != forgotten["numbers"]:
+            await home[FORGOTTEN].update_one({"_id": institution}, {"$set": {"numbers": gone}}, upsert=True)
     return now
+
+
+async def _forget(service: Service, collection: str, certificates: list[str]) -> None:
+    """Delete what a collection of the home has about those of these certificates that are not there any more."""
+    for start in range(0, len(certificates), 1_000):
+        some = certificates[start : start + 1_000]
+        found = service.db["learners"].find({"certificates.id": {"$in": some}}, {"certificates.id": 1})
+        there = {each["id"] async for doc in found for each in doc["certificates"]}
+        if gone := set(some) - there:
+            await service.store.home[collection].delete_many({"_id": {"$in": sorted(gone)}})
 
 
 def _is_of(certificate: dict[str, Any], institution: str) -> bool:

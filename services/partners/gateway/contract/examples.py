@@ -239,9 +239,16 @@ _ALL = (
                     assessor="river-plant",
                     name="River Plant",
                     day=date(2026, 5, 20),
+                    method_title="workplace demonstration",
+                    narrative="Assessed by River Plant on 2026-05-20.",
                 )
             ],
             title={"en": "Welding", "ru": "Сварка"},
+            language="en",
+            public="https://praktika.example/certification",
+            description="The competency “Welding”, level 4 of the European Qualifications Framework.",
+            criteria="Assessed by: workplace demonstration. The scheme is North College's.",
+            level_title="Level (EQF)",
         ),
     ),
     _by(
