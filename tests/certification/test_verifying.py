@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.certification.credentials import jwts, status
+from services.certification.credentials import jwts, keyforms, status
 from services.certification.credentials.badge import identity_hash
 from services.certification.credentials.baking import PNG, as_text, bake_png, bake_svg
 from services.certification.credentials.checks import Wrong
@@ -140,6 +140,86 @@ async def test_a_did_web_is_looked_up_and_unknown_while_it_does_not_answer():
     ):
         world.at[address] = json.dumps(published | changes).encode()
         assert (await checked(document, world)).result == wanted, changes
+
+
+VICTIM = "did:web:region.example:issuers:north-college"
+VICTIMS = "https://region.example/issuers/north-college/did.json"
+EVIL = "https://evil.example/keys"
+
+
+def key_material(key: Any) -> str:
+    return method_of(key).partition("#")[2]
+
+
+def did_json(did: str, key: Any, **changes: Any) -> dict[str, Any]:
+    method = {"id": f"{did}#k", "type": "Multikey", "controller": did, "publicKeyMultibase": key_material(key)}
+    return {"id": did, "verificationMethod": [method], "assertionMethod": [f"{did}#k"]} | changes
+
+
+def forged(form: str) -> tuple[str, dict[str, Any]]:
+    """A forger's verification method, and what is at his address."""
+    bare = {"type": "Multikey", "publicKeyMultibase": key_material(OTHER)}
+    match form:
+        case "a whole document of the victim's":
+            return f"{EVIL}#k", {EVIL: did_json(VICTIM, OTHER)}
+        case "a method of the victim's":
+            named = did_json(EVIL, OTHER)
+            named["verificationMethod"][0]["controller"] = VICTIM
+            return f"{EVIL}#k", {EVIL: named}
+        case "a bare key":
+            return EVIL, {EVIL: bare | {"id": EVIL, "controller": VICTIM}}
+        case "a bare key without its address":
+            return EVIL, {EVIL: bare | {"controller": VICTIM}}
+        case "a bare key with the victim's":
+            return EVIL, {EVIL: bare | {"id": VICTIM}}
+        case "a JWK":
+            jwk = keyforms.jwk(OTHER.public_key())
+            return EVIL, {EVIL: jwk | {"controller": VICTIM}}
+        case _:
+            did = "did:web:evil.example"
+            at = "https://evil.example/.well-known/did.json"
+            return did, {at: bare | {"id": did, "controller": VICTIM}}
+
+
+@pytest.mark.parametrize("as_jwt", [False, True])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "a whole document of the victim's",
+        "a method of the victim's",
+        "a bare key",
+        "a bare key without its address",
+        "a bare key with the victim's",
+        "a JWK",
+        "a did:web that is a key",
+    ],
+)
+async def test_nobody_speaks_for_another_by_saying_so(form: str, as_jwt: bool):
+    method, there = forged(form)
+    there[VICTIMS] = did_json(VICTIM, KEY)
+    world = World(**{address: json.dumps(each).encode() for address, each in there.items()})
+    document = badge(issuer={"id": VICTIM, "type": ["Profile"]})
+    content = jwts.signed(document, OTHER, method).encode() if as_jwt else signed(document, OTHER, method)
+    verdict = await checked(content, world)
+    assert verdict.result == "invalid", verdict
+    assert results(verdict)["issuer"] != "valid"
+    # Nor is a list believed that is signed so.
+    bare = status.credential(LIST, VICTIM, [], "2026-06-01T00:00:00Z") | {"issuer": {"id": VICTIM}}
+    of_list = jwts.signed(bare, OTHER, method) if as_jwt else as_text(signed(bare, OTHER, method))
+    world.at[LIST] = of_list.encode()
+    victims = signed(badge(issuer={"id": VICTIM, "type": ["Profile"]}, credentialStatus=ENTRY), KEY, f"{VICTIM}#k")
+    found = results(await checked(victims, world))
+    assert (found["proof"], found["issuer"], found["status"]) == ("valid", "valid", "unknown")
+
+
+async def test_a_key_elsewhere_speaks_for_whom_lists_it():
+    key = {"id": EVIL, "type": "Multikey", "controller": VICTIM, "publicKeyMultibase": key_material(OTHER)}
+    document = signed(badge(issuer={"id": VICTIM, "type": ["Profile"]}), OTHER, EVIL)
+    world = World(**{EVIL: json.dumps(key).encode()})
+    assert (await checked(document, world)).result == "unknown"  # what the issuer says cannot be looked up
+    for listed, wanted in (([EVIL], "valid"), ([], "invalid"), ([key], "invalid")):
+        world.at[VICTIMS] = json.dumps({"id": VICTIM, "assertionMethod": listed}).encode()
+        assert (await checked(document, world)).result == wanted
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,8 @@ class Key(NamedTuple):
     """A public key, and whose it is.
 
     Attributes:
-        controller: the DID or address that the key speaks for; empty: nobody says so.
+        controller: the DID or address that the key speaks for: one that was fetched, never one that a document claims;
+            empty: nobody says so.
         method: the verification method.
     """
 
@@ -140,7 +141,7 @@ class _Verification:
         for proof, proven in zip(given, found.proofs, strict=True):
             check, signer = await self._proof(proof, proven)
             checks.append(check)
-            signers += [signer] if check.result == "valid" and signer is not None else []
+            signers += [signer] if check.result == "valid" and signer else []
         return checks, signers
 
     async def _proof(self, proof: Any, proven: Proven) -> tuple[Check, str | None]:
@@ -212,15 +213,25 @@ class _Verification:
         """
         if not isinstance(method, str):
             raise Wrong(Text("The proof does not say with which key it is made."))
-        controller, _, fragment = method.partition("#")
-        document = await self._controller_document(controller)
-        found = _method(document, method, controller, fragment)
+        address, _, fragment = method.partition("#")
+        found = _method(await self._controller_document(address), method, fragment)
+        controller = found.get("controller") or address
+        if controller != address:
+            await self._demand_listed(method, controller)
         try:
             key = keyforms.key_of(found)
         except UnknownKey as error:
             raise Unavailable(told(str(error))) from None
         _demand_in_force(found, at, self.around.now)
-        return Key(key, str(found.get("controller") or document.get("id") or ""), {**found, "id": method})
+        return Key(key, controller, {**found, "id": method})
+
+    async def _demand_listed(self, method: str, controller: Any) -> None:
+        """A key that is elsewhere speaks for a controller only if the controller's own document says so, too."""
+        if not isinstance(controller, str):
+            raise Wrong(Text("The key {key} is somebody else's.", {"key": short(method)}))
+        document = await self._controller_document(controller)
+        if method not in values(document.get("assertionMethod")):
+            raise Wrong(Text("The key {key} is somebody else's.", {"key": short(method)}))
 
     async def _controller_document(self, controller: str) -> dict[str, Any]:
         try:
@@ -238,7 +249,8 @@ class _Verification:
         else:
             raise Wrong(Text("{address} is no address of a key.", {"address": short(controller)}))
         document = await self._json(address)
-        if document.get("id") not in (controller, None) and controller.startswith("did:"):
+        is_bare_jwk = "kty" in document and "id" not in document  # which has no member for its address
+        if document.get("id") != controller and not is_bare_jwk:
             raise Wrong(Text("What is at {address} is about another issuer.", {"address": short(address)}))
         return document
 
@@ -260,9 +272,8 @@ class _Verification:
         about = {"issuer": short(issuer)}
         if issuer in signers:
             return Check("issuer", "valid", Text("It is signed by its issuer, {issuer}.", about))
-        others = [signer for signer in signers if signer]
-        if others and issuer.startswith("did:"):
-            about["signer"] = short(others[0])
+        if signers and issuer.startswith("did:"):
+            about["signer"] = short(signers[0])
             return Check("issuer", "invalid", Text("It says that {issuer} issued it, and {signer} signed it.", about))
         if not signers:
             return Check("issuer", "unknown", Text("No valid proof says that {issuer} issued it.", about))
@@ -346,7 +357,7 @@ class _Verification:
         if unsigned or not signers:
             why = checks[0].reason if checks[0].result != "valid" else Text("Not all of it is signed.")
             raise Unavailable(Text("The status list cannot be believed: {why}", {"why": str(why)}))
-        if _issuer_id(of_list) not in signers or _issuer_id(of_list) != _issuer_id(document):
+        if not _issuer_id(of_list) or _issuer_id(of_list) not in signers or _issuer_id(of_list) != _issuer_id(document):
             raise Unavailable(Text("The status list is not its issuer's."))
         now = _dates(of_list, self.around.now)
         if now.result != "valid":
@@ -465,8 +476,8 @@ def _demand_purpose(proof: dict[str, Any], now: datetime) -> None:
         raise Wrong(Text("Its dates cannot be read.")) from None
 
 
-def _method(document: dict[str, Any], id: str, controller: str, fragment: str) -> dict[str, Any]:
-    """The verification method with this id; the document may be the key itself."""
+def _method(document: dict[str, Any], id: str, fragment: str) -> dict[str, Any]:
+    """The verification method with this id; the document, which has been found to be its own, may be the key itself."""
     if not fragment and ("publicKeyMultibase" in document or "publicKeyJwk" in document or "kty" in document):
         return {"publicKeyJwk": document} if "kty" in document else document
     methods = [each for each in values(document.get("verificationMethod")) if isinstance(each, dict)]
@@ -478,8 +489,6 @@ def _method(document: dict[str, Any], id: str, controller: str, fragment: str) -
         raise Wrong(Text("The issuer does not have the key {key} (any more).", {"key": short(id)}))
     if not any((each.get("id") if isinstance(each, dict) else each) in ids for each in asserts):
         raise Wrong(Text("The key {key} is not (any more) one to assert something with.", {"key": short(id)}))
-    if found.get("controller") not in (controller, document.get("id"), None):
-        raise Wrong(Text("The key {key} is somebody else's.", {"key": short(id)}))
     return found
 
 
