@@ -156,46 +156,27 @@ def did_json(did: str, key: Any, **changes: Any) -> dict[str, Any]:
     return {"id": did, "verificationMethod": [method], "assertionMethod": [f"{did}#k"]} | changes
 
 
-def forged(form: str) -> tuple[str, dict[str, Any]]:
-    """A forger's verification method, and what is at his address."""
+def forgeries() -> dict[str, tuple[str, dict[str, Any]]]:
+    """By form: a forger's verification method, and what is at his addresses."""
     bare = {"type": "Multikey", "publicKeyMultibase": key_material(OTHER)}
-    match form:
-        case "a whole document of the victim's":
-            return f"{EVIL}#k", {EVIL: did_json(VICTIM, OTHER)}
-        case "a method of the victim's":
-            named = did_json(EVIL, OTHER)
-            named["verificationMethod"][0]["controller"] = VICTIM
-            return f"{EVIL}#k", {EVIL: named}
-        case "a bare key":
-            return EVIL, {EVIL: bare | {"id": EVIL, "controller": VICTIM}}
-        case "a bare key without its address":
-            return EVIL, {EVIL: bare | {"controller": VICTIM}}
-        case "a bare key with the victim's":
-            return EVIL, {EVIL: bare | {"id": VICTIM}}
-        case "a JWK":
-            jwk = keyforms.jwk(OTHER.public_key())
-            return EVIL, {EVIL: jwk | {"controller": VICTIM}}
-        case _:
-            did = "did:web:evil.example"
-            at = "https://evil.example/.well-known/did.json"
-            return did, {at: bare | {"id": did, "controller": VICTIM}}
+    named = did_json(EVIL, OTHER)
+    named["verificationMethod"][0]["controller"] = VICTIM
+    did, of_did = "did:web:evil.example", "https://evil.example/.well-known/did.json"
+    return {
+        "a whole document of the victim's": (f"{EVIL}#k", {EVIL: did_json(VICTIM, OTHER)}),
+        "a method of the victim's": (f"{EVIL}#k", {EVIL: named}),
+        "a bare key": (EVIL, {EVIL: bare | {"id": EVIL, "controller": VICTIM}}),
+        "a bare key without its address": (EVIL, {EVIL: bare | {"controller": VICTIM}}),
+        "a bare key with the victim's": (EVIL, {EVIL: bare | {"id": VICTIM}}),
+        "a JWK": (EVIL, {EVIL: keyforms.jwk(OTHER.public_key()) | {"controller": VICTIM}}),
+        "a did:web that is a key": (did, {of_did: bare | {"id": did, "controller": VICTIM}}),
+    }
 
 
 @pytest.mark.parametrize("as_jwt", [False, True])
-@pytest.mark.parametrize(
-    "form",
-    [
-        "a whole document of the victim's",
-        "a method of the victim's",
-        "a bare key",
-        "a bare key without its address",
-        "a bare key with the victim's",
-        "a JWK",
-        "a did:web that is a key",
-    ],
-)
+@pytest.mark.parametrize("form", forgeries())
 async def test_nobody_speaks_for_another_by_saying_so(form: str, as_jwt: bool):
-    method, there = forged(form)
+    method, there = forgeries()[form]
     there[VICTIMS] = did_json(VICTIM, KEY)
     world = World(**{address: json.dumps(each).encode() for address, each in there.items()})
     document = badge(issuer={"id": VICTIM, "type": ["Profile"]})
