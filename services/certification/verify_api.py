@@ -9,7 +9,7 @@ from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from shared.http import addresses
-from shared.http.addresses import NotAllowed
+from shared.http.addresses import Answered, NotAllowed
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Running, Service
@@ -19,7 +19,7 @@ from shared.processing import mongo
 
 from .credentials import issuing, keys, lists
 from .credentials.baking import as_text
-from .credentials.checks import MOST_BYTES, Surroundings, Unavailable, Verdict, short
+from .credentials.checks import MOST_BYTES, Found, Gone, Surroundings, Unavailable, Verdict, short
 from .credentials.examining import examined
 from .credentials.form import moment
 from .credentials.verifying import verify
@@ -100,7 +100,7 @@ async def verified(service: Service, content: bytes, recipient: str = "") -> Ver
             raise Problem(503, "checking it takes too long", headers={"Retry-After": "60"}) from None
 
 
-async def _fetch(http: httpx.AsyncClient, address: str, *, inside: bool) -> bytes:
+async def _fetch(http: httpx.AsyncClient, address: str, *, inside: bool) -> Found:
     try:
         found = await addresses.fetch(http, address, accept=ACCEPT, most_bytes=MOST_BYTES, inside=inside)
     except NotAllowed as error:
@@ -108,8 +108,9 @@ async def _fetch(http: httpx.AsyncClient, address: str, *, inside: bool) -> byte
         raise Unavailable(Text("{address} was not looked up: it {why}", about)) from None
     except (httpx.HTTPError, TimeoutError, OSError) as error:
         about = {"address": short(address), "why": short(str(error) or type(error).__name__)}
-        raise Unavailable(Text("{address} does not answer: {why}", about)) from None
-    return found.content
+        kind = Gone if isinstance(error, Answered) and error.status == 410 else Unavailable
+        raise kind(Text("{address} does not answer: {why}", about)) from None
+    return Found(found.content, found.address)
 
 
 async def _own(service: Service, path: str) -> bytes:
@@ -188,7 +189,7 @@ async def _content(visit: Visit, given: str) -> bytes | None:
     if given == "address":
         async with addresses.client() as http:
             try:
-                content = await _fetch(http, form["address"], inside=visit.service.settings.webhooks_inside)
+                content = (await _fetch(http, form["address"], inside=visit.service.settings.webhooks_inside)).content
             except Unavailable as away:
                 visit.wrong({"address": away.why})
                 return None

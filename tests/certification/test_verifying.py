@@ -386,12 +386,17 @@ HOSTED = {
 }
 
 
+ISSUER = {"id": "https://college.example/issuer", "type": "Issuer", "name": "College"}
+BADGE_CLASS = {"id": HOSTED["badge"], "type": "BadgeClass", "issuer": ISSUER}
+
+
+def hosted(*documents: dict[str, Any]) -> World:
+    return World(**{str(each["id"]): json.dumps(each).encode() for each in documents})
+
+
 async def test_an_open_badge_2_is_what_its_address_says():
     def at(**changes: Any) -> World:
-        issuer = {"id": "https://college.example/issuer", "type": "Issuer", "name": "College"}
-        badge_class = {"id": "https://college.example/badges/1", "type": "BadgeClass", "issuer": issuer}
-        there = {HOSTED["id"]: HOSTED | changes, HOSTED["badge"]: badge_class}
-        return World(**{str(address): json.dumps(each).encode() for address, each in there.items()})
+        return hosted(HOSTED | changes, BADGE_CLASS, ISSUER)
 
     assert (await checked(HOSTED, at(), recipient="a@b.example")).result == "valid"
     assert (await checked(HOSTED, at(revoked=True))).result == "invalid"
@@ -399,3 +404,41 @@ async def test_an_open_badge_2_is_what_its_address_says():
     assert (await checked(HOSTED)).result == "unknown"
     assert (await checked(HOSTED, at(), recipient="c@b.example")).result == "invalid"
     assert (await checked(HOSTED | {"id": "https://evil.example/1"}, at())).result != "valid"
+    gone = at()
+    gone.gone.add(str(HOSTED["id"]))
+    verdict = await checked(HOSTED, gone)
+    assert (verdict.result, results(verdict)["status"]) == ("invalid", "invalid")
+
+
+async def test_who_issued_an_open_badge_2_its_own_address_says():
+    evil = HOSTED | {"id": "https://evil.example/1", "badge": "https://evil.example/badge"}
+    evils = BADGE_CLASS | {"id": "https://evil.example/badge"}
+    mine = ISSUER | {"verification": {"allowedOrigins": ["evil.example"]}}
+    at_mine = mine | {"id": "https://evil.example/issuer"}
+    for given, there in (
+        (evil, [evils | {"issuer": mine}, ISSUER]),
+        (evil, [evils | {"issuer": at_mine["id"]}, at_mine | {"id": ISSUER["id"], "at": at_mine["id"]}]),
+        (evil | {"badge": BADGE_CLASS}, [ISSUER]),
+        (evil | {"badge": evils | {"issuer": mine}}, [ISSUER]),
+    ):
+        world = hosted(given, *there)
+        world.at |= {str(each["at"]): json.dumps(each).encode() for each in there if "at" in each}
+        verdict = await checked(given, world)
+        assert (verdict.result, results(verdict)["issuer"]) == ("invalid", "invalid"), given
+    allowed = hosted(evil, evils, mine)
+    assert (await checked(evil, allowed)).result == "valid"  # for the issuer's own address says so
+
+
+async def test_an_address_that_leads_to_another_host_is_not_the_issuers():
+    elsewhere = hosted(BADGE_CLASS, ISSUER)
+    elsewhere.at["https://evil.example/1"] = json.dumps(HOSTED).encode()
+    elsewhere.moved[str(HOSTED["id"])] = "https://evil.example/1"
+    assert (await checked(HOSTED, elsewhere)).result == "unknown"
+    issuer = "https://college.example/go?to=evil"
+    redirected = World(**{EVIL: json.dumps(did_json(issuer, OTHER)).encode()})
+    redirected.moved[issuer] = EVIL
+    document = signed(badge(issuer={"id": issuer, "type": ["Profile"]}), OTHER, f"{issuer}#k")
+    assert (await checked(document, redirected)).result == "unknown"
+    redirected.at[issuer] = redirected.at[EVIL]
+    del redirected.moved[issuer]
+    assert (await checked(document, redirected)).result == "valid"

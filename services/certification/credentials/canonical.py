@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import pyoxigraph
 
+from shared.pages.languages import Text
+
 from . import contexts
 from .contexts import V2, UnknownContext
 
@@ -64,7 +66,7 @@ def _dataset(placed: Document, base: str | None = None, *, lenient: bool = False
         quads = pyoxigraph.parse(text, pyoxigraph.RdfFormat.JSON_LD, base_iri=base, lenient=lenient)
         return pyoxigraph.Dataset(quads)
     except (SyntaxError, ValueError) as error:
-        raise Unreadable(f"it is no JSON-LD: {str(error)[:300]}") from None
+        raise Unreadable(Text("it is no JSON-LD: {why}", {"why": str(error)[:300]})) from None
 
 
 _FOUND = re.compile(rf"<(?:{re.escape(_NOWHERE)}|{re.escape(_BASE)})([^>]*)>")
@@ -107,7 +109,7 @@ def _context(given: object, left: list[int]) -> Any:
         raise UnknownContext("a context that is written into the document itself")
     left[0] -= 1
     if left[0] < 0:
-        raise Unreadable(f"it has more than {MOST_CONTEXTS} contexts")
+        raise Unreadable(Text("it has more than {most} contexts", {"most": MOST_CONTEXTS}))
     return contexts.content(given)
 
 
@@ -123,7 +125,8 @@ def _unspoken(document: Document) -> Iterator[str]:
         value, depth = todo.pop()
         values += 1
         if depth > MOST_DEPTH or values > MOST_VALUES:
-            raise Unreadable(f"it is nested deeper than {MOST_DEPTH}, or has more than {MOST_VALUES} values")
+            about = {"depth": MOST_DEPTH, "most": MOST_VALUES}
+            raise Unreadable(Text("it is nested deeper than {depth}, or has more than {most} values", about))
         if isinstance(value, list):
             todo += [(each, depth + 1) for each in value]
         elif isinstance(value, dict):

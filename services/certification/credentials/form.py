@@ -129,6 +129,25 @@ def values(given: object) -> list[Any]:
     return [each for each in (given if isinstance(given, list) else [given]) if each is not None]
 
 
+def plain(value: Any) -> Any:
+    """*value* with what is alone in an array in place of the array: JSON-LD says the same of both."""
+    if isinstance(value, dict):
+        return {name: each if name == "@context" else plain(each) for name, each in value.items()}
+    if not isinstance(value, list):
+        return value
+    inside = [plain(each) for each in flat(value)]
+    return inside[0] if len(inside) == 1 else inside
+
+
+def flat(value: object) -> Iterator[Any]:
+    """A member's values, as JSON-LD sees them: arrays in arrays are one, and null is nothing."""
+    if isinstance(value, list):
+        for each in value:
+            yield from flat(each)
+    elif value is not None:
+        yield value
+
+
 def mistakes(document: dict[str, Any]) -> Iterator[str]:
     """What an Open Badges 3.0 credential must not be like, each in words that name the member."""
     named = values(document.get("@context"))
