@@ -19,7 +19,7 @@ from shared.processing import mongo
 
 from .credentials import issuing, keys, lists
 from .credentials.baking import as_text
-from .credentials.checks import MOST_BYTES, Found, Gone, Surroundings, Unavailable, Verdict, short
+from .credentials.checks import MOST_BYTES, Found, Gone, Surroundings, Unavailable, Verdict, host_of, short
 from .credentials.examining import examined
 from .credentials.form import moment
 from .credentials.verifying import verify
@@ -147,8 +147,9 @@ async def verify_page(visit: AnyVisit) -> Response:
 def _show(visit: Visit, status: int = 200, verdict: Verdict | None = None) -> Response:
     named = {check: visit.word(words) for check, words in CHECKS.items()}
     shown = about(verdict.credential) if verdict and verdict.credential else {}
+    vouched = verdict is not None and any(each.check == "network" and each.result == "valid" for each in verdict.checks)
     template = "services/certification/verify.html"
-    return visit.show(template, status, once=True, verdict=verdict, named=named, shown=shown)
+    return visit.show(template, status, once=True, verdict=verdict, named=named, shown=shown, vouched=vouched)
 
 
 @router.get("/verify/file", include_in_schema=False)
@@ -211,9 +212,12 @@ def about(credential: dict[str, Any]) -> dict[str, str]:
             found = found.get(name) if isinstance(found, dict) else None
         return found[:300] if isinstance(found, str) else ""
 
+    issuer = text("issuer", "id") or text("issuer") or text("badge", "issuer", "id") or text("badge", "issuer")
+    issuer = issuer or (text("id") if "badge" in credential else "")  # a hosted one is where its issuer is
     return {
         "name": text("credentialSubject", "achievement", "name") or text("name") or text("badge", "name"),
-        "issuer": text("issuer", "name") or text("issuer", "id") or text("issuer"),
+        "issuer": text("issuer", "name") or text("badge", "issuer", "name"),
+        "by": issuer if issuer.startswith("did:") else host_of(issuer),
         "description": text("credentialSubject", "achievement", "description"),
         "criteria": text("credentialSubject", "achievement", "criteria", "narrative"),
         "from": _day(text("validFrom") or text("issuanceDate") or text("issuedOn")),
