@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+from collections.abc import Iterator
 from hashlib import md5
 from pathlib import Path
 from time import monotonic
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from services.certification.credentials import checks, examining, jwts, keyforms, status
+from services.certification.credentials import checks, examining, form, jwts, keyforms, status
 from services.certification.credentials.badge import identity_hash
 from services.certification.credentials.baking import PNG, as_text, bake_png, bake_svg
 from services.certification.credentials.checks import Wrong
@@ -180,9 +181,9 @@ def forgeries() -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("as_jwt", [False, True])
-@pytest.mark.parametrize("form", forgeries())
-async def test_nobody_speaks_for_another_by_saying_so(form: str, as_jwt: bool):
-    method, there = forgeries()[form]
+@pytest.mark.parametrize("how", forgeries())
+async def test_nobody_speaks_for_another_by_saying_so(how: str, as_jwt: bool):
+    method, there = forgeries()[how]
     there[VICTIMS] = did_json(VICTIM, KEY)
     world = World(**{address: json.dumps(each).encode() for address, each in there.items()})
     document = badge(issuer={"id": VICTIM, "type": ["Profile"]})
@@ -568,18 +569,22 @@ async def test_a_recipient_is_known_by_an_md5_hash_too():
     ],
 )
 async def test_what_is_too_much_is_refused_as_soon_as_it_is_read(content: bytes):
-    began = monotonic()
     verdict = await checked(content)
     assert (verdict.result, [check.check for check in verdict.checks]) == ("invalid", ["form"])
-    assert monotonic() - began < 2
 
 
-async def test_mistakes_are_not_looked_for_without_end():
-    began = monotonic()
-    verdict = await checked(badge(endorsement=[{}] * 40_000, proof={}))
-    (of_form,) = (check for check in verdict.checks if check.check == "form")
-    assert (of_form.result, len(of_form.reason) < 1_000) == ("invalid", True)
-    assert monotonic() - began < 5
+async def test_mistakes_are_not_looked_for_without_end(monkeypatch: pytest.MonkeyPatch):
+    found = 0
+
+    def mistakes(document: dict[str, Any]) -> Iterator[Text]:
+        nonlocal found
+        while found < 1_000:
+            found += 1
+            yield Text("one more")
+
+    monkeypatch.setattr(form, "mistakes", mistakes)
+    assert results(await checked(signed(badge())))["form"] == "invalid"
+    assert found == 10
 
 
 async def test_a_document_is_read_once_for_all_proofs_and_others_have_their_turn(monkeypatch: pytest.MonkeyPatch):
@@ -630,7 +635,7 @@ async def test_when_there_is_no_time_left_the_answer_is_unknown():
     began = monotonic()
     verdict = await checked(both, Silent(), until=monotonic() + 0.5)
     assert (verdict.result, results(verdict)["proof"]) == ("unknown", "unknown")
-    assert monotonic() - began < 5
+    assert monotonic() - began < 30
 
 
 async def test_a_network_vouches_only_for_who_has_signed():
@@ -671,3 +676,9 @@ async def test_reasons_are_told_in_the_readers_language_from_the_other_process_t
     assert isinstance(found.proofs[0].trouble, Text)
     verdict = await checked(b"x.y")
     assert verdict.checks[0].reason.into("ru") == "Его не прочитать: в JWT должно быть три части через точку"
+    missing = await checked(signed(badge(validFrom=None, name=7)))
+    (of_form,) = (check.reason for check in missing.checks if check.check == "form")
+    assert str(of_form).endswith("validFrom is missing; name is no String")
+    assert of_form.into("ru").endswith("нет validFrom; name — не String")
+    (found,) = await examining.examined([badge() | {"grade": "A"}])
+    assert [reason.into("ru") for reason in found.unsigned] == ["'grade' не определено ни одним контекстом"]

@@ -42,7 +42,7 @@ class Canonical(NamedTuple):
     """
 
     quads: bytes
-    unsigned: list[str]
+    unsigned: list[Text]
 
 
 def canonical(document: Document) -> Canonical:
@@ -72,7 +72,7 @@ def _dataset(placed: Document, base: str | None = None, *, lenient: bool = False
 _FOUND = re.compile(rf"<(?:{re.escape(_NOWHERE)}|{re.escape(_BASE)})([^>]*)>")
 
 
-def _left_out(placed: Document, statements: int) -> list[str]:
+def _left_out(placed: Document, statements: int) -> list[Text]:
     """What is in none of the statements of a document, of which there are so many.
 
     It is read once more so that nothing is left out: what no context defines gets an address, by which it is found, and
@@ -83,8 +83,8 @@ def _left_out(placed: Document, statements: int) -> list[str]:
     all_of_it = _dataset(widened, _BASE, lenient=True)
     names = {name for quad in all_of_it for name in _FOUND.findall(str(quad))}
     if not names and len(all_of_it) != statements:
-        return ["an address in it is none"]
-    return [f"{name[:100]!r} is defined by no context" for name in sorted(names)[:20]]
+        return [Text("an address in it is none")]
+    return [Text("{name} is defined by no context", {"name": repr(name[:100])}) for name in sorted(names)[:20]]
 
 
 def _placed(value: Any, left: list[int]) -> Any:
@@ -113,7 +113,7 @@ def _context(given: object, left: list[int]) -> Any:
     return contexts.content(given)
 
 
-def _unspoken(document: Document) -> Iterator[str]:
+def _unspoken(document: Document) -> Iterator[Text]:
     """What RDF has no statement for, or what hides a member from those who read the JSON; bounds, on the way.
 
     A member may be named by its IRI, or stand in another object with the same id: the signature would be the same, and
@@ -132,7 +132,8 @@ def _unspoken(document: Document) -> Iterator[str]:
         elif isinstance(value, dict):
             if value is not document and own_id is not None and value.get("id") == own_id:
                 yield from (
-                    f"{key!r} of the credential stands in a second place" for key in value.keys() & _of_credential()
+                    Text("{name} of the credential stands in a second place", {"name": repr(key)})
+                    for key in value.keys() & _of_credential()
                 )
             yield from _spelling(value)
             todo += [(each, depth + 1) for key, each in value.items() if key != "@context"]
@@ -145,18 +146,18 @@ def _of_credential() -> frozenset[str]:
     return frozenset({*scoped, "awardedDate"}) - _ANYWHERE
 
 
-def _spelling(node: Document) -> Iterator[str]:
+def _spelling(node: Document) -> Iterator[Text]:
     for key in node:
         if key == "@context":
             continue
         if key.startswith("@") and not ("@value" in node and key in _VALUE_OBJECT):
-            yield f"{key[:100]!r} is no property"
+            yield Text("{name} is no property", {"name": repr(key[:100])})
         elif ":" in key or not key:
-            yield f"{key[:100]!r} is no property's name"
+            yield Text("{name} is no property's name", {"name": repr(key[:100])})
     language = node.get("@language")
     if (
         "@value" in node
         and language is not None
         and not (isinstance(language, str) and _LANGUAGE_TAG.fullmatch(language))
     ):
-        yield "'@language' is no language"
+        yield Text("{name} is no language", {"name": "'@language'"})

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import md5, sha256
@@ -236,6 +236,15 @@ def dates(begin: Any, end: Any, now: datetime) -> Check:
 def told(text: str) -> Text:
     """A reason, which may be one that is only in English."""
     return text if isinstance(text, Text) else Text("{why}", {"why": text[:400]})
+
+
+_AND = "{one}; {others}"
+
+
+def listed(reasons: Sequence[str]) -> Text:
+    """Several reasons as one, each in the reader's language."""
+    first, *others = reasons
+    return Text(_AND, {"one": told(first), "others": listed(others)}) if others else told(first)
 
 
 def identity_hashes(identity: str, salt: object) -> set[str]:

@@ -76,7 +76,12 @@ async def examined(documents: list[Document]) -> list[Examined]:
 
 def _written(found: Examined) -> dict[str, Any]:
     proofs = [(proven.data.hex(), _told(proven.trouble), proven.wrong) for proven in found.proofs]
-    return {**found._asdict(), "proofs": proofs, "trouble": _told(found.trouble)}
+    return {
+        **found._asdict(),
+        "proofs": proofs,
+        "trouble": _told(found.trouble),
+        "unsigned": [*map(_told, found.unsigned)],
+    }
 
 
 def _told(trouble: str) -> Any:
@@ -86,7 +91,7 @@ def _told(trouble: str) -> Any:
 
 def _read(line: dict[str, Any]) -> Examined:
     proofs = [Proven(bytes.fromhex(data), _text(trouble), wrong) for data, trouble, wrong in line["proofs"]]
-    return Examined(line["unsigned"], proofs, _text(line["trouble"]), line["wrong"])
+    return Examined([*map(_text, line["unsigned"])], proofs, _text(line["trouble"]), line["wrong"])
 
 
 def _text(told: Any) -> str:
@@ -104,7 +109,7 @@ def examined_here(document: Document) -> Examined:
         return Examined([], [], error.args[0], wrong=True)
     except MemoryError:
         return Examined([], [], _OUT_OF_MEMORY)
-    return Examined(found.unsigned, proofs)
+    return Examined([*found.unsigned], proofs)
 
 
 def main() -> None:

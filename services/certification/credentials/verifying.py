@@ -32,6 +32,7 @@ from .checks import (
     concluded,
     dates,
     identity_hashes,
+    listed,
     read_json,
     short,
     told,
@@ -495,7 +496,7 @@ def _form(document: Document) -> Check:
     found = list(islice(form.mistakes(document), 10))
     if not found:
         return Check("form", "valid", Text("It has the form of an Open Badges 3.0 credential."))
-    what = "; ".join(found)[:600]
+    what = listed(found)
     return Check("form", "invalid", Text("It does not have the form of Open Badges 3.0: {what}", {"what": what}))
 
 
@@ -503,7 +504,7 @@ def _properties(found: Examined) -> Check:
     if found.trouble:
         return Check("properties", "invalid" if found.wrong else "unknown", told(found.trouble))
     if found.unsigned:
-        what = "; ".join(found.unsigned[:10])[:600]
+        what = listed(found.unsigned[:10])
         return Check("properties", "invalid", Text("It says what its signature does not cover: {what}", {"what": what}))
     return Check("properties", "valid", Text("The signature covers all that it says."))
 
