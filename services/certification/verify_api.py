@@ -9,7 +9,7 @@ from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from shared.http import addresses
-from shared.http.addresses import NotAllowed
+from shared.http.addresses import Answered, NotAllowed
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Running, Service
@@ -19,7 +19,7 @@ from shared.processing import mongo
 
 from .credentials import issuing, keys, lists
 from .credentials.baking import as_text
-from .credentials.checks import MOST_BYTES, Surroundings, Unavailable, Verdict, short
+from .credentials.checks import MOST_BYTES, Found, Gone, Surroundings, Unavailable, Verdict, host_of, short
 from .credentials.examining import examined
 from .credentials.form import moment
 from .credentials.verifying import verify
@@ -100,7 +100,7 @@ async def verified(service: Service, content: bytes, recipient: str = "") -> Ver
             raise Problem(503, "checking it takes too long", headers={"Retry-After": "60"}) from None
 
 
-async def _fetch(http: httpx.AsyncClient, address: str, *, inside: bool) -> bytes:
+async def _fetch(http: httpx.AsyncClient, address: str, *, inside: bool) -> Found:
     try:
         found = await addresses.fetch(http, address, accept=ACCEPT, most_bytes=MOST_BYTES, inside=inside)
     except NotAllowed as error:
@@ -108,8 +108,9 @@ async def _fetch(http: httpx.AsyncClient, address: str, *, inside: bool) -> byte
         raise Unavailable(Text("{address} was not looked up: it {why}", about)) from None
     except (httpx.HTTPError, TimeoutError, OSError) as error:
         about = {"address": short(address), "why": short(str(error) or type(error).__name__)}
-        raise Unavailable(Text("{address} does not answer: {why}", about)) from None
-    return found.content
+        kind = Gone if isinstance(error, Answered) and error.status == 410 else Unavailable
+        raise kind(Text("{address} does not answer: {why}", about)) from None
+    return Found(found.content, found.address)
 
 
 async def _own(service: Service, path: str) -> bytes:
@@ -146,8 +147,9 @@ async def verify_page(visit: AnyVisit) -> Response:
 def _show(visit: Visit, status: int = 200, verdict: Verdict | None = None) -> Response:
     named = {check: visit.word(words) for check, words in CHECKS.items()}
     shown = about(verdict.credential) if verdict and verdict.credential else {}
+    vouched = verdict is not None and any(each.check == "network" and each.result == "valid" for each in verdict.checks)
     template = "services/certification/verify.html"
-    return visit.show(template, status, once=True, verdict=verdict, named=named, shown=shown)
+    return visit.show(template, status, once=True, verdict=verdict, named=named, shown=shown, vouched=vouched)
 
 
 @router.get("/verify/file", include_in_schema=False)
@@ -188,7 +190,7 @@ async def _content(visit: Visit, given: str) -> bytes | None:
     if given == "address":
         async with addresses.client() as http:
             try:
-                content = await _fetch(http, form["address"], inside=visit.service.settings.webhooks_inside)
+                content = (await _fetch(http, form["address"], inside=visit.service.settings.webhooks_inside)).content
             except Unavailable as away:
                 visit.wrong({"address": away.why})
                 return None
@@ -210,9 +212,12 @@ def about(credential: dict[str, Any]) -> dict[str, str]:
             found = found.get(name) if isinstance(found, dict) else None
         return found[:300] if isinstance(found, str) else ""
 
+    issuer = text("issuer", "id") or text("issuer") or text("badge", "issuer", "id") or text("badge", "issuer")
+    issuer = issuer or (text("id") if "badge" in credential else "")  # a hosted one is where its issuer is
     return {
         "name": text("credentialSubject", "achievement", "name") or text("name") or text("badge", "name"),
-        "issuer": text("issuer", "name") or text("issuer", "id") or text("issuer"),
+        "issuer": text("issuer", "name") or text("badge", "issuer", "name"),
+        "by": issuer if issuer.startswith("did:") else host_of(issuer),
         "description": text("credentialSubject", "achievement", "description"),
         "criteria": text("credentialSubject", "achievement", "criteria", "narrative"),
         "from": _day(text("validFrom") or text("issuanceDate") or text("issuedOn")),

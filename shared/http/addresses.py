@@ -132,8 +132,20 @@ async def call(  # noqa: PLR0913
     return Answer(response.status_code, response.headers)
 
 
+class Answered(httpx.HTTPError):
+    """It answers with another status than 200."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(f"it answers {status}")
+
+
 class Fetched(NamedTuple):
-    """What is at an address."""
+    """What is at an address.
+
+    Attributes:
+        address: where it was in the end, after redirects.
+    """
 
     address: str
     content_type: str
@@ -144,11 +156,14 @@ MOST_REDIRECTS = 3
 
 
 async def fetch(http: httpx.AsyncClient, text: str, *, accept: str, most_bytes: int, inside: bool) -> Fetched:
-    """What is at the address *text*, inflated, after a few redirects.
+    """What is at the address *text*, after a few redirects.
+
+    Nothing is inflated: a few kilobytes may become gigabytes before their length can be known.
 
     Raises:
         NotAllowed: it, or what it redirects to, is none that we call.
-        httpx.HTTPError, TimeoutError: it does not answer, not with 200, or with too much.
+        Answered: not with 200.
+        httpx.HTTPError, TimeoutError: it does not answer, or with too much, or compressed.
     """
     async with asyncio.timeout(CALL_S):
         url = parsed(text, inside=inside)
@@ -158,7 +173,7 @@ async def fetch(http: httpx.AsyncClient, text: str, *, accept: str, most_bytes: 
             request = http.build_request(
                 "GET",
                 url.copy_with(host=address),
-                headers={"Host": host, "Accept": accept},
+                headers={"Host": host, "Accept": accept, "Accept-Encoding": "identity"},
                 extensions={"sni_hostname": url.raw_host.decode("ascii")},
             )
             response = await http.send(request, stream=True)
@@ -175,9 +190,11 @@ async def fetch(http: httpx.AsyncClient, text: str, *, accept: str, most_bytes: 
 
 async def _body(response: httpx.Response, most_bytes: int) -> bytes:
     if response.status_code != 200:
-        raise httpx.DecodingError(f"it answers {response.status_code}")
+        raise Answered(response.status_code)
+    if (encoding := response.headers.get("content-encoding", "identity")).strip().lower() not in ("identity", ""):
+        raise httpx.DecodingError(f"it answers with Content-Encoding {encoding[:60]}, which was not asked for")
     content = bytearray()
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.aiter_raw():
         content += chunk
         if len(content) > most_bytes:
             raise httpx.DecodingError(f"it answers with more than {most_bytes} bytes")

@@ -48,7 +48,7 @@ class Text(str):
 
     Attributes:
         message: in English, with `{name}` where something is filled in.
-        given: what is filled in, by name.
+        given: what is filled in, by name; a text in it is told in the same language.
     """
 
     __slots__ = ("given", "message")
@@ -61,7 +61,11 @@ class Text(str):
         return made
 
     def into(self, language: Language) -> str:
-        return translated(language, self.message).format(**self.given)
+        given = {
+            name: in_language(value, language) if isinstance(value, str) else value
+            for name, value in self.given.items()
+        }
+        return translated(language, self.message).format(**given)
 
     def in_all(self) -> dict[Language, str]:
         return {language: self.into(language) for language in LANGUAGES}

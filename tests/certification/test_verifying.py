@@ -1,16 +1,23 @@
 """What verifying says of credentials: real ones, changed ones, and those that nobody can tell."""
 
+import asyncio
+import gzip
 import json
+from collections.abc import Iterator
+from hashlib import md5
+from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
 
-from services.certification.credentials import jwts, status
+from services.certification.credentials import checks, examining, form, jwts, keyforms, status
 from services.certification.credentials.badge import identity_hash
 from services.certification.credentials.baking import PNG, as_text, bake_png, bake_svg
 from services.certification.credentials.checks import Wrong
 from services.certification.credentials.picture import png, svg
 from services.certification.credentials.verifying import did_web_address
+from shared.pages.languages import Text
 from tests.certification.vc import KEY, OTHER, World, badge, checked, did_of, method_of, results, signed
 
 LIST = "https://college.example/status/1"
@@ -142,6 +149,67 @@ async def test_a_did_web_is_looked_up_and_unknown_while_it_does_not_answer():
         assert (await checked(document, world)).result == wanted, changes
 
 
+VICTIM = "did:web:region.example:issuers:north-college"
+VICTIMS = "https://region.example/issuers/north-college/did.json"
+EVIL = "https://evil.example/keys"
+
+
+def key_material(key: Any) -> str:
+    return method_of(key).partition("#")[2]
+
+
+def did_json(did: str, key: Any, **changes: Any) -> dict[str, Any]:
+    method = {"id": f"{did}#k", "type": "Multikey", "controller": did, "publicKeyMultibase": key_material(key)}
+    return {"id": did, "verificationMethod": [method], "assertionMethod": [f"{did}#k"]} | changes
+
+
+def forgeries() -> dict[str, tuple[str, dict[str, Any]]]:
+    """By form: a forger's verification method, and what is at his addresses."""
+    bare = {"type": "Multikey", "publicKeyMultibase": key_material(OTHER)}
+    named = did_json(EVIL, OTHER)
+    named["verificationMethod"][0]["controller"] = VICTIM
+    did, of_did = "did:web:evil.example", "https://evil.example/.well-known/did.json"
+    return {
+        "a whole document of the victim's": (f"{EVIL}#k", {EVIL: did_json(VICTIM, OTHER)}),
+        "a method of the victim's": (f"{EVIL}#k", {EVIL: named}),
+        "a bare key": (EVIL, {EVIL: bare | {"id": EVIL, "controller": VICTIM}}),
+        "a bare key without its address": (EVIL, {EVIL: bare | {"controller": VICTIM}}),
+        "a bare key with the victim's": (EVIL, {EVIL: bare | {"id": VICTIM}}),
+        "a JWK": (EVIL, {EVIL: keyforms.jwk(OTHER.public_key()) | {"controller": VICTIM}}),
+        "a did:web that is a key": (did, {of_did: bare | {"id": did, "controller": VICTIM}}),
+    }
+
+
+@pytest.mark.parametrize("as_jwt", [False, True])
+@pytest.mark.parametrize("how", forgeries())
+async def test_nobody_speaks_for_another_by_saying_so(how: str, as_jwt: bool):
+    method, there = forgeries()[how]
+    there[VICTIMS] = did_json(VICTIM, KEY)
+    world = World(**{address: json.dumps(each).encode() for address, each in there.items()})
+    document = badge(issuer={"id": VICTIM, "type": ["Profile"]})
+    content = jwts.signed(document, OTHER, method).encode() if as_jwt else signed(document, OTHER, method)
+    verdict = await checked(content, world)
+    assert verdict.result == "invalid", verdict
+    assert results(verdict)["issuer"] != "valid"
+    # Nor is a list believed that is signed so.
+    bare = status.credential(LIST, VICTIM, [], "2026-06-01T00:00:00Z") | {"issuer": {"id": VICTIM}}
+    of_list = jwts.signed(bare, OTHER, method) if as_jwt else as_text(signed(bare, OTHER, method))
+    world.at[LIST] = of_list.encode()
+    victims = signed(badge(issuer={"id": VICTIM, "type": ["Profile"]}, credentialStatus=ENTRY), KEY, f"{VICTIM}#k")
+    found = results(await checked(victims, world))
+    assert (found["proof"], found["issuer"], found["status"]) == ("valid", "valid", "unknown")
+
+
+async def test_a_key_elsewhere_speaks_for_whom_lists_it():
+    key = {"id": EVIL, "type": "Multikey", "controller": VICTIM, "publicKeyMultibase": key_material(OTHER)}
+    document = signed(badge(issuer={"id": VICTIM, "type": ["Profile"]}), OTHER, EVIL)
+    world = World(**{EVIL: json.dumps(key).encode()})
+    assert (await checked(document, world)).result == "unknown"  # what the issuer says cannot be looked up
+    for listed, wanted in (([EVIL], "valid"), ([], "invalid"), ([key], "invalid")):
+        world.at[VICTIMS] = json.dumps({"id": VICTIM, "assertionMethod": listed}).encode()
+        assert (await checked(document, world)).result == wanted
+
+
 @pytest.mark.parametrize(
     ("did", "address"),
     [
@@ -243,23 +311,12 @@ async def test_a_jwt_that_says_otherwise_or_has_no_real_signature_is_refused():
 
 
 async def test_an_endorsement_is_checked_like_the_credential():
-    def endorsement(key: Any, **changes: Any) -> dict[str, Any]:
-        return {
-            "@context": badge()["@context"],
-            "id": "https://works.example/endorsements/1",
-            "type": ["VerifiableCredential", "EndorsementCredential"],
-            "issuer": {"id": did_of(key), "type": ["Profile"], "name": "Works"},
-            "validFrom": "2026-06-01T00:00:00Z",
-            "name": "Recognised",
-            "credentialSubject": {"id": badge()["id"], "type": ["EndorsementSubject"], "endorsementComment": "Good."},
-        } | changes
-
-    good = signed(badge(endorsement=[signed(endorsement(OTHER), OTHER)]))
+    good = signed(badge(endorsement=[signed(endorsement(badge()["id"]), OTHER)]))
     verdict = await checked(good)
     assert (verdict.result, results(verdict)["endorsement"]) == ("valid", "valid"), verdict
-    forged = signed(badge(endorsement=[signed(endorsement(OTHER), OTHER) | {"name": "More"}]))
+    forged = signed(badge(endorsement=[signed(endorsement(badge()["id"]), OTHER) | {"name": "More"}]))
     assert results(await checked(forged))["endorsement"] == "invalid"
-    as_jwt = jwts.signed(endorsement(OTHER), OTHER, method_of(OTHER))
+    as_jwt = jwts.signed(endorsement(badge()["id"]), OTHER, method_of(OTHER))
     in_jwt = jwts.signed(badge(endorsementJwt=[as_jwt]), KEY, method_of(KEY))
     assert results(await checked(in_jwt.encode()))["endorsement"] == "valid"
 
@@ -325,12 +382,17 @@ HOSTED = {
 }
 
 
+ISSUER = {"id": "https://college.example/issuer", "type": "Issuer", "name": "College"}
+BADGE_CLASS = {"id": HOSTED["badge"], "type": "BadgeClass", "issuer": ISSUER}
+
+
+def hosted(*documents: dict[str, Any]) -> World:
+    return World(**{str(each["id"]): json.dumps(each).encode() for each in documents})
+
+
 async def test_an_open_badge_2_is_what_its_address_says():
     def at(**changes: Any) -> World:
-        issuer = {"id": "https://college.example/issuer", "type": "Issuer", "name": "College"}
-        badge_class = {"id": "https://college.example/badges/1", "type": "BadgeClass", "issuer": issuer}
-        there = {HOSTED["id"]: HOSTED | changes, HOSTED["badge"]: badge_class}
-        return World(**{str(address): json.dumps(each).encode() for address, each in there.items()})
+        return hosted(HOSTED | changes, BADGE_CLASS, ISSUER)
 
     assert (await checked(HOSTED, at(), recipient="a@b.example")).result == "valid"
     assert (await checked(HOSTED, at(revoked=True))).result == "invalid"
@@ -338,3 +400,285 @@ async def test_an_open_badge_2_is_what_its_address_says():
     assert (await checked(HOSTED)).result == "unknown"
     assert (await checked(HOSTED, at(), recipient="c@b.example")).result == "invalid"
     assert (await checked(HOSTED | {"id": "https://evil.example/1"}, at())).result != "valid"
+    gone = at()
+    gone.gone.add(str(HOSTED["id"]))
+    verdict = await checked(HOSTED, gone)
+    assert (verdict.result, results(verdict)["status"]) == ("invalid", "invalid")
+
+
+async def test_who_issued_an_open_badge_2_its_own_address_says():
+    evil = HOSTED | {"id": "https://evil.example/1", "badge": "https://evil.example/badge"}
+    evils = BADGE_CLASS | {"id": "https://evil.example/badge"}
+    mine = ISSUER | {"verification": {"allowedOrigins": ["evil.example"]}}
+    at_mine = mine | {"id": "https://evil.example/issuer"}
+    for given, there in (
+        (evil, [evils | {"issuer": mine}, ISSUER]),
+        (evil, [evils | {"issuer": at_mine["id"]}, at_mine | {"id": ISSUER["id"], "at": at_mine["id"]}]),
+        (evil | {"badge": BADGE_CLASS}, [ISSUER]),
+        (evil | {"badge": evils | {"issuer": mine}}, [ISSUER]),
+    ):
+        world = hosted(given, *there)
+        world.at |= {str(each["at"]): json.dumps(each).encode() for each in there if "at" in each}
+        verdict = await checked(given, world)
+        assert (verdict.result, results(verdict)["issuer"]) == ("invalid", "invalid"), given
+    allowed = hosted(evil, evils, mine)
+    assert (await checked(evil, allowed)).result == "valid"  # for the issuer's own address says so
+
+
+async def test_an_address_that_leads_to_another_host_is_not_the_issuers():
+    elsewhere = hosted(BADGE_CLASS, ISSUER)
+    elsewhere.at["https://evil.example/1"] = json.dumps(HOSTED).encode()
+    elsewhere.moved[str(HOSTED["id"])] = "https://evil.example/1"
+    assert (await checked(HOSTED, elsewhere)).result == "unknown"
+    issuer = "https://college.example/go?to=evil"
+    redirected = World(**{EVIL: json.dumps(did_json(issuer, OTHER)).encode()})
+    redirected.moved[issuer] = EVIL
+    document = signed(badge(issuer={"id": issuer, "type": ["Profile"]}), OTHER, f"{issuer}#k")
+    assert (await checked(document, redirected)).result == "unknown"
+    redirected.at[issuer] = redirected.at[EVIL]
+    del redirected.moved[issuer]
+    assert (await checked(document, redirected)).result == "valid"
+
+
+def endorsement(of: str, key: Any = OTHER, **changes: Any) -> dict[str, Any]:
+    return {
+        "@context": badge()["@context"],
+        "id": "https://works.example/endorsements/1",
+        "type": ["VerifiableCredential", "EndorsementCredential"],
+        "issuer": {"id": did_of(key), "type": ["Profile"], "name": "Works"},
+        "validFrom": "2026-06-01T00:00:00Z",
+        "name": "Recognised",
+        "credentialSubject": {"id": of, "type": ["EndorsementSubject"], "endorsementComment": "Good."},
+    } | changes
+
+
+ACHIEVEMENT = "https://college.example/achievements/welding"
+
+
+def with_achievement(*endorsements: Any, array: bool = False) -> dict[str, Any]:
+    """A credential whose achievement is endorsed; with all that may be one written as an array of one."""
+    subject = badge()["credentialSubject"]
+    achievement = subject["achievement"] | {"endorsement": list(endorsements)}
+    said = subject | {"achievement": [achievement] if array else achievement}
+    return badge(credentialSubject=[said] if array else said)
+
+
+def in_jwt(document: dict[str, Any]) -> bytes:
+    return jwts.signed(document, KEY, method_of(KEY)).encode()
+
+
+def of_endorsements(verdict: Any) -> list[str]:
+    return [check.result for check in verdict.checks if check.check == "endorsement"]
+
+
+@pytest.mark.parametrize("as_jwt", [False, True])
+async def test_an_endorsement_of_something_else_does_not_count(as_jwt: bool):
+    def given(of: str) -> bytes:
+        made = endorsement(of)
+        if as_jwt:
+            return in_jwt(badge(endorsementJwt=[jwts.signed(made, OTHER, method_of(OTHER))]))
+        return as_text(signed(badge(endorsement=[signed(made, OTHER)]))).encode()
+
+    for of, wanted in ((badge()["id"], "valid"), ("https://other.example/credentials/1", "invalid")):
+        assert of_endorsements(await checked(given(of))) == [wanted]
+    achievements = with_achievement(signed(endorsement(ACHIEVEMENT), OTHER), signed(endorsement(badge()["id"]), OTHER))
+    assert of_endorsements(await checked(signed(achievements))) == ["valid", "invalid"]
+
+
+@pytest.mark.parametrize("array", [False, True])
+async def test_no_endorsement_is_passed_over(array: bool):
+    tampered = signed(endorsement(ACHIEVEMENT), OTHER) | {"name": "More"}
+    document = with_achievement(tampered, array=array)
+    assert of_endorsements(await checked(signed(document))) == ["invalid"]
+    plain = with_achievement(tampered)
+    assert of_endorsements(await checked(in_jwt(plain))) == ["invalid"]
+    nested = badge(endorsement=[[tampered]])
+    assert of_endorsements(await checked(signed(nested))) == ["invalid"]
+
+
+async def test_what_is_alone_in_an_array_is_what_it_is_without():
+    document = with_achievement(array=True)
+    verdict = await checked(signed(document), recipient="did:example:learner")
+    assert (verdict.result, results(verdict)["recipient"]) == ("valid", "valid")
+    proof = signed(badge())
+    proof["proof"]["type"] = ["DataIntegrityProof"]
+    assert (await checked(proof)).result == "valid"
+
+
+async def test_endorsements_inform_and_do_not_decide():
+    for one, wanted in (
+        (endorsement(badge()["id"], validUntil="2026-06-02T00:00:00Z"), "invalid"),
+        (endorsement(badge()["id"], credentialStatus=ENTRY), "unknown"),
+        (endorsement(badge()["id"]), "valid"),
+    ):
+        verdict = await checked(signed(badge(endorsement=[signed(one, OTHER)])))
+        assert (verdict.result, of_endorsements(verdict)) == ("valid", [wanted])
+
+
+async def test_nothing_is_cut_off_silently():
+    entries = [ENTRY | {"id": f"{LIST}#{n}", "statusListIndex": str(n)} for n in range(12)]
+    verdict = await checked(signed(badge(credentialStatus=entries)), World(**{LIST: status_list(11)}))
+    of_status = [check.result for check in verdict.checks if check.check == "status"]
+    assert (verdict.result, of_status) == ("unknown", ["valid"] * 10 + ["unknown"])
+    many = [jwts.signed(endorsement(badge()["id"]), OTHER, method_of(OTHER))] * 22
+    found = of_endorsements(await checked(in_jwt(badge(endorsementJwt=many))))
+    assert found == ["valid"] * 20 + ["unknown"]
+
+
+async def test_a_list_must_be_long_of_its_type_and_the_one_that_was_named():
+    document = signed(badge(credentialStatus=ENTRY))
+    few = status.credential(LIST, did_of(KEY), [], "2026-06-01T00:00:00Z")
+    few["credentialSubject"]["encodedList"] = "u" + jwts.base64url(gzip.compress(bytes(status.ENTRIES // 8 - 1)))
+    for found in (
+        as_text(signed(few)).encode(),
+        status_list(id="https://college.example/status/2"),
+        status_list(type=["VerifiableCredential"]),
+    ):
+        verdict = await checked(document, World(**{LIST: found}))
+        assert (verdict.result, results(verdict)["status"]) == ("unknown", "unknown"), found[:300]
+    # Of two bits each, the list that is long enough for one has half as many entries.
+    wide = signed(badge(credentialStatus=ENTRY | {"statusSize": 2}))
+    assert results(await checked(wide, World(**{LIST: status_list()})))["status"] == "unknown"
+
+
+async def test_a_jwt_that_demands_what_is_not_known_is_refused():
+    head, payload, _ = jwts.signed(badge(), KEY, method_of(KEY)).split(".")
+    for demanded in (["exp"], ["b64"], [], None):
+        header = json.loads(jwts.unbase64url(head)) | {"crit": demanded}
+        text = f"{jwts.base64url(json.dumps(header).encode())}.{payload}"
+        content = f"{text}.{jwts.base64url(KEY.sign(text.encode()))}".encode()
+        assert results(await checked(content))["proof"] == "invalid"
+
+
+async def test_a_recipient_is_known_by_an_md5_hash_too():
+    hashed = "md5$" + md5(b"a@b.examplepepper", usedforsecurity=False).hexdigest()
+    identity = {"type": "IdentityObject", "hashed": True, "identityHash": hashed, "identityType": "emailAddress"}
+    subject = badge()["credentialSubject"] | {"identifier": [identity | {"salt": "pepper"}]}
+    document = signed(badge(credentialSubject=subject))
+    assert results(await checked(document, recipient="a@b.example"))["recipient"] == "valid"
+    assert results(await checked(document, recipient="c@b.example"))["recipient"] == "invalid"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"proof":[' + b"1," * 490_000 + b"1]}",
+        b'{"proof":[' + b"1," * 100 + b"1]}",
+        b'{"endorsement":[' + b"{}," * 300_000 + b"{}]}",
+        b'{"a":[' + b"[[]]," * 30_000 + b"0]}",
+    ],
+)
+async def test_what_is_too_much_is_refused_as_soon_as_it_is_read(content: bytes):
+    verdict = await checked(content)
+    assert (verdict.result, [check.check for check in verdict.checks]) == ("invalid", ["form"])
+
+
+async def test_mistakes_are_not_looked_for_without_end(monkeypatch: pytest.MonkeyPatch):
+    found = 0
+
+    def mistakes(document: dict[str, Any]) -> Iterator[Text]:
+        nonlocal found
+        while found < 1_000:
+            found += 1
+            yield Text("one more")
+
+    monkeypatch.setattr(form, "mistakes", mistakes)
+    assert results(await checked(signed(badge())))["form"] == "invalid"
+    assert found == 10
+
+
+async def test_a_document_is_read_once_for_all_proofs_and_others_have_their_turn(monkeypatch: pytest.MonkeyPatch):
+    read = checks.read_json
+    lengths: list[int] = []
+    monkeypatch.setattr(checks, "read_json", lambda data: lengths.append(len(data)) or read(data))
+    document = signed(badge(issuer={"id": VICTIM, "type": ["Profile"]}), KEY, f"{VICTIM}#k")
+    many = document | {"proof": [document["proof"]] * 60}
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    published = json.dumps(did_json(VICTIM, KEY) | {"x": "a" * 900_000}).encode()
+    verdict = await checked(many, World(**{VICTIMS: published}))
+    beside.cancel()
+    assert verdict.result == "valid"
+    assert len(lengths) == 1
+    assert turns >= 60
+
+
+async def test_nobody_is_asked_for_what_nobody_has_signed_and_nobody_twice():
+    endorsed = signed(endorsement(badge()["id"], credentialStatus=ENTRY), OTHER)
+    unsigned = badge(credentialStatus=ENTRY, endorsement=[endorsed])
+    for content in (unsigned, signed(unsigned) | {"name": "changed"}):
+        world = World()
+        verdict = await checked(content, world)
+        assert (verdict.result, results(verdict)["status"], world.asked) == ("invalid", "unknown", [])
+    document = signed(badge(issuer={"id": VICTIM, "type": ["Profile"]}), KEY, f"{VICTIM}#k")
+    away = World()
+    await checked(document | {"proof": [document["proof"]] * 5}, away)
+    assert away.asked == [VICTIMS]
+
+
+async def test_when_there_is_no_time_left_the_answer_is_unknown():
+    class Silent(World):
+        async def fetch(self, address: str) -> Any:
+            self.asked.append(address)
+            await asyncio.sleep(60)
+
+    document = signed(badge(issuer={"id": VICTIM, "type": ["Profile"]}), KEY, f"{VICTIM}#k")
+    elsewhere = signed(badge(), KEY, "did:web:other.example#k")
+    both = document | {"proof": [document["proof"], elsewhere["proof"]]}
+    began = monotonic()
+    verdict = await checked(both, Silent(), until=monotonic() + 0.5)
+    assert (verdict.result, results(verdict)["proof"]) == ("unknown", "unknown")
+    assert monotonic() - began < 30
+
+
+async def test_a_network_vouches_only_for_who_has_signed():
+    async def known(id: str) -> str:
+        return "North College"
+
+    public = {"public": "https://region.example", "known": known}
+    world = World(**{VICTIMS: json.dumps(did_json(VICTIM, KEY)).encode()})
+    right = signed(badge(issuer={"id": VICTIM, "type": ["Profile"]}), KEY, f"{VICTIM}#k")
+    assert results(await checked(right, world, **public))["network"] == "valid"
+    for wrong in (signed(right | {"proof": None}, OTHER), right | {"proof": None}):
+        assert results(await checked(wrong, world, **public))["network"] == "unknown"
+
+
+async def test_the_process_for_strangers_documents_runs_no_code_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("services", "json", "pyoxigraph"):
+        (tmp_path / f"{name}.py").write_text("open('ran', 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    (found,) = await examining.examined([signed(badge())])
+    assert (found.trouble, [proven.trouble for proven in found.proofs]) == ("", [""])
+    assert not (tmp_path / "ran").exists()
+
+
+async def test_a_process_that_fails_is_not_said_to_take_long(monkeypatch: pytest.MonkeyPatch):
+    for code, said in (("raise SystemExit(3)", "code 3"), ("import os; os.abort()", "memory"), ("1/0", "code 1")):
+        monkeypatch.setattr(examining, "CODE", code)
+        (found,) = await examining.examined([badge()])
+        assert said in found.trouble
+        assert not found.wrong
+    monkeypatch.setattr(examining, "CODE", "import os; os.kill(os.getpid(), 9)")
+    assert "more than 10 s" in (await examining.examined([badge()]))[0].trouble
+
+
+async def test_reasons_are_told_in_the_readers_language_from_the_other_process_too():
+    (found,) = await examining.examined([signed(badge()) | {"proof": {"proofValue": "z", "type": "x"}}])
+    assert isinstance(found.proofs[0].trouble, Text)
+    verdict = await checked(b"x.y")
+    assert verdict.checks[0].reason.into("ru") == "Его не прочитать: в JWT должно быть три части через точку"
+    missing = await checked(signed(badge(validFrom=None, name=7)))
+    (of_form,) = (check.reason for check in missing.checks if check.check == "form")
+    assert str(of_form).endswith("validFrom is missing; name is no String")
+    assert of_form.into("ru").endswith("нет validFrom; name — не String")
+    (found,) = await examining.examined([badge() | {"grade": "A"}])
+    assert [reason.into("ru") for reason in found.unsigned] == ["'grade' не определено ни одним контекстом"]

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.certification.credentials import keyforms, proofs
 from services.certification.credentials.baking import as_text
-from services.certification.credentials.checks import Surroundings, Unavailable, Verdict, offline
+from services.certification.credentials.checks import Found, Gone, Surroundings, Unavailable, Verdict, offline
 from services.certification.credentials.examining import Examined, examined_here
 from services.certification.credentials.verifying import verify
 from shared.pages.languages import Text
@@ -61,17 +61,22 @@ def signed(document: dict[str, Any], key: Ed25519PrivateKey = KEY, method: str =
 
 
 class World:
-    """What is at which address."""
+    """What is at which address, and what leads to another."""
 
     def __init__(self, **at: bytes) -> None:
         self.at: dict[str, bytes] = dict(at)
+        self.moved: dict[str, str] = {}
+        self.gone: set[str] = set()
         self.asked: list[str] = []
 
-    async def fetch(self, address: str) -> bytes:
+    async def fetch(self, address: str) -> Found:
         self.asked.append(address)
+        address = self.moved.get(address, address)
+        if address in self.gone:
+            raise Gone(Text("{address} is gone.", {"address": address}))
         if address not in self.at:
             raise Unavailable(Text("{address} does not answer.", {"address": address}))
-        return self.at[address]
+        return Found(self.at[address], address)
 
 
 async def _examined(documents: list[dict[str, Any]]) -> list[Examined]:

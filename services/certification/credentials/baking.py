@@ -10,6 +10,8 @@ from xml.sax.saxutils import quoteattr
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
+from shared.pages.languages import Text
+
 PNG = b"\x89PNG\r\n\x1a\n"
 KEYWORD, OLD_KEYWORD = b"openbadgecredential", b"openbadges"
 NAMESPACE, OLD_NAMESPACE = "https://purl.imsglobal.org/ob/v3p0", "http://openbadges.org"
@@ -39,15 +41,15 @@ def _chunks(picture: bytes) -> Iterator[tuple[bytes, bytes]]:
         NotBaked: it is no PNG.
     """
     if not picture.startswith(PNG):
-        raise NotBaked("it is no PNG")
+        raise NotBaked(Text("it is no PNG"))
     at = len(PNG)
     while at < len(picture):
         if at + 12 > len(picture):
-            raise NotBaked("the PNG is cut off")
+            raise NotBaked(Text("the PNG is cut off"))
         (length,) = unpack_from(">I", picture, at)
         end = at + 12 + length
         if end > len(picture):
-            raise NotBaked("the PNG is cut off")
+            raise NotBaked(Text("the PNG is cut off"))
         yield picture[at + 4 : at + 8], picture[at:end]
         at = end
 
@@ -64,9 +66,9 @@ def unbake_png(picture: bytes) -> str:
     """
     found = [(kind, chunk[8:-4]) for kind, chunk in _chunks(picture) if _is_credential(kind, chunk)]
     if not found:
-        raise NotBaked("there is no credential in this PNG")
+        raise NotBaked(Text("there is no credential in this PNG"))
     if len(found) > 1:
-        raise NotBaked("there is more than one credential in this PNG")
+        raise NotBaked(Text("there is more than one credential in this PNG"))
     kind, data = found[0]
     rest = data.partition(b"\0")[2]
     try:
@@ -75,14 +77,14 @@ def unbake_png(picture: bytes) -> str:
             rest = _inflated(text) if compressed else text
         return rest.decode()
     except (IndexError, UnicodeDecodeError, zlib.error):
-        raise NotBaked("the credential in this PNG cannot be read") from None
+        raise NotBaked(Text("the credential in this PNG cannot be read")) from None
 
 
 def _inflated(data: bytes) -> bytes:
     inflating = zlib.decompressobj()
     text = inflating.decompress(data, MOST_BYTES)
     if inflating.unconsumed_tail or not inflating.eof:
-        raise NotBaked("the credential in this PNG is too large, or cut off")
+        raise NotBaked(Text("the credential in this PNG is too large, or cut off"))
     return text
 
 
@@ -106,16 +108,16 @@ def unbake_svg(picture: bytes) -> str:
     try:
         root = fromstring(picture, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError):
-        raise NotBaked("it is no SVG that could be read") from None
+        raise NotBaked(Text("it is no SVG that could be read")) from None
     names = (f"{{{NAMESPACE}}}credential", f"{{{NAMESPACE}}}assertion", f"{{{OLD_NAMESPACE}}}assertion")
     found = [element for name in names for element in root.iter(name)]
     if not found:
-        raise NotBaked("there is no credential in this SVG")
+        raise NotBaked(Text("there is no credential in this SVG"))
     if len(found) > 1:
-        raise NotBaked("there is more than one credential in this SVG")
+        raise NotBaked(Text("there is more than one credential in this SVG"))
     text = (found[0].text or "").strip() or found[0].get("verify", "").strip()
     if not text:
-        raise NotBaked("the credential in this SVG is empty")
+        raise NotBaked(Text("the credential in this SVG is empty"))
     return text
 
 

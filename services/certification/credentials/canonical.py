@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import pyoxigraph
 
+from shared.pages.languages import Text
+
 from . import contexts
 from .contexts import V2, UnknownContext
 
@@ -40,7 +42,7 @@ class Canonical(NamedTuple):
     """
 
     quads: bytes
-    unsigned: list[str]
+    unsigned: list[Text]
 
 
 def canonical(document: Document) -> Canonical:
@@ -64,13 +66,13 @@ def _dataset(placed: Document, base: str | None = None, *, lenient: bool = False
         quads = pyoxigraph.parse(text, pyoxigraph.RdfFormat.JSON_LD, base_iri=base, lenient=lenient)
         return pyoxigraph.Dataset(quads)
     except (SyntaxError, ValueError) as error:
-        raise Unreadable(f"it is no JSON-LD: {str(error)[:300]}") from None
+        raise Unreadable(Text("it is no JSON-LD: {why}", {"why": str(error)[:300]})) from None
 
 
 _FOUND = re.compile(rf"<(?:{re.escape(_NOWHERE)}|{re.escape(_BASE)})([^>]*)>")
 
 
-def _left_out(placed: Document, statements: int) -> list[str]:
+def _left_out(placed: Document, statements: int) -> list[Text]:
     """What is in none of the statements of a document, of which there are so many.
 
     It is read once more so that nothing is left out: what no context defines gets an address, by which it is found, and
@@ -81,8 +83,8 @@ def _left_out(placed: Document, statements: int) -> list[str]:
     all_of_it = _dataset(widened, _BASE, lenient=True)
     names = {name for quad in all_of_it for name in _FOUND.findall(str(quad))}
     if not names and len(all_of_it) != statements:
-        return ["an address in it is none"]
-    return [f"{name[:100]!r} is defined by no context" for name in sorted(names)[:20]]
+        return [Text("an address in it is none")]
+    return [Text("{name} is defined by no context", {"name": repr(name[:100])}) for name in sorted(names)[:20]]
 
 
 def _placed(value: Any, left: list[int]) -> Any:
@@ -107,11 +109,11 @@ def _context(given: object, left: list[int]) -> Any:
         raise UnknownContext("a context that is written into the document itself")
     left[0] -= 1
     if left[0] < 0:
-        raise Unreadable(f"it has more than {MOST_CONTEXTS} contexts")
+        raise Unreadable(Text("it has more than {most} contexts", {"most": MOST_CONTEXTS}))
     return contexts.content(given)
 
 
-def _unspoken(document: Document) -> Iterator[str]:
+def _unspoken(document: Document) -> Iterator[Text]:
     """What RDF has no statement for, or what hides a member from those who read the JSON; bounds, on the way.
 
     A member may be named by its IRI, or stand in another object with the same id: the signature would be the same, and
@@ -123,13 +125,15 @@ def _unspoken(document: Document) -> Iterator[str]:
         value, depth = todo.pop()
         values += 1
         if depth > MOST_DEPTH or values > MOST_VALUES:
-            raise Unreadable(f"it is nested deeper than {MOST_DEPTH}, or has more than {MOST_VALUES} values")
+            about = {"depth": MOST_DEPTH, "most": MOST_VALUES}
+            raise Unreadable(Text("it is nested deeper than {depth}, or has more than {most} values", about))
         if isinstance(value, list):
             todo += [(each, depth + 1) for each in value]
         elif isinstance(value, dict):
             if value is not document and own_id is not None and value.get("id") == own_id:
                 yield from (
-                    f"{key!r} of the credential stands in a second place" for key in value.keys() & _of_credential()
+                    Text("{name} of the credential stands in a second place", {"name": repr(key)})
+                    for key in value.keys() & _of_credential()
                 )
             yield from _spelling(value)
             todo += [(each, depth + 1) for key, each in value.items() if key != "@context"]
@@ -142,18 +146,18 @@ def _of_credential() -> frozenset[str]:
     return frozenset({*scoped, "awardedDate"}) - _ANYWHERE
 
 
-def _spelling(node: Document) -> Iterator[str]:
+def _spelling(node: Document) -> Iterator[Text]:
     for key in node:
         if key == "@context":
             continue
         if key.startswith("@") and not ("@value" in node and key in _VALUE_OBJECT):
-            yield f"{key[:100]!r} is no property"
+            yield Text("{name} is no property", {"name": repr(key[:100])})
         elif ":" in key or not key:
-            yield f"{key[:100]!r} is no property's name"
+            yield Text("{name} is no property's name", {"name": repr(key[:100])})
     language = node.get("@language")
     if (
         "@value" in node
         and language is not None
         and not (isinstance(language, str) and _LANGUAGE_TAG.fullmatch(language))
     ):
-        yield "'@language' is no language"
+        yield Text("{name} is no language", {"name": "'@language'"})

@@ -1,14 +1,18 @@
 """Canonicalises strangers' documents in a process of its own: a few kilobytes may take minutes (RDFC-1.0, section 7.1).
 
-`python -m services.certification.credentials.examining` reads a list of documents in JSON from stdin and writes what it
-found of each.
+The process reads a list of documents in JSON from stdin and writes what it found of each. It takes its code from where
+this file is, and nothing from the folder that somebody happens to be in (`-P`).
 """
 
 import asyncio
 import json
 import resource
+import signal
 import sys
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from shared.pages.languages import Text
 
 from .canonical import Document, Unreadable
 from .contexts import UnknownContext
@@ -17,6 +21,9 @@ from .proofs import Proven, examine
 CPU_S = 10
 MEMORY_BYTES = 384 * 2**20
 AT_ONCE = 2
+ROOT = Path(__file__).parents[3]
+CODE = f"import sys; sys.path.insert(0, sys.argv[1]); from {__package__}.examining import main; main()"
+_OUT_OF_TIME = (-signal.SIGXCPU, -signal.SIGKILL)
 
 
 class Examined(NamedTuple):
@@ -35,34 +42,60 @@ class Examined(NamedTuple):
     wrong: bool = False
 
 
+_OUT_OF_MEMORY = Text("it takes more memory than there is to make statements of it")
 _free = asyncio.Semaphore(AT_ONCE)
 
 
 async def examined(documents: list[Document]) -> list[Examined]:
     """What is found of each, in bounded time."""
     pipe = asyncio.subprocess.PIPE
-    command = [sys.executable, "-m", "services.certification.credentials.examining"]
+    command = [sys.executable, "-P", "-c", CODE, str(ROOT)]
+    timed_out = False
     async with _free:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL
+            *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, cwd=ROOT
         )
         try:
             async with asyncio.timeout(3 * CPU_S):  # beside others it has not the whole machine
                 written, _ = await process.communicate(json.dumps(documents).encode())
         except TimeoutError:
-            written = b""
+            written, timed_out = b"", True
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-    lines = [json.loads(line) for line in written.split(b"\n")[:-1]]
-    heavy = Examined([], [], f"it takes more than {CPU_S} s to make statements of it")
-    return [_read(line) for line in lines] + [heavy] * (len(documents) - len(lines))
+    found = [_read(json.loads(line)) for line in written.split(b"\n")[:-1]]
+    if timed_out or process.returncode in _OUT_OF_TIME:
+        why = Text("it takes more than {most} s to make statements of it", {"most": CPU_S})
+    elif process.returncode == -signal.SIGABRT:
+        why = _OUT_OF_MEMORY
+    else:
+        why = Text("making statements of it failed here (code {code})", {"code": process.returncode})
+    return found + [Examined([], [], why)] * (len(documents) - len(found))
+
+
+def _written(found: Examined) -> dict[str, Any]:
+    proofs = [(proven.data.hex(), _told(proven.trouble), proven.wrong) for proven in found.proofs]
+    return {
+        **found._asdict(),
+        "proofs": proofs,
+        "trouble": _told(found.trouble),
+        "unsigned": [*map(_told, found.unsigned)],
+    }
+
+
+def _told(trouble: str) -> Any:
+    """A text in such a form that it can still be said in any language on the other side."""
+    return [trouble.message, dict(trouble.given)] if isinstance(trouble, Text) else trouble
 
 
 def _read(line: dict[str, Any]) -> Examined:
-    proofs = [Proven(bytes.fromhex(data), trouble, wrong) for data, trouble, wrong in line["proofs"]]
-    return Examined(line["unsigned"], proofs, line["trouble"], line["wrong"])
+    proofs = [Proven(bytes.fromhex(data), _text(trouble), wrong) for data, trouble, wrong in line["proofs"]]
+    return Examined([*map(_text, line["unsigned"])], proofs, _text(line["trouble"]), line["wrong"])
+
+
+def _text(told: Any) -> str:
+    return Text(*told) if isinstance(told, list) else str(told)
 
 
 def examined_here(document: Document) -> Examined:
@@ -70,10 +103,13 @@ def examined_here(document: Document) -> Examined:
     try:
         found, proofs = examine(document)
     except UnknownContext as error:
-        return Examined([], [], f"it has a context that is not known here: {error}"[:400])
+        why = Text("it has a context that is not known here: {context}", {"context": str(error)[:300]})
+        return Examined([], [], why)
     except Unreadable as error:
-        return Examined([], [], str(error), wrong=True)
-    return Examined(found.unsigned, proofs)
+        return Examined([], [], error.args[0], wrong=True)
+    except MemoryError:
+        return Examined([], [], _OUT_OF_MEMORY)
+    return Examined([*found.unsigned], proofs)
 
 
 def main() -> None:
@@ -81,10 +117,5 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     for document in json.load(sys.stdin.buffer):
         found = examined_here(document)
-        proofs = [(proven.data.hex(), proven.trouble, proven.wrong) for proven in found.proofs]
-        sys.stdout.write(json.dumps({**found._asdict(), "proofs": proofs}) + "\n")
+        sys.stdout.write(json.dumps(_written(found)) + "\n")
         sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -9,6 +9,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
+from shared.pages.languages import Text
+
 # A member: its name, its kind, and ! (needed once), + (needed), ? (once) or * (any number).
 _MODEL = {
     "Credential": (
@@ -129,19 +131,38 @@ def values(given: object) -> list[Any]:
     return [each for each in (given if isinstance(given, list) else [given]) if each is not None]
 
 
-def mistakes(document: dict[str, Any]) -> Iterator[str]:
+def plain(value: Any) -> Any:
+    """*value* with what is alone in an array in place of the array: JSON-LD says the same of both."""
+    if isinstance(value, dict):
+        return {name: each if name == "@context" else plain(each) for name, each in value.items()}
+    if not isinstance(value, list):
+        return value
+    inside = [plain(each) for each in flat(value)]
+    return inside[0] if len(inside) == 1 else inside
+
+
+def flat(value: object) -> Iterator[Any]:
+    """A member's values, as JSON-LD sees them: arrays in arrays are one, and null is nothing."""
+    if isinstance(value, list):
+        for each in value:
+            yield from flat(each)
+    elif value is not None:
+        yield value
+
+
+def mistakes(document: dict[str, Any]) -> Iterator[Text]:
     """What an Open Badges 3.0 credential must not be like, each in words that name the member."""
     named = values(document.get("@context"))
     if named[:1] != ["https://www.w3.org/ns/credentials/v2"]:
-        yield "@context must begin with https://www.w3.org/ns/credentials/v2"
+        yield Text("@context must begin with https://www.w3.org/ns/credentials/v2")
     elif not (isinstance(second := named[1] if len(named) > 1 else "", str) and CONTEXT.fullmatch(second)):
-        yield "the second @context must be that of Open Badges 3.0"
+        yield Text("the second @context must be that of Open Badges 3.0")
     types = values(document.get("type"))
     if "VerifiableCredential" not in types:
-        yield "type must have VerifiableCredential"
+        yield Text("type must have VerifiableCredential")
     kind = "Endorsement" if "EndorsementCredential" in types else "Credential"
     if kind == "Credential" and not {"OpenBadgeCredential", "AchievementCredential"} & {*map(str, types)}:
-        yield "type must have OpenBadgeCredential or AchievementCredential"
+        yield Text("type must have OpenBadgeCredential or AchievementCredential")
     yield from _wrong(document, kind, "")
     subject = document.get("credentialSubject")
     if (
@@ -149,13 +170,13 @@ def mistakes(document: dict[str, Any]) -> Iterator[str]:
         and isinstance(subject, dict)
         and not (subject.get("id") or values(subject.get("identifier")))
     ):
-        yield "credentialSubject must have an id or an identifier"
+        yield Text("credentialSubject must have an id or an identifier")
 
 
-def _wrong(node: Any, kind: str, path: str) -> Iterator[str]:
+def _wrong(node: Any, kind: str, path: str) -> Iterator[Text]:
     if kind in _KINDS:
         if not _KINDS[kind](node):
-            yield f"{path} is no {kind}"
+            yield Text("{member} is no {kind}", {"member": path, "kind": kind})
         return
     if kind == "Issuer":
         if isinstance(node, str):
@@ -164,24 +185,24 @@ def _wrong(node: Any, kind: str, path: str) -> Iterator[str]:
         kind = "Profile"
     if kind not in _MODEL:  # of a type: it must have that one
         if node != kind:
-            yield f"{path} is no {kind}"
+            yield Text("{member} is no {kind}", {"member": path, "kind": kind})
         return
     if not isinstance(node, dict):
-        yield f"{path} must be an object"
+        yield Text("{member} must be an object", {"member": path})
         return
     for member in _members(kind):
         yield from _member(node, member, f"{path}.{member.name}".lstrip("."))
 
 
-def _member(node: dict[str, Any], member: Member, path: str) -> Iterator[str]:
+def _member(node: dict[str, Any], member: Member, path: str) -> Iterator[Text]:
     found = values(node.get(member.name))
     if member.needed and not found:
-        yield f"{path} is missing"
+        yield Text("{member} is missing", {"member": path})
     if member.once and len(found) > 1:
-        yield f"{path} must be one"
+        yield Text("{member} must be one", {"member": path})
     if member.name == "type" and member.kind not in _KINDS:
         if found and member.kind not in found:
-            yield f"{path} must have {member.kind}"
+            yield Text("{member} must have {kind}", {"member": path, "kind": member.kind})
         return
     for number, each in enumerate(found):
         yield from _wrong(each, member.kind, f"{path}.{number}" if len(found) > 1 else path)

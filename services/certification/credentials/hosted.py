@@ -1,13 +1,24 @@
 """Open Badges 2.x that are hosted: an assertion is what its issuer's own address says (section “Verification”)."""
 
-from hashlib import md5, sha256
 from typing import Any
-from urllib.parse import urlsplit
 
 from shared.pages.languages import Text
 
 from .canonical import Document
-from .checks import Check, Surroundings, Unavailable, Verdict, as_object, concluded, dates, read_json, short
+from .checks import (
+    Check,
+    Gone,
+    Surroundings,
+    Unavailable,
+    Verdict,
+    Wrong,
+    as_object,
+    concluded,
+    dates,
+    host_of,
+    identity_hashes,
+    short,
+)
 from .form import values
 
 _NEEDED = ("id", "type", "recipient", "badge", "verification", "issuedOn")
@@ -47,7 +58,9 @@ async def _there(assertion: Document, around: Surroundings) -> tuple[Document | 
     if not isinstance(address, str):
         return None, Check("proof", "invalid", Text("It has no address."))
     try:
-        found = await _object(address, around)
+        found = await around.get_object(address, same_host=True)
+    except Gone:
+        return None, Check("status", "invalid", Text("Its issuer has revoked it: its address is there no more."))
     except Unavailable as away:
         return None, Check("proof", "unknown", away.why)
     if _said(found) != _said(assertion):
@@ -60,31 +73,35 @@ def _said(assertion: Document) -> Document:
     return {name: value for name, value in assertion.items() if name not in ("revoked", "revocationReason", "image")}
 
 
-async def _object(address: str, around: Surroundings) -> dict[str, Any]:
-    try:
-        found = read_json(await around.get(address))
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise Unavailable(Text("What is at {address} is no JSON object.", {"address": short(address)}))
-    return found
-
-
 async def _issuer(assertion: Document, around: Surroundings) -> Check:
-    """Is the assertion where its issuer is?"""
+    """Is the assertion where its issuer is? Who the issuer is, the issuer's own address says, and nobody else."""
     try:
-        badge = assertion.get("badge")
-        badge = await _object(badge, around) if isinstance(badge, str) else as_object(badge)
-        issuer = badge.get("issuer")
-        profile = await _object(issuer, around) if isinstance(issuer, str) else as_object(issuer)
+        badge = await _looked_up(assertion.get("badge"), around)
+        named = badge.get("issuer")
+        profile = await _looked_up(named.get("id") if isinstance(named, dict) else named, around)
+    except Wrong as wrong:
+        return Check("issuer", "invalid", wrong.why)
     except Unavailable as away:
         return Check("issuer", "unknown", away.why)
-    origins = {urlsplit(str(each)).netloc for each in (assertion.get("id"), profile.get("id"))}
-    about = {"issuer": short(profile.get("name") or profile.get("id"))}
-    allowed = values(as_object(profile.get("verification")).get("allowedOrigins"))
-    if len(origins) == 1 or urlsplit(str(assertion.get("id"))).netloc in allowed:
+    address, allowed = str(assertion.get("id")), as_object(profile.get("verification"))
+    about = {"issuer": short(profile["id"])}
+    hosts = {*map(str, values(allowed.get("allowedOrigins")))} or {host_of(profile["id"])}
+    begins = tuple(map(str, values(allowed.get("startsWith"))))
+    if host_of(address) in {host_of(host) for host in hosts} and (not begins or address.startswith(begins)):
         return Check("issuer", "valid", Text("It is at an address of its issuer, {issuer}.", about))
     return Check("issuer", "invalid", Text("It is not at an address of {issuer}, which it names as its issuer.", about))
+
+
+async def _looked_up(named: Any, around: Surroundings) -> dict[str, Any]:
+    """An object that is named by its address, which must say that it is this one; or that stands in its place."""
+    if isinstance(named, dict):
+        return named
+    if not isinstance(named, str):
+        raise Wrong(Text("It does not say who issued it."))
+    found = await around.get_object(named, same_host=True)
+    if found.get("id") != named:
+        raise Wrong(Text("What is at {address} is about another issuer.", {"address": short(named)}))
+    return found
 
 
 def _status(there: Document) -> Check:
@@ -94,8 +111,6 @@ def _status(there: Document) -> Check:
 
 
 def _recipient(of: dict[str, Any], said: str) -> Check:
-    salted = (said + str(of.get("salt") or "")).encode()
-    hashes = {f"sha256${sha256(salted).hexdigest()}", f"md5${md5(salted, usedforsecurity=False).hexdigest()}"}
-    if of.get("identity") == said or (of.get("hashed") and of.get("identity") in hashes):
+    if of.get("identity") == said or (of.get("hashed") and of.get("identity") in identity_hashes(said, of.get("salt"))):
         return Check("recipient", "valid", Text("It is of who you said."))
     return Check("recipient", "invalid", Text("It is of somebody else than you said."))

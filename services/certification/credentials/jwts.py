@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from shared.pages.languages import Text
+
 from .canonical import Document
 from .keyforms import PublicKey, base64url, unbase64url
 
@@ -74,14 +76,14 @@ def parsed(text: str, read: Any) -> Jwt:
     """
     parts = text.split(".")
     if len(parts) != 3:
-        raise NoJwt("a JWT has three parts, with dots between")
+        raise NoJwt(Text("a JWT has three parts, with dots between"))
     try:
         header, claims = read(unbase64url(parts[0])), read(unbase64url(parts[1]))
         signature = unbase64url(parts[2])
     except ValueError as error:
-        raise NoJwt(f"a part is no base64url of JSON: {error}"[:200]) from None
+        raise NoJwt(Text("a part is no base64url of JSON: {why}", {"why": str(error)[:200]})) from None
     if not isinstance(header, dict) or not isinstance(claims, dict):
-        raise NoJwt("its header and payload must be JSON objects")
+        raise NoJwt(Text("its header and payload must be JSON objects"))
     return Jwt(header, claims, _credential(claims), f"{parts[0]}.{parts[1]}".encode(), signature)
 
 

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from shared.pages.languages import Text
+
 PublicKey = Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 ED25519, P256 = b"\xed\x01", b"\x80\x24"  # multicodec, as a varint
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -92,8 +94,8 @@ def from_multikey(text: str) -> PublicKey:
         if data[:2] == P256:
             return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), data[2:])
     except ValueError as error:
-        raise UnknownKey(f"it is no Multikey: {error}") from None
-    raise UnknownKey("it is a Multikey of a kind that is not known here")
+        raise UnknownKey(Text("it is no Multikey: {why}", {"why": str(error)[:200]})) from None
+    raise UnknownKey(Text("it is a Multikey of a kind that is not known here"))
 
 
 def jwk(key: PublicKey) -> dict[str, str]:
@@ -117,8 +119,8 @@ def from_jwk(given: Any) -> PublicKey:
                 if 2_048 <= n.bit_length() <= 8_192 and e.bit_length() <= 64:
                     return rsa.RSAPublicNumbers(e, n).public_key()
     except (KeyError, TypeError, AttributeError, ValueError, UnsupportedAlgorithm) as error:
-        raise UnknownKey(f"it is no JWK: {error!r}"[:200]) from None
-    raise UnknownKey("it is a JWK of a kind that is not known here")
+        raise UnknownKey(Text("it is no JWK: {why}", {"why": repr(error)[:200]})) from None
+    raise UnknownKey(Text("it is a JWK of a kind that is not known here"))
 
 
 def did_document(did: str) -> dict[str, Any]:
@@ -132,22 +134,22 @@ def did_document(did: str) -> dict[str, Any]:
         try:
             given = json.loads(unbase64url(rest))
         except ValueError:
-            raise UnknownKey("it has no JWK in it") from None
+            raise UnknownKey(Text("it has no JWK in it")) from None
         key, id = {"type": "JsonWebKey", "publicKeyJwk": given}, f"{did}#0"
     else:
-        raise UnknownKey(f"DIDs of the method {method[:30]!r} are not known here")
+        raise UnknownKey(Text("DIDs of the method {method} are not known here.", {"method": method[:30]}))
     return {"id": did, "verificationMethod": [{"id": id, "controller": did, **key}], "assertionMethod": [id]}
 
 
 def key_of(method: Any) -> PublicKey:
     """The public key of a verification method."""
     if not isinstance(method, dict):
-        raise UnknownKey("it is no verification method")
+        raise UnknownKey(Text("it is no verification method"))
     if isinstance(multibase_key := method.get("publicKeyMultibase"), str):
         return from_multikey(multibase_key)
     if "publicKeyJwk" in method:
         return from_jwk(method["publicKeyJwk"])
-    raise UnknownKey("the verification method has no key of a kind that is known here")
+    raise UnknownKey(Text("the verification method has no key of a kind that is known here"))
 
 
 def verifies(key: PublicKey, signature: bytes, data: bytes) -> bool:

@@ -6,9 +6,12 @@ from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from shared.pages.languages import Text
+
 from . import contexts
 from .canonical import Canonical, Document, Unreadable, canonical
 from .contexts import UnknownContext
+from .form import values
 from .keyforms import multibase
 
 SUITE = "eddsa-rdfc-2022"
@@ -94,15 +97,15 @@ def examine(document: Document) -> tuple[Canonical, list[Proven]]:
 
 def _examined(proof: Any, given: list[Any], context: Any, digest: Any) -> Proven:
     if not isinstance(proof, dict) or not isinstance(proof.get("proofValue"), str):
-        return Proven(trouble="it is no proof with a proofValue", wrong=True)
-    if (proof.get("type"), proof.get("cryptosuite")) != ("DataIntegrityProof", SUITE):
+        return Proven(trouble=Text("it is no proof with a proofValue"), wrong=True)
+    if (values(proof.get("type")), proof.get("cryptosuite")) != (["DataIntegrityProof"], SUITE):
         kind = proof.get("cryptosuite") or proof.get("type")
-        return Proven(trouble=f"proofs of the kind {str(kind)[:60]!r} are not known here")
+        return Proven(trouble=Text("proofs of the kind {kind} are not known here", {"kind": repr(kind)[:60]}))
     previous = proof.get("previousProof", [])
     wanted = previous if isinstance(previous, list) else [previous]
     before = [each for each in given if isinstance(each, dict) and each is not proof and each.get("id") in wanted]
     if len(before) < len(wanted):
-        return Proven(trouble="a proof that it comes after is not there", wrong=True)
+        return Proven(trouble=Text("a proof that it comes after is not there"), wrong=True)
     return _digested(proof, context, lambda: digest(before))
 
 
@@ -110,8 +113,10 @@ def _digested(proof: dict[str, Any], context: Any, digest: Callable[[], bytes]) 
     try:
         return Proven(_hash(proof, proof.get("@context", context)) + digest())
     except Unsigned as error:
-        return Proven(trouble=f"the proof says what it does not sign: {error.args[0][0]}", wrong=True)
+        return Proven(
+            trouble=Text("the proof says what it does not sign: {what}", {"what": error.args[0][0]}), wrong=True
+        )
     except UnknownContext as error:
-        return Proven(trouble=f"the proof has an unknown context: {error}")
+        return Proven(trouble=Text("the proof has an unknown context: {what}", {"what": str(error)[:400]}))
     except Unreadable as error:
-        return Proven(trouble=str(error), wrong=True)
+        return Proven(trouble=error.args[0], wrong=True)

@@ -10,6 +10,8 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from typing import Any
 
+from shared.pages.languages import Text
+
 from . import contexts
 from .canonical import Document
 from .keyforms import unbase64url
@@ -23,6 +25,10 @@ _HALF_BITS, _HALF, _ROUNDS = 9, 511, 6  # two halves of 9 bits: the smallest squ
 
 class NoList(Exception):
     """It is no status list that could be read, and why."""
+
+    def __init__(self, why: Text) -> None:
+        self.why = why
+        super().__init__(why)
 
 
 def place(number: int, ring: Keyring, institution: str) -> tuple[int, int]:
@@ -75,17 +81,17 @@ def decoded(text: object) -> bytes:
         NoList: it is none, or inflates beyond bounds.
     """
     if not isinstance(text, str):
-        raise NoList("its encodedList is no text")
+        raise NoList(Text("its encodedList is no text"))
     try:
         data = unbase64url(text.removeprefix("u"))
         inflating = zlib.decompressobj(wbits=31)
         bits = inflating.decompress(data, MOST_BYTES)
     except (ValueError, zlib.error):
-        raise NoList("its encodedList is no base64url of gzip") from None
+        raise NoList(Text("its encodedList is no base64url of gzip")) from None
     if inflating.unconsumed_tail:
-        raise NoList(f"its encodedList has more than {MOST_BYTES} bytes")
+        raise NoList(Text("its encodedList has more than {most} bytes", {"most": MOST_BYTES}))
     if not inflating.eof:
-        raise NoList("its encodedList is cut off")
+        raise NoList(Text("its encodedList is cut off"))
     return bits
 
 
@@ -93,11 +99,13 @@ def bits_at(bits: bytes, index: int, size: int = 1) -> int:
     """The value of *size* bits at an index.
 
     Raises:
-        NoList: the list is shorter.
+        NoList: the list is shorter, or so short that it tells who was asked about.
     """
     begin, value = index * size, 0
+    if 8 * len(bits) // size < ENTRIES:
+        raise NoList(Text("it has fewer than {least} entries", {"least": ENTRIES}))
     if begin + size > 8 * len(bits):
-        raise NoList("the index lies behind the list's end")
+        raise NoList(Text("the index lies behind the list's end"))
     for at in range(begin, begin + size):
         value = value << 1 | bits[at >> 3] >> (7 - at % 8) & 1
     return value
@@ -128,5 +136,5 @@ def index_of(given: Any) -> int:
     """
     text = str(given) if isinstance(given, int | str) and not isinstance(given, bool) else ""
     if not (text.isascii() and text.isdecimal() and len(text) <= 12):
-        raise NoList("its statusListIndex is no whole number")
+        raise NoList(Text("its statusListIndex is no whole number"))
     return int(text)

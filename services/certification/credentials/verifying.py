@@ -4,27 +4,35 @@
 nor invalid. One invalid check makes the whole invalid, else one unknown check makes it unknown.
 """
 
+import asyncio
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from shared.pages.languages import Text
 
 from . import form, hosted, jwts, keyforms, status
-from .badge import identity_hash, issuer_of
+from .badge import issuer_of
 from .baking import PNG, NotBaked, unbake_png, unbake_svg
 from .canonical import Document
 from .checks import (
     MOST_BYTES,
     MOST_ENDORSEMENTS,
+    MOST_PROOFS,
+    MOST_STATUSES,
     SKEW,
     Check,
     Surroundings,
+    TooMuch,
     Unavailable,
     Verdict,
     Wrong,
+    as_object,
     concluded,
     dates,
+    identity_hashes,
+    listed,
     read_json,
     short,
     told,
@@ -52,7 +60,7 @@ def taken_out(content: bytes) -> str:
     try:
         return stripped.decode()
     except UnicodeDecodeError:
-        raise NotBaked("it is no text in UTF-8, no PNG and no SVG") from None
+        raise NotBaked(Text("it is no text in UTF-8, no PNG and no SVG")) from None
 
 
 async def verify(content: bytes, around: Surroundings, recipient: str = "") -> Verdict:
@@ -61,27 +69,42 @@ async def verify(content: bytes, around: Surroundings, recipient: str = "") -> V
     Args:
         recipient: who is said to have earned it: a pseudonym, an address of mail, a DID.
     """
-    if len(content) > MOST_BYTES:
-        return unreadable(f"it has more than {MOST_BYTES} bytes")
     try:
-        text = taken_out(content)
-        if not text.startswith("{"):
-            return await _Verification(around, recipient).of_jwt(jwts.parsed(text, read_json))
-        document = read_json(text)
-    except (NotBaked, NoJwt) as error:
-        return unreadable(str(error))
+        given = _read(content)
+    except (NotBaked, NoJwt, TooMuch) as error:
+        return unreadable(error.args[0])
     except (ValueError, RecursionError) as error:
-        return unreadable(f"it is no JSON: {error}"[:300])
-    if "https://w3id.org/openbadges/v2" in values(document.get("@context")):
-        return await hosted.verify(document, around, recipient)
-    return await _Verification(around, recipient).of_document(document)
+        return unreadable(Text("it is no JSON: {why}", {"why": str(error)[:300]}))
+    if isinstance(given, Jwt):
+        return await _Verification(around, recipient).of_jwt(given)
+    if "https://w3id.org/openbadges/v2" in values(given.get("@context")):
+        return await hosted.verify(given, around, recipient)
+    return await _Verification(around, recipient).of_document(given)
+
+
+def _read(content: bytes) -> Document | Jwt:
+    """The credential in a file, within bounds."""
+    if len(content) > MOST_BYTES:
+        raise TooMuch(Text("it has more than {most} bytes", {"most": MOST_BYTES}))
+    text = taken_out(content)
+    if not text.startswith("{"):
+        return jwts.parsed(text, read_json)
+    document: Document = read_json(text)
+    if len(proofs_of(document)) > MOST_PROOFS:
+        raise TooMuch(Text("it has more than {most} proofs", {"most": MOST_PROOFS}))
+    return document
+
+
+_LISTS = {"BitstringStatusListCredential", "StatusList2021Credential"}
+_NOT_WITHIN = {"@context", "proof", "endorsement", "endorsementJwt"}
 
 
 class Key(NamedTuple):
     """A public key, and whose it is.
 
     Attributes:
-        controller: the DID or address that the key speaks for; empty: nobody says so.
+        controller: the DID or address that the key speaks for: one that was fetched, never one that a document claims;
+            empty: nobody says so.
         method: the verification method.
     """
 
@@ -97,35 +120,34 @@ class _Verification:
         self.around, self.recipient = around, recipient
 
     async def of_document(self, document: Document) -> Verdict:
-        endorsements = _endorsements(document)[:MOST_ENDORSEMENTS]
-        found, *of_endorsements = await self.around.examine([document, *endorsements])
-        checks = [_form(document), _properties(found)]
+        said = form.plain(document)
+        (found,) = await self.around.examined([document])
         proofs, signers = await self._proofs(document, found)
-        checks += proofs
-        checks.append(await self._issuer(document, signers))
-        checks += await self._common(document)
-        checks += [await self._endorsement(each, of) for each, of in zip(endorsements, of_endorsements, strict=True)]
-        checks += await self._more_endorsements(document)
-        return concluded(checks, document)
+        checks = [_form(said), _properties(found), *proofs]
+        return concluded([*checks, *await self._common(document, said, proofs, signers)], document)
 
     async def of_jwt(self, jwt: Jwt) -> Verdict:
-        document = jwt.credential
-        proof, signer = await self._jwt_proof(jwt)
+        said = form.plain(jwt.credential)
+        proof, signers = await self._jwt_signed(jwt)
         signed = Check("properties", "valid", Text("The signature covers all that it says."))
-        window = dates(_moment(jwt, "nbf"), _moment(jwt, "exp"), self.around.now)
-        if proof.result == "valid" and window.result != "valid":
-            proof = Check("proof", window.result, window.reason)
-        checks = [_form(document), signed, proof, await self._issuer(document, [signer] if signer else [])]
-        checks += [*await self._common(document), *await self._more_endorsements(document)]
-        return concluded(checks, document)
+        checks = [_form(said), signed, proof]
+        return concluded([*checks, *await self._common(jwt.credential, said, [proof], signers)], jwt.credential)
 
-    async def _common(self, document: Document) -> list[Check]:
-        checks = [*await self._status(document), _dates(document, self.around.now)]
+    async def _common(self, document: Document, said: Document, proofs: list[Check], signers: list[str]) -> list[Check]:
+        """What is the same of a document and of a JWT.
+
+        Args:
+            said: the document, plain.
+            signers: whom the keys of the valid proofs speak for.
+        """
+        issuer = _issuer(said, signers)
+        is_signed = any(proof.result == "valid" for proof in proofs)
+        checks = [issuer, *await self._status(said, is_signed=is_signed), _dates(said, self.around.now)]
         if self.recipient:
-            checks.append(_recipient(document, self.recipient))
+            checks.append(_recipient(said, self.recipient))
         if self.around.known:
-            checks.append(await self._network(document))
-        return checks
+            checks.append(await self._network(said, issuer))
+        return [*checks, *await self._endorsements(document, is_signed=is_signed)]
 
     # proofs
 
@@ -134,13 +156,16 @@ class _Verification:
         given = proofs_of(document)
         if not given:
             return [Check("proof", "invalid", Text("It has no proof: anybody could have written it."))], []
+        if len(given) > MOST_PROOFS:
+            return [Check("proof", "unknown", Text("it has more than {most} proofs", {"most": MOST_PROOFS}))], []
         if found.trouble:
             return [Check("proof", "invalid" if found.wrong else "unknown", told(found.trouble))], []
         checks, signers = [], []
         for proof, proven in zip(given, found.proofs, strict=True):
+            await asyncio.sleep(0)  # others have their turn
             check, signer = await self._proof(proof, proven)
             checks.append(check)
-            signers += [signer] if check.result == "valid" and signer is not None else []
+            signers += [signer] if check.result == "valid" and signer else []
         return checks, signers
 
     async def _proof(self, proof: Any, proven: Proven) -> tuple[Check, str | None]:
@@ -158,22 +183,24 @@ class _Verification:
             return Check("proof", "invalid", Text("The signature is no multibase text.")), None
         return self._judged("proof", found, signature, proven.data), found.controller
 
+    async def _jwt_signed(self, jwt: Jwt) -> tuple[Check, list[str]]:
+        """The check of a JWT's signature now, and whom its key speaks for."""
+        proof, signer = await self._jwt_proof(jwt)
+        window = dates(_moment(jwt, "nbf"), _moment(jwt, "exp"), self.around.now)
+        if proof.result == "valid" and window.result != "valid":
+            return Check("proof", window.result, window.reason), []
+        return proof, [signer] if signer else []
+
     async def _jwt_proof(self, jwt: Jwt) -> tuple[Check, str | None]:
-        if field_ := jwts.disagreement(jwt):
-            why = Text("The JWT says otherwise than the credential in it: {field}", {"field": field_})
-            return Check("proof", "invalid", why), None
-        algorithm = jwt.header.get("alg")
-        if algorithm not in jwts.ALGORITHMS:
-            is_none = str(algorithm).lower() == "none"
-            why = Text("It is signed by {algorithm}, which is not known here.", {"algorithm": short(algorithm)})
-            return Check("proof", "invalid" if is_none else "unknown", why), None
+        if trouble := _jwt_trouble(jwt):
+            return trouble, None
         try:
             found = await self._jwt_key(jwt)
         except Wrong as wrong:
             return Check("proof", "invalid", wrong.why), None
         except Unavailable as away:
             return Check("proof", "unknown", away.why), None
-        if not jwts.fits(algorithm, found.key):
+        if not jwts.fits(jwt.header.get("alg"), found.key):
             return Check("proof", "invalid", Text("The key is of another kind than the header says.")), None
         check = self._judged("proof", found, jwt.signature, jwt.signed)
         return check, found.controller if check.result == "valid" else None
@@ -198,7 +225,7 @@ class _Verification:
             try:
                 key = keyforms.from_jwk(jwt.header["jwk"])
             except UnknownKey as error:
-                raise Wrong(told(str(error))) from None
+                raise Wrong(told(error.args[0])) from None
             return Key(key, "", {})
         if issuer.startswith(("did:key:", "did:jwk:")):
             return await self._key(_only_method(issuer), None)
@@ -212,22 +239,32 @@ class _Verification:
         """
         if not isinstance(method, str):
             raise Wrong(Text("The proof does not say with which key it is made."))
-        controller, _, fragment = method.partition("#")
-        document = await self._controller_document(controller)
-        found = _method(document, method, controller, fragment)
+        address, _, fragment = method.partition("#")
+        found = _method(await self._controller_document(address), method, fragment)
+        controller = found.get("controller") or address
+        if controller != address:
+            await self._demand_listed(method, controller)
         try:
             key = keyforms.key_of(found)
         except UnknownKey as error:
-            raise Unavailable(told(str(error))) from None
+            raise Unavailable(told(error.args[0])) from None
         _demand_in_force(found, at, self.around.now)
-        return Key(key, str(found.get("controller") or document.get("id") or ""), {**found, "id": method})
+        return Key(key, controller, {**found, "id": method})
+
+    async def _demand_listed(self, method: str, controller: Any) -> None:
+        """A key that is elsewhere speaks for a controller only if the controller's own document says so, too."""
+        if not isinstance(controller, str):
+            raise Wrong(Text("The key {key} is somebody else's.", {"key": short(method)}))
+        document = await self._controller_document(controller)
+        if method not in values(document.get("assertionMethod")):
+            raise Wrong(Text("The key {key} is somebody else's.", {"key": short(method)}))
 
     async def _controller_document(self, controller: str) -> dict[str, Any]:
         try:
             if controller.startswith(("did:key:", "did:jwk:")):
                 return keyforms.did_document(controller)
         except UnknownKey as error:
-            raise Wrong(told(str(error))) from None
+            raise Wrong(told(error.args[0])) from None
         if controller.startswith("did:web:"):
             address = did_web_address(controller)
         elif controller.startswith("did:"):
@@ -237,40 +274,20 @@ class _Verification:
             address = controller
         else:
             raise Wrong(Text("{address} is no address of a key.", {"address": short(controller)}))
-        document = await self._json(address)
-        if document.get("id") not in (controller, None) and controller.startswith("did:"):
+        # A did:web leads to one address of its host only; any other may be a redirect that the host has for all.
+        document = await self.around.get_object(address, same_host=not controller.startswith("did:"))
+        is_bare_jwk = "kty" in document and "id" not in document  # which has no member for its address
+        if document.get("id") != controller and not is_bare_jwk:
             raise Wrong(Text("What is at {address} is about another issuer.", {"address": short(address)}))
         return document
 
-    async def _json(self, address: str) -> dict[str, Any]:
-        try:
-            found = read_json(await self.around.get(address))
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise Unavailable(Text("What is at {address} is no JSON object.", {"address": short(address)}))
-        return found
-
     # who
 
-    async def _issuer(self, document: Document, signers: list[str]) -> Check:
-        issuer = _issuer_id(document)
-        if not issuer:
-            return Check("issuer", "invalid", Text("It does not say who issued it."))
-        about = {"issuer": short(issuer)}
-        if issuer in signers:
-            return Check("issuer", "valid", Text("It is signed by its issuer, {issuer}.", about))
-        others = [signer for signer in signers if signer]
-        if others and issuer.startswith("did:"):
-            about["signer"] = short(others[0])
-            return Check("issuer", "invalid", Text("It says that {issuer} issued it, and {signer} signed it.", about))
-        if not signers:
-            return Check("issuer", "unknown", Text("No valid proof says that {issuer} issued it.", about))
-        return Check("issuer", "unknown", Text("Nothing says that the key is that of {issuer}.", about))
-
-    async def _network(self, document: Document) -> Check:
-        issuer = _issuer_id(document)
-        own = issuer_of(issuer, self.around.public) if self.around.public else None
+    async def _network(self, document: Document, issuer: Check) -> Check:
+        if issuer.result != "valid":
+            why = Text("Who issued it is not certain: so it cannot be told whether it is one of this network.")
+            return Check("network", "unknown", why)
+        own = issuer_of(_issuer_id(document), self.around.public) if self.around.public else None
         name = await self.around.known(own) if own and self.around.known else None
         if name:
             return Check(
@@ -281,11 +298,17 @@ class _Verification:
 
     # status
 
-    async def _status(self, document: Document) -> list[Check]:
+    async def _status(self, document: Document, *, is_signed: bool) -> list[Check]:
         entries = values(document.get("credentialStatus"))
         if not entries:
             return [Check("status", "valid", Text("Its issuer has said of no list on which it could be revoked."))]
-        return [await self._one_status(entry, document) for entry in entries[:10]]
+        if not is_signed:
+            return [Check("status", "unknown", Text("It is not looked up for what nobody has signed."))]
+        checks = [await self._one_status(entry, document) for entry in entries[:MOST_STATUSES]]
+        if len(entries) > MOST_STATUSES:
+            why = Text("It is on more than {most} lists: the others were not looked up.", {"most": MOST_STATUSES})
+            checks.append(Check("status", "unknown", why))
+        return checks
 
     async def _one_status(self, entry: Any, document: Document) -> Check:
         if not isinstance(entry, dict):
@@ -295,7 +318,7 @@ class _Verification:
                 return await self._on_revocation_list(entry, document)
             return await self._on_bitstring(entry, document)
         except NoList as error:
-            return Check("status", "unknown", Text("The status list cannot be used: {why}", {"why": str(error)}))
+            return Check("status", "unknown", Text("The status list cannot be used: {why}", {"why": error.why}))
         except Wrong as wrong:
             return Check("status", "invalid", wrong.why)
         except Unavailable as away:
@@ -313,8 +336,8 @@ class _Verification:
         if not isinstance(subject, dict) or purpose not in values(subject.get("statusPurpose")):
             raise Unavailable(Text("The status list is for another purpose."))
         size = entry.get("statusSize", 1)
-        if not isinstance(size, int) or not 1 <= size <= 8:
-            raise NoList("its statusSize is none")
+        if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= 8:
+            raise NoList(Text("its statusSize is none"))
         is_set = status.bits_at(status.decoded(subject.get("encodedList")), index, size)
         if not is_set:
             return Check("status", "valid", Text("It has not been revoked."))
@@ -327,38 +350,43 @@ class _Verification:
         )
 
     async def _list(self, address: str, document: Document) -> Document:
-        """A status list that is signed by who issued the credential."""
+        """A status list, plain, that is signed by who issued the credential."""
         raw = await self.around.get(address)
         text = raw.decode(errors="replace").strip()
         try:
             if text.startswith("{"):
-                of_list = read_json(text)
-                (found,) = await self.around.examine([of_list])
-                checks, signers = await self._proofs(of_list, found)
+                signed = read_json(text)
+                (found,) = await self.around.examined([signed])
+                checks, signers = await self._proofs(signed, found)
                 unsigned = found.unsigned
             else:
                 jwt = jwts.parsed(text, read_json)
-                of_list, unsigned = jwt.credential, []
-                check, signer = await self._jwt_proof(jwt)
-                checks, signers = [check], [signer] if signer else []
+                signed, unsigned = jwt.credential, []
+                check, signers = await self._jwt_signed(jwt)
+                checks = [check]
         except (ValueError, NoJwt):
             raise Unavailable(Text("What is at {address} is no status list.", {"address": short(address)})) from None
         if unsigned or not signers:
             why = checks[0].reason if checks[0].result != "valid" else Text("Not all of it is signed.")
-            raise Unavailable(Text("The status list cannot be believed: {why}", {"why": str(why)}))
-        if _issuer_id(of_list) not in signers or _issuer_id(of_list) != _issuer_id(document):
+            raise Unavailable(Text("The status list cannot be believed: {why}", {"why": why}))
+        of_list: Document = form.plain(signed)
+        if not _issuer_id(of_list) or _issuer_id(of_list) not in signers or _issuer_id(of_list) != _issuer_id(document):
             raise Unavailable(Text("The status list is not its issuer's."))
         now = _dates(of_list, self.around.now)
         if now.result != "valid":
-            raise Unavailable(Text("The status list cannot be believed: {why}", {"why": str(now.reason)}))
-        return of_list  # type: ignore[no-any-return]
+            raise Unavailable(Text("The status list cannot be believed: {why}", {"why": now.reason}))
+        if of_list.get("id") != address:
+            raise NoList(Text("it is another than the one that is named"))
+        if not _LISTS & {*map(str, values(of_list.get("type")))}:
+            raise NoList(Text("it is no status list by its type"))
+        return of_list
 
     async def _on_revocation_list(self, entry: dict[str, Any], document: Document) -> Check:
         """1EdTech's Revocation List: ids of revoked credentials, at an address of the issuer's."""
         address = entry.get("id")
         if not isinstance(address, str):
             raise Wrong(Text("Its status names no list."))
-        found = await self._json(address)
+        found = await self.around.get_object(address)
         if found.get("issuer") != _issuer_id(document):
             raise Unavailable(Text("The status list is not its issuer's."))
         for each in values(found.get("revokedCredential")):
@@ -368,58 +396,107 @@ class _Verification:
 
     # endorsements
 
-    async def _endorsement(self, endorsement: Document, found: Examined) -> Check:
-        checks, signers = await self._proofs(endorsement, found)
-        checks += [_form(endorsement), _properties(found), await self._issuer(endorsement, signers)]
-        checks += [*await self._status(endorsement), _dates(endorsement, self.around.now)]
-        return _of_endorsement(endorsement, checks)
-
-    async def _more_endorsements(self, document: Document) -> list[Check]:
-        """Endorsements that are JWTs."""
-        checks = []
-        for text in _endorsement_jwts(document)[:MOST_ENDORSEMENTS]:
-            try:
-                jwt = jwts.parsed(text, read_json)
-            except NoJwt as error:
-                checks.append(Check("endorsement", "invalid", told(str(error))))
-                continue
-            proof, signer = await self._jwt_proof(jwt)
-            of = [proof, _form(jwt.credential), await self._issuer(jwt.credential, [signer] if signer else [])]
-            of += [*await self._status(jwt.credential), _dates(jwt.credential, self.around.now)]
-            checks.append(_of_endorsement(jwt.credential, of))
+    async def _endorsements(self, document: Document, *, is_signed: bool) -> list[Check]:
+        embedded, as_jwts = _endorsements_of(document)
+        if not (embedded or as_jwts):
+            return []
+        if not is_signed:
+            return [Check("endorsement", "unknown", Text("It is not looked up for what nobody has signed."))]
+        most = MOST_ENDORSEMENTS
+        checks = await self._embedded(embedded[:most])
+        checks += [await self._as_jwt(text, of) for text, of in as_jwts[: most - len(checks)]]
+        if len(embedded) + len(as_jwts) > most:
+            why = Text("It has more than {most} endorsements: the others were not looked at.", {"most": most})
+            checks.append(Check("endorsement", "unknown", why))
         return checks
 
+    async def _embedded(self, endorsements: list[tuple[Document, Any]]) -> list[Check]:
+        documents = [endorsement for endorsement, _ in endorsements]
+        examined = await self.around.examined(documents) if documents else []
+        checks = []
+        for (endorsement, of), found in zip(endorsements, examined, strict=True):
+            proofs, signers = await self._proofs(endorsement, found)
+            checks.append(await self._endorsement(form.plain(endorsement), of, [*proofs, _properties(found)], signers))
+        return checks
 
-def _of_endorsement(endorsement: Document, checks: list[Check]) -> Check:
-    result = concluded(checks, None).result
-    if result == "valid":
-        about = {"issuer": short(_name_of(endorsement))}
-        return Check("endorsement", result, Text("It is endorsed by {issuer}.", about))
-    return Check("endorsement", result, next(each.reason for each in checks if each.result == result))
+    async def _as_jwt(self, text: str, of: Any) -> Check:
+        try:
+            jwt = jwts.parsed(text, read_json)
+        except NoJwt as error:
+            return Check("endorsement", "invalid", told(error.args[0]))
+        proof, signers = await self._jwt_signed(jwt)
+        return await self._endorsement(form.plain(jwt.credential), of, [proof], signers)
+
+    async def _endorsement(self, endorsement: Document, of: Any, checks: list[Check], signers: list[str]) -> Check:
+        """What an endorsement comes to.
+
+        Args:
+            of: the id of what carries it.
+            checks: of its proofs, and more will be added.
+        """
+        is_signed = any(check.check == "proof" and check.result == "valid" for check in checks)
+        found = [*checks, _form(endorsement), _issuer(endorsement, signers), _dates(endorsement, self.around.now)]
+        found += await self._status(endorsement, is_signed=is_signed)
+        subject = as_object(endorsement.get("credentialSubject")).get("id")
+        if not isinstance(subject, str) or subject != of:
+            found.append(Check("form", "invalid", Text("It is an endorsement of something else.")))
+        result = concluded(found, None).result
+        if result == "valid":
+            about = {"issuer": short(_name_of(endorsement))}
+            return Check("endorsement", result, Text("It is endorsed by {issuer}.", about))
+        return Check("endorsement", result, next(each.reason for each in found if each.result == result))
 
 
-def _endorsed(document: Document) -> list[dict[str, Any]]:
-    """Whatever of a credential may be endorsed: itself, the achievement, the issuer."""
-    subject = document.get("credentialSubject")
-    achievement = subject.get("achievement") if isinstance(subject, dict) else None
-    return [each for each in (document, achievement, document.get("issuer")) if isinstance(each, dict)]
+def _endorsements_of(document: Document) -> tuple[list[tuple[Document, Any]], list[tuple[str, Any]]]:
+    """The endorsements anywhere in a credential, embedded and as JWTs, each with the id of what carries it."""
+    embedded, as_jwts = [], []
+    todo: list[Any] = [document]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, list):
+            todo += reversed(part)
+        elif isinstance(part, dict):
+            id = form.plain(part.get("id"))
+            embedded += [(each, id) for each in form.flat(part.get("endorsement")) if isinstance(each, dict)]
+            as_jwts += [(each, id) for each in form.flat(part.get("endorsementJwt")) if isinstance(each, str)]
+            todo += [each for name, each in reversed(part.items()) if name not in _NOT_WITHIN]
+    return embedded, as_jwts
 
 
-def _endorsements(document: Document) -> list[Document]:
-    found = [each for part in _endorsed(document) for each in values(part.get("endorsement"))]
-    return [each for each in found if isinstance(each, dict)]
+def _issuer(document: Document, signers: list[str]) -> Check:
+    issuer = _issuer_id(document)
+    if not issuer:
+        return Check("issuer", "invalid", Text("It does not say who issued it."))
+    about = {"issuer": short(issuer)}
+    if issuer in signers:
+        return Check("issuer", "valid", Text("It is signed by its issuer, {issuer}.", about))
+    if signers and issuer.startswith("did:"):
+        about["signer"] = short(signers[0])
+        return Check("issuer", "invalid", Text("It says that {issuer} issued it, and {signer} signed it.", about))
+    if not signers:
+        return Check("issuer", "unknown", Text("No valid proof says that {issuer} issued it.", about))
+    return Check("issuer", "unknown", Text("Nothing says that the key is that of {issuer}.", about))
 
 
-def _endorsement_jwts(document: Document) -> list[str]:
-    found = [each for part in _endorsed(document) for each in values(part.get("endorsementJwt"))]
-    return [each for each in found if isinstance(each, str)]
+def _jwt_trouble(jwt: Jwt) -> Check | None:
+    """What of a JWT cannot be right, or is not known here, whatever its key."""
+    if field := jwts.disagreement(jwt):
+        why = Text("The JWT says otherwise than the credential in it: {field}", {"field": field})
+        return Check("proof", "invalid", why)
+    if "crit" in jwt.header:  # RFC 7515, section 4.1.11
+        return Check("proof", "invalid", Text("Its header demands something that is not known here (crit)."))
+    algorithm = jwt.header.get("alg")
+    if isinstance(algorithm, str) and algorithm in jwts.ALGORITHMS:
+        return None
+    why = Text("It is signed by {algorithm}, which is not known here.", {"algorithm": short(algorithm)})
+    return Check("proof", "invalid" if str(algorithm).lower() == "none" else "unknown", why)
 
 
 def _form(document: Document) -> Check:
-    found = list(form.mistakes(document))
+    found = list(islice(form.mistakes(document), 10))
     if not found:
         return Check("form", "valid", Text("It has the form of an Open Badges 3.0 credential."))
-    what = "; ".join(found[:10])[:600]
+    what = listed(found)
     return Check("form", "invalid", Text("It does not have the form of Open Badges 3.0: {what}", {"what": what}))
 
 
@@ -427,7 +504,7 @@ def _properties(found: Examined) -> Check:
     if found.trouble:
         return Check("properties", "invalid" if found.wrong else "unknown", told(found.trouble))
     if found.unsigned:
-        what = "; ".join(found.unsigned[:10])[:600]
+        what = listed(found.unsigned[:10])
         return Check("properties", "invalid", Text("It says what its signature does not cover: {what}", {"what": what}))
     return Check("properties", "valid", Text("The signature covers all that it says."))
 
@@ -445,7 +522,7 @@ def _recipient(document: Document, said: str) -> Check:
         if not isinstance(each, dict):
             continue
         known = str(each.get("identityHash"))
-        if known == said or (each.get("hashed") is True and known == identity_hash(said, str(each.get("salt", "")))):
+        if known == said or (each.get("hashed") is True and known in identity_hashes(said, each.get("salt"))):
             return Check("recipient", "valid", Text("It is of who you said."))
     if subject.get("id") == said:
         return Check("recipient", "valid", Text("It is of who you said."))
@@ -465,8 +542,8 @@ def _demand_purpose(proof: dict[str, Any], now: datetime) -> None:
         raise Wrong(Text("Its dates cannot be read.")) from None
 
 
-def _method(document: dict[str, Any], id: str, controller: str, fragment: str) -> dict[str, Any]:
-    """The verification method with this id; the document may be the key itself."""
+def _method(document: dict[str, Any], id: str, fragment: str) -> dict[str, Any]:
+    """The verification method with this id; the document, which has been found to be its own, may be the key itself."""
     if not fragment and ("publicKeyMultibase" in document or "publicKeyJwk" in document or "kty" in document):
         return {"publicKeyJwk": document} if "kty" in document else document
     methods = [each for each in values(document.get("verificationMethod")) if isinstance(each, dict)]
@@ -478,8 +555,6 @@ def _method(document: dict[str, Any], id: str, controller: str, fragment: str) -
         raise Wrong(Text("The issuer does not have the key {key} (any more).", {"key": short(id)}))
     if not any((each.get("id") if isinstance(each, dict) else each) in ids for each in asserts):
         raise Wrong(Text("The key {key} is not (any more) one to assert something with.", {"key": short(id)}))
-    if found.get("controller") not in (controller, document.get("id"), None):
-        raise Wrong(Text("The key {key} is somebody else's.", {"key": short(id)}))
     return found
 
 
