@@ -19,7 +19,7 @@ Form = Literal["credential.json", "credential.jwt", "badge.png", "badge.svg"]
 CACHED = "public, no-cache"  # with an ETag: asking again is cheap, and a revocation is seen at once
 
 
-@router.get("/issuers/{id}/did.json")
+@router.get("/issuers/{id}/did.json", responses={200: {"content": {"application/did+json": {}}}})
 async def read_did(service: Running, id: EntityId) -> Response:
     """The DID document of an institution: all keys that it has ever signed with."""
     await _demand_known(service, id)
@@ -42,7 +42,7 @@ async def _demand_known(service: Service, id: str) -> None:
     raise Problem(404, f"there is no institution {id}")
 
 
-@router.get("/issuers/{id}/status/{number}")
+@router.get("/issuers/{id}/status/{number}", responses={200: {"content": {"application/vc+ld+json": {}}}})
 async def read_status_list(service: Running, id: EntityId, number: Annotated[int, Path(ge=1, le=100_000)]) -> Response:
     """A Bitstring Status List of an institution: which of its credentials are revoked. Signed, as a credential."""
     content = await lists.signed_list(service, id, number)
