@@ -16,8 +16,8 @@ from shared.http.service import Authenticated, EntityId, Running, Service, requi
 from shared.processing import mongo
 
 from .effects import Known, cohorts, effects
-from .gap_reads import is_counted
-from .gaps import BY, NOT_RATED, Rated, Rules, gaps, shown_ratings
+from .gap_reads import is_counted, read_ratings
+from .gaps import NOT_RATED, Rated, Rules, gaps, shown_ratings
 from .market_reads import history_of, regions, reports_in_force
 from .outcomes import COHORT
 from .requests import today
@@ -100,8 +100,7 @@ async def withdraw_feedback(
 async def programme_ratings(service: Running, id: EntityId) -> dict[str, Any]:
     """A programme's ratings: overall, relevance, and per competency, of quarters that have at least five."""
     total, least = await _ratings(service.db, "programme", id), service.settings.suppress_below
-    ranges = {"kind": "programme_competency", "id": {"$gt": f"{id} ", "$lt": f"{id}!"}}
-    by_competency = shown_ratings(await mongo.sums(service.db, ranges, BY), least)
+    by_competency = shown_ratings(await read_ratings(service.db, [id]), least)
     competencies = {competency: rated for (_, competency), rated in sorted(by_competency.items())}
     return {
         "programme": id,
@@ -130,8 +129,7 @@ async def competency_ratings(service: Running, id: Competency) -> dict[str, Any]
 
     async def read() -> dict[str, Rated]:
         found: dict[str, Rated] = {}
-        sums = await mongo.sums(service.db, {"kind": "programme_competency"}, BY)
-        for (_, competency), rated in shown_ratings(sums, least).items():
+        for (_, competency), rated in shown_ratings(await read_ratings(service.db, None), least).items():
             found[competency] = found.get(competency, NOT_RATED) + rated
         return found
 
@@ -142,8 +140,7 @@ async def competency_ratings(service: Running, id: Competency) -> dict[str, Any]
 @router.get("/programmes/{id}/gaps", tags=["gaps"])
 async def programme_gaps(service: Running, id: EntityId) -> dict[str, Any]:
     """Ratings of a programme's competencies by quarter, from five ratings on, and whether they show a gap."""
-    ranges = {"kind": "programme_competency", "id": {"$gt": f"{id} ", "$lt": f"{id}!"}}
-    known = gaps(await mongo.sums(service.db, ranges, BY))
+    known = gaps(await read_ratings(service.db, [id]))
     least, rules = service.settings.suppress_below, Rules.of(service.settings)
     items = [{**g._asdict(), "gap": g.is_open(rules)} for g in known if g.ratings >= least]
     return {"items": items, "next": None}
@@ -187,14 +184,11 @@ async def story(service: Service, id: str) -> dict[str, Any]:
 async def _known(service: Service, programme: str, institution: str | None) -> Known:
     """What the effects of a programme's revisions are seen by."""
     db, least = service.db, service.settings.suppress_below
-    ranges = {"kind": "programme_competency", "id": {"$gt": f"{programme} ", "$lt": f"{programme}!"}}
-    ratings = gaps(await mongo.sums(db, ranges, BY))
-    graduates = (
-        await mongo.sums(db, {"kind": COHORT, "id": programme}, ("period",)) if await is_counted(service) else {}
-    )
+    of_programme = {"kind": COHORT, "id": programme}
+    graduates = await mongo.sums(db, of_programme, ("period",)) if await is_counted(service) else {}
     history, region = await history_of(service), (await regions(db)).get(institution or "")
     return Known(
-        ratings,
+        gaps(await read_ratings(db, [programme])),
         cohorts(graduates, today(), least),
         lambda competency, day: history.on((competency, region), day) if region else None,
         least,

@@ -17,7 +17,7 @@ from shared.settings import settings
 
 from . import answering_api, api, calendar, gap_api, market, market_api, requests
 from .answering import forget_answers
-from .gap_reads import read_findings
+from .gap_reads import read_evidence
 from .gaps import Finding, Rules, recommend
 from .market_reads import Histories
 from .pages import answer, answers, asked, questionnaires, stories, vacancies
@@ -74,8 +74,8 @@ async def read_context(db: Database, keys: Collection[Key], events: Sequence[Dec
     # Programmes are judged at a tick: in the middle of a backlog the ratings are not all there.
     programmes = [key.id for key in keys if key.collection == "programmes" and not events]
     rules, secret = Rules.of(settings()), request_key(settings().keys_dir)
-    findings = await read_findings(db, programmes, await HISTORIES.of(db), rules) if programmes else {}
-    day = None if events else today()
+    evidence = await read_evidence(db, programmes, await HISTORIES.of(db), rules) if programmes else None
+    findings, day = evidence.findings if evidence else {}, None if events else today()
     return Context(await _erased(db, learners), findings, datetime.now(UTC), rules, secret, day)
 
 
@@ -128,7 +128,7 @@ class DueStates:
 
     async def _programmes_with_gaps(self, db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
         now, rules = datetime.now(UTC), Rules.of(settings())
-        known = await read_findings(db, None, await HISTORIES.of(db), rules)
+        known = (await read_evidence(db, None, await HISTORIES.of(db), rules)).findings
         mine = {"_id": {"$in": [*known]}, "partition": {"$in": list(labels)}}
         return [
             (doc["partition"], Key("programmes", doc["_id"]))

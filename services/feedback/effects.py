@@ -1,17 +1,15 @@
 """Did a revision help? What is rated, demanded and achieved before and after, of groups large enough to be shown."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, NamedTuple
 
 from shared.processing.employment import months_later
 from shared.statistics import smallest, wilson
 
-from .gaps import Gap, Sums, window_of
+from .gaps import QUARTERS, YEAR, Gap, Sums, window_of
 from .outcomes import AFTER_MONTHS
 
-QUARTERS = 4  # so many on each side, of those that have enough
-YEAR = timedelta(days=365)
 TELLING = 10  # of fewer, all or none is everybody's own
 
 

@@ -23,6 +23,7 @@ from .gaps import Rules
 
 router = Router(tags=["gaps"])
 MOST_ROWS = 20_000  # of a file
+SHARES = ("coverage", "share", "lower", "upper")
 # Of each column: its heading, and what it says, with its source.
 COLUMNS = {
     "programme": (N_("Programme"), ""),
@@ -200,11 +201,8 @@ def _file(rows: list[Row], format: str, language: Language, settings: Settings) 
 def _flat(row: dict[str, Any], language: Language) -> dict[str, Any]:
     """A row as cells: shares in per cent, quarters and grounds as text."""
     cells = {name: row[name] for name in COLUMNS}
-    shares = {name: None if cells[name] is None else Share(cells[name]) for name in ("coverage", *SHARES)}
+    shares = {name: None if cells[name] is None else Share(cells[name]) for name in SHARES}
     quarters = ", ".join(f"{q['window']}: {q['satisfied']}/{q['ratings']}" for q in row["quarters"])
     grounds = ", ".join(translated(language, GROUNDS[one["ground"]][0]) for one in row["grounds"])
     hidden = ", ".join(translated(language, COLUMNS[name][0]) for name in row["hidden"])
     return cells | shares | {"quarters": quarters, "grounds": grounds, "hidden": hidden}
-
-
-SHARES = ("share", "lower", "upper")

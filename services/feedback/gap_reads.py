@@ -15,12 +15,13 @@ from . import market_reads
 from .gap_table import Offer, Row, Table
 from .gaps import (
     BY,
-    Demand,
-    Demanded,
+    DemandToday,
     Finding,
     Gap,
     Programme,
+    ReportedDemand,
     Rules,
+    Sums,
     by_ratings,
     falls,
     gaps,
@@ -37,27 +38,27 @@ FOUND_KEPT = 20  # answers of a table; one may have all its rows
 Findings = dict[str, list[Finding]]  # by programme
 
 
-async def read_findings(db: Database, programmes: Collection[str] | None, history: History, rules: Rules) -> Findings:
-    """What speaks for revising these programmes (None: any): by ratings, wishes and demand, and by its end."""
-    return (await _read(db, programmes, history, rules)).findings
-
-
 class Evidence(NamedTuple):
-    """What speaks for and against programmes, and what follows."""
+    """Ratings and demand, and what they speak for: by ratings, wishes and demand, and by its end."""
 
     ratings: list[Gap]
-    market: Demanded
+    market: DemandToday
     findings: Findings
 
 
-async def _read(db: Database, programmes: Collection[str] | None, history: History, rules: Rules) -> Evidence:
+async def read_ratings(db: Database, programmes: Collection[str] | None, kind: str = "programme_competency") -> Sums:
+    """Counters of the competencies of these programmes (None: of all), by id and month."""
     # An id is "<programme> <competency>"; a blank is in neither, and sorts before every other character of an id.
     ranges = [{"id": {"$gt": f"{programme} ", "$lt": f"{programme}!"}} for programme in programmes or ()]
-    match = {"$or": ranges} if ranges else {}
-    ratings = gaps(await mongo.sums(db, {"kind": "programme_competency", **match}, BY))
+    return await mongo.sums(db, {"kind": kind, **({"$or": ranges} if ranges else {})}, BY)
+
+
+async def read_evidence(db: Database, programmes: Collection[str] | None, history: History, rules: Rules) -> Evidence:
+    """What speaks for revising these programmes (None: any)."""
+    ratings = gaps(await read_ratings(db, programmes))
     sustainability = await counted(db, {gap.competency for gap in ratings})
-    wished = wishes(await mongo.sums(db, {"kind": "wish", **match}, BY), rules)
-    market = await _read_market(db, history)
+    wished = wishes(await read_ratings(db, programmes, "wish"), rules)
+    market = await read_demand(db, history)
     could = await _programmes(db, programmes, market)
     findings: Findings = {}
     for finding in (*by_ratings(ratings, rules), *falls(ratings, sustainability, rules), *wished):
@@ -105,7 +106,7 @@ async def gap_table(service: Service) -> GapTable:
 async def _table(service: Service) -> GapTable:
     db, rules = service.db, Rules.of(service.settings)
     # Not the history that is kept: that may be older than what this answer is kept under.
-    known = await _read(db, None, await market_reads.read_history(db), rules)
+    known = await read_evidence(db, None, await market_reads.read_history(db), rules)
     open_now = (await market_reads.market_of(service)).market
     is_whole = await is_counted(service)
     table = Table(
@@ -175,12 +176,12 @@ def _answer(recommendation: dict[str, Any], day: str) -> str:
     return "overdue" if status == "planned" and recommendation["answer"]["until"] < day else status
 
 
-async def _read_market(db: Database, history: History) -> Demanded:
+async def read_demand(db: Database, history: History) -> DemandToday:
     """What is demanded today, by reports and vacancies, and what is certified where."""
     day, regions = today(), await market_reads.regions(db)
     in_force = await market_reads.reports_in_force(db, day.isoformat())
     reported = [
-        Demand(doc["competency"], region_of(whose(doc), regions), whose(doc), doc["places"])
+        ReportedDemand(doc["competency"], region_of(whose(doc), regions), whose(doc), doc["places"])
         for doc in in_force
         if doc["places"]
     ]
@@ -193,10 +194,10 @@ async def _read_market(db: Database, history: History) -> Demanded:
         until[of] = max(doc["horizon"] if doc["places"] else doc["reported_at"][:10], until.get(of, ""))
     schemes = [doc async for doc in db["schemes"].find({}, {"competency": 1, "institution": 1}) if "competency" in doc]
     certified = {(doc["competency"], regions.get(doc["institution"])) for doc in schemes}
-    return Demanded(reported, until, history, certified, day)
+    return DemandToday(reported, until, history, certified, day)
 
 
-async def _programmes(db: Database, programmes: Collection[str] | None, market: Demanded) -> list[Programme]:
+async def _programmes(db: Database, programmes: Collection[str] | None, market: DemandToday) -> list[Programme]:
     """The programmes that teach something, or trained learners at somebody who reports a demand."""
     hosts, regions = (
         await _hosts(db, {one.organisation for one in market.reported}, programmes),

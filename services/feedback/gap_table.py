@@ -7,7 +7,7 @@ tell nothing more than the rows do.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -16,11 +16,8 @@ from shared.contract.events import GapGround
 from shared.processing.employment import months_later
 from shared.statistics import wilson
 
-from .gaps import Demanded, Finding, Gap, Rules, window_of
+from .gaps import QUARTERS, YEAR, DemandToday, Finding, Gap, Rules, window_of
 from .market import Of
-
-QUARTERS = 4  # of ratings, the newest that have enough
-YEAR = timedelta(days=365)
 
 
 class Offer(NamedTuple):
@@ -111,7 +108,7 @@ class Table:
     ratings: Iterable[Gap]
     certified: Mapping[tuple[str, str], int] | None
     findings: Mapping[str, Iterable[Finding]]
-    market: Demanded
+    market: DemandToday
     coverage: Mapping[str | None, float | None]
     rules: Rules
     least: int

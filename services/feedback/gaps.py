@@ -22,6 +22,8 @@ from shared.statistics import wilson
 
 from .market import History, Of
 
+QUARTERS = 4  # the newest that have enough, of which ratings are taken together
+YEAR = timedelta(days=365)
 BY = ("id", "period")  # what the counters that are read here are wanted summed by
 Sums = Mapping[tuple[str, ...], Mapping[str, int]]
 
@@ -91,7 +93,7 @@ class Finding(NamedTuple):
         return self.ground == GapGround.demand or (self.competency in declared) is (self.ground != GapGround.wishes)
 
 
-class Demand(NamedTuple):
+class ReportedDemand(NamedTuple):
     """Places that reports demand of a competency in a region, and by whom."""
 
     competency: str
@@ -204,7 +206,7 @@ class Programme(NamedTuple):
     hosts: frozenset[str]
 
 
-class Demanded(NamedTuple):
+class DemandToday(NamedTuple):
     """What is demanded today, and what is certified.
 
     Attributes:
@@ -215,7 +217,7 @@ class Demanded(NamedTuple):
         day: today.
     """
 
-    reported: list[Demand]
+    reported: list[ReportedDemand]
     reported_until: Mapping[Of, str]
     history: History
     certified: set[Of]
@@ -226,8 +228,8 @@ class Demanded(NamedTuple):
         return window_of(self.day.isoformat())
 
 
-def unmet(programmes: Iterable[Programme], market: Demanded, rules: Rules) -> list[Finding]:
-    """Demand that a programme could meet and that no institution of its region certifies.
+def unmet(programmes: Iterable[Programme], market: DemandToday, rules: Rules) -> list[Finding]:
+    """ReportedDemand that a programme could meet and that no institution of its region certifies.
 
     It could, if it teaches the competency and vacancies or reports of its own region demand it, or if those who train
     its learners report that they do.
@@ -252,7 +254,7 @@ def unmet(programmes: Iterable[Programme], market: Demanded, rules: Rules) -> li
     return found
 
 
-def lapsed(programmes: Iterable[Programme], market: Demanded, rules: Rules) -> list[Finding]:
+def lapsed(programmes: Iterable[Programme], market: DemandToday, rules: Rules) -> list[Finding]:
     """Competencies that a programme teaches and its region certifies, and that nothing there has demanded for long.
 
     Only where the region's vacancies have been observed for as long, and a skill is mapped to the competency.

@@ -19,12 +19,12 @@ from .market import History, Market
 from .suggestions import Label, Labels, labels_in
 
 log = logs.get(__name__)
-OPERATOR = "operator"
 MOST_DAYS = 3  # markets of the past that are kept: each has all skills of the vacancies that were open
-_TOLD = {"_id": 0, "region": 1, "skills": 1, "since": 1, "observed_at": 1, "open": 1, "closed_on": 1}
-BUILT_IN = Frameworks()
 MOST_ITEMS = 60  # of a framework, to be offered as a whole
+BUILT_IN = Frameworks()
+OPERATOR = "operator"  # who reports demand as the operator, and is no organisation
 _COUNTED = {"_id": 0, "portal": 1, "region": 1, "skills": 1, "observed_at": 1}
+_IN_HISTORY = {"_id": 0, "region": 1, "skills": 1, "since": 1, "observed_at": 1, "open": 1, "closed_on": 1}
 
 
 class Applied(NamedTuple):
@@ -57,7 +57,7 @@ async def history_of(service: Service) -> History:
 async def read_history(db: Database) -> History:
     """What all vacancies have demanded over time."""
     history = History(await mapping(db))
-    async for vacancy in db["vacancies"].find({"since": {"$exists": True}}, _TOLD, batch_size=2_000):
+    async for vacancy in db["vacancies"].find({"since": {"$exists": True}}, _IN_HISTORY, batch_size=2_000):
         history.add(vacancy)
     return history
 

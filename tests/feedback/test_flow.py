@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from services.feedback.app import DueStates, core, router
+from services.feedback.gap_reads import read_demand
+from services.feedback.market import History
 from shared.contract.events import (
     DemandReported,
     FeedbackSubmitted,
@@ -174,6 +176,30 @@ async def test_demand_that_nobody_of_the_region_certifies_is_found_as_a_gap(stac
     (shown,) = await until(lambda: gaps_of(stack, "welding-x"))
     assert (shown["ground"], shown["places"]) == ("demand", 12)
     assert await gaps_of(stack, "welding-y") == await gaps_of(stack, "welding-z") == []
+
+
+async def test_of_reports_on_one_demand_the_newest_says_until_when_it_was(stack: Running):
+    now, reports = (
+        datetime.now(UTC),
+        (("later:one", 9, 300, -400), ("later:one", 0, 300, -300), ("later:two", 9, -20, -400)),
+    )
+    for number, (competency, places, ends, told) in enumerate(reports):
+        about = {"of": "east", "horizon": (now + timedelta(days=ends)).date(), "research": "plan"}
+        data = DemandReported(competency=competency, places=places, **about)
+        time = now + timedelta(days=told)
+        await stack.publish(event(data, f"until-{number}", competency, by="operator:operator", time=time))
+    nobodys = DemandReported(competency="later:three", places=5, horizon=date(2099, 1, 1), research="plan")
+    await stack.publish(event(nobodys, "nobodys", "later:three", by="operator:operator"))
+    await stack.applied()
+    today = await read_demand(stack.service.db, History({}))
+    ended = {of: day for of, day in today.reported_until.items() if of[0].startswith("later:")}
+    days = {competency: (now + timedelta(days=n)).date().isoformat() for competency, n in (("one", -300), ("two", -20))}
+    assert ended == {
+        ("later:one", "east"): days["one"],
+        ("later:two", "east"): days["two"],
+        ("later:three", None): "2099-01-01",
+    }
+    assert [one.region for one in today.reported if one.competency == "later:three"] == [None]
 
 
 async def test_what_was_looked_at_in_one_database_is_looked_at_in_another(stack: Running):

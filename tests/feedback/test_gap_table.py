@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 from playwright.async_api import Browser, expect
 
+from services.feedback import gap_api
 from services.feedback.app import core, router
 from services.feedback.gap_api import Filter
 from services.feedback.gap_reads import GapTable
 from services.feedback.gap_table import Column, Ground, Offer, Quarter, Table, in_order
-from services.feedback.gaps import Demand, Demanded, Finding, Gap, Programme, Rules, by_ratings, unmet
+from services.feedback.gaps import DemandToday, Finding, Gap, Programme, ReportedDemand, Rules, by_ratings, unmet
 from services.feedback.market import History
 from shared.contract.events import (
     CompetencyCertified,
@@ -32,6 +33,7 @@ from shared.contract.events import (
     VacancyObserved,
 )
 from shared.contract.skills import skill_id
+from shared.processing.mongo import ABOUT
 from tests.browser import DESK, PHONE, accessible, shot, within
 from tests.making import NOON, event
 from tests.stack import Running, on_a_socket, running, until
@@ -46,15 +48,18 @@ def offer(id: str, *competencies: str, region: str = "east", expected: int | Non
 
 
 def market(
-    vacancies: Iterable[tuple[str, int]] = (), *reported: Demand, certified: Iterable[Any] = (), day: date = TODAY
-) -> Demanded:
+    vacancies: Iterable[tuple[str, int]] = (),
+    *reported: ReportedDemand,
+    certified: Iterable[Any] = (),
+    day: date = TODAY,
+) -> DemandToday:
     """Open vacancies of east: a competency, and how many days ago one was first observed that demands it."""
     history = History({skill_id(c): c for c in (TIG, LASER, GREEN)})
     for competency, ago in vacancies:
         since = (TODAY - timedelta(days=ago)).isoformat()
         about = {"since": since, "observed_at": f"{since}T09:00:00+00:00", "open": True, "closed_on": None}
         history.add({"region": "east", "skills": [competency], **about})
-    return Demanded([*reported], {}, history, {*certified}, day)
+    return DemandToday([*reported], {}, history, {*certified}, day)
 
 
 def table(
@@ -62,7 +67,7 @@ def table(
     ratings: Iterable[Gap] = (),
     certified: dict[tuple[str, str], int] | None = None,
     findings: Iterable[Finding] = (),
-    of: Demanded | None = None,
+    of: DemandToday | None = None,
     *,
     rules: Rules | None = None,
 ) -> GapTable:
@@ -76,7 +81,9 @@ def table(
 
 def test_a_row_has_each_figure_beside_the_others_and_says_what_is_not_known():
     ratings = [Gap("welding", TIG, f"2025Q{n}", *counts) for n, counts in ((1, (9, 9)), (2, (6, 3)), (3, (4, 4)))]
-    demanded = market([(TIG, 500), (TIG, 3)], Demand(TIG, "east", "plant", 7), Demand(TIG, "west", "mill", 70))
+    demanded = market(
+        [(TIG, 500), (TIG, 3)], ReportedDemand(TIG, "east", "plant", 7), ReportedDemand(TIG, "west", "mill", 70)
+    )
     (row,) = table([offer("welding", TIG)], ratings, {("welding", TIG): 6}, of=demanded).programmes
     assert (row.vacancies, row.a_year_before, row.coverage, row.places) == (2, 1, 0.4, 7)
     assert (row.is_certifiable, row.certified, row.expected) == (False, 6, 12)
@@ -133,7 +140,7 @@ def test_a_region_has_what_its_programmes_show_together_and_what_nobody_teaches(
     offers = [offer("one", TIG), offer("two", TIG, expected=None), offer("three", TIG, region="west", expected=8)]
     ratings = [Gap(name, TIG, "2025Q4", n, n - 1) for name, n in (("one", 6), ("two", 8), ("three", 5))]
     certified = {("one", TIG): 7, ("two", TIG): 3, ("three", TIG): 9}
-    found = table(offers, ratings, certified, of=market([(LASER, 1)], Demand(GREEN, "west", "mill", 4))).regions
+    found = table(offers, ratings, certified, of=market([(LASER, 1)], ReportedDemand(GREEN, "west", "mill", 4))).regions
     assert [(row.region, row.competency) for row in found] == [
         ("east", LASER),
         ("east", TIG),
@@ -310,6 +317,27 @@ async def test_the_table_as_a_file_has_all_rows_typed_cells_and_definitions(stac
     assert "0.0%" in {row[named["Охват"]].number_format for row in cells}
     said = {row[0].value: row[1].value for row in book.worksheets[1].iter_rows()}
     assert "60 процентов" in str(said["низкие оценки"])
+
+
+async def test_a_file_is_bounded_and_says_what_to_do(stack: Running, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gap_api, "MOST_ROWS", 3)
+    answer = await stack.client.get("/market/gap-table", params={"format": "xlsx"})
+    assert (answer.status_code, "filter by region" in answer.json()["detail"]) == (422, True)
+    answer = await stack.client.get("/market/gap-table", params={"format": "xlsx", "programme": "welding"})
+    assert answer.status_code == 200
+
+
+async def test_a_database_of_an_earlier_version_does_not_know_who_is_certified(stack: Running):
+    about = {"_id": "generation"}
+    await stack.service.db[ABOUT].replace_one(about, {"number": stack.service.core.generation - 1})
+    try:
+        stack.service.shared.pop("gap table")
+        green, tig = (await asked(stack, programme="welding", sort="competency", descending=False))["items"]
+        assert [green["certified"], green["expected"], tig["certified"], tig["expected"]] == [None] * 4
+        assert green["hidden"] == tig["hidden"] == []
+    finally:
+        await stack.service.db[ABOUT].replace_one(about, {"number": stack.service.core.generation})
+        stack.service.shared.pop("gap table")
 
 
 @pytest.mark.parametrize("wanted", [{"sort": "score"}, {"by": "sector"}, {"limit": 0}, {"scop": "x"}, {"red": "very"}])

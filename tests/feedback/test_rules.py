@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.feedback.gaps import (
-    Demand,
-    Demanded,
+    DemandToday,
     Finding,
     Gap,
     Programme,
+    ReportedDemand,
     Rules,
     by_ratings,
     falls,
@@ -350,11 +350,11 @@ TIG_IN_EAST = ("welding:tig", "east")
 
 
 def demanded(
-    *reports: Demand,
+    *reports: ReportedDemand,
     certified: Iterable[Of] = (),
     reported_until: str | None = None,
     vacancies: Iterable[tuple[int, int | None]] = (),
-) -> Demanded:
+) -> DemandToday:
     """What is demanded in east on NOON's day; vacancies for TIG by how many days ago they opened and closed."""
     history, today = History({skill_id("TIG"): "welding:tig"}), NOON.date()
     for opened, closed in vacancies:
@@ -365,27 +365,29 @@ def demanded(
                 **{"open": closed is None, "closed_on": closed_on},
             }
         )
-    return Demanded([*reports], {TIG_IN_EAST: reported_until} if reported_until else {}, history, {*certified}, today)
+    return DemandToday(
+        [*reports], {TIG_IN_EAST: reported_until} if reported_until else {}, history, {*certified}, today
+    )
 
 
 def test_demand_is_a_gap_where_it_could_be_met_and_nobody_of_the_region_certifies():
-    def found(demand: Demand, *certified: tuple[str, str]) -> list[Finding]:
+    def found(demand: ReportedDemand, *certified: tuple[str, str]) -> list[Finding]:
         return unmet([WELDING], demanded(demand, certified={*certified}), RULES)
 
-    taught = Demand("welding:tig", "east", "mill", 4)
+    taught = ReportedDemand("welding:tig", "east", "mill", 4)
     (finding,) = found(taught)
     assert (finding.ground, finding.evidence) == (GapGround.demand, {"places": 4})
     assert found(taught, ("welding:tig", "east")) == []
     assert len(found(taught, ("welding:tig", "west"))) == 1
     assert found(taught._replace(region="west")) == []
     # Not taught: only from who trains its learners.
-    assert found(Demand("welding:laser", "east", "mill", 4)) == []
-    assert len(found(Demand("welding:laser", "west", "plant", 4))) == 1
-    assert len(recommend(programme(), found(Demand("welding:laser", "west", "plant", 4)), NOON, RULES)) == 1
+    assert found(ReportedDemand("welding:laser", "east", "mill", 4)) == []
+    assert len(found(ReportedDemand("welding:laser", "west", "plant", 4))) == 1
+    assert len(recommend(programme(), found(ReportedDemand("welding:laser", "west", "plant", 4)), NOON, RULES)) == 1
 
 
 def test_places_of_several_reports_are_one_gap():
-    reports = [Demand("welding:tig", "east", "mill", 4), Demand("welding:tig", "east", "plant", 3)]
+    reports = [ReportedDemand("welding:tig", "east", "mill", 4), ReportedDemand("welding:tig", "east", "plant", 3)]
     (finding,) = unmet([WELDING], demanded(*reports), RULES)
     assert finding.evidence == {"places": 7}
 
@@ -397,7 +399,7 @@ def test_open_vacancies_are_a_demand_from_as_many_on_as_the_operator_says():
     assert unmet([WELDING], demanded(vacancies=five[1:]), RULES) == []
     assert len(unmet([WELDING], demanded(vacancies=five[1:]), RULES._replace(least_vacancies=4))) == 1
     assert unmet([WELDING], demanded(vacancies=five, certified={TIG_IN_EAST}), RULES) == []
-    both = demanded(Demand("welding:tig", "east", "mill", 4), vacancies=five)
+    both = demanded(ReportedDemand("welding:tig", "east", "mill", 4), vacancies=five)
     assert [finding.evidence for finding in unmet([WELDING], both, RULES)] == [{"places": 4, "vacancies": 5}]
     taught = programme(competency="welding:tig")
     (event_,) = recommend(taught, unmet([WELDING], both, RULES), NOON, RULES)
@@ -431,7 +433,7 @@ def test_what_was_published_long_ago_and_seen_only_now_does_not_tell_of_the_time
     history = History({skill_id("TIG"): "welding:tig", skill_id("Arc"): "welding:arc"})
     old = {"region": "east", "skills": ["Arc"], "since": "2024-01-01", "open": True, "closed_on": None}
     history.add({**old, "observed_at": f"{NOON.date()}T09:00:00+00:00"})
-    first = Demanded([], {}, history, {TIG_IN_EAST}, NOON.date())
+    first = DemandToday([], {}, history, {TIG_IN_EAST}, NOON.date())
     assert lapsed([WELDING], first, RULES) == []
     assert history.on(("welding:arc", "east"), "2025-03-02") is None
     assert history.on(("welding:arc", "east"), NOON.date().isoformat()) == 1
