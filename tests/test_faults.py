@@ -87,7 +87,7 @@ def test_the_oracle_and_the_services_agree_on_any_order():
     Random(SEED).shuffle(events)  # noqa: S311
     derived = concluded(events)
     assert counted(states, [*events, *derived]) == {key: n for key, n in expected.counters.items() if n}
-    assert counted(requests, [*events, *derived]) == {key: n for key, n in expected.answered.items() if n}
+    assert counted(requests, [*events, *derived]) == {key: n for key, n in expected.of_feedback.items() if n}
     sums: dict[tuple[str, ...], dict[str, int]] = {}
     for (kind, id, month, measure), number in counted(requests, [*events, *derived]).items():
         if kind == "wish":

@@ -183,7 +183,7 @@ def compare(found: Findings, expected: Expected, logged: Logged, mongodb: str, l
     compare_recommendations(found, expected, logged)
     compare_letters(found, logged, seed, poisoned)
     with MongoClient[Json](mongodb) as client:
-        for service, counted in (("monitoring", expected.counters), ("feedback", expected.answered)):
+        for service, counted in (("monitoring", expected.counters), ("feedback", expected.of_feedback)):
             found.differ(f"{service}'s counters", with_totals(counted), counters(client, service))
         compare_certificates(found, expected, client)
         compare_market(found, expected, client["praktika_feedback"])

@@ -114,7 +114,7 @@ class Expected:
 
     Attributes:
         counters: monitoring's, that are not zero.
-        answered: feedback's counters.
+        of_feedback: feedback's counters that are not zero.
         certificates: by id, what each says, and of whom.
         derived: by id, the events of the services.
         rated: how many ratings were ever given, valid or not, by programme, competency and quarter.
@@ -129,7 +129,7 @@ class Expected:
     schemes_at: Mapping[str, datetime]
     due: Mapping[str, str] = field(default_factory=dict)
     counters: Counter[Count] = field(default_factory=Counter)
-    answered: Counter[Count] = field(default_factory=Counter)
+    of_feedback: Counter[Count] = field(default_factory=Counter)
     derived: dict[str, Derived] = field(default_factory=dict)
     rated: Counter[Gap] = field(default_factory=Counter)
     rated_low: dict[Gap, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -250,14 +250,14 @@ class Expected:
             elif left and left > enrolled:
                 self.count("programme", programme, month, "expected_left")
             if programme not in facts["learner.graduated"] and not (left and left > enrolled):
-                self.answered["expected", programme, month, "learners"] += 1
+                self.of_feedback["expected", programme, month, "learners"] += 1
 
     def count_cohort(self, programme: str, day: date, jobs: "list[Spell]") -> None:
         """What feedback counts of a graduate: what is known half a year later, and who is in work then."""
         then = status_on(later(day, 6), [job for job in jobs if job.holds or job.said.day >= day])
         counted = {"known": then, "working": then and then.data["status"] in IN_WORK}
         for measure in (name for name, counts in counted.items() if counts):
-            self.answered["cohort", programme, day.strftime("%Y-%m"), measure] += 1
+            self.of_feedback["cohort", programme, day.strftime("%Y-%m"), measure] += 1
 
     def count_certificates(self, certificates: list[Derived], programmes: Iterable[str]) -> None:
         for competency in {certificate.data["competency"] for certificate in certificates}:
@@ -269,7 +269,7 @@ class Expected:
                 self.count("institution_competency", f"{institution} {competency}", first, "holders")
             for programme in programmes:
                 self.count("programme_competency", f"{programme} {competency}", months[0], "holders")
-                self.answered["certified", f"{programme} {competency}", months[0], "people"] += 1
+                self.of_feedback["certified", f"{programme} {competency}", months[0], "people"] += 1
             for month in months:
                 self.count("competency", competency, month, "certificates")
 
@@ -372,20 +372,20 @@ class Expected:
             elif "relevance" in said:
                 good = "training_relevant" if said["relevance"] >= 4 else "training_not_relevant"
                 self.count(kind, id, answer.month, good)
-            self.answered[kind, id, answer.month, f"{asked['role']}_{said['overall']}"] += 1
+            self.of_feedback[kind, id, answer.month, f"{asked['role']}_{said['overall']}"] += 1
             for measure in ("overall", "relevance"):
                 if measure in said:
-                    self.answered[kind, id, answer.month, f"{measure}_{said[measure]}"] += 1
+                    self.of_feedback[kind, id, answer.month, f"{measure}_{said[measure]}"] += 1
         for competency, rating in said["competencies"].items():
             id = f"{asked['programme']} {competency}"
-            self.answered["programme_competency", id, answer.month, f"rating_{rating}"] += 1
+            self.of_feedback["programme_competency", id, answer.month, f"rating_{rating}"] += 1
             if asked["role"] == "enterprise" and rating < 4:
-                self.answered["wish", f"{id} {answer.by}", answer.month, "ratings"] += 1
+                self.of_feedback["wish", f"{id} {answer.by}", answer.month, "ratings"] += 1
 
     def gaps(self) -> set[Gap]:
         """Where a revision must be recommended: five ratings at least, of which under 60 % are 4 or 5."""
         totals: dict[Gap, Counter[str]] = defaultdict(Counter)
-        for (kind, id, month, measure), number in self.answered.items():
+        for (kind, id, month, measure), number in self.of_feedback.items():
             if kind == "programme_competency":
                 programme, competency = id.split(" ")
                 totals[programme, competency, quarter_of(month)][measure] += number
@@ -399,7 +399,7 @@ class Expected:
     def wishes(self) -> set[Gap]:
         """What three enterprises rate below 4 in a quarter, and the programme does not name."""
         employers: dict[Gap, set[str]] = defaultdict(set)
-        for (kind, id, month, _), number in self.answered.items():
+        for (kind, id, month, _), number in self.of_feedback.items():
             if kind == "wish" and number:
                 programme, competency, employer = id.split(" ")
                 employers[programme, competency, quarter_of(month)].add(employer)
