@@ -34,6 +34,7 @@ GAP = "2025Q2"
 
 async def walk(network: Network) -> None:
     """Go from vacancies to a better programme; safe to repeat."""
+    await _name(network)
     await _demand(network)
     await _publish(network, "2024", "2025-01-15")
     await _ask(network, BEFORE)
@@ -41,6 +42,19 @@ async def walk(network: Network) -> None:
     await _answer(network, await _recommended(network))
     await _ask(network, AFTER)
     await _show_effect(network)
+
+
+async def _name(network: Network) -> None:
+    """Publish a framework of one item, so that the competency has a name wherever it is shown."""
+    item = {"id": COMPETENCY, "name": {"en": "Querying databases (SQL)", "ru": "Запросы к базам данных (SQL)"}}
+    framework = {
+        "version": "1",
+        "name": {"en": "The demo's competencies", "ru": "Компетенции демонстрации"},
+        "items": 1,
+    }
+    await network.ask("certification", "POST", "/frameworks/import/demo/1", [item])
+    await network.ask("certification", "PUT", "/frameworks/demo", framework, wait=True)
+    step("the operator imports a framework", "framework.published", "all services: it has a name")
 
 
 async def _demand(network: Network) -> None:

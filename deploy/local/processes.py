@@ -135,6 +135,8 @@ class Server:
 
     def _spawn(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self._child:
+            self._child.wait()  # it may have ended after `pid` looked for that
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 self.command,

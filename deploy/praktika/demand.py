@@ -79,7 +79,7 @@ def import_(  # noqa: PLR0913, PLR0917
     at = moment(on) if on else None
     if at and at > datetime.now(UTC):
         raise typer.BadParameter("this moment has not come yet", param_hint="--on")
-    fields, regions = pairs(map, last=True), pairs(region, last=True)
+    fields, regions = pairs(map, "COLUMN=FIELD", last=True), pairs(region, "AREA=REGION", last=True)
     if nowhere := [area for area, of in regions.items() if not of]:
         raise typer.BadParameter(f"which region is {nowhere[0]}? AREA=REGION")
 
@@ -215,7 +215,11 @@ def _report(imported: Import, unmapped: int, *, as_json: bool) -> None:
         show(", ".join(f"{count} {name}" for name, count in counts.items()))
     if imported.areas:
         named = ", ".join(f"{area} ({n})" for area, n in imported.areas.most_common(SHOWN))
-        say(f"areas without a region (--region AREA=REGION; it is remembered): {named}")
+        say(f"areas without a region: {named}")
+        later = f"{datetime.now(UTC):%FT%R}"
+        say(f"import them again with --region AREA=REGION (it is remembered) and a later --on: {later}")
+    if imported.unused:
+        say(f"--region names areas that are not in the file: {', '.join(sorted(imported.unused))}")
     if imported.warning:
         say(imported.warning)
     if not imported.is_shown:

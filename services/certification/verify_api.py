@@ -146,7 +146,7 @@ async def verify_page(visit: AnyVisit) -> Response:
 
 def _show(visit: Visit, status: int = 200, verdict: Verdict | None = None) -> Response:
     named = {check: visit.word(words) for check, words in CHECKS.items()}
-    shown = about(verdict.credential) if verdict and verdict.credential else {}
+    shown = about(verdict.credential if verdict and verdict.credential else {})
     vouched = verdict is not None and any(each.check == "network" and each.result == "valid" for each in verdict.checks)
     template = "services/certification/verify.html"
     return visit.show(template, status, once=True, verdict=verdict, named=named, shown=shown, vouched=vouched)

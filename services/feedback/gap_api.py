@@ -162,7 +162,7 @@ async def read_gap_table(  # noqa: PLR0913, PLR0917
         "next": start + limit if start + limit < len(found) else None,
         "rules": rules_in_words(service.settings, language),
         "columns": {name: translated(language, words) for name, (_, words) in COLUMNS.items() if words},
-        "sources": table.sources,
+        "sources": {portal: vars(source) for portal, source in table.sources.items()},
         "as_of": table.as_of,
     }
     return Response(to_json(body), media_type="application/json")

@@ -29,7 +29,7 @@ from .gaps import (
     unmet,
     wishes,
 )
-from .market import History, Of
+from .market import History, Of, Source
 from .market_reads import region_of, whose
 from .outcomes import CERTIFIED, EXPECTED
 from .requests import today
@@ -75,7 +75,7 @@ class GapTable(NamedTuple):
 
     Attributes:
         competencies: all that are in it.
-        sources: portals, with how many open vacancies of each are in it.
+        sources: portals, with how many open vacancies of each are in it, and when the newest was observed.
         as_of: until when every event is in it (ISO 8601); None: nothing is yet.
         found: rows by what was asked for: to filter and sort 100,000 of them takes longer than all the rest.
     """
@@ -83,7 +83,7 @@ class GapTable(NamedTuple):
     programmes: list[Row]
     regions: list[Row]
     competencies: list[str]
-    sources: dict[str, int]
+    sources: dict[str, Source]
     as_of: str | None
     found: dict[Hashable, list[Row]]
 
@@ -121,7 +121,7 @@ async def _table(service: Service) -> GapTable:
     )
     rows = await _in_turns(table.rows())
     regions = await _in_turns(table.regions(rows))
-    sources = {portal: source.vacancies for portal, source in sorted(open_now.sources.items())}
+    sources = dict(sorted(open_now.sources.items()))
     competencies = sorted({row.competency for row in (*rows, *regions)})
     return GapTable(rows, regions, competencies, sources, None, {})
 

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from shared.contract.events import Data, VacancyClosed, derived_id, timestamp
+from shared.contract.skills import normalised
 from shared.pages.languages import Text
 
 from .market import digest
@@ -55,6 +56,7 @@ class Import:
         refused: is told of each row that is refused: its place, and why.
         seen: ids of the files; each counts once.
         areas: that the network knows no region for, with how many vacancies.
+        unused: areas that were given a region, and are not in the files.
         warning: why nothing was closed although that was asked for.
         is_shown: the network shows what was published last.
     """
@@ -67,6 +69,7 @@ class Import:
     problems: list[dict[str, str]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     areas: Counter[str] = field(default_factory=Counter)
+    unused: set[str] = field(default_factory=set)
     warning: Text | None = None
     is_shown: bool = True
     _last: list[str] = field(default_factory=list)
@@ -79,6 +82,7 @@ class Import:
 
         An area has the region that is given now, else the one that it was given before.
         """
+        self.unused = {*self.how.regions}
         self.how = self.how.with_regions(await self.network.regions(self.how.portal))
         each = iter(rows)
         while batch := list(islice(each, BATCH)):
@@ -121,9 +125,14 @@ class Import:
                 self.counts["repeated"] += 1
             else:
                 self.seen.add(vacancy.id)
-                if vacancy.data and vacancy.data.area and not vacancy.data.region:
-                    self.areas[vacancy.data.area] += 1
+                self._note_area(vacancy)
                 yield row.place, vacancy
+
+    def _note_area(self, vacancy: Vacancy) -> None:
+        if vacancy.data and vacancy.data.area:
+            self.unused.discard(normalised(vacancy.data.area))
+            if not vacancy.data.region:
+                self.areas[vacancy.data.area] += 1
 
     def _note_id(self, row: Row) -> None:
         """A row that is refused is there, nevertheless: it must not be closed."""

@@ -14,7 +14,7 @@ MISTAKES = {
     "no_rows": N_("there is nothing below the first row, which should hold the headings"),
     "heading_twice": N_("row {} should hold the headings, and “{}” is there twice: rename one"),
     "long_line": N_("line {} is longer than {} characters"),
-    "encoding": N_("the text is not in {}: choose the encoding"),
+    "encoding": N_("it is no XLSX file, and its text is not in {}: choose the encoding, or save it as CSV in UTF-8"),
     "csv": N_('line {}: {}; a quotation mark within a cell is doubled: "the ""North"" plant"'),
     "more_cells": N_("has more cells than there are headings"),
     "long_cell": N_("is longer than {} characters"),

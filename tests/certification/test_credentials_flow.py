@@ -319,6 +319,22 @@ async def test_the_page_takes_a_file_or_text_and_escapes_whatever_it_shows(stack
         assert (await stack.client.post("/verify/file", data=sent, headers=FROM_HERE)).status_code == 422
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"hello world", b"{", b"{}", b"[]", b"null", b"<svg/>", "привет".encode(), b"\x89PNG\r\n\x1a\n", b"a.b.c"],
+)
+@pytest.mark.parametrize("given", ["file", "text"])
+async def test_the_page_says_of_whatever_it_is_given_that_it_is_no_certificate(
+    stack: Running, content: bytes, given: str
+):
+    sent: dict[str, Any] = {"data": {"text": content.decode(errors="replace")}}
+    if given == "file":
+        sent = {"files": {"file": ("a", content)}}
+    page = await stack.client.post("/verify/file", headers=FROM_HERE, params={"lang": "en"}, **sent)
+    assert page.status_code == 200, page.text
+    assert "It does not count." in page.text or "It could not be checked wholly." in page.text
+
+
 async def test_what_is_no_credential_is_told_from_what_cannot_be_sent(stack: Running):
     assert (await verified(stack, b"{"))["result"] == "invalid"
     empty = await stack.client.post("/verify", content=b" ", headers={"Content-Type": "application/json"})

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from deploy.demo import circle, loop
 from deploy.demo.network import Network
+from services.certification import app as certification
 from services.feedback import app as feedback
 from services.partners import app as partners
 from services.partners.gateway.credentials import issue_to_operator
@@ -26,9 +27,9 @@ async def network(kafka: str, mongodb: str, tmp_path: Path) -> AsyncIterator[Net
         "namespace": f"l{uuid4().hex[:12]}",
     }
     async with AsyncExitStack() as stack:
+        apps = {"PARTNERS": partners, "FEEDBACK": feedback, "CERTIFICATION": certification}
         services = {
-            "PARTNERS": await stack.enter_async_context(running(partners.core, partners.router, **about)),
-            "FEEDBACK": await stack.enter_async_context(running(feedback.core, feedback.router, **about)),
+            name: await stack.enter_async_context(running(app.core, app.router, **about)) for name, app in apps.items()
         }
         urls = {
             f"PRAKTIKA_{name}_URL": await stack.enter_async_context(on_a_socket(one)) for name, one in services.items()

@@ -2,6 +2,7 @@
 
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from fastapi.responses import HTMLResponse, Response
 
@@ -57,6 +58,7 @@ async def gaps_page(visit: AnyVisit, wanted: Filtered, number: Number = 1) -> Re
         files="?" + urlencode([*((name, value) for name, value in filters.items() if value), *order.items()]),
         table=table,
         least=least,
+        zone=ZoneInfo(visit.service.settings.time_zone),
     )
 
 

@@ -3,6 +3,7 @@
 import time
 from datetime import date
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse, Response
@@ -11,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from services.feedback import market_reads as reads
 from services.feedback.market import Skill as OpenSkill
 from services.feedback.market_api import NO_REGION, SkillMapping, Status, demand_rows, mapped_by, misfit, skills_by
+from services.feedback.requests import today
 from services.feedback.suggestions import Suggestion, suggest
 from shared.contract.events import CompetencyId, Data, Event, Skill
 from shared.http.auth import Role
@@ -40,6 +42,9 @@ async def market_page(
     day = _day(on)
     if on and day is None:
         visit.form.errors = {"on": visit.word(N_("This is no day: 2026-06-15."))}
+    elif day is not None and day > today():
+        visit.form.errors = {"on": visit.word(N_("has not come yet"))}
+        day = None
     rows, covered, applied = await demand_rows(visit.service, competency or None, region or None, day)
     known = await reads.known(visit.service)
     part = pager(number, SHOWN_ROWS, len(rows), competency=competency, region=region, on=on)
@@ -52,6 +57,7 @@ async def market_page(
         part=part,
         covered=covered,
         sources=sorted(applied.market.sources.items()),
+        zone=ZoneInfo(visit.service.settings.time_zone),
         as_of=applied.as_of,
         names={id: known.name(id, visit.language) for id in demanded},
         regions=[(each or NO_REGION, each or visit.word(N_("no region known"))) for each in sorted(regions, key=str)],

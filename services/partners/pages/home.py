@@ -31,13 +31,16 @@ SHOWN = 5  # of each kind; the list has all
 MOST = 1_000
 
 
-# What is about systems and data: path, words, who may.
+# What is about systems and data: service, path, words, who may.
 SYSTEMS = (
-    ("uploads", N_("Files"), STAFF),
-    ("work/rejections", N_("Refused"), STAFF),
-    ("work/integration", N_("Connect systems"), (Role.admin, Role.operator)),
-    ("work/health", N_("How the network is"), NETWORK),
-    ("people-log", N_("Who signed in, was invited, changed"), (Role.admin, Role.operator)),
+    ("partners", "uploads", N_("Files"), STAFF),
+    ("feedback", "market/import", N_("Import vacancies"), (Role.operator,)),
+    ("feedback", "market/mapping", N_("Map skills to competencies"), (Role.operator,)),
+    ("certification", "frameworks", N_("Competency frameworks"), (Role.operator,)),
+    ("partners", "work/rejections", N_("Refused"), STAFF),
+    ("partners", "work/integration", N_("Connect systems"), (Role.admin, Role.operator)),
+    ("partners", "work/health", N_("How the network is"), NETWORK),
+    ("partners", "people-log", N_("Who signed in, was invited, changed"), (Role.admin, Role.operator)),
 )
 
 
@@ -82,7 +85,7 @@ async def home_page(
         waiting=waits,
         count=sum(each.number for each in waits),
         lists=[(name, visit.word(listing.title)) for name, listing in lists_of(member)],
-        systems=[(path, visit.word(words)) for path, words, roles in SYSTEMS if member.role in roles],
+        systems=[(of, path, visit.word(words)) for of, path, words, roles in SYSTEMS if member.role in roles],
         begins=begins,
         zone=zone(visit),
         organisation=await name_of(visit.service, member.organisation, visit.language),

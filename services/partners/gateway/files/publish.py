@@ -103,13 +103,17 @@ class _Asked:
     url: str
 
 
-def pairs(given: list[str] | None, *, last: bool = False) -> dict[str, str]:
-    """What stands before and behind the equals sign (of several the last: a column's name may hold some)."""
+def pairs(given: list[str] | None, form: str = "FIELD=VALUE", *, last: bool = False) -> dict[str, str]:
+    """What stands before and behind the equals sign (of several the last: a column's name may hold some).
+
+    Args:
+        form: what is to be given, for who gives something else.
+    """
     pairs = {}
     for item in given or []:
         name, equals, value = item.rpartition("=") if last else item.partition("=")
         if not (name and equals):
-            raise typer.BadParameter(f"{item!r} is not of the form {'COLUMN=FIELD' if last else 'FIELD=VALUE'}")
+            raise typer.BadParameter(f"{item!r} is not of the form {form}")
         pairs[name] = value
     return pairs
 
