@@ -48,6 +48,7 @@ TOLD = {
     "_participants": "who took part",
     "_certifiers": "who issued the scheme and who assessed",
     "_respondent": "the enterprise that is asked",
+    "_issuer": "who issued the scheme",
     "_consented": "the institution that may enrol, too",
     "_publisher": "the organisation that it is about",
     "_scope": "the institution or enterprise that it is about",

@@ -20,7 +20,7 @@ from shared.pages.pages import page
 from shared.processing import mongo
 from shared.processing.ownership import misnamed
 
-from .certificates import find_certificate, find_learner, with_names
+from .certificates import as_of_today, find_certificate, find_learner, with_names
 from .credentials import picture
 from .credentials_api import picture_of
 
@@ -48,6 +48,11 @@ async def publish_scheme(
     require(caller, *INSTITUTION)
     if not (await service.frameworks()).is_known(body.competency):
         raise Problem(422, "the request does not fit", [("competency", f"{body.competency} is not in its framework")])
+    asked = [each.method for each in body.by_method or ()]
+    if other := {*asked} - {*body.methods}:
+        raise Problem(422, "the request does not fit", [("by_method", f"{min(other)} is not among the methods")])
+    if len(asked) > len({*asked}):
+        raise Problem(422, "the request does not fit", [("by_method", "names a method twice")])
     await service.current("scheme", id)
     known = await service.db["schemes"].find_one({"_id": id})
     if known is not None and known["institution"] != caller.organisation:
@@ -83,7 +88,7 @@ async def list_certificates(
     if competency is not None:
         match["certificates.competency"] = competency
     page = await mongo.page_within(service.db, "learners", "certificates", match, paging.after, paging.limit)
-    return {"items": page.items, "next": page.next_after}
+    return {"items": [*map(as_of_today, page.items)], "next": page.next_after}
 
 
 @router.get("/certificates/check", include_in_schema=False)

@@ -1,35 +1,42 @@
 """The certification service: schemes and assessments in, certificates out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import UTC, date, datetime
 
 from shared.http.application import serve
 from shared.http.routing import Router
 from shared.processing import facts
 from shared.processing.core import Core
+from shared.processing.facts import DecodedEvent
 from shared.processing.frameworks import with_frameworks
 from shared.processing.mongo import Database, Key
 
 from . import api, collecting, credentials_api, frameworks, verify_api
 from .credentials.lists import keep_lists, note_erasures
-from .schemes import Scheme, Schemes, certify, decide, route, view
+from .schemes import Context, Scheme, Schemes, asked_by_method, certify, decide, route, view
 
 AT_ONCE = 2_000
 
 
-async def read_schemes(db: Database, *_: object) -> Schemes:
+async def read_context(db: Database, _: Collection[Key], events: Sequence[DecodedEvent]) -> Context:
+    return Context(await read_schemes(db), None if events else today())
+
+
+async def read_schemes(db: Database) -> Schemes:
     schemes: dict[str, list[Scheme]] = {}
     async for doc in db["schemes"].find().sort("_id"):
         published = facts.last(doc["state"], "scheme.published")
         if published is not None:
             fields = {name: doc[name] for name in Scheme._fields if name in doc}
             fields |= {"id": doc["_id"], "time": published["time"], "methods": tuple(doc["methods"])}
+            fields |= asked_by_method(doc.get("by_method") or [])
             scheme = Scheme(**fields, sustainable=published.get("sustainable"))
             schemes.setdefault(scheme.competency, []).append(scheme)
     return schemes
 
 
 class DueCertificates:
-    """Finds learners who meet a scheme that was published after their assessments.
+    """Finds learners who meet a scheme that was published after their assessments, and whose certificate ends soon.
 
     A scheme is looked at once per database, partition and process, and again after a restart: finding nothing is all
     that is remembered, and a certificate is decided by the facts, so looking twice is harmless.
@@ -53,14 +60,31 @@ class DueCertificates:
                     if len(found) >= AT_ONCE:
                         return found  # nothing is known of who comes after
             self._done |= {(db.name, s, label) for s in schemes for label in open_labels - unfinished}
-        return found
+        return found or await _ending(db, labels)
+
+
+async def _ending(db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
+    """Learners a certificate of whom ends soon, which is yet to be said."""
+    day = today().isoformat()
+    soon = {"ending": {"$elemMatch": {"remind": {"$lte": day}, "valid_until": {"$gte": day}}}}
+    found = db["learners"].find({**soon, "partition": {"$in": list(labels)}}, {"partition": 1}).limit(AT_ONCE)
+    return [(doc["partition"], Key("learners", doc["_id"])) async for doc in found]
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
 
 
 core = Core(
     name="certification",
     topics=("learner", "scheme", "organisation"),
     indexes={
-        "learners": [("partition", "assessed"), ("certificates.id",), ("certificates.institution",)],
+        "learners": [
+            ("partition", "assessed"),
+            ("certificates.id",),
+            ("certificates.institution",),
+            ("ending.remind",),
+        ],
         "schemes": [("institution",), ("competency",)],
         "organisations": [],
     },
@@ -68,7 +92,7 @@ core = Core(
     tells=("scheme",),
     view=view,
     react=decide,
-    context=read_schemes,
+    context=read_context,
     due=DueCertificates().due,
 )
 core = with_frameworks(core)

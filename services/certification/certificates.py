@@ -1,5 +1,6 @@
 """A certificate, read from the database."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.http.problems import Problem
@@ -17,7 +18,14 @@ async def find_learner(db: mongo.Database, certificate: str) -> dict[str, Any]:
 
 async def find_certificate(db: mongo.Database, id: str) -> dict[str, Any]:
     learner = await find_learner(db, id)
-    return next(dict(certificate) for certificate in learner["certificates"] if certificate["id"] == id)
+    return next(as_of_today(certificate) for certificate in learner["certificates"] if certificate["id"] == id)
+
+
+def as_of_today(certificate: dict[str, Any]) -> dict[str, Any]:
+    """The certificate with the status `expired` once its last day is over."""
+    today, until = datetime.now(UTC).date().isoformat(), certificate.get("valid_until")
+    is_over = certificate["status"] == "valid" and until is not None and until < today
+    return certificate | ({"status": "expired"} if is_over else {})
 
 
 async def with_names(service: Service, certificate: dict[str, Any]) -> dict[str, Any]:

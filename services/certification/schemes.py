@@ -1,12 +1,14 @@
 """Who is certified: pure rules from a learner's facts and the schemes."""
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import count
 from typing import Any, NamedTuple
 
 from shared.contract.events import (
     AssessmentAnnulled,
     AssessmentRecorded,
+    CertificateExpiring,
     CertificateIssued,
     CompetencyCertified,
     CompetencyRevoked,
@@ -20,9 +22,11 @@ from shared.contract.events import (
     SchemePublished,
     derive,
     derived_id,
+    timestamp,
 )
 from shared.http.access import CHANGES, access
 from shared.processing import facts
+from shared.processing.employment import months_later
 from shared.processing.facts import DecodedEvent, Fact, State
 from shared.processing.mongo import Key
 
@@ -37,11 +41,20 @@ LEARNER_FACTS = (
     CompetencyCertified,
     CompetencyRevoked,
     CertificateIssued,
+    CertificateExpiring,
 )
 
 
+NEVER = "9999"  # later than any `timestamp`
+REMINDED = timedelta(days=90)  # before a certificate ends
+
+
 class Scheme(NamedTuple):
-    """The rule by which an institution certifies its learners in a competency."""
+    """The rule by which an institution certifies its learners in a competency.
+
+    Attributes:
+        least_scores, assessors: of the methods that ask for another score, or for more than one assessor.
+    """
 
     id: str
     time: str
@@ -52,9 +65,39 @@ class Scheme(NamedTuple):
     least_score: float
     enterprise_required: bool
     sustainable: str | None = None  # as `Event.sustainable` of its publication
+    least_scores: tuple[tuple[str, float], ...] = ()
+    assessors: tuple[tuple[str, int], ...] = ()
+    valid_months: int | None = None
+
+    def score(self, method: str) -> float:
+        """The least that an assessment by *method* must have."""
+        return dict(self.least_scores).get(method, self.least_score)
+
+    def count(self, method: str) -> int:
+        """How many have to assess by *method*."""
+        return dict(self.assessors).get(method, 1)
+
+
+def asked_by_method(asked: Iterable[Mapping[str, Any]]) -> dict[str, tuple[tuple[str, Any], ...]]:
+    """The fields of a `Scheme` that say what some methods ask for, from those of its event."""
+    return {
+        field: tuple((each["method"], each[name]) for each in asked if each.get(name) is not None)
+        for field, name in (("least_scores", "least_score"), ("assessors", "assessors"))
+    }
 
 
 Schemes = Mapping[str, list[Scheme]]  # by competency
+
+
+class Context(NamedTuple):
+    """What a learner is judged by besides the facts.
+
+    Attributes:
+        today: at a tick; what time brings is decided then.
+    """
+
+    schemes: Schemes
+    today: date | None = None
 
 
 def route(event: DecodedEvent) -> Key | None:
@@ -74,7 +117,7 @@ def view(key: Key, state: State) -> dict[str, Any]:
         case "organisations":
             return _organisation_view(state)
         case _:
-            return _learner_view(state)
+            return _learner_view(key.id, state)
 
 
 def _organisation_view(state: State) -> dict[str, Any]:
@@ -89,11 +132,15 @@ def _scheme_view(state: State) -> dict[str, Any]:
     return {} if published is None else {**published["data"], "institution": facts.organisation(published)}
 
 
-def _learner_view(state: State) -> dict[str, Any]:
+def _learner_view(learner: str, state: State) -> dict[str, Any]:
     return {
         "institutions": sorted(map(facts.organisation, facts.facts(state, "learner.enrolled").values())),
         "assessed": sorted({f["data"]["competency"] for f in facts.facts(state, "assessment.recorded").values()}),
         "certificates": certificates(state),
+        "ending": [
+            {"remind": _remind_on(fact).isoformat(), "valid_until": fact["data"]["valid_until"]}
+            for _, fact in _unreminded(learner, state)
+        ],
     }
 
 
@@ -107,6 +154,7 @@ def certificates(state: State) -> list[dict[str, Any]]:
             "id": id,
             **{k: v for k, v in fact["data"].items() if k != "evidence"},
             "certified_at": fact["time"],
+            "valid_until": fact["data"].get("valid_until"),
             "evidence": [
                 {"assessment": slot, "method": found["data"]["method"], "assessor": facts.organisation(found)}
                 for slot in fact["data"]["evidence"]
@@ -121,37 +169,43 @@ def certificates(state: State) -> list[dict[str, Any]]:
     ]
 
 
-def certificate_id(learner: str, scheme: Scheme) -> str:
-    return derived_id("competency.certified", learner, scheme.competency, scheme.id)
+def certificate_id(learner: str, competency: str, scheme: str, renewal: int = 0) -> str:
+    """Of the first certificate by a scheme, or of its first, second... renewal."""
+    return derived_id("competency.certified", learner, competency, scheme, *([str(renewal)] if renewal else []))
 
 
-def decide(key: Key, state: State, schemes: Schemes | None) -> list[Event[Data]]:
+def decide(key: Key, state: State, context: Context | None) -> list[Event[Data]]:
     """The certificates that a learner has earned and does not have, and the revocations of those not earned any more.
 
     A certificate stays, whatever is corrected later, until it is revoked; a revoked one is not given again. It is
     revoked if something that it rests on was taken back and the learner does not meet the scheme without it.
     """
-    if key.collection != "learners" or not schemes:
+    if key.collection != "learners" or context is None:
         return []
-    return certify(key, state, schemes) + _revoke(key, state, schemes)
+    decided = certify(key, state, context.schemes) + _revoke(key.id, state, context.schemes)
+    return decided or (_remind(key.id, state, context.today) if context.today else [])
 
 
-def _revoke(key: Key, state: State, schemes: Schemes) -> list[Event[Data]]:
-    held, revoked = facts.facts(state, "competency.certified"), facts.facts(state, "competency.revoked")
+def _revoke(learner: str, state: State, schemes: Schemes) -> list[Event[Data]]:
+    revoked = facts.facts(state, "competency.revoked")
     return [
         derive(
             "certification",
             CompetencyRevoked(reason="What it rests on was taken back."),
             id=derived_id("competency.revoked", id),
             subject=id,
-            key=key.id,
+            key=learner,
             time=datetime.fromisoformat(max(fact["time"], taken_back["time"])),
         )
-        for id, fact in held.items()
-        if id not in revoked and (taken_back := _taken_back(state, fact))
-        for scheme in schemes.get(fact["data"]["competency"], [])
-        if scheme.id == fact["data"]["scheme"] and not evidence(state, scheme)
+        for scheme in _known(facts.facts(state, "competency.certified").values(), schemes)
+        for id, fact, since in _chain(learner, state, scheme.competency, scheme.id)
+        if id not in revoked and (taken_back := _taken_back(state, fact)) and not evidence(state, scheme, since)
     ]
+
+
+def _known(assessed: Iterable[Fact], schemes: Schemes) -> list[Scheme]:
+    """The schemes of the competencies that facts are about."""
+    return [scheme for c in sorted({fact["data"]["competency"] for fact in assessed}) for scheme in schemes.get(c, [])]
 
 
 def _taken_back(state: State, certified: Fact) -> Fact | None:
@@ -166,53 +220,116 @@ def _taken_back(state: State, certified: Fact) -> Fact | None:
 _ENROLLED = "learner.enrolled"
 
 
+def _chain(learner: str, state: State, competency: str, scheme: str) -> Iterator[tuple[str, Fact, str]]:
+    """Certificates by a scheme, the first and those that renewed it, each with when what it rests on may begin."""
+    known, since = facts.facts(state, "competency.certified"), ""
+    for renewal in count():
+        id = certificate_id(learner, competency, scheme, renewal)
+        if id not in known:
+            return
+        yield id, known[id], since
+        since = _renewable_from(known[id])
+
+
+def _renewable_from(certified: Fact) -> str:
+    """From when on assessments renew a certificate: the middle of its time. Of one that is valid for good: never."""
+    if "valid_until" not in certified["data"]:
+        return NEVER
+    begin, end = datetime.fromisoformat(certified["time"]), _midnight(certified["data"]["valid_until"])
+    return timestamp(begin + (end - begin) / 2)
+
+
+def _midnight(day: str) -> datetime:
+    return datetime.combine(date.fromisoformat(day), time(), UTC)
+
+
 def certify(key: Key, state: State, schemes: Schemes) -> list[Event[Data]]:
-    held = facts.facts(state, "competency.certified")
-    assessed = {fact["data"]["competency"] for fact in facts.facts(state, "assessment.recorded").values()}
+    assessed = facts.facts(state, "assessment.recorded").values()
     return [
-        _certificate(key.id, scheme, earned)
-        for competency in sorted(assessed)
-        for scheme in schemes.get(competency, [])
-        if certificate_id(key.id, scheme) not in held and (earned := evidence(state, scheme))
+        _certificate(key.id, scheme, earned, renewal)
+        for scheme in _known(assessed, schemes)
+        for renewal, since in _next(key.id, state, scheme)
+        if (earned := evidence(state, scheme, since))
     ]
 
 
-def evidence(state: State, scheme: Scheme) -> list[tuple[str, Fact]]:
-    """The assessments by which a learner meets *scheme*, oldest first; empty if the learner does not meet it.
+def _next(learner: str, state: State, scheme: Scheme) -> list[tuple[int, str]]:
+    """Which certificate comes next by a scheme, as its number, and from when on assessments count for it; or none."""
+    held = list(_chain(learner, state, scheme.competency, scheme.id))
+    if not held:
+        return [(0, "")]
+    id, last, _ = held[-1]
+    return [] if id in facts.facts(state, "competency.revoked") else [(len(held), _renewable_from(last))]
 
-    Each method of the scheme needs an assessment of at least the least score, and one of them must come from an
-    enterprise if the scheme says so. The learner must be enrolled at the scheme's institution.
+
+class Lack(NamedTuple):
+    """What a learner does not have yet of what a scheme asks for.
+
+    Attributes:
+        method: None: any of the scheme's, by an enterprise.
+        assessors: how many more have to assess.
     """
-    enrolments = facts.facts(state, "learner.enrolled").values()
-    if scheme.institution not in map(facts.organisation, enrolments):
-        return []
+
+    method: str | None
+    assessors: int
+
+
+def judged(state: State, scheme: Scheme, since: str = "") -> tuple[list[tuple[str, Fact]], list[Lack]]:
+    """The assessments by which a learner meets *scheme*, oldest first, and what is lacking.
+
+    Each method of the scheme needs an assessment of at least its least score, or several, each by another assessor;
+    one of all must come from an enterprise if the scheme says so.
+
+    Args:
+        since: what was assessed before does not count.
+    """
     passed = sorted(
         (
             (id, fact)
             for id, fact in facts.facts(state, "assessment.recorded").items()
             if fact["data"]["competency"] == scheme.competency
             and fact["data"]["method"] in scheme.methods
-            and fact["data"]["score"] >= scheme.least_score
+            and fact["data"]["score"] >= scheme.score(fact["data"]["method"])
+            and fact["time"] >= since
         ),
-        key=lambda item: (item[1]["time"], item[0]),
+        key=_age,
     )
-    chosen = {id: fact for method in scheme.methods for id, fact in _first(passed, "method", method)}
-    if len({fact["data"]["method"] for fact in chosen.values()}) < len(set(scheme.methods)):
-        return []
+    by_method = {method: _first(passed, method, scheme.count(method)) for method in scheme.methods}
+    chosen = {id: fact for found in by_method.values() for id, fact in found}
+    lacks = [Lack(m, scheme.count(m) - len(found)) for m, found in by_method.items() if len(found) < scheme.count(m)]
     if scheme.enterprise_required and not any(fact["kind"] == "enterprise" for fact in chosen.values()):
         by_enterprise = [(id, fact) for id, fact in passed if fact["kind"] == "enterprise"][:1]
-        if not by_enterprise:
-            return []
         chosen.update(by_enterprise)
-    return sorted(chosen.items(), key=lambda item: (item[1]["time"], item[0]))
+        lacks += [Lack(None, 1)] if not by_enterprise and not lacks else []
+    return sorted(chosen.items(), key=_age), lacks
 
 
-def _first(passed: Iterable[tuple[str, Fact]], field: str, value: str) -> list[tuple[str, Fact]]:
-    return [(id, fact) for id, fact in passed if fact["data"][field] == value][:1]
+def _age(item: tuple[str, Fact]) -> tuple[str, str]:
+    return item[1]["time"], item[0]
 
 
-def _certificate(learner: str, scheme: Scheme, earned: list[tuple[str, Fact]]) -> Event[Data]:
-    id = certificate_id(learner, scheme)
+def evidence(state: State, scheme: Scheme, since: str = "") -> list[tuple[str, Fact]]:
+    """As `judged`, of a learner who meets the scheme and is enrolled at its institution; else empty."""
+    enrolments = facts.facts(state, "learner.enrolled").values()
+    if scheme.institution not in map(facts.organisation, enrolments):
+        return []
+    chosen, lacks = judged(state, scheme, since)
+    return [] if lacks else chosen
+
+
+def _first(passed: Iterable[tuple[str, Fact]], method: str, most: int) -> list[tuple[str, Fact]]:
+    """The first assessments by a method, each by another assessor."""
+    found: dict[tuple[str, str], tuple[str, Fact]] = {}
+    for id, fact in passed:
+        if fact["data"]["method"] == method:
+            found.setdefault((facts.organisation(fact), fact["data"].get("assessor", "")), (id, fact))
+    return [*found.values()][:most]
+
+
+def _certificate(learner: str, scheme: Scheme, earned: list[tuple[str, Fact]], renewal: int) -> Event[Data]:
+    id = certificate_id(learner, scheme.competency, scheme.id, renewal)
+    # The moment it was earned: the last assessment needed, or the scheme if that came later.
+    at = datetime.fromisoformat(max(scheme.time, *(fact["time"] for _, fact in earned)))
     data = CompetencyCertified(
         competency=scheme.competency,
         level=scheme.level,
@@ -220,10 +337,42 @@ def _certificate(learner: str, scheme: Scheme, earned: list[tuple[str, Fact]]) -
         institution=scheme.institution,
         evidence=[assessment for assessment, _ in earned],
         address=f"/certificates/{id}",
+        valid_until=months_later(at.date(), scheme.valid_months) if scheme.valid_months else None,
     )
-    # The moment it was earned: the last assessment needed, or the scheme if that came later.
-    time = datetime.fromisoformat(max(scheme.time, *(fact["time"] for _, fact in earned)))
     # Whether it counts as sustainability follows from what it rests on, not from what is in force when it is decided.
     stamps = (scheme.sustainable, *(fact.get("sustainable") for _, fact in earned))
     stamp = scheme.competency if scheme.competency in stamps else None
-    return derive("certification", data, id=id, subject=id, key=learner, time=time, sustainable=stamp)
+    return derive("certification", data, id=id, subject=id, key=learner, time=at, sustainable=stamp)
+
+
+def _unreminded(learner: str, state: State) -> list[tuple[str, Fact]]:
+    """Certificates that end, were not renewed or revoked, and whose end was not yet said to be near."""
+    known = facts.facts(state, "competency.certified")
+    said = facts.facts(state, "competency.revoked").keys() | facts.facts(state, "certificate.expiring").keys()
+    return [
+        (id, fact)
+        for competency, scheme in sorted({(f["data"]["competency"], f["data"]["scheme"]) for f in known.values()})
+        for id, fact, _ in [*_chain(learner, state, competency, scheme)][-1:]
+        if "valid_until" in fact["data"] and id not in said
+    ]
+
+
+def _remind_on(certified: Fact) -> date:
+    """The day on which a certificate's end is near: it can be renewed from then on, or since longer."""
+    end = date.fromisoformat(certified["data"]["valid_until"])
+    return max(end - REMINDED, date.fromisoformat(_renewable_from(certified)[:10]))
+
+
+def _remind(learner: str, state: State, today: date) -> list[Event[Data]]:
+    return [
+        derive(
+            "certification",
+            CertificateExpiring(**{name: fact["data"][name] for name in CertificateExpiring.model_fields}),
+            id=derived_id("certificate.expiring", id),
+            subject=id,
+            key=learner,
+            time=_midnight(_remind_on(fact).isoformat()),
+        )
+        for id, fact in _unreminded(learner, state)
+        if _remind_on(fact) <= today <= date.fromisoformat(fact["data"]["valid_until"])
+    ]

@@ -62,15 +62,16 @@ def _region_of(registry: Registry, report: dict[str, Any]) -> str | None:
 
 async def _holders(db: Database, registry: Registry, scope: GapScope, scope_id: str | None) -> dict[str, int]:
     """Who holds a valid certificate, by competency."""
+    until_now = {"period": {"$lte": today().isoformat()[:7]}}  # later, certificates end
     if scope == "network":
-        read = await mongo.sums(db, {"kind": "competency"}, ("id",), ["holders"])
+        read = await mongo.sums(db, {"kind": "competency", **until_now}, ("id",), ["holders"])
         return {competency: counts.get("holders", 0) for (competency,), counts in read.items()}
     kind, own = "programme_competency", {scope_id}
     if scope == "region":
         kind = "institution_competency"
         own = {id for id, entry in registry.organisations.items() if entry.get("region") == scope_id}
     held: dict[str, int] = {}
-    for (about,), counts in (await mongo.sums(db, {"kind": kind}, ("id",), ["holders"])).items():
+    for (about,), counts in (await mongo.sums(db, {"kind": kind, **until_now}, ("id",), ["holders"])).items():
         whose, competency = about.split(" ")
         if whose in own:
             held[competency] = held.get(competency, 0) + counts.get("holders", 0)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from shared.contract.events import organisation_of
 from shared.processing import employment, facts
-from shared.processing.employment import IN_WORK, Spell
+from shared.processing.employment import IN_WORK, Spell, day_after
 from shared.processing.facts import Fact, State
 
 from .measures import Added, hours_as, hundredths, month_of, week_of
@@ -157,7 +157,8 @@ def _workplace_hours(kind: str, placed: Placed) -> Added:
 def _certificates(state: State) -> Added:
     """Valid certificates by competency, and their holders: a learner with several of one competency is one.
 
-    Holders also by institution and by programme.
+    One that ends is no longer valid in the month of the day after its last. Holders also by institution and by
+    programme.
     """
     if "competency.certified" not in state["facts"]:
         return
@@ -167,8 +168,10 @@ def _certificates(state: State) -> Added:
     for id, fact in facts.facts(state, "competency.certified").items():
         competency, month = fact["data"]["competency"], month_of(fact)
         changed = [(month, 1)]
-        if id in revoked:
-            changed.append((max(month, month_of(revoked[id])), -1))
+        ends = [month_of(revoked[id])] if id in revoked else []
+        ends += [day_after(fact["data"]["valid_until"])[:7]] if "valid_until" in fact["data"] else []
+        if ends:
+            changed.append((max(month, min(ends)), -1))
         for whose in (
             ("competency", competency),
             ("institution_competency", f"{fact['data']['institution']} {competency}"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from shared.contract.events import (
     HOSTS,
+    CertificateExpiring,
     CertificateIssued,
     FollowupOpened,
     IndicatorAlerted,
@@ -52,6 +53,7 @@ INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in CO
 WITHOUT_USE = (
     *(QuestionnairePublished, FollowupOpened, VacancyObserved, VacancyClosed, SkillMapped),
     CertificateIssued,
+    CertificateExpiring,
 )
 RECOGNITIONS = (RecognitionGranted, RecognitionWithdrawn)
 UNKNOWN = "-"  # in place of an id that nobody gave; no id can be this

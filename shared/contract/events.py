@@ -587,6 +587,9 @@ class AssessmentRecorded(Data, topic="learner", by=PARTNERS, key="learner"):
     competency: CompetencyId
     method: AssessmentMethod
     score: float = Field(ge=0, le=1, description="0 (nothing) to 1 (everything).")
+    assessor: Id | None = Field(
+        None, description="A code for the person who assessed, where a scheme asks for several; never a name."
+    )
 
 
 class AssessmentAnnulled(_Annulled, Data, topic="learner", by=PARTNERS_OR_OPERATOR, key="learner"):
@@ -602,6 +605,16 @@ class CompetencyCertified(Data, topic="learner", by=SERVICE, key="learner"):
     institution: OrganisationId = Field(description="Who issued the scheme.")
     evidence: list[Evidence] = Field(min_length=1, max_length=50, description="The assessments that met the scheme.")
     address: str = Field(pattern=_ADDRESS, max_length=200, description="Path of the public page.")
+    valid_until: Day | None = Field(None, description="The last day on which it is valid; left out: for good.")
+
+
+class CertificateExpiring(Data, topic="learner", by=SERVICE, key="learner"):
+    """A certificate is soon no longer valid, and has not been renewed: a new assessment renews it."""
+
+    competency: CompetencyId
+    scheme: Id
+    institution: OrganisationId
+    valid_until: Day
 
 
 class CompetencyRevoked(Data, topic="learner", by=SERVICE, key="learner"):
@@ -873,6 +886,14 @@ class RecognitionWithdrawn(Data, topic="recognition", by=HOSTS, key="competency"
     reason: Text
 
 
+class SchemeMethod(_Part):
+    method: AssessmentMethod
+    least_score: float | None = Field(None, ge=0, le=1, description="Instead of the scheme's.")
+    assessors: int | None = Field(
+        None, ge=2, le=7, description="How many have to assess, each with at least the score needed."
+    )
+
+
 class SchemePublished(Data, topic="scheme", by=SERVICE):
     """The rule by which an institution certifies its learners in a competency; a newer one replaces it.
 
@@ -884,6 +905,12 @@ class SchemePublished(Data, topic="scheme", by=SERVICE):
     methods: list[AssessmentMethod] = Field(min_length=1, max_length=7, description="Each is needed.")
     least_score: float = Field(ge=0, le=1)
     enterprise_required: bool = Field(description="Must one of the assessments come from an enterprise?")
+    by_method: list[SchemeMethod] | None = Field(
+        None, max_length=7, description="What is asked for of some methods besides."
+    )
+    valid_months: int | None = Field(
+        None, ge=1, le=120, description="How long a certificate is valid, until a new assessment renews it."
+    )
 
 
 # framework

@@ -18,6 +18,7 @@ from shared.contract.events import (
     ApplicationAccepted,
     ApplicationDeclined,
     AssessmentRecorded,
+    CertificateExpiring,
     CertificateIssued,
     CompetencyCertified,
     CredentialWithdrawn,
@@ -304,7 +305,8 @@ ERASURES = (LearnerErased, FeedbackErased)
 LOGGED = (InternshipCompleted, LearnerGraduated)  # of which a rule asks when it became known
 # What a programme is recommended to revise: for ratings, for gaps of another kind, and what nobody demands any more.
 RECOMMENDATIONS = (ProgrammeRevisionRecommended, ProgrammeGapFound, ProgrammeDemandLapsed)
-DECIDED_ONCE = (CompetencyCertified, *RECOMMENDATIONS, IndicatorAlerted, FollowupOpened, CertificateIssued)
+OF_CERTIFICATES = (CompetencyCertified, CertificateIssued, CertificateExpiring)
+DECIDED_ONCE = (*OF_CERTIFICATES, *RECOMMENDATIONS, IndicatorAlerted, FollowupOpened)
 
 
 def apply(state: State, event: Event[Data] | DecodedEvent) -> State:

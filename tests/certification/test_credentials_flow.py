@@ -14,15 +14,23 @@ from services.certification.app import core, router
 from services.certification.certificates import find_learner
 from services.certification.credentials import badge, keyforms, keys, links, lists, numbers, proofs, status
 from services.certification.credentials.baking import as_text, unbake_png, unbake_svg
-from shared.contract.events import CertificateIssued, LearnerErased, OrganisationKind, OrganisationRegistered
+from shared.contract.events import (
+    AssessmentMethod,
+    AssessmentRecorded,
+    CertificateIssued,
+    LearnerErased,
+    OrganisationKind,
+    OrganisationRegistered,
+)
 from shared.http.application import create_app
 from shared.http.problems import Problem
 from shared.http.service import Service
 from shared.processing import facts, mongo
+from shared.processing.employment import months_later
 from shared.processing.facts import DecodedEvent
 from shared.processing.runner import Runner
 from tests.certification import vc
-from tests.certification.test_flow import certified, exam, publish_scheme
+from tests.certification.test_flow import certified, ending_scheme, exam, publish_scheme
 from tests.making import event
 from tests.stack import Running, running, until
 
@@ -100,6 +108,27 @@ async def test_the_pictures_have_the_same_credential_in_them(stack: Running):
     plain = (await credential(stack, id)).decode()
     assert unbake_png(await credential(stack, id, "badge.png")) == plain
     assert unbake_svg(await credential(stack, id, "badge.svg")) == plain
+
+
+async def test_a_credential_says_until_when_it_is_valid_and_is_not_afterwards(stack: Running):
+    await stack.publish(ending_scheme("ending"))
+    data = AssessmentRecorded(competency="greencomp:2.3", method=AssessmentMethod.exam, score=0.8)
+    found = {}
+    for learner, days in (("current", 30), ("over", 500)):
+        at = datetime.now(UTC) - timedelta(days=days)
+        await stack.publish(exam(learner)[0], event(data, f"exam-{learner}", learner, time=at))
+        (id,) = await until(lambda learner=learner: certified(stack, learner))
+        await stack.applied()
+        content = await credential(stack, id)
+        found[learner] = await verified(stack, content)
+        until_when = json.loads(content)["validUntil"]
+        assert until_when == f"{months_later(at.date(), 12).isoformat()}T23:59:59Z"
+        jwt = (await credential(stack, id, "credential.jwt")).split(b".")[1]
+        assert json.loads(keyforms.unbase64url(jwt.decode()))["exp"] == int(
+            datetime.fromisoformat(until_when).timestamp()
+        )
+    assert (found["current"]["result"], found["over"]["result"]) == ("valid", "invalid")
+    assert [c["check"] for c in found["over"]["checks"] if c["result"] == "invalid"] == ["dates"]
 
 
 async def test_a_revoked_credential_is_set_on_its_list_and_others_are_not(stack: Running):

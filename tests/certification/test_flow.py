@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -197,6 +198,67 @@ async def test_a_scheme_for_an_unknown_competency_is_refused_naming_the_field(st
     )
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "competency"
+
+
+@pytest.mark.parametrize(
+    "by_method",
+    [[{"method": "portfolio", "least_score": 0.9}], [{"method": "exam", "assessors": 3}, {"method": "exam"}]],
+)
+async def test_what_a_scheme_asks_for_of_methods_must_be_of_its_own_each_once(stack: Running, by_method: object):
+    headers = stack.token("uni", "institution")
+    answer = await stack.client.put("/schemes/x", json=SCHEME | {"by_method": by_method}, headers=headers)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "by_method")
+
+
+def exam_days_ago(learner: str, days: int, id: str) -> Event[Data]:
+    data = AssessmentRecorded(competency="greencomp:2.3", method=AssessmentMethod.exam, score=0.9)
+    return event(data, derived_id(learner, id), learner, time=datetime.now(UTC) - timedelta(days=days))
+
+
+def ending_scheme(id: str) -> Event[Data]:
+    """A scheme of years ago, whose certificates are valid for a year."""
+    about: dict[str, Any] = SCHEME | {"competency": "greencomp:2.3", "valid_months": 12}
+    return event(SchemePublished(**about), id, by="institution:uni", time=datetime.now(UTC) - timedelta(days=900))
+
+
+async def shown(stack: Running, learner: str) -> list[tuple[str, str]]:
+    """The days of a learner's certificates and their status, the first one first."""
+    headers = stack.token("uni", "institution")
+    found = [json.loads(record.value) for record in await stack.read("learner")]
+    own = {e["subject"] for e in found if e["partitionkey"] == learner and "certified" in e["type"]}
+    listed = (await stack.client.get("/certificates?limit=1000", headers=headers)).json()["items"]
+    return sorted((c["certified_at"][:10], c["status"]) for c in listed if c["id"] in own)
+
+
+async def test_a_certificate_ends_is_said_to_end_and_is_renewed_by_a_new_assessment(stack: Running):
+    await stack.publish(ending_scheme("systems-2"))
+    for learner, days in (("over", 400), ("ending", 300), ("new", 1)):
+        await stack.publish(exam(learner)[0], exam_days_ago(learner, days, "first"))
+        await until(lambda learner=learner: certified(stack, learner))
+
+    async def expiring() -> set[str]:
+        events = [json.loads(record.value) for record in await stack.read("learner")]
+        return {e["partitionkey"] for e in events if e["type"] == "praktika.certificate.expiring.v1"}
+
+    await until(expiring)
+    assert await expiring() == {"ending"}
+    assert [[status for _, status in await shown(stack, each)] for each in ("over", "ending", "new")] == [
+        ["expired"],
+        ["valid"],
+        ["valid"],
+    ]
+    await stack.publish(exam_days_ago("over", 2, "second"), exam_days_ago("ending", 2, "second"))
+    for learner in ("over", "ending"):
+
+        async def is_renewed(learner: str = learner) -> bool:
+            return len(await certified(stack, learner)) == 2
+
+        await until(is_renewed)
+    await stack.applied()
+    assert [status for _, status in await shown(stack, "over")] == ["expired", "valid"]
+    (ended, _) = await certified(stack, "over")
+    page = await stack.client.get(f"/certificates/{ended}", headers={"Accept": "text/html", "Accept-Language": "en"})
+    assert ("Expired" in page.text, "Valid until" in page.text) == (True, True)
 
 
 async def test_only_institutions_publish_schemes_and_only_their_own(stack: Running):

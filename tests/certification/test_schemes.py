@@ -1,11 +1,11 @@
 """Who is certified, decided by functions alone."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.certification.schemes import Scheme, certify, decide, route, view
+from services.certification.schemes import Context, Lack, Scheme, certify, decide, judged, route, view
 from shared.contract import events
 from shared.contract.events import (
     AssessmentAnnulled,
@@ -18,6 +18,8 @@ from shared.contract.events import (
     LearnerErased,
 )
 from shared.processing import facts
+from shared.processing.employment import months_later
+from shared.processing.facts import State
 from shared.processing.mongo import Key
 from tests.making import NOON, event
 
@@ -124,17 +126,17 @@ def test_a_certificate_that_rests_on_what_was_taken_back_is_revoked():
     state = facts.empty()
     for one in (*EARNED, annulled("a1", "a1")):
         state = facts.apply(state, one)
-        for follows in decide(KEY, state, SCHEMES):
+        for follows in decide(KEY, state, Context(SCHEMES)):
             state = facts.apply(state, follows)
     assert [c["status"] for c in view(KEY, state)["certificates"]] == ["revoked"]
-    assert decide(KEY, state, SCHEMES) == []
+    assert decide(KEY, state, Context(SCHEMES)) == []
 
 
 def test_a_certificate_stays_while_other_evidence_meets_the_scheme():
     state = facts.empty()
     for one in (*EARNED, assessed("a9", "exam", 0.9, minutes=30), annulled("a1", "a1")):
         state = facts.apply(state, one)
-        for follows in decide(KEY, state, SCHEMES):
+        for follows in decide(KEY, state, Context(SCHEMES)):
             state = facts.apply(state, follows)
     assert [c["status"] for c in view(KEY, state)["certificates"]] == ["valid"]
 
@@ -145,6 +147,131 @@ def test_an_assessment_taken_back_before_it_is_there_certifies_nobody():
 
 def test_an_erased_learner_has_no_certificate_and_gets_none():
     assert not certificates(event(LearnerErased(), "l1"), *EARNED)
+
+
+# several assessors, other scores, validity
+
+REVIEWED = SCHEME._replace(
+    methods=("exam", "review_360"),
+    enterprise_required=False,
+    least_scores=(("exam", 0.8),),
+    assessors=(("review_360", 3),),
+)
+LIMITED = SCHEME._replace(methods=("exam",), enterprise_required=False, valid_months=12)
+
+
+def reviewed(id: str, by: str, assessor: str | None, score: float = 0.7, minutes: int = 0) -> Event[Data]:
+    data = AssessmentRecorded(
+        competency="greencomp:3.1", method=AssessmentMethod.review_360, score=score, assessor=assessor
+    )
+    return event(data, id, "l1", by=by, id=id, time=NOON + timedelta(minutes=minutes))
+
+
+def state_of(*events: Event[Data]) -> State:
+    state = facts.empty()
+    for one in events:
+        state = facts.apply(state, one)
+    return state
+
+
+def exam_on(day: int, score: float = 0.9, id: str = "") -> Event[Data]:
+    return assessed(id or f"exam-{day}", "exam", score, minutes=day * 24 * 60)
+
+
+def decided(scheme: Scheme, *events: Event[Data], today: date | None = None) -> list[Event[Data]]:
+    """What follows from *events*, each taken in before the next, and then by what time brings."""
+    state, derived, schemes = facts.empty(), list[Event[Data]](), {scheme.competency: [scheme]}
+    for one in (*events, None):
+        state = facts.apply(state, one) if one else state
+        for follows in decide(KEY, state, Context(schemes, None if one else today)):
+            state = facts.apply(state, follows)
+            derived.append(follows)
+    assert decide(KEY, state, Context(schemes, today)) == []
+    return derived
+
+
+THREE = (
+    reviewed("r1", "institution:uni", "t-1", minutes=1),
+    reviewed("r2", "institution:uni", "t-2", minutes=2),
+    reviewed("r3", "enterprise:plant", None, minutes=3),
+)
+
+
+def test_several_have_to_assess_where_the_scheme_says_so():
+    exam, again = assessed("e", "exam", 0.8), reviewed("r4", "institution:uni", "t-1", minutes=4)
+    low = reviewed("r5", "enterprise:forge", "m-1", 0.5)
+    assert not decided(REVIEWED, ENROLLED, exam, *THREE[:2], again, low)
+    assert judged(state_of(ENROLLED, exam, *THREE[:2], again), REVIEWED)[1] == [Lack("review_360", 1)]
+    (certificate,) = decided(REVIEWED, ENROLLED, exam, again, *THREE)
+    assert certificate.data.evidence == ["uni/e", "uni/r1", "uni/r2", "plant/r3"]
+
+
+def test_a_method_may_need_another_score_than_the_others():
+    assert not decided(REVIEWED, ENROLLED, assessed("e", "exam", 0.79), *THREE)
+    assert judged(state_of(*THREE), REVIEWED)[1] == [Lack("exam", 1)]
+
+
+def test_an_enterprise_is_lacking_once_nothing_else_is():
+    exam, portfolio = EARNED[1], assessed("a2", "portfolio", 0.9)
+    assert judged(state_of(exam), SCHEME)[1] == [Lack("portfolio", 1)]
+    assert judged(state_of(exam, portfolio), SCHEME)[1] == [Lack(None, 1)]
+    assert judged(state_of(*EARNED[1:]), SCHEME)[1] == []
+
+
+def test_a_certificate_ends_on_the_day_that_the_scheme_says():
+    (certificate,) = decided(LIMITED, ENROLLED, exam_on(0))
+    assert certificate.data.valid_until == months_later(NOON.date(), 12)
+
+
+def test_an_assessment_in_the_second_half_renews_a_certificate_and_one_before_does_not():
+    first, *others = decided(LIMITED, ENROLLED, exam_on(0), exam_on(100), exam_on(182))
+    assert not others
+    again, renewed, third = decided(LIMITED, ENROLLED, exam_on(0), exam_on(100), exam_on(184), exam_on(900))
+    assert again == first
+    assert len({first.id, renewed.id, third.id}) == 3
+    assert renewed.data.evidence == ["uni/exam-184"]
+    assert renewed.data.valid_until == months_later((NOON + timedelta(days=184)).date(), 12)
+    assert third.time == NOON + timedelta(days=900)
+
+
+def test_what_was_given_for_good_is_not_renewed_by_a_later_version_of_the_scheme():
+    state = state_of(ENROLLED, exam_on(0))
+    (certificate,) = certify(KEY, state, {LIMITED.competency: [LIMITED._replace(valid_months=None)]})
+    state = facts.apply(facts.apply(state, certificate), exam_on(900))
+    assert certify(KEY, state, {LIMITED.competency: [LIMITED]}) == []
+
+
+def test_a_revoked_certificate_is_not_renewed():
+    (certificate,) = decided(LIMITED, ENROLLED, exam_on(0))
+    revoked = event(CompetencyRevoked(reason="x"), certificate.subject, "l1", by="service:certification")
+    assert decided(LIMITED, ENROLLED, exam_on(0), revoked, exam_on(300)) == [certificate]
+
+
+def test_a_renewal_that_rests_on_what_was_taken_back_is_revoked_and_the_first_one_is_not():
+    taken_back = annulled("exam-300", "exam-300")
+    taken_back = taken_back.model_copy(update={"time": NOON + timedelta(days=301)})
+    *_, renewed, revoked = decided(LIMITED, ENROLLED, exam_on(0), exam_on(300), taken_back)
+    assert (revoked.data.short_type, revoked.subject) == ("competency.revoked", renewed.subject)
+
+
+def test_that_a_certificate_ends_is_said_once_ninety_days_before_unless_it_was_renewed():
+    end = months_later(NOON.date(), 12)
+    for days, times in ((91, 0), (90, 1), (0, 1), (-1, 0)):
+        _, *said = decided(LIMITED, ENROLLED, exam_on(0), today=end - timedelta(days=days))
+        assert [one.data.short_type for one in said] == ["certificate.expiring"] * times, days
+    _, renewed = decided(LIMITED, ENROLLED, exam_on(0), exam_on(300), today=end)
+    assert renewed.data.short_type == "competency.certified"
+    state = state_of(ENROLLED, exam_on(0), *decided(LIMITED, ENROLLED, exam_on(0)))
+    (ending,) = view(KEY, state)["ending"]
+    assert ending == {"remind": (end - timedelta(days=90)).isoformat(), "valid_until": end.isoformat()}
+
+
+def test_of_a_short_one_it_is_said_from_its_middle_on():
+    short = LIMITED._replace(valid_months=2)
+    (certificate,) = decided(short, ENROLLED, exam_on(0))
+    middle = NOON.date() + (certificate.data.valid_until - NOON.date()) / 2
+    assert len(decided(short, ENROLLED, exam_on(0), today=middle - timedelta(days=1))) == 1
+    assert len(decided(short, ENROLLED, exam_on(0), today=middle + timedelta(days=1))) == 2
 
 
 EVENTS = [

@@ -37,6 +37,7 @@ ONE_SPEAKS = (
     e.LearnerEnrolled,
     e.LearnerLeft,
     e.LearnerGraduated,
+    e.LearnerErased,
     e.ApplicationSubmitted,
     e.ApplicationWithdrawn,
     e.SupportRequested,
@@ -208,6 +209,7 @@ TOPICS = (
             institution=st.just("uni"),
             evidence=st.just(["uni/exam"]),
             address=st.just("/certificates/one"),
+            valid_until=DAYS | st.none(),
         ),
         says(e.CompetencyRevoked, key=LEARNERS, reason=IDS),
     ],
@@ -263,7 +265,8 @@ def test_every_type_that_counts_is_drawn() -> None:
     market = {e.VacancyObserved, e.VacancyClosed, e.SkillMapped}
     told = {e.LearnerShared, e.AssessmentRecorded, *ANNULMENTS}  # annulments: tests/shared/test_annulments.py
     frameworks = {e.FrameworkItemDefined, e.FrameworkPublished}  # tests/shared/test_frameworks.py
-    uncounted = {*told, *alerts, *asking, *market, *frameworks, e.CertificateIssued}
+    credentials = {e.CertificateIssued, e.CertificateExpiring}
+    uncounted = {*told, *alerts, *asking, *market, *frameworks, *credentials}
     assert {data for data in e.DATA.values() if data.topic in core.topics} == DRAWN | uncounted
 
 

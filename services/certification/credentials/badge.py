@@ -62,6 +62,7 @@ class Certificate(NamedTuple):
         title, framework: how the competency and its framework were called then, by language.
         target: where the framework has the competency.
         wording: None in credentials of before it was kept.
+        valid_until: the last day, in ISO 8601.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Certificate(NamedTuple):
     framework: Names | None = None
     target: str | None = None
     wording: Wording | None = None
+    valid_until: str | None = None
 
 
 def did_of(public: str, institution: str) -> str:
@@ -148,6 +150,7 @@ def credential(of: Certificate, public: str, ring: Keyring, language: Language) 
         "type": ["VerifiableCredential", "OpenBadgeCredential"],
         "issuer": issuer,
         "validFrom": moment(of.earned_at),
+        **({"validUntil": f"{of.valid_until}T23:59:59Z"} if of.valid_until else {}),
         "awardedDate": moment(of.earned_at),
         "name": name,
         "credentialSubject": {

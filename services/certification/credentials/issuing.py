@@ -75,6 +75,7 @@ def certificate(learner: dict[str, Any], id: str, issued: Fact) -> Certificate:
         framework=said.get("framework_title"),
         target=said.get("target"),
         wording=_wording(said),
+        valid_until=data.get("valid_until"),
     )
 
 

@@ -55,7 +55,12 @@ View = dict[str, Any]
 SANDBOX = "sandbox_"  # begins the collections of what sandbox organisations say
 
 
-WITHOUT_USE = (events.QuestionnairePublished, events.FollowupOpened, events.CertificateIssued)
+WITHOUT_USE = (
+    events.QuestionnairePublished,
+    events.FollowupOpened,
+    events.CertificateIssued,
+    events.CertificateExpiring,
+)
 
 
 def route(event: DecodedEvent) -> Key | None:

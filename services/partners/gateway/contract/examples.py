@@ -223,6 +223,14 @@ _ALL = (
             institution="north-college",
             evidence=["river-plant/assessment-12", "north-college/exam-3"],
             address="/certificates/certificate-9",
+            valid_until=date(2029, 5, 20),
+        ),
+    ),
+    _concluded(
+        "certification",
+        "certificate-9",
+        events.CertificateExpiring(
+            competency=WELDING, scheme="welders-2026", institution="north-college", valid_until=date(2029, 5, 20)
         ),
     ),
     _concluded("certification", "certificate-9", events.CompetencyRevoked(reason="An assessment was corrected.")),

@@ -71,6 +71,8 @@ OWN_FIELDS = (
     "ProgrammeGapFound.window",
     "ProgrammeDemandLapsed.window",
     "InternshipCompleted.competencies",
+    "AssessmentRecorded.assessor",
+    "SchemeMethod.least_score",
     "EmploymentRecorded.since",
     "EmploymentRecorded.detail",
     "FeedbackSubmitted.competencies",

@@ -123,6 +123,11 @@ def _respondent(event: Event[Any], _: Known) -> Iterable[str]:
     return (event.data.respondent,) if event.data.role is FeedbackRole.enterprise else ()
 
 
+def _issuer(event: Event[Any], _: Known) -> Iterable[str]:
+    """Whose certificate it is."""
+    return (event.data.institution,)
+
+
 def _consented(event: Event[Any], _: Known) -> Iterable[str]:
     return (event.data.institution,)
 
@@ -186,7 +191,8 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.AssessmentAnnulled: (_concerned, _institutions),
     events.CompetencyCertified: (_certifiers, _institutions),
     events.CompetencyRevoked: (_institutions,),
-    events.CertificateIssued: (_institution, _institutions),
+    events.CertificateExpiring: (_issuer, _institutions),
+    events.CertificateIssued: (_issuer, _institutions),
     events.OpportunityPosted: (_region,),
     events.OpportunityClosed: (_region,),
     events.FeedbackRequested: (_respondent, _institution, _institutions),
