@@ -1,8 +1,9 @@
 """Checking credentials of any issuer: over HTTP, and on a public page by file, text or address."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Annotated, Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import httpx
 from fastapi import Query, Request
@@ -17,9 +18,22 @@ from shared.http.visits import AnyVisit, Visit
 from shared.pages.languages import N_, Text
 from shared.processing import mongo
 
-from .credentials import issuing, keys, lists
-from .credentials.baking import as_text
-from .credentials.checks import MOST_BYTES, Found, Gone, Surroundings, Unavailable, Verdict, host_of, short
+from .certificates import find_certificate
+from .credentials import issuing, keys, lists, qr
+from .credentials.baking import as_text, has_credential
+from .credentials.checks import (
+    MOST_BYTES,
+    Check,
+    Found,
+    Gone,
+    Surroundings,
+    Unavailable,
+    Verdict,
+    concluded,
+    dates,
+    host_of,
+    short,
+)
 from .credentials.examining import examined
 from .credentials.form import moment
 from .credentials.verifying import verify
@@ -28,7 +42,8 @@ router = Router(tags=["credentials"])
 WITHIN_S = 40
 TYPES = (
     *("application/json", "application/ld+json", "application/vc", "application/vc+ld+json", "application/jwt"),
-    *("application/vc+jwt", "application/vc+ld+json+jwt", "text/plain", "image/png", "image/svg+xml"),
+    *("application/vc+jwt", "application/vc+ld+json+jwt", "text/plain", "image/png", "image/svg+xml", "image/jpeg"),
+    "image/webp",
 )
 ACCEPT = (
     "application/did+json, application/vc, application/json, application/ld+json, image/png, image/svg+xml, */*;q=0.1"
@@ -56,6 +71,7 @@ Recipient = Annotated[
 async def verify_credential(request: Request, service: Running, recipient: Recipient = "") -> dict[str, Any]:
     """Check an Open Badges 3.0 (or hosted 2.x) credential of any issuer: JSON, a compact JWT, a baked PNG or SVG.
 
+    Of a picture without a credential, and of a text that is an address, what the QR code or the address leads to.
     Each check is valid, invalid or unknown: what could not be looked up is neither valid nor invalid.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -64,7 +80,11 @@ async def verify_credential(request: Request, service: Running, recipient: Recip
     content = await _body(request)
     if not content.strip():
         raise Problem(422, "the request does not fit", [("body", "there is nothing in it")])
-    verdict = await verified(service, content, recipient)
+    try:
+        led = await followed(service, content)
+    except Unusable as error:
+        raise Problem(422, "the request does not fit", [("body", error.why)]) from None
+    verdict = await recorded(service, led) if isinstance(led, str) else await verified(service, led, recipient)
     checks = [check._asdict() for check in verdict.checks]
     return {"result": verdict.result, "checks": checks}
 
@@ -73,9 +93,60 @@ async def _body(request: Request) -> bytes:
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
-        if len(content) > MOST_BYTES:
-            raise Problem(413, f"a credential has {MOST_BYTES} bytes at most")
+        if len(content) > (qr.MOST_BYTES if qr.is_picture(bytes(content[:16])) else MOST_BYTES):
+            raise Problem(413, f"a credential has {MOST_BYTES} bytes at most, a picture of a QR code {qr.MOST_BYTES}")
     return bytes(content)
+
+
+class Unusable(Exception):
+    """What was given leads to no credential, and why."""
+
+    def __init__(self, why: Text) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+async def followed(service: Service, content: bytes) -> bytes | str:
+    """The credential that is given, or what the address leads to that stands in its place, as text or as QR code.
+
+    Returns:
+        A text is the id of a certificate of this network, by its public address.
+    """
+    if qr.is_picture(content) and not has_credential(content):
+        try:
+            content = (await qr.text_in(content)).encode()
+        except qr.NoCode as error:
+            raise Unusable(error.args[0]) from None
+    if len(content) > MOST_BYTES:
+        raise Unusable(Text("It is larger than {most} bytes.", {"most": MOST_BYTES}))
+    address = content[:2_000].decode(errors="replace").strip()
+    return await looked_up(service, address) if address.startswith(("https://", "http://")) else content
+
+
+async def looked_up(service: Service, address: str) -> bytes | str:
+    """What is at an address, as `followed` has it."""
+    own = f"{service.settings.public('certification')}/certificates/"
+    if address.startswith(own):
+        return unquote(address.removeprefix(own).partition("?")[0])
+    async with addresses.client() as http:
+        try:
+            return (await _fetch(http, address, inside=service.settings.webhooks_inside)).content
+        except Unavailable as away:
+            raise Unusable(away.why) from None
+
+
+async def recorded(service: Service, id: str) -> Verdict:
+    """What this network's own record says of a certificate."""
+    try:
+        certificate = await find_certificate(service.db, id)
+    except Problem:
+        return concluded([Check("form", "invalid", Text("This network has given no such certificate."))], None)
+    network = Check("network", "valid", Text("It is a certificate of this network."))
+    revoked = certificate["status"] == "revoked"
+    of_status = Text("It was revoked.") if revoked else Text("It has not been revoked.")
+    status = Check("status", "invalid" if revoked else "valid", of_status)
+    until = certificate["valid_until"] and f"{certificate['valid_until']}T23:59:59Z"
+    return concluded([network, status, dates(certificate["certified_at"], until, datetime.now(UTC))], None)
 
 
 async def verified(service: Service, content: bytes, recipient: str = "") -> Verdict:
@@ -169,10 +240,14 @@ async def verify_by_form(visit: AnyVisit) -> Response:
         visit.wrong({given[1]: Text("One of the three is enough.")})
     if form.errors or not form.is_meant:
         return _show(visit, 422 if form.errors else 200)
-    content = await _content(visit, given[0])
-    if content is None:
+    try:
+        led = await _led(visit, given[0])
+    except Unusable as error:
+        visit.wrong({given[0]: error.why})
         return _show(visit, 422)
-    return _show(visit, verdict=await verified(visit.service, content, form["recipient"][:200]))
+    if isinstance(led, str):
+        return RedirectResponse(f"../certificates/{quote(led, safe='')}", 303)
+    return _show(visit, verdict=await verified(visit.service, led, form["recipient"][:200]))
 
 
 def _given(visit: Visit) -> dict[str, bool]:
@@ -184,22 +259,13 @@ def _given(visit: Visit) -> dict[str, bool]:
     }
 
 
-async def _content(visit: Visit, given: str) -> bytes | None:
-    """What is to be checked; None: it could not be had, and the form says why."""
-    form = visit.form
+async def _led(visit: Visit, given: str) -> bytes | str:
+    """What is to be checked, see `followed`."""
+    form, service = visit.form, visit.service
     if given == "address":
-        async with addresses.client() as http:
-            try:
-                content = (await _fetch(http, form["address"], inside=visit.service.settings.webhooks_inside)).content
-            except Unavailable as away:
-                visit.wrong({"address": away.why})
-                return None
-    else:
-        content = form.file.content if given == "file" and form.file else form["text"].encode()
-    if len(content) > MOST_BYTES:
-        visit.wrong({given: Text("It is larger than {most} bytes.", {"most": MOST_BYTES})})
-        return None
-    return content
+        address = form["address"]
+        return await looked_up(service, address if "://" in address else f"https://{address}")
+    return await followed(service, form.file.content if form.file and given == "file" else form["text"].encode())
 
 
 def about(credential: dict[str, Any]) -> dict[str, str]:

@@ -1,18 +1,17 @@
 """Reads the sheet of an XLSX file in a process of its own: a few kilobytes may take minutes and gigabytes to read.
 
-`python -m shared.files.sheets` reads a file from stdin and writes a line of JSON for each row.
+The process reads a file from stdin and writes a line of JSON for each row.
 """
 
-import asyncio
 import io
 import json
-import resource
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 from shared.settings import Settings
 
+from . import bounded
 from .tables import Record, Unreadable, Why, sheet
 
 WRITTEN = 32 * 2**20  # bytes of rows
@@ -24,21 +23,15 @@ async def rows_of(body: bytes, settings: Settings) -> list[tuple[int, Record]]:
     Raises:
         Unreadable: it is no such file, or reading it takes too long or too much memory.
     """
-    bounds = (settings.upload_memory_bytes, settings.upload_cpu_s, settings.upload_max_rows)
-    command = [sys.executable, "-m", "shared.files.sheets", *map(str, bounds)]
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL)
-    try:
-        async with asyncio.timeout(3 * settings.upload_cpu_s):  # beside others it has not the whole machine
-            written, _ = await process.communicate(body)
-    except TimeoutError:
-        written = b""
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    lines = written.split(b"\n")[:-1]
-    if process.returncode or not lines or lines[-1] != b"true":
+    ran = await bounded.run(
+        __name__,
+        str(settings.upload_max_rows),
+        body=body,
+        memory_bytes=settings.upload_memory_bytes,
+        cpu_s=settings.upload_cpu_s,
+    )
+    lines = ran.written.split(b"\n")[:-1]
+    if ran.code or not lines or lines[-1] != b"true":
         reason = json.loads(lines[-1]) if lines and lines[-1].startswith(b"{") else None
         if reason:
             raise Unreadable(reason["code"], *reason["given"])
@@ -71,9 +64,7 @@ def _why(code: str, *given: object) -> str:
     return json.dumps({"code": code, "given": given})
 
 
-def main(memory: int, cpu_s: int, most_rows: int) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+def main(most_rows: int) -> None:
     body = io.BytesIO(sys.stdin.buffer.read())
     for line in _write(sheet(body, WRITTEN), most_rows):
         sys.stdout.buffer.write(line.encode(errors="surrogatepass") + b"\n")

@@ -49,6 +49,12 @@ async def test_what_is_collected_on_a_phone_is_found_to_be_real_and_axe_finds_no
             await page.goto(f"{url}/certificates/{id}")
             await accessible(page)
             await shot(page, f"certificate-{language}-{size['width']}")
+            printed = tmp_path / f"printed-{size['width']}.png"
+            await page.locator("figure.qr").screenshot(path=printed)
+            await page.goto(f"{url}/verify")
+            await page.locator("#file").set_input_files(printed)
+            await page.locator("main form button").click()
+            await expect(page).to_have_url(f"{url}/certificates/{id}")
             await page.goto(f"{url}/verify")
             await accessible(page)
             await shot(page, f"verify-{language}-{size['width']}")

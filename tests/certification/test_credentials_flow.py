@@ -1,6 +1,7 @@
 """Credentials of a running service: issued, signed, listed, revoked."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import segno
+from PIL import Image
 
 from services.certification import app
 from services.certification.app import core, router
@@ -348,6 +351,49 @@ async def test_the_page_takes_a_file_or_text_and_escapes_whatever_it_shows(stack
         assert (await stack.client.post("/verify/file", data=sent, headers=FROM_HERE)).status_code == 422
 
 
+def qr_code(*texts: str, kind: str = "PNG") -> bytes:
+    """A picture with QR codes beside each other, turned a little, as in a photograph."""
+    whole = Image.new("L", (500 * len(texts), 500), 255)
+    for number, text in enumerate(texts):
+        one = io.BytesIO()
+        segno.make(text, micro=False).save(one, kind="png", scale=6)
+        whole.paste(Image.open(one).convert("L"), (500 * number + 40, 40))
+    content = io.BytesIO()
+    whole.rotate(4, fillcolor=255).convert("RGB").save(content, kind)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+async def test_the_qr_code_of_a_certificate_leads_to_it(stack: Running, kind: str):
+    id = await certificate_of(stack, f"printed-{kind}")
+    picture = qr_code(f"{PUBLIC}/certificates/{id}", kind=kind)
+    page = await stack.client.post("/verify/file", files={"file": ("a", picture)}, headers=FROM_HERE)
+    assert (page.status_code, page.headers["location"]) == (303, f"../certificates/{id}")
+    found = await verified(stack, picture, f"image/{kind.lower()}")
+    assert (found["result"], [c["check"] for c in found["checks"]]) == ("valid", ["network", "status", "dates"])
+    headers = stack.token("uni", "institution") | {"Prefer": "wait=30"}
+    await stack.client.post(f"/certificates/{id}/revocation", json={"reason": "x"}, headers=headers)
+    assert (await verified(stack, picture, f"image/{kind.lower()}"))["result"] == "invalid"
+    unknown = f"{PUBLIC}/certificates/nobodys".encode()
+    assert (await verified(stack, unknown, "text/plain"))["result"] == "invalid"
+
+
+async def test_a_qr_code_that_leads_nowhere_is_said_to(stack: Running):
+    bomb = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(bomb, "PNG")
+    for picture in (
+        qr_code("https://127.0.0.1/x"),
+        qr_code("one", "two"),
+        b"\xff\xd8\xff cut off",
+        bomb.getvalue(),
+    ):
+        page = await stack.client.post("/verify/file", files={"file": ("a", picture)}, headers=FROM_HERE)
+        assert (page.status_code, 'id="file-wrong"' in page.text) == (422, True)
+        answer = await stack.client.post("/verify", content=picture, headers={"Content-Type": "image/png"})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "body")
+    assert (await verified(stack, qr_code('{"a": 1}'), "image/png"))["result"] == "invalid"  # no credential, but read
+
+
 @pytest.mark.parametrize(
     "content",
     [b"hello world", b"{", b"{}", b"[]", b"null", b"<svg/>", "привет".encode(), b"\x89PNG\r\n\x1a\n", b"a.b.c"],
@@ -360,6 +406,9 @@ async def test_the_page_says_of_whatever_it_is_given_that_it_is_no_certificate(
     if given == "file":
         sent = {"files": {"file": ("a", content)}}
     page = await stack.client.post("/verify/file", headers=FROM_HERE, params={"lang": "en"}, **sent)
+    if content.startswith(b"\x89PNG") and given == "file":
+        assert (page.status_code, 'id="file-wrong"' in page.text) == (422, True)
+        return
     assert page.status_code == 200, page.text
     assert "It does not count." in page.text or "It could not be checked wholly." in page.text
 

@@ -17,6 +17,7 @@ from services.certification.credentials.baking import PNG, as_text, bake_png, ba
 from services.certification.credentials.checks import Wrong
 from services.certification.credentials.picture import png, svg
 from services.certification.credentials.verifying import did_web_address
+from shared.files import bounded
 from shared.pages.languages import Text
 from tests.certification.vc import KEY, OTHER, World, badge, checked, did_of, method_of, results, signed
 
@@ -663,11 +664,11 @@ async def test_the_process_for_strangers_documents_runs_no_code_of_the_current_f
 
 async def test_a_process_that_fails_is_not_said_to_take_long(monkeypatch: pytest.MonkeyPatch):
     for code, said in (("raise SystemExit(3)", "code 3"), ("import os; os.abort()", "memory"), ("1/0", "code 1")):
-        monkeypatch.setattr(examining, "CODE", code)
+        monkeypatch.setattr(bounded, "CODE", code)
         (found,) = await examining.examined([badge()])
         assert said in found.trouble
         assert not found.wrong
-    monkeypatch.setattr(examining, "CODE", "import os; os.kill(os.getpid(), 9)")
+    monkeypatch.setattr(bounded, "CODE", "import os; os.kill(os.getpid(), 9)")
     assert "more than 10 s" in (await examining.examined([badge()]))[0].trouble
 
 

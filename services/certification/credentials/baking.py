@@ -58,6 +58,14 @@ def _is_credential(kind: bytes, chunk: bytes) -> bool:
     return kind in (b"iTXt", b"tEXt") and chunk[8:].partition(b"\0")[0] in (KEYWORD, OLD_KEYWORD)
 
 
+def has_credential(picture: bytes) -> bool:
+    """Is there one in it, if it is a PNG?"""
+    try:
+        return any(_is_credential(kind, chunk) for kind, chunk in _chunks(picture))
+    except NotBaked:
+        return False
+
+
 def unbake_png(picture: bytes) -> str:
     """The credential in a PNG, from compressed or plain iTXt, or (2.x) tEXt.
 
