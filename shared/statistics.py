@@ -4,18 +4,25 @@ from collections.abc import Mapping
 from math import sqrt
 
 Z = 1.959963984540054  # of the normal distribution, for 95 %
+Z_FUNNEL = 3.090232306167813  # for 99.8 %: of 500 that are alike one lies outside by chance
 
 
-def wilson(successes: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share: Wilson's score interval (Wilson 1927; Brown, Cai, DasGupta 2001).
+def wilson(successes: float, n: float, z: float = Z) -> tuple[float, float]:
+    """The interval of a share, by default of 95 %: Wilson's score interval (Wilson 1927; Brown, Cai, DasGupta 2001).
 
     Args:
         n: more than 0.
     """
-    share, extra = successes / n, Z * Z / n
+    share, extra = successes / n, z * z / n
     middle = (share + extra / 2) / (1 + extra)
-    half = Z / (1 + extra) * sqrt(share * (1 - share) / n + extra / (4 * n))
+    half = z / (1 + extra) * sqrt(share * (1 - share) / n + extra / (4 * n))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def median_ranks(n: int) -> tuple[float, float]:
+    """How many of *n* ordered values lie below the ends of their median's 95 % interval (Campbell, Gardner 1988)."""
+    half = Z * sqrt(n) / 2
+    return max(0.0, n / 2 - half), min(float(n), n / 2 + half)
 
 
 def smallest(cases: Mapping[str, int], least: int) -> set[str]:

@@ -197,6 +197,8 @@ RULES: dict[str, Rule] = {
     "GET /indicators/{indicator_id}": PUBLIC,
     "GET /indicators/{indicator_id}/comparison": PUBLIC,
     "GET /indicators/{indicator_id}/series": PUBLIC,
+    "GET /figures/{indicator_id}": PUBLIC,
+    "GET /ranking": PUBLIC,
     "GET /scopes/{scope}": PUBLIC,
     "GET /values": PUBLIC,
     "GET /a/answer.js": PUBLIC,

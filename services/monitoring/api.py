@@ -20,7 +20,7 @@ from shared.pages.languages import Chosen, Language
 from shared.pages.pages import page, static
 from shared.processing.recent import RecentAnswers, applied
 
-from . import counters
+from . import counters, ranking
 from .figures import NO_CAVEATS, caveats, of_months, of_window, sum_of, within
 from .gaps import GapScope, gap_table
 from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
@@ -90,6 +90,7 @@ async def _form(
 
 
 OfIndicator = Annotated[Indicator, Depends(_indicator)]
+Listed = Annotated[ranking.Filters, query(ranking.Filters)]
 Wanted = Annotated[Form, Depends(_form)]
 Months = Annotated[bool, Query(description="Give the months one by one.")]
 
@@ -165,7 +166,7 @@ async def _values(
     service, recent = request.app.state.service, _recent(request)
     question = (tuple(indicator.id for indicator in indicators), astuple(asked), with_series, counters.today())
     items, until = await recent.answer(
-        service.db, question, within_s, lambda: _work_out(service, indicators, asked, with_series)
+        service.db, question, within_s, lambda: worked_out(service, indicators, asked, with_series=with_series)
     )
     return [{**item, "applied_until": until} for item in items]
 
@@ -175,10 +176,10 @@ def _recent(request: Request) -> RecentAnswers:
     return recent
 
 
-async def _work_out(
-    service: Service, indicators: list[Indicator], asked: Asked, with_series: bool
+async def worked_out(
+    service: Service, indicators: list[Indicator], asked: Asked, *, with_series: bool = False
 ) -> list[dict[str, Any]]:
-    """Those that are made of the same counters are read at once."""
+    """The values of a scope. Those that are made of the same counters are read at once."""
     about = await _about(service, asked)
     today = counters.today()
     below, coverage_min = service.settings.suppress_below, service.settings.coverage_min
@@ -233,19 +234,33 @@ async def months(service: Running, indicator: OfIndicator, asked: Question, form
 
 
 @router.get("/indicators/{indicator_id}/comparison")
-async def comparison(service: Running, indicator: OfIndicator, asked: Question, form: Wanted) -> Response:
-    """The values of all regions, institutions, programmes … side by side. At most a second old."""
-    _kind(indicator, asked.scope)
+async def comparison(
+    service: Running, indicator: OfIndicator, asked: Question, form: Wanted, filters: Listed
+) -> Response:
+    """The values of all regions, institutions, programmes … side by side, with their 95 % intervals.
+
+    `against_network` says which shares lie clearly below or above the network's: by more than chance brings about in
+    one of 500. At most a second old.
+    """
+    items, until = await compared(service, indicator, asked)
     begin, end = indicator.months(asked.begin, asked.end, counters.today())
-    question = ("comparison", indicator.id, astuple(asked), counters.today())
-    recent = service.shared.setdefault("comparisons", RecentAnswers(most=8))  # each may be long
-    items, until = await recent.answer(service.db, question, 1, lambda: _side_by_side(service, indicator, asked))
     answer = _whole(indicator, until) | {"scope": asked.scope, "from": begin, "to": end}
+    items = filters.of(items, asked.scope, await counters.registry(service.db))
     return await _answer(form, {**answer, "items": items}, [{**answer, **item} for item in items])
 
 
+async def compared(service: Service, indicator: Indicator, asked: Asked) -> tuple[list[dict[str, Any]], str | None]:
+    """The items of a comparison by id, and until when every event is in them; at most a second old."""
+    _kind(indicator, asked.scope)
+    question = ("comparison", indicator.id, astuple(asked), counters.today())
+    recent: RecentAnswers = service.shared.setdefault("comparisons", RecentAnswers(most=8))  # each may be long
+    items, until = await recent.answer(service.db, question, 1, lambda: _side_by_side(service, indicator, asked))
+    return items, until
+
+
 async def _side_by_side(service: Service, indicator: Indicator, asked: Asked) -> list[dict[str, Any]]:
-    registry = await counters.registry(service.db)
+    registry, whole = await counters.registry(service.db), Asked(begin=asked.begin, end=asked.end)
+    (network,) = await worked_out(service, [indicator], whole)
     by_scope = await counters.by_scope(
         service.db,
         indicator,
@@ -254,14 +269,12 @@ async def _side_by_side(service: Service, indicator: Indicator, asked: Asked) ->
         indicator.latest(counters.today()),
         by_month=bool(asked.begin or asked.end),
     )
-    return [
-        {
-            "scope_id": scope_id,
-            "scope_name": registry.name(asked.scope, scope_id),
-            **of_window(indicator, by_month, asked.begin, asked.end, service.settings.suppress_below),
-        }
-        for scope_id, by_month in sorted(by_scope.items())
-    ]
+    items = []
+    for scope_id, by_month in sorted(by_scope.items()):
+        said = of_window(indicator, by_month, asked.begin, asked.end, service.settings.suppress_below)
+        about = {"scope_id": scope_id, "scope_name": registry.name(asked.scope, scope_id)}
+        items.append(about | said | {"against_network": ranking.against(indicator, said, network)})
+    return items
 
 
 def _whole(indicator: Indicator, applied_until: str | None) -> dict[str, Any]:
@@ -334,6 +347,16 @@ async def _about(service: Service, asked: Asked) -> About:
     if not is_known and not await counters.is_counted(service.db, asked.scope, asked.scope_id):
         raise Problem(404, f"there is no {asked.scope} {asked.scope_id} (yet)")
     return About(asked, registry)
+
+
+async def scope_of(service: Service, indicator: Indicator, asked: Asked) -> dict[str, Any]:
+    """What a question about an indicator is about.
+
+    Raises:
+        Problem: the indicator is not offered for the scope, or there is nothing of that name.
+    """
+    _kind(indicator, asked.scope)
+    return (await _about(service, asked)).scope()
 
 
 def _kind(indicator: Indicator, scope: Scope) -> str:

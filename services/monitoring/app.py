@@ -8,6 +8,7 @@ from shared.processing.frameworks import with_frameworks
 from . import alert_api, api
 from .alerts import DueRules, react, read_context
 from .api import last_audit
+from .pages import figure, ranking
 from .states import COLLECTIONS, INDEXES, contributions, route, view
 
 core = Core(
@@ -23,7 +24,8 @@ core = Core(
 )
 core = with_frameworks(core)
 
-router = Router(routes=[*api.router.routes, *alert_api.router.routes])
+parts = (api, alert_api, ranking, figure)
+router = Router(routes=[route for part in parts for route in part.router.routes])
 
 if __name__ == "__main__":
     serve(core, router, [last_audit])

@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from shared.processing.employment import months_later
-from shared.statistics import smallest
+from shared.statistics import median_ranks, smallest, wilson
 
 from .indicators import Indicator, Measures, Status
 
@@ -32,8 +32,7 @@ def figures(indicator: Indicator, counted: Measures) -> Figures:
         return sum(counted.get(measure, 0) for measure in measures)
 
     if indicator.kind == "median":
-        prefix = f"{indicator.histogram}/w"
-        weeks = {int(m.removeprefix(prefix)): count for m, count in counted.items() if m.startswith(prefix)}
+        weeks = _weeks(indicator, counted)
         return Figures(median_days(weeks), None, None, sum(weeks.values()))
     if indicator.kind == "satisfied":
         return _satisfied(counted, f"{indicator.histogram}/")
@@ -69,25 +68,54 @@ SATISFIED = 4  # of 5
 
 def median_days(weeks: Mapping[int, int]) -> float | None:
     """The median of days counted by the week, taken as evenly spread within a week."""
-    half, before = sum(weeks.values()) / 2, 0
+    return _days_at(weeks, sum(weeks.values()) / 2)
+
+
+def _days_at(weeks: Mapping[int, int], rank: float) -> float | None:
+    """The days below which *rank* values lie."""
+    before = 0
     for week, count in sorted(weeks.items()):
-        if count and before + count >= half > 0:
-            return 7 * (week + (half - before) / count)
+        if count and before + count >= rank > 0:
+            return 7 * (week + (rank - before) / count)
         before += count
     return None
 
 
+def interval(indicator: Indicator, counted: Measures, found: Figures) -> tuple[float, float] | None:
+    """The 95 % interval of a value about people: Wilson's of a share, of a median by its ranks; None: it has none.
+
+    It says how far the value may be off for having so few cases, not for who is left out: see `caveats` for that.
+    """
+    if found.value is None or not indicator.personal or indicator.by == "stock":
+        return None
+    if indicator.kind == "median":
+        weeks = _weeks(indicator, counted)
+        low, high = (_days_at(weeks, rank) for rank in median_ranks(found.n))
+        return None if low is None or high is None else (low, high)
+    if indicator.unit == "share" and found.denominator and 0 <= (found.numerator or 0) <= found.denominator:
+        return wilson(found.numerator or 0, found.denominator)
+    return None
+
+
+def _weeks(indicator: Indicator, counted: Measures) -> dict[int, int]:
+    prefix = f"{indicator.histogram}/w"
+    return {int(m.removeprefix(prefix)): count for m, count in counted.items() if m.startswith(prefix)}
+
+
 def shown(indicator: Indicator, counted: Measures, suppress_below: int) -> dict[str, Any]:
-    """What is said in public: value, status, numerator, denominator, n. Not enough data is never zero."""
+    """What is said in public: value, status, what it is made of, interval. Not enough data is never zero."""
     found = figures(indicator, counted)
     few = indicator.personal and 0 < found.n < suppress_below
     status: Status = "not_enough_data" if found.value is None else "suppressed" if few else "ok"
+    ends = interval(indicator, counted, found) if status == "ok" else None
     return {
         "value": None if few else found.value,
         "status": status,
         "numerator": None if few else found.numerator,
         "denominator": None if few else found.denominator,
         "n": f"<{suppress_below}" if few else found.n,
+        "interval_from": ends and ends[0],
+        "interval_to": ends and ends[1],
     }
 
 
@@ -142,7 +170,10 @@ def _listed(left_out: Mapping[str, int], suppress_below: int) -> list[dict[str, 
 
 
 LONGEST_SERIES = 240
-HIDDEN: dict[str, Any] = {"value": None, "status": "suppressed", "numerator": None, "denominator": None, "n": None}
+HIDDEN: dict[str, Any] = {
+    **{"value": None, "status": "suppressed", "numerator": None, "denominator": None, "n": None},
+    **{"interval_from": None, "interval_to": None},
+}
 
 
 def of_window(

@@ -43,6 +43,9 @@ HEADINGS = {
     "thin": N_("Too little is known"),
     "lower": N_("At least"),
     "upper": N_("At most"),
+    "interval_from": N_("Interval of 95 per cent, from"),
+    "interval_to": N_("Interval of 95 per cent, to"),
+    "against_network": N_("Beside the network"),
     "by": N_("What a month means"),
     "scopes": N_("Offered for"),
     "suppressed_below": N_("Hidden below"),
@@ -64,6 +67,8 @@ WORDS = {
     "cohort": N_("month of graduation"),
     "period": N_("month of the event"),
     "stock": N_("end of the month"),
+    "below": N_("clearly below"),
+    "above": N_("clearly above"),
     "network": N_("Whole network"),
     "region": N_("Region"),
     "institution": N_("Institution"),
@@ -72,7 +77,8 @@ WORDS = {
     "enterprise": N_("Enterprise"),
     "competency": N_("Competency"),
 }
-TRANSLATED = ("status", "unit", "by", "scope", "scopes")
+TRANSLATED = ("status", "unit", "by", "scope", "scopes", "against_network")
+SHARES = ("value", "lower", "upper", "interval_from", "interval_to")  # where the unit is a share
 
 
 def xlsx_of(rows: list[dict[str, Any]], language: Language, address: str) -> bytes:
@@ -111,11 +117,11 @@ def _shown(row: Row, language: Language) -> dict[str, Any]:
             continue
         if name in TRANSLATED:
             words = content if isinstance(content, list) else [content]
-            shown[name] = ", ".join(translated(language, WORDS[word]) for word in words)
+            shown[name] = ", ".join(translated(language, WORDS[word]) for word in words if word)
         elif isinstance(content, dict):
             shown[name] = content[language]
         else:
-            is_share = name == "coverage" or (name in ("value", "lower", "upper") and row["unit"] == "share")
+            is_share = name == "coverage" or (name in SHARES and row["unit"] == "share")
             shown[name] = Share(content) if is_share and content is not None else content
     return shown
 

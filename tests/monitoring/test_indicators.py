@@ -53,6 +53,7 @@ from shared.contract.events import (
     SupportClosed,
 )
 from shared.processing.employment import months_later
+from shared.statistics import wilson
 from tests.making import event
 
 from .counting import at, broke_off, fold, graduated, interned, measured, status, total
@@ -817,12 +818,19 @@ def test_a_month_at_a_workplace_is_140_hours() -> None:
 
 def test_few_people_are_not_shown() -> None:
     said = shown(INDICATORS["insertion_rate"], {"status_employed": 3, "status_seeking": 1}, 5)
-    assert said == {"value": None, "status": "suppressed", "numerator": None, "denominator": None, "n": "<5"}
+    assert said == {
+        **{"value": None, "status": "suppressed", "numerator": None, "denominator": None, "n": "<5"},
+        **{"interval_from": None, "interval_to": None},
+    }
 
 
 def test_five_people_are_shown() -> None:
     said = shown(INDICATORS["insertion_rate"], {"status_employed": 4, "status_seeking": 1}, 5)
-    assert said == {"value": 0.8, "status": "ok", "numerator": 4, "denominator": 5, "n": 5}
+    interval_from, interval_to = wilson(4, 5)
+    assert said == {
+        **{"value": 0.8, "status": "ok", "numerator": 4, "denominator": 5, "n": 5},
+        **{"interval_from": interval_from, "interval_to": interval_to},
+    }
 
 
 def test_nobody_is_not_enough_data_and_never_zero() -> None:

@@ -95,7 +95,7 @@ function build() {
 function card(entry) {
   const article = byId("card").content.firstElementChild.cloneNode(true);
   const part = (selector) => article.querySelector(selector);
-  say(part("h3"), entry.title[LANGUAGE]);
+  link(part("h3 a"), entry.title[LANGUAGE], `figures/${entry.indicator}?${query()}`);
   say(part("summary"), word("how"));
   say(part("caption"), word("series"));
   const [month, value] = article.querySelectorAll("th");

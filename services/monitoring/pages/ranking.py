@@ -1,0 +1,130 @@
+"""The ranked list of an indicator: which programmes, institutions, regions … have the lowest, and how sure that is."""
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Query
+from fastapi.responses import HTMLResponse, Response
+from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
+
+from services.monitoring import counters
+from services.monitoring.api import Asked, compared, worked_out
+from services.monitoring.indicators import INDICATORS, Scope
+from services.monitoring.ranking import AGAINST, Filters, Order, left_over
+from services.monitoring.tables import WORDS
+from shared.contract.events import Month
+from shared.http.problems import Problem
+from shared.http.routing import Router
+from shared.http.visits import AnyVisit, Visit
+from shared.pages.languages import N_, Text
+from shared.pages.paging import pager
+
+from .charts import bar
+
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
+SHOWN_ROWS = 50
+FIRST = "employment_rate_18m"
+ORDERS = {Order.lowest: N_("lowest first"), Order.highest: N_("highest first")}
+ALL = N_("all")
+Text100 = Annotated[str, StringConstraints(max_length=100)]
+_MONTH: TypeAdapter[str] = TypeAdapter(Month)
+_COUNT: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=1, le=1_000_000)])
+
+
+class Fields(BaseModel):
+    """The form, as the address has it: what is left open is empty."""
+
+    indicator: Text100 = FIRST
+    scope: Text100 = ""
+    order: Text100 = Order.lowest
+    region: Text100 = ""
+    institution: Text100 = ""
+    level: Text100 = ""
+    begin: Text100 = Field("", alias="from")
+    end: Text100 = Field("", alias="to")
+    least: Text100 = ""
+    page: int = Field(1, ge=1, le=100_000)
+
+
+@router.get("/ranking")
+async def ranking_page(visit: AnyVisit, fields: Annotated[Fields, Query()]) -> Response:
+    of = INDICATORS.get(fields.indicator)
+    if of is None:
+        raise Problem(404, f"there is no indicator {fields.indicator}")
+    offered = [scope for scope in of.scopes if scope != "network"]
+    wanted = [scope for scope in (fields.scope, "programme", offered[0]) if scope in offered]
+    scope: Scope = wanted[0]
+    chosen = fields.model_dump(by_alias=True) | {"scope": scope, "page": ""}
+    visit.form.values = {name: [value] for name, value in chosen.items()}
+    asked, filters = _read(visit, scope, chosen)
+    items, until = await compared(visit.service, of, asked)
+    registry = await counters.registry(visit.service.db)
+    found = filters.of(items, scope, registry)
+    ranked = [item for item in found if item["value"] is not None]
+    (network,) = await worked_out(visit.service, [of], Asked(begin=asked.begin, end=asked.end))
+    part = pager(fields.page, SHOWN_ROWS, len(ranked), **chosen)
+    greatest = 1.0 if of.unit == "share" else _greatest([*ranked, network])
+    shown = ranked[max(0, part.first - 1) : part.last]
+    hidden, without = left_over(found)
+    kept = [(name, value) for name, value in chosen.items() if value and name not in ("indicator", *visit.form.errors)]
+    return visit.show(
+        "services/monitoring/pages/ranking.html",
+        422 if visit.form.errors else 200,
+        of=of,
+        scope=scope,
+        scopes=[(each, visit.word(WORDS[each])) for each in offered],
+        rows=[(item, bar(item, greatest)) for item in shown],
+        part=part,
+        network=network,
+        network_at=bar(network, greatest),
+        hidden=hidden,
+        without=without,
+        against=AGAINST,
+        indicators=_indicators(visit),
+        orders=[(str(order), visit.word(words)) for order, words in ORDERS.items()],
+        regions=_options(visit, registry, "region"),
+        institutions=_options(visit, registry, "institution"),
+        levels=[("", visit.word(ALL)), *((str(level), str(level)) for level in range(1, 9))],
+        files=f"indicators/{of.id}/comparison?{urlencode(kept)}",
+        window="".join(f"&{name}={value}" for name, value in kept if name in ("from", "to")),
+        until=until,
+    )
+
+
+def _read(visit: Visit, scope: Scope, chosen: dict[str, str]) -> tuple[Asked, Filters]:
+    """What is asked for; what does not do is left open, and said beside its field."""
+    wrong: dict[str, Text] = {}
+
+    def read(name: str, kind: TypeAdapter[Any], words: Text) -> Any:
+        try:
+            return kind.validate_python(chosen[name]) if chosen[name] else None
+        except ValidationError:
+            wrong[name] = words
+            return None
+
+    begin, end = (read(name, _MONTH, Text("This is no month: 2026-06.")) for name in ("from", "to"))
+    if begin and end and begin > end:
+        wrong["to"], end = Text("The period ends before it begins."), None
+    level, least = (read(name, _COUNT, Text("This is no whole number from 1 on.")) for name in ("level", "least"))
+    order = Order.highest if chosen["order"] == Order.highest else Order.lowest
+    visit.wrong(wrong)
+    filters = Filters(chosen["region"] or None, chosen["institution"] or None, level, None, least, order)
+    return Asked(scope, None, begin, end), filters
+
+
+def _greatest(items: list[dict[str, Any]]) -> float:
+    return max((item[name] or 0 for item in items for name in ("value", "interval_to")), default=0)
+
+
+def _indicators(visit: Visit) -> list[tuple[str, list[tuple[str, str]]]]:
+    """All that can be ranked, by group."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for each in INDICATORS.values():
+        group = groups.setdefault(each.group.into(visit.language), [])
+        group.append((each.id, each.title.into(visit.language)))
+    return list(groups.items())
+
+
+def _options(visit: Visit, registry: counters.Registry, scope: Scope) -> list[tuple[str, str]]:
+    named = [(id, registry.name(scope, id) or id) for id in registry.ids(scope)]
+    return [("", visit.word(ALL)), *sorted(named, key=lambda one: one[1].casefold())]
