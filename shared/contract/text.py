@@ -1,7 +1,8 @@
 """Text as people see it: what looks alike is alike, and nothing is hidden in it."""
 
 import unicodedata
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 _BREAKS = "\u2028\u2029"
 
@@ -36,3 +37,21 @@ def hidden_in(value: Any, field: str = "") -> tuple[str, str] | None:
         if found := (hidden_in(name, about) if isinstance(name, str) else None) or hidden_in(part, about):
             return found
     return None
+
+
+class Message(str):
+    """A text for people: used as a string it is in English, and what it is made of can be said in another language.
+
+    Attributes:
+        message: in English, with `{name}` where something is filled in.
+        given: what is filled in, by name; a message in it is told in the same language.
+    """
+
+    __slots__ = ("given", "message")
+    message: str
+    given: Mapping[str, object]
+
+    def __new__(cls, message: str, given: Mapping[str, object] | None = None) -> Self:
+        made = super().__new__(cls, message.format(**given or {}))
+        made.message, made.given = message, given or {}
+        return made

@@ -650,7 +650,7 @@ async def test_a_programme_tells_its_story(stack: Running):
     page = await nobody.get("/stories/story", lang="ru")
     assert ("Рекомендаций пока не было." in page.text, "версия 2" in page.text) == (True, True)
     assert "+ welding:tig, − welding:arc" in page.text
-    assert (await nobody.get("/stories/nothing")).status_code == 404
+    assert (await nobody.get("/stories/nothing", lang="ru")).status_code == 404
     await close(nobody)
 
 
