@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from services.feedback.vacancy_files import (
     Unmapped,
     Unusable,
     files_in,
+    misread,
     reading,
     rows_in,
 )
@@ -36,7 +36,6 @@ from .over_http import OverHttp, as_operator
 app = application("The labour market: import vacancies of job portals.")
 LOOKED_UP = 250  # vacancies, as feedback answers at once
 SHOWN = 20  # refused rows
-_PORTAL = re.compile("[A-Za-z0-9][A-Za-z0-9-]{0,29}")
 
 
 @app.callback()
@@ -130,12 +129,9 @@ def _refused(*, shown: bool) -> Callable[[str, str], None]:
 
 
 def _reading(portal: str, fields: dict[str, str], regions: dict[str, str], separator: str) -> Reading:
-    if not _PORTAL.fullmatch(portal):
-        raise Misused(f"--portal {portal}: take up to 30 Latin letters, digits and hyphens: hh")
-    try:
-        return reading(portal, fields, regions, separator)
-    except Unmapped as error:
-        raise Misused(str(error)) from None
+    if wrong := misread(portal, fields, regions):
+        raise Misused("\n".join(f"--{name}: {why}" for name, why in wrong.items()))
+    return reading(portal, fields, regions, separator)
 
 
 def _files(path: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from pydantic_core import to_json
 
-from services.certification.framework_files import AT_ONCE, Items, Unfit, about_of, in_words, misnamed
+from services.certification.framework_files import AT_ONCE, Items, Unfit, about_of, misnamed
 from services.partners.gateway.files.publish import AGAIN, Away
 from shared.files.tables import Table, Unreadable, table
 from shared.operator import console
@@ -127,7 +127,7 @@ class Import:
         self.items, self.version, self.said, self.in_force, self.is_refused = items, version, said, False, False
         self.counts = Counter[str](refused=items.number_refused)
         self.counts.update({name: getattr(items, name) for name in ("read", "repeated", "left_out", "foreign")})
-        self.problems = [{**one._asdict(), "why": in_words(one.why, "en")} for one in items.refused]
+        self.problems = [one._asdict() for one in items.refused]
 
     async def run(self, network: OverHttp) -> None:
         """Define all items, some at a time, and put the version in force if none is refused."""

@@ -9,8 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from shared.contract import frameworks as built_in
 from shared.contract.events import FrameworkId, FrameworkItemDefined, Id, wording_of
-from shared.files.tables import Row, Table, Why
-from shared.pages.languages import LANGUAGES, Language, Text, in_language
+from shared.files.cells import Unread, is_yes
+from shared.files.tables import Row, Table
+from shared.pages.languages import LANGUAGES, Text
 
 ESCO = "esco"
 ESCO_NAME = {
@@ -20,7 +21,6 @@ ESCO_NAME = {
 ESCO_ABOUT = {"origin": "https://esco.ec.europa.eu", "licence": "© European Union; reuse with attribution"}
 _URI = re.compile(r"https?://data\.europa\.eu/esco/(skill|isced-f)/([A-Za-z0-9._-]{1,56})")
 _SEVERAL = re.compile(r"\s*[|\n]\s*")
-_YES, _NO = ("true", "yes", "1", "да", "x", "+"), ("false", "no", "0", "нет", "-")
 # What columns hold, by their headings in small letters; `*` stands for the language that the file is in.
 COLUMNS = {
     **dict.fromkeys(("id", "concepturi", "ид", "код"), "id"),
@@ -40,18 +40,12 @@ KEPT = 100  # refused rows that are told
 Item = dict[str, Any]
 
 
-def in_words(why: str | Why, language: Language) -> str:
-    """A reason in a language."""
-    return why.text(language) if isinstance(why, Why) else in_language(why, language)
-
-
 class Unfit(ValueError):
     """A file, or a row of it, will not do: the column (empty: all of it), and why."""
 
-    def __init__(self, column: str, why: str | Why) -> None:
+    def __init__(self, column: str, why: str) -> None:
         self.column, self.why = column, why
-        words = in_words(why, "en")
-        super().__init__(f"{column}: {words}" if column else words)
+        super().__init__(f"{column}: {why}" if column else why)
 
 
 class Refused(NamedTuple):
@@ -60,7 +54,7 @@ class Refused(NamedTuple):
     file: str
     row: int
     column: str
-    why: str | Why
+    why: str
 
 
 @dataclass
@@ -186,7 +180,7 @@ class Items:
         """What a row says, by the fields of an item."""
         for column, why in row.unfit.items():
             if not column or column in columns:
-                raise Unfit(column, why)
+                raise Unfit(column, why.words)
         said: Item = {}
         for heading, what in columns.items():
             if heading not in row.cells:
@@ -214,7 +208,10 @@ class Items:
             case "broader":
                 return [self._id(each) for each in several]
             case "sustainability":
-                return _is_yes(heading, text) or None
+                try:
+                    return is_yes(text) or None
+                except Unread as error:
+                    raise Unfit(heading, error.why.words) from None
         return text
 
     def _item(self, said: Item) -> tuple[str, Item]:
@@ -255,7 +252,7 @@ class Items:
             raise Unfit("id", Text("must be up to 64 Latin letters, digits and . _ - with a letter or a digit first"))
         return id
 
-    def _refuse(self, file: str, row: int, column: str, why: str | Why) -> None:
+    def _refuse(self, file: str, row: int, column: str, why: str) -> None:
         self.number_refused += 1
         if len(self.refused) < KEPT:
             self.refused.append(Refused(file, row, column, why))
@@ -293,12 +290,6 @@ def misnamed(framework: str, version: str) -> dict[str, str]:
 
 
 _ID = re.compile(r"[a-z][a-z0-9-]{0,29}:[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-def _is_yes(column: str, text: str) -> bool:
-    if text.lower() not in (*_YES, *_NO):
-        raise Unfit(column, Text("“{text}” is neither yes nor no", {"text": text[:50]}))
-    return text.lower() in _YES
 
 
 def _merged(item: Item, added: Item) -> Item:

@@ -25,7 +25,7 @@ from shared.pages.languages import LANGUAGES, N_, Text, in_language
 from shared.pages.paging import pager
 from shared.processing.frameworks import Framework, Frameworks, Item, said
 
-from .framework_files import AT_ONCE, KEPT, RESERVED, Items, Unfit, about_of, in_words, misnamed
+from .framework_files import AT_ONCE, KEPT, RESERVED, Items, Unfit, about_of, misnamed
 from .framework_import import Outcome, define, publish
 
 router = Router(tags=["frameworks"])
@@ -185,10 +185,10 @@ async def _imported(visit: MemberVisit, file: Upload) -> Doc | None:
         form.add_error("file", error.why.text(visit.language))
         return None
     except Unfit as error:
-        form.add_error("file", f"{error.column}: {in_words(error.why, visit.language)}")
+        form.add_error("file", f"{error.column}: {in_language(error.why, visit.language)}")
         return None
     items.demand_broader()
-    refused = [(one.row, one.column, in_words(one.why, visit.language)) for one in items.refused]
+    refused = [(one.row, one.column, in_language(one.why, visit.language)) for one in items.refused]
     done: Doc = {"read": items.read, "refused": items.number_refused, "rows": refused, "is_shown": False}
     if items.number_refused or not items.of:
         return {**done, "counts": Counter()}

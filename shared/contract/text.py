@@ -1,7 +1,7 @@
 """Text as people see it: what looks alike is alike, and nothing is hidden in it."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 _BREAKS = "\u2028\u2029"
@@ -43,15 +43,19 @@ class Message(str):
     """A text for people: used as a string it is in English, and what it is made of can be said in another language.
 
     Attributes:
-        message: in English, with `{name}` where something is filled in.
-        given: what is filled in, by name; a message in it is told in the same language.
+        message: in English, with `{name}` or `{}` where something is filled in.
+        given: what is filled in, by name or in order; a message in it is told in the same language.
     """
 
     __slots__ = ("given", "message")
     message: str
-    given: Mapping[str, object]
+    given: Mapping[str, object] | Sequence[object]
 
-    def __new__(cls, message: str, given: Mapping[str, object] | None = None) -> Self:
-        made = super().__new__(cls, message.format(**given or {}))
-        made.message, made.given = message, given or {}
+    def __new__(cls, message: str, given: Mapping[str, object] | Sequence[object] = ()) -> Self:
+        made = super().__new__(cls, filled(message, given))
+        made.message, made.given = message, given
         return made
+
+
+def filled(message: str, given: Mapping[str, object] | Sequence[object]) -> str:
+    return message.format(**given) if isinstance(given, Mapping) else message.format(*given)

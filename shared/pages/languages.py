@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -12,7 +12,7 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from fastapi import Depends, Header, Query, Request
 
-from shared.contract.text import Message
+from shared.contract.text import Message, filled
 
 Language = Literal["en", "ru"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -49,6 +49,7 @@ class Text(Message):
     """A message that code of services says; written where it is said, it is in the catalogues."""
 
     __slots__ = ()
+    given: Mapping[str, object]
 
     def into(self, language: Language) -> str:
         return in_language(self, language)
@@ -61,10 +62,13 @@ def in_language(text: str, language: Language) -> str:
     """What the code says, in a language, where it is said in several."""
     if not isinstance(text, Message):
         return text
-    given = {
-        name: in_language(value, language) if isinstance(value, str) else value for name, value in text.given.items()
-    }
-    return translated(language, text.message).format(**given)
+
+    def told(value: object) -> object:
+        return in_language(value, language) if isinstance(value, str) else value
+
+    given = text.given
+    values = {n: told(v) for n, v in given.items()} if isinstance(given, Mapping) else [told(v) for v in given]
+    return filled(translated(language, text.message), values)
 
 
 _LIST = "{one}{between}{others}"

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.certification.framework_files import Items, Unfit, in_words, misnamed
+from services.certification.framework_files import Items, Unfit, misnamed
 from shared.files.tables import Table, Unreadable, table
+from shared.pages.languages import in_language
 from tests.feedback.test_market import ESCO, needs_real_data
 
 PILLAR = "conceptType,conceptUri,broaderType,broaderUri\n"
@@ -109,8 +110,8 @@ def test_a_row_that_is_no_item_is_refused_by_row_and_column(row: str, column: st
     items = taken(f"id,name,sustainability\nA0,zero,\n{row}\nA9,nine,\n")
     (refused,) = items.refused
     assert (refused.row, refused.column, [*items.of]) == (3, column, ["own:A0", "own:A9"])
-    assert why in in_words(refused.why, "en")
-    assert in_words(refused.why, "ru") != in_words(refused.why, "en")
+    assert why in in_language(refused.why, "en")
+    assert in_language(refused.why, "ru") != in_language(refused.why, "en")
 
 
 def test_an_item_that_is_a_part_of_what_is_in_no_file_is_refused_with_the_id():
@@ -118,7 +119,7 @@ def test_an_item_that_is_a_part_of_what_is_in_no_file_is_refused_with_the_id():
     items.demand_broader()
     (refused,) = items.refused
     assert (refused.row, refused.column, [*items.of]) == (3, "broader", ["own:A0", "own:A2"])
-    assert (in_words(refused.why, "en"), in_words(refused.why, "ru")) == (
+    assert (in_language(refused.why, "en"), in_language(refused.why, "ru")) == (
         "own:A7 is not in the file",
         "own:A7 нет в файле",
     )

@@ -22,11 +22,12 @@ from services.partners.gateway.contract.rules import (
 )
 from shared.contract import events
 from shared.contract.events import DATA
+from shared.files.cells import Unread
 from shared.files.tables import EVENT, Row, Why
 from shared.http.problems import Problem
 from shared.pages.languages import LANGUAGES, Language, in_language, translated
 
-from .cells import Field, Unread, value_of
+from .cells import Field, value_of
 
 MISTAKES_TOLD = 10  # of each kind, about columns: looking for similar names takes long
 REMEMBERED = 100_000  # rows whose keys are compared
