@@ -51,7 +51,8 @@ class Message(str):
     message: str
     given: Mapping[str, object] | Sequence[object]
 
-    def __new__(cls, message: str, given: Mapping[str, object] | Sequence[object] = ()) -> Self:
+    def __new__(cls, message: str, given: Mapping[str, object] | Sequence[object] | None = None) -> Self:
+        given = given or {}
         made = super().__new__(cls, filled(message, given))
         made.message, made.given = message, given
         return made

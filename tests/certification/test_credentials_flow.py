@@ -332,7 +332,7 @@ async def test_the_page_says_of_whatever_it_is_given_that_it_is_no_certificate(
         sent = {"files": {"file": ("a", content)}}
     page = await stack.client.post("/verify/file", headers=FROM_HERE, params={"lang": "en"}, **sent)
     assert page.status_code == 200, page.text
-    assert "It does not count." in page.text or "It could not be checked wholly." in page.text
+    assert "It does not count." in page.text or "It could not be checked completely." in page.text
 
 
 async def test_what_is_no_credential_is_told_from_what_cannot_be_sent(stack: Running):
