@@ -17,7 +17,6 @@ from services.feedback.vacancy_files import (
     Reading,
     Row,
     Unmapped,
-    Unusable,
     files_in,
     misread,
     reading,
@@ -25,6 +24,7 @@ from services.feedback.vacancy_files import (
 )
 from services.partners.gateway.files.publish import AGAIN, Away, pairs
 from shared.contract.events import timestamp
+from shared.files.tables import Unreadable
 from shared.http.problems import Problem
 from shared.operator import console
 from shared.operator.command import EXIT_CODES, application
@@ -89,8 +89,6 @@ def import_(  # noqa: PLR0913, PLR0917
             imported = Import(how, network, at or _written(files), _refused(shown=not json))
             try:
                 await _import(imported, files, complete=complete)
-            except Unusable as error:
-                raise Failed(str(error)) from None
             except Unmapped as error:
                 raise Misused(f"{error} (--map)") from None
             except Away as error:
@@ -112,7 +110,10 @@ async def _import(imported: Import, files: list[Path], *, complete: bool) -> Non
 def _rows(files: list[Path], how: Reading, pages: Pages) -> Iterator[Row]:
     for file in files:
         with file.open("rb") as stream:
-            yield from rows_in(stream, file.name, how, pages)
+            try:
+                yield from rows_in(stream, file.name, how, pages)
+            except Unreadable as error:
+                raise Failed(f"{file.name}: {error}") from None
 
 
 def _refused(*, shown: bool) -> Callable[[str, str], None]:

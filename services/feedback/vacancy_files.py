@@ -45,18 +45,6 @@ class Unmapped(ValueError):
     """The columns do not say what is needed; the text says what."""
 
 
-class Unusable(ValueError):
-    """A file cannot be read.
-
-    Attributes:
-        why: in the words of `shared.files`.
-    """
-
-    def __init__(self, name: str, why: Why) -> None:
-        self.why = why
-        super().__init__(f"{name}: {why.text()}")
-
-
 class Row(NamedTuple):
     """A row of a file: where it is, and what is in it by column; JSON's objects within it are flat, by dots."""
 
@@ -206,7 +194,7 @@ def rows_in(stream: IO[bytes], name: str, how: Reading, pages: Pages) -> Iterato
     """The rows of a file; never more than a page or a row of it is held.
 
     Raises:
-        Unusable: it is no table and no JSON.
+        Unreadable: it is no table and no JSON.
         Unmapped: its columns do not say which vacancy a row is.
     """
     try:
@@ -214,10 +202,8 @@ def rows_in(stream: IO[bytes], name: str, how: Reading, pages: Pages) -> Iterato
             yield from _objects(stream, name, how, pages)
         else:
             yield from rows_of(table(stream), name, how)
-    except Unreadable as error:
-        raise Unusable(name, error.why) from None
     except UnicodeDecodeError as error:
-        raise Unusable(name, Why("json", (error.reason,))) from None
+        raise Unreadable("json", error.reason) from None
 
 
 def is_json(stream: IO[bytes]) -> bool:

@@ -26,7 +26,7 @@ def hidden_in(value: Any, field: str = "") -> tuple[str, str] | None:
     """Where within parsed JSON there is a character that nobody sees, and what is wrong with it."""
     if isinstance(value, str):
         name = hidden(value)
-        return (field, f"has a character that cannot be seen: {name}") if name else None
+        return (field, Message("has a character that cannot be seen: {name}", {"name": name})) if name else None
     parts: list[tuple[Any, Any]] = []
     if isinstance(value, dict):
         parts = [*value.items()]

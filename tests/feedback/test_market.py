@@ -28,7 +28,6 @@ from services.feedback.vacancy_files import (
     Reading,
     Unfit,
     Unmapped,
-    Unusable,
     Vacancy,
     _values,
     misread,
@@ -372,7 +371,7 @@ def test_a_file_that_ends_early_is_refused_so_that_nothing_is_closed_by_it(text:
         list(_values(io.StringIO(text).read))
     file = tmp_path / "cut.json"
     file.write_text(text.replace("1", '1,"name":"x","skills":[]'))
-    with pytest.raises(Unusable, match=r"cut\.json: is not JSON"):
+    with pytest.raises(Unreadable, match="is not JSON"):
         read(file)
 
 

@@ -268,6 +268,7 @@ async def test_only_the_operator_opens_the_table_of_skills(place: Place, page: s
         ("plant", "staff", "enterprise", False),
     ):
         who = await signed_in(place.feedback, organisation, role, kind)
+        who.client.cookies.set(LANGUAGE, "ru")
         answer = await (who.get(path) if method == "GET" else who.post(path))
         assert (answer.status_code == 403) != is_open, f"{role}: {answer.status_code}"
         await close(who)

@@ -18,7 +18,6 @@ from services.feedback.vacancy_files import (
     Reading,
     Row,
     Unmapped,
-    Unusable,
     misread,
     reading,
     rows_in,
@@ -162,7 +161,7 @@ async def _imported(visit: MemberVisit, file: Upload, how: Reading, at: datetime
     except Unmapped as error:
         visit.form.add_error("columns", in_language(error.args[0], visit.language))
         return None
-    except (Unusable, Unreadable) as error:
+    except Unreadable as error:
         visit.form.add_error("file", error.why.text(visit.language))
         return None
     if len(rows) > service.settings.upload_max_rows:
