@@ -14,12 +14,12 @@ from babel.messages.pofile import read_po, write_po
 from pydantic import TypeAdapter
 
 from services.partners.gateway.contract.messages import OWN_FIELDS, REGISTRY_RULES, TEXT_KINDS
-from shared.contract import events
+from shared.contract import events, wording
 from shared.pages.languages import FOLDER, LANGUAGES, Language
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("shared", "services")
-KEYWORDS = {**DEFAULT_KEYWORDS, "N_": None, "Text": None}
+KEYWORDS = {**DEFAULT_KEYWORDS, "N_": None, "Text": None, "Message": None}
 METHODS = [("**.py", "python"), ("**.html", "jinja2")]
 OPTIONS = {"**.html": {"trimmed": "true"}}
 # No dates and no names: what has not changed is written as it was.
@@ -49,6 +49,8 @@ def _of_the_contract() -> Iterator[tuple[str, str | None, str]]:
     """The texts of the models: (text, context, explanation for who translates it)."""
     for kind in TEXT_KINDS:
         yield TypeAdapter(getattr(events, kind)).json_schema()["description"], None, kind
+    for words in (*wording.texts(), *events.KINDS_OF_TEXT.values()):
+        yield words, None, "what is wrong with a value"
     for rule in REGISTRY_RULES:
         yield rule, "registry rule", "{0}: what the event refers to"
     for type_, data in events.DATA.items():

@@ -126,9 +126,13 @@ def down(*, clean: bool) -> None:
     choice = Choice.kept()
     if choice.kind:
         choice.stack().down(clean=clean)
+        print("stopped: the services" if choice.given else "stopped: the services, Kafka and MongoDB")
+    else:
+        print("nothing runs")
     (Choice() if clean else Choice(ports=choice.ports, secured=choice.secured)).keep()
     if clean:
         OPERATOR.unlink(missing_ok=True)
+    print("the data were deleted" if clean else "the data stay: make up starts it again with them")
 
 
 def run(service: str, *module: str) -> str:

@@ -51,9 +51,10 @@ class Visitor:
 
 
 def looked_at(answer: Response) -> Response:
-    """The answer, which if it is a page runs no script of others and asks for nothing elsewhere."""
+    """The answer, which as a page is all in one language, runs no script of others and asks for nothing elsewhere."""
     if answer.headers.get("content-type", "").startswith("text/html") and answer.content:
         assert not INLINE.search(answer.text), INLINE.search(answer.text)
+        assert "Ответ сервиса (по-английски)" not in answer.text, answer.text
         policy = answer.headers["content-security-policy"]
         assert "unsafe" not in policy
         assert "default-src 'none'" in policy

@@ -127,6 +127,7 @@ RULES: dict[str, Rule] = {
     "GET /webhooks": mine(shown=False),
     "GET /webhooks/{id}": own("/webhooks/x", 404, shown=False),
     "GET /webhooks/{id}/failures": own("/webhooks/x/failures", 404, shown=False),
+    "PUT /rejections/{position}/aside": own("/rejections/rejected-0-99999999/aside", 404, shown=False),
     "POST /rejections/{position}/resubmission": own(
         "/rejections/rejected-0-99999999/resubmission", 404, body={}, **STRUCTURED
     ),

@@ -130,3 +130,30 @@ def test_given_kafka_is_not_ours_to_secure(machine):
     machine.setenv("SECURE", "1")
     with pytest.raises(ServerError, match="a Kafka of ours"):
         choose(Choice())
+
+
+class Stopping:
+    """A stack that says how it is stopped."""
+
+    def __init__(self) -> None:
+        self.cleaned: list[bool] = []
+
+    def down(self, *, clean: bool) -> None:
+        self.cleaned.append(clean)
+
+
+@pytest.mark.parametrize(("given", "stopped"), [(None, "the services, Kafka and MongoDB"), (GIVEN, "the services")])
+def test_whoever_stops_it_is_told_what_was_stopped_and_what_of_the_data(machine, tmp_path, capsys, given, stopped):
+    stopping = Stopping()
+    machine.setattr(stack, "CHOICE", tmp_path / "stack.json")
+    machine.setattr(stack, "OPERATOR", tmp_path / "operator.json")
+    machine.setattr(Choice, "stack", lambda _: stopping)
+    for clean, data in ((False, "the data stay"), (True, "the data were deleted")):
+        Choice("local", given).keep()
+        stack.down(clean=clean)
+        first, second = capsys.readouterr().out.splitlines()
+        assert first == f"stopped: {stopped}"
+        assert second.startswith(data)
+    assert stopping.cleaned == [False, True]
+    stack.down(clean=False)
+    assert capsys.readouterr().out.splitlines()[0] == "nothing runs"

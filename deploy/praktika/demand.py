@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,13 +17,14 @@ from services.feedback.vacancy_files import (
     Reading,
     Row,
     Unmapped,
-    Unusable,
     files_in,
+    misread,
     reading,
     rows_in,
 )
 from services.partners.gateway.files.publish import AGAIN, Away, pairs
 from shared.contract.events import timestamp
+from shared.files.tables import Unreadable
 from shared.http.problems import Problem
 from shared.operator import console
 from shared.operator.command import EXIT_CODES, application
@@ -36,7 +36,6 @@ from .over_http import OverHttp, as_operator
 app = application("The labour market: import vacancies of job portals.")
 LOOKED_UP = 250  # vacancies, as feedback answers at once
 SHOWN = 20  # refused rows
-_PORTAL = re.compile("[A-Za-z0-9][A-Za-z0-9-]{0,29}")
 
 
 @app.callback()
@@ -90,8 +89,6 @@ def import_(  # noqa: PLR0913, PLR0917
             imported = Import(how, network, at or _written(files), _refused(shown=not json))
             try:
                 await _import(imported, files, complete=complete)
-            except Unusable as error:
-                raise Failed(str(error)) from None
             except Unmapped as error:
                 raise Misused(f"{error} (--map)") from None
             except Away as error:
@@ -113,7 +110,10 @@ async def _import(imported: Import, files: list[Path], *, complete: bool) -> Non
 def _rows(files: list[Path], how: Reading, pages: Pages) -> Iterator[Row]:
     for file in files:
         with file.open("rb") as stream:
-            yield from rows_in(stream, file.name, how, pages)
+            try:
+                yield from rows_in(stream, file.name, how, pages)
+            except Unreadable as error:
+                raise Failed(f"{file.name}: {error}") from None
 
 
 def _refused(*, shown: bool) -> Callable[[str, str], None]:
@@ -130,12 +130,9 @@ def _refused(*, shown: bool) -> Callable[[str, str], None]:
 
 
 def _reading(portal: str, fields: dict[str, str], regions: dict[str, str], separator: str) -> Reading:
-    if not _PORTAL.fullmatch(portal):
-        raise Misused(f"--portal {portal}: take up to 30 Latin letters, digits and hyphens: hh")
-    try:
-        return reading(portal, fields, regions, separator)
-    except Unmapped as error:
-        raise Misused(str(error)) from None
+    if wrong := misread(portal, fields, regions):
+        raise Misused("\n".join(f"--{name}: {why}" for name, why in wrong.items()))
+    return reading(portal, fields, regions, separator)
 
 
 def _files(path: Path) -> list[Path]:

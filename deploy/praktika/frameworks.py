@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from pydantic_core import to_json
 
-from services.certification.framework_files import AT_ONCE, Items, Unfit, about_of, in_words
+from services.certification.framework_files import AT_ONCE, Items, Unfit, about_of, misnamed
 from services.partners.gateway.files.publish import AGAIN, Away
 from shared.files.tables import Table, Unreadable, table
 from shared.operator import console
@@ -94,11 +94,13 @@ def import_(  # noqa: PLR0913, PLR0917
         "closed": closed,
     }
 
+    if wrong := misnamed(framework, version):
+        given = {"framework": framework, "version": version}
+        raise typer.BadParameter("; ".join(f"--{name} {given[name]}: {why}" for name, why in wrong.items()))
+
     async def work(settings: Settings) -> int:
         items = _gathered(framework, file, ru, broader, green)
-        own = {key: value for key, value in said.items() if value}
-        about = {**about_of(framework, is_esco=items.is_esco), **own, "version": version, "items": len(items.of)}
-        done = Import(items, about)
+        done = Import(items, version, said)
         if items.of and (leave_out or not items.number_refused):
             async with as_operator(settings, "certification", OverHttp) as network:
                 try:
@@ -115,38 +117,42 @@ class Import:
     """One import.
 
     Attributes:
-        about: what is said of the version, once all of its items are there.
+        said: what is said of the version, besides its items.
+        in_force: the version is, by this import or since one before.
+        is_refused: the network refused an item.
         problems: what was refused: of a file's row, or of an item.
     """
 
-    def __init__(self, items: Items, about: dict[str, Any]) -> None:
-        self.items, self.about, self.in_force = items, about, False
+    def __init__(self, items: Items, version: str, said: dict[str, Any]) -> None:
+        self.items, self.version, self.said, self.in_force, self.is_refused = items, version, said, False, False
         self.counts = Counter[str](refused=items.number_refused)
         self.counts.update({name: getattr(items, name) for name in ("read", "repeated", "left_out", "foreign")})
-        self.problems = [{**one._asdict(), "why": in_words(one.why, "en")} for one in items.refused]
+        self.problems = [one._asdict() for one in items.refused]
 
     async def run(self, network: OverHttp) -> None:
         """Define all items, some at a time, and put the version in force if none is refused."""
-        framework, version, accepted = self.items.framework, self.about["version"], True
+        framework, version = self.items.framework, self.version
         with progress("items", len(self.items.of)) as advance:
             for batch in _batches([{"id": id, **item} for id, item in self.items.of.items()]):
                 answer = await network.done("POST", f"frameworks/import/{framework}/{version}", body=batch)
                 self.counts.update(new=answer["new"], changed=answer["changed"], unchanged=answer["same"])
                 for one in answer["refused"]:
                     self._refuse(batch[one["item"]]["id"], one["errors"])
-                    accepted = False
                 advance(len(batch))
-        if accepted:
-            await network.done("PUT", f"frameworks/{framework}", body=self.about)
-            self.in_force = True
+        before = await _before(network, framework)
+        self.in_force = not self.is_refused or (before is not None and before["version"] == version)
+        if not self.is_refused:
+            about = about_of(self.items, version, before, self.said)
+            await network.done("PUT", f"frameworks/{framework}", body=about)
 
     def _refuse(self, id: str, errors: list[dict[str, str]]) -> None:
         self.counts["refused"] += 1
+        self.is_refused = True
         why = "; ".join(f"{error['field']}: {error['detail']}" for error in errors)
         self.problems.append({"file": "", "row": None, "column": id, "why": why})
 
     def report(self, *, as_json: bool) -> None:
-        about = {"framework": self.items.framework, "version": self.about["version"], "items": len(self.items.of)}
+        about = {"framework": self.items.framework, "version": self.version, "items": len(self.items.of)}
         counts = {name: self.counts[name] for name in COUNTED}
         if as_json:
             show_json({**about, "in_force": self.in_force, **counts, "problems": self.problems})
@@ -157,10 +163,22 @@ class Import:
         if len(self.problems) > SHOWN:
             show("…")
         show(", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()))
-        if self.in_force:
-            show("{framework} {version} is in force, with {items} items".format(**about))
+        named = "{framework} {version}".format(**about)
+        if self.in_force and not self.is_refused:
+            number = about["items"]
+            show(f"{named} is in force, with {number} item{'s' * (number != 1)}")
+        elif self.in_force:
+            say(f"{named} is in force as it was: mend what was refused and repeat")
+        elif self.is_refused:
+            say(f"{named} was not put in force: mend what was refused and repeat")
         else:
-            say("it is not in force: mend what was refused and repeat, or --leave-out")
+            say("nothing was imported: mend what was refused and repeat, or --leave-out")
+
+
+async def _before(network: OverHttp, framework: str) -> dict[str, Any] | None:
+    """The framework as it is in force."""
+    listed = network.everything("frameworks")
+    return next((each for each in [one async for one in listed] if each["id"] == framework), None)
 
 
 def _away(error: Away) -> int:
@@ -184,6 +202,7 @@ def _gathered(framework: str, files: list[Path], ru: Path | None, broader: Path 
                     take(found, path.name)
                 except Unfit as error:
                     raise Misused(f"{path}: {error}") from None
+    items.demand_broader()
     return items
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
@@ -91,15 +91,27 @@ async def list_certificates(
     return {"items": [*map(as_of_today, page.items)], "next": page.next_after}
 
 
+def _parted(address: str) -> tuple[str, str]:
+    """The host, if there is one, and the path of an address."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return "", address
+    return parts.netloc.lower(), parts.path
+
+
 @router.get("/certificates/check", include_in_schema=False)
 async def check_page(
     request: Request, service: Running, language: Chosen, number: Annotated[str, Query(max_length=200)] = ""
 ) -> Response:
     """Where people look a certificate up by its number (or by the address that has it)."""
-    id = number.strip().rstrip("/").rpartition("/")[2]
+    host, path = _parted(number := number.strip())
+    id = path.rstrip("/").rpartition("/")[2].lower()
     if id and await service.db["learners"].find_one({"certificates.id": id}, {"_id": 1}):
         return RedirectResponse(f"./{quote(id)}", 303)
-    return page(request, "services/certification/check.html", language, status=404 if id else 200, number=number)
+    own, _ = _parted(service.settings.public("certification"))
+    about: dict[str, Any] = {"number": number, "foreign": host if host != own else ""}
+    return page(request, "services/certification/check.html", language, status=404 if number else 200, **about)
 
 
 @router.get(

@@ -5,14 +5,14 @@ from typing import Any
 
 from shared.http.problems import Problem
 from shared.http.service import Service
-from shared.pages.languages import LANGUAGES
+from shared.pages.languages import LANGUAGES, Text
 from shared.processing import mongo
 
 
 async def find_learner(db: mongo.Database, certificate: str) -> dict[str, Any]:
     doc = await db["learners"].find_one({"certificates.id": certificate})
     if doc is None:
-        raise Problem(404, f"there is no certificate {certificate} (yet)")
+        raise Problem(404, Text("there is no certificate {certificate} (yet)", {"certificate": certificate}))
     return doc
 
 

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from shared.contract.events import FrameworkItemDefined, wording_of
-from shared.files.tables import Row, Table, Why
-from shared.pages.languages import LANGUAGES, Language, Text, in_language
+from shared.contract import frameworks as built_in
+from shared.contract.events import FrameworkId, FrameworkItemDefined, Id, wording_of
+from shared.files.cells import Unread, is_yes
+from shared.files.tables import Row, Table
+from shared.pages.languages import LANGUAGES, Text
 
 ESCO = "esco"
 ESCO_NAME = {
@@ -19,7 +21,6 @@ ESCO_NAME = {
 ESCO_ABOUT = {"origin": "https://esco.ec.europa.eu", "licence": "© European Union; reuse with attribution"}
 _URI = re.compile(r"https?://data\.europa\.eu/esco/(skill|isced-f)/([A-Za-z0-9._-]{1,56})")
 _SEVERAL = re.compile(r"\s*[|\n]\s*")
-_YES, _NO = ("true", "yes", "1", "да", "x", "+"), ("false", "no", "0", "нет", "-")
 # What columns hold, by their headings in small letters; `*` stands for the language that the file is in.
 COLUMNS = {
     **dict.fromkeys(("id", "concepturi", "ид", "код"), "id"),
@@ -32,24 +33,19 @@ COLUMNS = {
     "status": "status",
     **{f"{name}_{ln}": f"{name}.{ln}" for name in ("name", "alternative", "area") for ln in LANGUAGES},
 }
+KEPT_OF_BEFORE = {"name": "name", "origin": "source", "licence": "licence"}  # as a framework is shown
 AT_ONCE = 1_000  # items in a request
 RESERVED = "import"  # what the address of the import has in place of a framework's id
 KEPT = 100  # refused rows that are told
 Item = dict[str, Any]
 
 
-def in_words(why: str | Why, language: Language) -> str:
-    """A reason in a language."""
-    return why.text(language) if isinstance(why, Why) else in_language(why, language)
-
-
 class Unfit(ValueError):
     """A file, or a row of it, will not do: the column (empty: all of it), and why."""
 
-    def __init__(self, column: str, why: str | Why) -> None:
+    def __init__(self, column: str, why: str) -> None:
         self.column, self.why = column, why
-        words = in_words(why, "en")
-        super().__init__(f"{column}: {words}" if column else words)
+        super().__init__(f"{column}: {why}" if column else why)
 
 
 class Refused(NamedTuple):
@@ -58,7 +54,7 @@ class Refused(NamedTuple):
     file: str
     row: int
     column: str
-    why: str | Why
+    why: str
 
 
 @dataclass
@@ -67,12 +63,14 @@ class Items:
 
     Attributes:
         of: by id, as `framework.item_defined` says them.
+        places: by id, the file and the row that has it first.
         foreign: rows about competencies that the first file does not have.
         left_out: rows that are no longer valid by ESCO's own word.
     """
 
     framework: str
     of: dict[str, Item] = field(default_factory=dict)
+    places: dict[str, tuple[str, int]] = field(default_factory=dict)
     read: int = 0
     foreign: int = 0
     left_out: int = 0
@@ -110,6 +108,7 @@ class Items:
                     )
                 continue
             places[id] = row
+            self.places.setdefault(id, (file, row))
             self.of[id] = _merged(self.of.get(id, {}), item)
 
     def name(self, table: Table, file: str, language: str) -> None:
@@ -130,6 +129,20 @@ class Items:
         columns = self._columns(table, "en", ("id",))
         for row, said in self._rows(table, columns, file):
             self._add(file, row, said, columns, {"sustainability": True})
+
+    def demand_broader(self) -> None:
+        """Refuse the items that are a part of something which is in none of the files.
+
+        Not of ESCO's: its collections are skills without the groups that they are in.
+        """
+        if self.is_esco:
+            return
+        for id, item in [*self.of.items()]:
+            missing = [parent for parent in item.get("broader", ()) if parent not in self.of]
+            if missing:
+                del self.of[id]
+                file, row = self.places[id]
+                self._refuse(file, row, "broader", Text("{id} is not in the file", {"id": missing[0]}))
 
     def _add(self, file: str, row: int, said: Item, columns: Mapping[str, str], added: Item) -> None:
         try:
@@ -167,7 +180,7 @@ class Items:
         """What a row says, by the fields of an item."""
         for column, why in row.unfit.items():
             if not column or column in columns:
-                raise Unfit(column, why)
+                raise Unfit(column, why.words)
         said: Item = {}
         for heading, what in columns.items():
             if heading not in row.cells:
@@ -195,7 +208,10 @@ class Items:
             case "broader":
                 return [self._id(each) for each in several]
             case "sustainability":
-                return _is_yes(heading, text) or None
+                try:
+                    return is_yes(text) or None
+                except Unread as error:
+                    raise Unfit(heading, error.why.words) from None
         return text
 
     def _item(self, said: Item) -> tuple[str, Item]:
@@ -236,24 +252,44 @@ class Items:
             raise Unfit("id", Text("must be up to 64 Latin letters, digits and . _ - with a letter or a digit first"))
         return id
 
-    def _refuse(self, file: str, row: int, column: str, why: str | Why) -> None:
+    def _refuse(self, file: str, row: int, column: str, why: str) -> None:
         self.number_refused += 1
         if len(self.refused) < KEPT:
             self.refused.append(Refused(file, row, column, why))
 
 
-def about_of(framework: str, *, is_esco: bool) -> Item:
-    """What is said of a framework unless something else is."""
-    return {"name": ESCO_NAME, **ESCO_ABOUT} if is_esco and framework == ESCO else {"name": {"en": framework}}
+def about_of(items: Items, version: str, before: Mapping[str, Any] | None, given: Item) -> Item:
+    """What is said of a version, of which these are all items: what is given, else what was said of the one before.
+
+    Args:
+        before: the framework as it is shown now, if there is one.
+    """
+    about: Item = {"name": ESCO_NAME, **ESCO_ABOUT} if items.is_esco and items.framework == ESCO else {}
+    if before:
+        about = {name: before[shown] for name, shown in KEPT_OF_BEFORE.items() if before[shown]}
+    about = _merged(about, {name: value for name, value in given.items() if value})
+    return {"name": {"en": items.framework}, **about, "version": version, "items": len(items.of)}
+
+
+_FRAMEWORK_ID: TypeAdapter[str] = TypeAdapter(FrameworkId)
+_VERSION: TypeAdapter[str] = TypeAdapter(Id)
+TAKEN = (*built_in.FRAMEWORKS, RESERVED)
+
+
+def misnamed(framework: str, version: str) -> dict[str, str]:
+    """What is wrong with the names of a framework and its version, by field."""
+    wrong: dict[str, str] = {}
+    for what, adapter, name in (("framework", _FRAMEWORK_ID, framework), ("version", _VERSION, version)):
+        try:
+            adapter.validate_python(name)
+        except ValidationError as error:
+            wrong[what] = wording_of(error.errors(include_url=False)[0])
+    if framework in TAKEN:
+        wrong["framework"] = Text("{framework} is built in, or reserved", {"framework": framework})
+    return wrong
 
 
 _ID = re.compile(r"[a-z][a-z0-9-]{0,29}:[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-def _is_yes(column: str, text: str) -> bool:
-    if text.lower() not in (*_YES, *_NO):
-        raise Unfit(column, Text("“{text}” is neither yes nor no", {"text": text[:50]}))
-    return text.lower() in _YES
 
 
 def _merged(item: Item, added: Item) -> Item:

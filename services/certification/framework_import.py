@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from shared.contract import frameworks as built_in
 from shared.contract.events import (
     Data,
     Event,
-    FrameworkId,
     FrameworkItemDefined,
     FrameworkPublished,
     serialise,
@@ -25,9 +23,8 @@ from shared.http.service import Service
 from shared.pages.languages import Text
 from shared.processing.frameworks import FRAMEWORKS, ITEMS, TOPIC, misfit
 
-from .framework_files import AT_ONCE, RESERVED
+from .framework_files import AT_ONCE, TAKEN, misnamed
 
-_FRAMEWORK: TypeAdapter[str] = TypeAdapter(FrameworkId)
 Doc = dict[str, Any]
 
 
@@ -62,7 +59,7 @@ async def define(service: Service, caller: Caller, framework: str, version: str,
                 known = held.get(event.subject)
                 _check_change(event.data, known, is_published=is_published)
             except Problem as problem:
-                errors = [{"field": name, "detail": str(detail)} for name, detail in problem.errors]
+                errors = [{"field": name, "detail": detail} for name, detail in problem.errors]
                 outcome.refused.append({"item": place, "errors": errors or [{"field": "", "detail": problem.detail}]})
                 continue
             outcome.counts["same" if known == event.data else "changed" if known else "new"] += 1
@@ -94,7 +91,9 @@ async def publish(service: Service, caller: Caller, framework: str, data: Framew
     number = await service.db[ITEMS].count_documents({"framework": framework, "versions.version": data.version})
     if number != data.items:
         given: Doc = {"version": data.version, "number": number, "items": data.items}
-        wrong = Text("{version} has {number} items, not {items}: import all of them first", given)
+        wrong = Text(
+            "of {version} there are {number} items, and {items} are announced: import all of them first", given
+        )
         raise Problem(409, wrong, [("items", wrong)])
     return event
 
@@ -104,14 +103,8 @@ def _said(shown: Doc) -> Doc:
 
 
 def _check_id(framework: str) -> None:
-    try:
-        _FRAMEWORK.validate_python(framework)
-    except ValidationError as error:
-        wrong = wording_of(error.errors(include_url=False)[0])
-        raise Problem(422, wrong, [("id", wrong)]) from None
-    if framework in (*built_in.FRAMEWORKS, RESERVED):
-        wrong = Text("{framework} is built in, or reserved", {"framework": framework})
-        raise Problem(409, wrong, [("id", wrong)])
+    if wrong := misnamed(framework, "1"):
+        raise Problem(409 if framework in TAKEN else 422, wrong["framework"], [("id", wrong["framework"])])
 
 
 async def _versions(service: Service, framework: str) -> list[Doc]:

@@ -21,11 +21,11 @@ from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service, require
 from shared.http.visits import AnyVisit, MemberVisit, SignedInOffline, demand_role
-from shared.pages.languages import LANGUAGES, N_
+from shared.pages.languages import LANGUAGES, N_, Text, in_language
 from shared.pages.paging import pager
 from shared.processing.frameworks import Framework, Frameworks, Item, said
 
-from .framework_files import AT_ONCE, RESERVED, Items, Unfit, about_of, in_words
+from .framework_files import AT_ONCE, KEPT, RESERVED, Items, Unfit, about_of, misnamed
 from .framework_import import Outcome, define, publish
 
 router = Router(tags=["frameworks"])
@@ -114,7 +114,7 @@ def found(framework: Framework, wanted: Wanted) -> list[Item]:
 
 def _framework(frameworks: Frameworks, id: str) -> Framework:
     if id not in frameworks.all:
-        raise Problem(404, f"there is no framework {id}")
+        raise Problem(404, Text("there is no framework {id}", {"id": id}))
     return frameworks.all[id]
 
 
@@ -174,9 +174,9 @@ async def _imported(visit: MemberVisit, file: Upload) -> Doc | None:
     form, items = visit.form, Items(visit.form["framework"])
     if not file.content:
         form.add_error("file", visit.word(N_("choose a file with something in it")))
-    for name in ("framework", "version"):
-        if not form[name]:
-            form.add_error(name, visit.word(N_("is empty, and it is needed")))
+    empty = N_("is empty, and it is needed")
+    for name, why in misnamed(form["framework"], form["version"]).items():
+        form.add_error(name, in_language(why, visit.language) if form[name] else visit.word(empty))
     if form.errors:
         return None
     try:
@@ -185,9 +185,10 @@ async def _imported(visit: MemberVisit, file: Upload) -> Doc | None:
         form.add_error("file", error.why.text(visit.language))
         return None
     except Unfit as error:
-        form.add_error("file", f"{error.column}: {in_words(error.why, visit.language)}")
+        form.add_error("file", f"{error.column}: {in_language(error.why, visit.language)}")
         return None
-    refused = [(one.row, one.column, in_words(one.why, visit.language)) for one in items.refused]
+    items.demand_broader()
+    refused = [(one.row, one.column, in_language(one.why, visit.language)) for one in items.refused]
     done: Doc = {"read": items.read, "refused": items.number_refused, "rows": refused, "is_shown": False}
     if items.number_refused or not items.of:
         return {**done, "counts": Counter()}
@@ -209,9 +210,15 @@ async def _put_in_force(visit: MemberVisit, items: Items) -> Doc:
         service, caller, items.framework, form["version"], [{"id": id, **of} for id, of in items.of.items()]
     )
     if outcome.refused:
-        first = outcome.refused[0]["errors"][0]
-        raise Problem(422, first["detail"], [(first["field"], first["detail"])])
-    data = _described(form, items)
+        ids = [*items.of]
+        rows = [
+            (items.places[ids[one["item"]]][1], error["field"], in_language(error["detail"], visit.language))
+            for one in outcome.refused[:KEPT]
+            for error in one["errors"]
+        ]
+        return {"counts": outcome.counts, "refused": len(outcome.refused), "rows": rows}
+    before = (await service.frameworks(0)).imported.get(items.framework)
+    data = _described(form, items, summary(before) if before else None)
     event = await publish(service, caller, items.framework, data)
     (address,) = await service.publish(event) if event else (None,)
     is_shown = address is None or await service.applied_within(address, 10)
@@ -219,18 +226,11 @@ async def _put_in_force(visit: MemberVisit, items: Items) -> Doc:
     return {"counts": outcome.counts, "framework": items.framework, "is_shown": is_shown}
 
 
-def _described(form: Form, items: Items) -> FrameworkPublished:
-    about = about_of(items.framework, is_esco=items.is_esco)
+def _described(form: Form, items: Items, before: Doc | None) -> FrameworkPublished:
     names = {language: form[f"name_{language}"] for language in LANGUAGES if form[f"name_{language}"]}
-    said = {
-        **about,
-        "version": form["version"],
-        "name": names or about["name"],
-        "items": len(items.of),
-        **{name: form[name] for name in ("origin", "licence") if form[name]},
-        **{name: True for name in ("sustainability", "closed") if form[name]},
-    }
-    return body_of(said)
+    given = {name: form[name] for name in ("origin", "licence")} | {"name": names}
+    ticked = {name: True for name in ("sustainability", "closed") if form[name]}
+    return body_of(about_of(items, form["version"], before, given) | ticked)
 
 
 def body_of(said: Doc) -> FrameworkPublished:
@@ -243,7 +243,7 @@ def body_of(said: Doc) -> FrameworkPublished:
         return FrameworkPublished.model_validate(said)
     except ValidationError as error:
         wrong = [(".".join(map(str, one["loc"])), wording_of(one)) for one in error.errors(include_url=False)]
-        raise Problem(422, "the request does not fit", wrong) from None
+        raise Problem(422, Text("the request does not fit"), wrong) from None
 
 
 async def defined(service: Service, caller: Any, framework: str, version: str, items: list[Doc]) -> Outcome:
@@ -252,7 +252,7 @@ async def defined(service: Service, caller: Any, framework: str, version: str, i
     for start in range(0, len(items), AT_ONCE):
         outcome = await define(service, caller, framework, version, items[start : start + AT_ONCE])
         total.counts += outcome.counts
-        total.refused += outcome.refused
+        total.refused += [{**one, "item": start + one["item"]} for one in outcome.refused]
         if total.refused:
             break
     return total

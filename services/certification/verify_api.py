@@ -168,7 +168,7 @@ async def verified(service: Service, content: bytes, recipient: str = "") -> Ver
             async with asyncio.timeout(WITHIN_S):
                 return await verify(content, around, recipient)
         except TimeoutError:
-            raise Problem(503, "checking it takes too long", headers={"Retry-After": "60"}) from None
+            raise Problem(503, Text("checking it takes too long"), headers={"Retry-After": "60"}) from None
 
 
 async def _fetch(http: httpx.AsyncClient, address: str, *, inside: bool) -> Found:

@@ -13,6 +13,8 @@ from .credentials.checks import MOST_BYTES, Surroundings, Verdict, offline
 from .credentials.examining import examined
 from .credentials.verifying import verify
 
+ONLINE = "For these use the page /verify, or POST /verify, of a Praktika that reaches the network."
+
 
 def command(
     files: Annotated[
@@ -25,6 +27,10 @@ def command(
     ] = "",
 ) -> None:
     """Check credentials without asking anybody: what needs the network is unknown.
+
+    Form, properties and dates are checked here, and signatures by keys that the credential itself holds (did:key,
+    did:jwk). Other keys and status lists are at the issuer: for these use the page /verify, or POST /verify, of a
+    Praktika that reaches the network.
 
     Ends with 0 if all are valid, with 1 if one is not, or could not be checked wholly.
     """
@@ -58,3 +64,6 @@ def _show(file: Path, verdict: Verdict) -> None:
     show(f"{file}: {verdict.result}")
     for check in verdict.checks:
         show(f"  {check.check}: {check.result}. {check.reason}")
+    unknown = dict.fromkeys(check.check for check in verdict.checks if check.result == "unknown")
+    if verdict.result == "unknown":
+        show(f"  Not decided here: {', '.join(unknown)}. {ONLINE}")

@@ -16,7 +16,7 @@ from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service, require
 from shared.http.spreadsheets import BOM, TABLES, XLSX, add_sheet, csv_of, saved
 from shared.http.visits import STAFF, SignedInOffline, demand_active, demand_role
-from shared.pages.languages import N_, Chosen, Language, translated
+from shared.pages.languages import N_, Chosen, Language, Text, translated
 
 from .answering import say, sheets
 from .invitations import FIELDS, Doc, invitations, mine, of_own, of_whom
@@ -71,7 +71,7 @@ async def _found(  # noqa: PLR0913, PLR0917
     service: Service, caller: Caller, status: Status, programme: str | None, after: str | None, limit: int
 ) -> list[Doc]:
     if caller.is_operator:
-        raise Problem(403, "links are for those who pass them on; the operator has none")
+        raise Problem(403, Text("links are for those who pass them on; the operator has none"))
     match: Doc = {"status": status, "$and": [mine(caller)]}
     match |= {"programme": programme} if programme else {}
     match |= {"_id": {"$gt": after}} if after else {}

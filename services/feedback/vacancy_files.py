@@ -7,7 +7,6 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -16,8 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 from shared.contract.events import Id, VacancyObserved, wording_of
 from shared.contract.skills import normalised
 from shared.contract.text import composed, hidden
+from shared.files.cells import Unread, day_and_time, is_yes
 from shared.files.tables import BLOCK, Table, Unreadable, Why, table
-from shared.pages.languages import Text
+from shared.pages.languages import Text, enumerated
 
 MOST_CHARACTERS = 64 * 2**20  # of one page of an API
 LISTS = ("items", "objects", "results", "vacancies")  # what APIs call the list in a page
@@ -33,9 +33,8 @@ GUESSED: dict[str, tuple[str, ...]] = {
     "enterprise": (),
 }
 NEEDED = ("id", "title", "skills")  # without skills what was known of them would be taken back
-_YES, _NO = ("true", "yes", "1", "да", "истина"), ("false", "no", "0", "нет", "ложь", "")
-_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ].*)?|(\d{1,2})\.(\d{1,2})\.(\d{4})(?: .*)?")
 _ID: TypeAdapter[str] = TypeAdapter(Id)
+_PORTAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,29}")
 
 
 class Unfit(ValueError):
@@ -43,19 +42,7 @@ class Unfit(ValueError):
 
 
 class Unmapped(ValueError):
-    """The columns do not say what is needed."""
-
-
-class Unusable(ValueError):
-    """A file cannot be read.
-
-    Attributes:
-        why: in the words of `shared.files`.
-    """
-
-    def __init__(self, name: str, why: Why) -> None:
-        self.why = why
-        super().__init__(f"{name}: {why.text()}")
+    """The columns do not say what is needed; the text says what."""
 
 
 class Row(NamedTuple):
@@ -123,7 +110,7 @@ class Reading:
         if row.unfit:
             raise Unfit(row.unfit)
         id, cells = self.id_of(row), _by_name(row)
-        if _is_yes(self._value(cells, "closed")):
+        if _read("closed", is_yes, self._value(cells, "closed")):
             return Vacancy(id, None)
         area = _text(self._value(cells, "area"))
         said = {
@@ -132,13 +119,13 @@ class Reading:
             "area": area,
             "region": self.regions.get(normalised(area)) if area else None,
             "skills": self._skills(self._value(cells, "skills")),
-            "published_on": _day(self._value(cells, "published")),
+            "published_on": _read("published", lambda text: day_and_time(text)[0], self._value(cells, "published")),
             "enterprise": _text(self._value(cells, "enterprise")),
         }
         try:
             return Vacancy(id, VacancyObserved.model_validate({k: v for k, v in said.items() if v is not None}))
         except ValidationError as error:
-            raise Unfit("; ".join(map(_explained, error.errors(include_url=False)))) from None
+            raise Unfit(enumerated([*map(_explained, error.errors(include_url=False))], "; ")) from None
 
     def id_of(self, row: Row) -> str:
         """The id of the vacancy that a row is: the portal and its number there.
@@ -152,7 +139,7 @@ class Reading:
         try:
             return _ID.validate_python(f"{self.portal}:{number}")
         except ValidationError as error:
-            raise Unfit(f"id: {wording_of(error.errors(include_url=False)[0])}") from None
+            raise Unfit(_said_of("id", wording_of(error.errors(include_url=False)[0]))) from None
 
     def _value(self, cells: Mapping[str, Any], name: str) -> Any:
         return next((cells[column] for column in self.columns[name] if cells.get(column) not in (None, "", [])), None)
@@ -168,12 +155,30 @@ def _by_name(row: Row) -> dict[str, Any]:
     return {normalised(name): value for name, value in row.cells.items()}
 
 
+def misread(portal: str, map_: Mapping[str, str], regions: Mapping[str, str]) -> dict[str, Text]:
+    """What is wrong with how a file is to be read, by what says it: the portal, the map of columns, the regions."""
+    wrong: dict[str, Text] = {}
+    if not _PORTAL.fullmatch(portal):
+        wrong["portal"] = Text("take up to 30 Latin letters, digits and hyphens: hh")
+    if unknown := sorted(set(map_.values()) - GUESSED.keys()):
+        there = {"field": unknown[0], "fields": ", ".join(GUESSED)}
+        wrong["map"] = Text("there is no field {field}; there are {fields}", there)
+    for area, region in regions.items():
+        try:
+            _ID.validate_python(region)
+        except ValidationError:
+            about = {"area": area[:100], "region": region[:100]}
+            wrong["region"] = Text(
+                "{area}: “{region}” cannot be a region's id: up to 100 Latin letters, digits and . _ : ~ -, as "
+                "organisations are registered with, for example RU-KEM",
+                about,
+            )
+    return wrong
+
+
 def reading(portal: str, map_: Mapping[str, str], regions: Mapping[str, str], separator: str) -> Reading:
     """How rows are read: by the columns that are given, else by what columns are usually called."""
     columns = dict(GUESSED)
-    if unknown := sorted(set(map_.values()) - columns.keys()):
-        there = {"field": unknown[0], "fields": ", ".join(GUESSED)}
-        raise Unmapped(Text("there is no field {field}; there are {fields}", there))
     for name in set(map_.values()):
         columns[name] = tuple(normalised(column) for column, of in map_.items() if of == name)
     return Reading(portal, columns, {normalised(area): region for area, region in regions.items()}, separator)
@@ -189,7 +194,7 @@ def rows_in(stream: IO[bytes], name: str, how: Reading, pages: Pages) -> Iterato
     """The rows of a file; never more than a page or a row of it is held.
 
     Raises:
-        Unusable: it is no table and no JSON.
+        Unreadable: it is no table and no JSON.
         Unmapped: its columns do not say which vacancy a row is.
     """
     try:
@@ -197,10 +202,8 @@ def rows_in(stream: IO[bytes], name: str, how: Reading, pages: Pages) -> Iterato
             yield from _objects(stream, name, how, pages)
         else:
             yield from rows_of(table(stream), name, how)
-    except Unreadable as error:
-        raise Unusable(name, error.why) from None
     except UnicodeDecodeError as error:
-        raise Unusable(name, Why("json", (error.reason,))) from None
+        raise Unreadable("json", error.reason) from None
 
 
 def is_json(stream: IO[bytes]) -> bool:
@@ -217,20 +220,24 @@ def rows_of(found: Table, name: str, how: Reading) -> Iterator[Row]:
     Raises:
         Unmapped: its columns do not say which vacancy a row is.
     """
-    _demand_columns(found.columns, how)
+    _demand_columns(found.columns, how, [*NEEDED, *(name for name in GUESSED if how.columns[name] != GUESSED[name])])
     for row in found.read():
-        unfit = "; ".join(f"{column}: {why.text()}" if column else why.text() for column, why in row.unfit.items())
-        yield Row(f"{name}, row {row.number}", row.cells, unfit)
+        wrong = [_said_of(column, why.words) for column, why in row.unfit.items()]
+        unfit = enumerated(wrong, "; ") if wrong else ""
+        yield Row(Text("{file}, row {number}", {"file": name, "number": row.number}), row.cells, unfit)
 
 
-def _demand_columns(columns: Iterable[str], how: Reading) -> None:
+def _demand_columns(columns: Iterable[str], how: Reading, needed: Iterable[str]) -> None:
     there = set(map(normalised, columns))
-    for name in NEEDED:
-        if there.isdisjoint(how.columns[name]):
-            said = {"field": name, "columns": ", ".join(columns)}
-            raise Unmapped(
-                Text("no column says what {field} is: map one to it, COLUMN={field}. The columns are: {columns}", said)
-            )
+    for name in needed:
+        if not there.isdisjoint(how.columns[name]):
+            continue
+        said = {"field": name, "columns": ", ".join(columns), "column": " / ".join(how.columns[name])}
+        if how.columns[name] != GUESSED[name]:
+            raise Unmapped(Text("there is no column {column} to be {field}. The columns are: {columns}", said))
+        raise Unmapped(
+            Text("no column says what {field} is: map one to it, COLUMN={field}. The columns are: {columns}", said)
+        )
 
 
 # JSON
@@ -244,8 +251,9 @@ def _objects(stream: IO[bytes], name: str, how: Reading, pages: Pages) -> Iterat
             is_object = isinstance(one, dict)
             cells = dict(_flat(one)) if is_object else {}
             if number == 1:
-                _demand_columns(cells, how)
-            yield Row(f"{name}, item {number}", cells, "" if is_object else "is no JSON object")
+                _demand_columns(cells, how, NEEDED)
+            place = Text("{file}, item {number}", {"file": name, "number": number})
+            yield Row(place, cells, "" if is_object else Why("object").words)
 
 
 def _items(value: Any, pages: Pages) -> Iterable[Any]:
@@ -327,26 +335,24 @@ def _text(value: Any) -> str | None:
     return " ".join(seen.split()) or None
 
 
-def _is_yes(value: Any) -> bool:
-    said = "" if value is None else str(value).strip().casefold()
-    if said not in (*_YES, *_NO):
-        raise Unfit(Text("closed: “{text}” is neither yes nor no", {"text": said[:100]}))
-    return said in _YES
-
-
-def _day(value: Any) -> date | None:
-    text = _text(value)
+def _read(field: str, read: Callable[[str], Any], value: Any) -> Any:
+    """What a cell says of a field; None: nothing."""
+    text = _text(str(value) if isinstance(value, bool | list | dict) else value)
     if text is None:
         return None
-    found = _DAY.fullmatch(text)
     try:
-        if found:
-            year, month, day = (found[1], found[2], found[3]) if found[1] else (found[6], found[5], found[4])
-            return date(int(year), int(month), int(day))
-    except ValueError:
-        pass
-    raise Unfit(Text("published: “{text}” is no day: 2026-03-02 or 02.03.2026", {"text": text[:100]}))
+        return read(text)
+    except Unread as error:
+        raise Unfit(_said_of(field, error.why.words)) from None
 
 
-def _explained(error: Any) -> str:
-    return f"{'.'.join(map(str, error['loc']))}: {wording_of(error)}"
+def _explained(error: Any) -> Text:
+    return _said_of(".".join(map(str, error["loc"])), wording_of(error))
+
+
+_OF_FIELD = "{field}: {why}"  # in each language
+
+
+def _said_of(field: str, why: str) -> Text:
+    about = {"field": field, "why": why}
+    return Text(_OF_FIELD, about) if field else Text("{why}", about)

@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import SchemaValidator
 
+from shared.contract.text import Message
 from shared.contract.wording import wording
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
@@ -1222,7 +1223,7 @@ def parse_plain(raw: bytes) -> dict[str, Any] | None:
 
 
 # What a text must be, by its pattern: for who must mend it.
-_KINDS = {
+KINDS_OF_TEXT = {
     f"^{_ID}$": "must be 1 to 100 Latin letters, digits and . _ : ~ - with a letter or a digit first: group-17g11-05. "
     "Write other letters in Latin; for a person's name or number take a pseudonym (praktika pseudonymise)",
     COMPETENCY: "must be a framework and its item: greencomp:3.1",
@@ -1238,9 +1239,9 @@ _KINDS = {
 }
 
 
-def wording_of(error: Any) -> str:
+def wording_of(error: Any) -> Message:
     """What one of pydantic's errors says in the words of the contract."""
-    return wording(error, _KINDS)
+    return wording(error, KINDS_OF_TEXT)
 
 
 def _readable(error: Any) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """Text as people see it: what looks alike is alike, and nothing is hidden in it."""
 
 import unicodedata
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 _BREAKS = "\u2028\u2029"
 
@@ -25,7 +26,7 @@ def hidden_in(value: Any, field: str = "") -> tuple[str, str] | None:
     """Where within parsed JSON there is a character that nobody sees, and what is wrong with it."""
     if isinstance(value, str):
         name = hidden(value)
-        return (field, f"has a character that cannot be seen: {name}") if name else None
+        return (field, Message("has a character that cannot be seen: {name}", {"name": name})) if name else None
     parts: list[tuple[Any, Any]] = []
     if isinstance(value, dict):
         parts = [*value.items()]
@@ -36,3 +37,26 @@ def hidden_in(value: Any, field: str = "") -> tuple[str, str] | None:
         if found := (hidden_in(name, about) if isinstance(name, str) else None) or hidden_in(part, about):
             return found
     return None
+
+
+class Message(str):
+    """A text for people: used as a string it is in English, and what it is made of can be said in another language.
+
+    Attributes:
+        message: in English, with `{name}` or `{}` where something is filled in.
+        given: what is filled in, by name or in order; a message in it is told in the same language.
+    """
+
+    __slots__ = ("given", "message")
+    message: str
+    given: Mapping[str, object] | Sequence[object]
+
+    def __new__(cls, message: str, given: Mapping[str, object] | Sequence[object] | None = None) -> Self:
+        given = given or {}
+        made = super().__new__(cls, filled(message, given))
+        made.message, made.given = message, given
+        return made
+
+
+def filled(message: str, given: Mapping[str, object] | Sequence[object]) -> str:
+    return message.format(**given) if isinstance(given, Mapping) else message.format(*given)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .text import Message
+
 _DAY, _MOMENT = "2026-06-15", "2026-06-15T09:00:00+07:00"
 _WHOLE, _NUMBER = "must be a whole number: 4", "must be a number: 7.5"
 _OBJECT = 'must be an object: {{"name": "value"}}'
@@ -40,7 +42,18 @@ _WORDS = {
 }
 
 
-def wording(error: Mapping[str, Any], kinds: Mapping[str, str]) -> str:
+FOREIGN = "“{letter}” is no Latin letter; {must}"
+BRACED, SPACED = "leave out the braces; {must}", "has a space; {must}"
+OR = "{others} or {last}"
+LONGEST = 500  # characters
+
+
+def texts() -> list[str]:
+    """What may be said, as messages, to be translated."""
+    return [*dict.fromkeys(_WORDS.values()), FOREIGN, BRACED, SPACED, OR]
+
+
+def wording(error: Mapping[str, Any], kinds: Mapping[str, str]) -> Message:
     """What an error of pydantic's says to who must mend the value, at most 500 characters.
 
     Args:
@@ -49,21 +62,30 @@ def wording(error: Mapping[str, Any], kinds: Mapping[str, str]) -> str:
     """
     given = {name: f"{value:g}" if isinstance(value, float) else value for name, value in error.get("ctx", {}).items()}
     if error["type"] == "string_pattern_mismatch":
-        return f"{_unfit(str(error.get('input', '')))}{kinds.get(given['pattern'], 'must be as ' + given['pattern'])}"
-    if error["type"] == "value_error":
-        return str(given["error"])[:500]
+        kind = kinds.get(given["pattern"])
+        must = Message(kind) if kind else Message("must be as {pattern}", given)
+        return _unfit(str(error.get("input", "")), must)
+    if "expected" in given:  # 'passed' or 'failed'
+        others, _, last = str(given["expected"]).rpartition(" or ")
+        given["expected"] = Message(OR, {"others": others, "last": last}) if others else last
     words = _WORDS.get(error["type"])
-    return (words.format(**given) if words else str(error["msg"]))[:500]
+    said = Message(words, given) if words else _told(given["error"] if error["type"] == "value_error" else error["msg"])
+    return said if len(said) <= LONGEST else _told(said)
+
+
+def _told(words: object) -> Message:
+    """What is in English only."""
+    return Message("{words}", {"words": str(words)[:LONGEST]})
 
 
 _BRACES = re.compile(r"\{[0-9A-Fa-f-]{32,36}\}")
 
 
-def _unfit(text: str) -> str:
-    """What of a text is most likely to be wrong: a GUID's braces, a letter that is not Latin, a space."""
+def _unfit(text: str, must: Message) -> Message:
+    """What a text must be, behind what of it is most likely to be wrong: a GUID's braces, a letter, a space."""
     if _BRACES.fullmatch(text):
-        return "leave out the braces; "
+        return Message(BRACED, {"must": must})
     foreign = next((letter for letter in text if letter.isalpha() and not letter.isascii()), None)
     if foreign:
-        return f"“{foreign}” is no Latin letter; "
-    return "has a space; " if re.search(r"\s", text) else ""
+        return Message(FOREIGN, {"letter": foreign, "must": must})
+    return Message(SPACED, {"must": must}) if re.search(r"\s", text) else must

@@ -20,8 +20,9 @@ from zipfile import BadZipFile, ZipFile
 import jiter
 from openpyxl import load_workbook
 
+from shared.contract.text import Message
 from shared.http.spreadsheets import is_risky
-from shared.pages.languages import Language, translated
+from shared.pages.languages import Language, in_language
 
 from .words import MISTAKES
 
@@ -47,8 +48,12 @@ class Why(NamedTuple):
     code: str
     given: tuple[object, ...] = ()
 
+    @property
+    def words(self) -> Message:
+        return Message(MISTAKES[self.code], self.given)
+
     def text(self, language: Language = "en") -> str:
-        return translated(language, MISTAKES[self.code]).format(*self.given)
+        return in_language(self.words, language)
 
 
 class Unreadable(Exception):

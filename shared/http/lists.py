@@ -7,6 +7,7 @@ from fastapi import Query
 
 from shared.http.parameters import query
 from shared.http.problems import Problem
+from shared.pages.languages import Text
 from shared.processing import mongo
 
 
@@ -37,5 +38,5 @@ async def found(db: mongo.Database, collection: str, id: str) -> dict[str, Any]:
     """One entity as it is shown, or 404."""
     doc = await db[collection].find_one({"_id": id, "state.erased": {"$exists": False}})
     if doc is None:
-        raise Problem(404, f"there is no {id} in {collection} (yet)")
+        raise Problem(404, Text("there is no {id} in {collection} (yet)", {"id": id, "collection": collection}))
     return public(doc)

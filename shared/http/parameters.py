@@ -10,6 +10,7 @@ from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel
 
 from shared.http.problems import Problem
+from shared.pages.languages import Text
 
 
 async def known_parameters(request: Request) -> None:
@@ -23,7 +24,7 @@ async def known_parameters(request: Request) -> None:
     known = tuple(_names(request.scope["route"].dependant))
     errors = [(name[:100], _hint(name, known)) for name in request.query_params if name not in known]
     if errors:
-        raise Problem(422, "the request does not fit", errors[:10])
+        raise Problem(422, Text("the request does not fit"), errors[:10])
 
 
 def _names(dependant: Dependant) -> Iterator[str]:
@@ -37,11 +38,13 @@ def _names(dependant: Dependant) -> Iterator[str]:
         yield from _names(further)
 
 
-def _hint(name: str, known: tuple[str, ...]) -> str:
+def _hint(name: str, known: tuple[str, ...]) -> Text:
     similar = difflib.get_close_matches(name[:100], known, n=1)
     if similar:
-        return f"there is no such parameter; is it {similar[0]}?"
-    return f"there is no such parameter; there are {', '.join(known)}" if known else "there are no parameters here"
+        return Text("there is no such parameter; is it {similar}?", {"similar": similar[0]})
+    if known:
+        return Text("there is no such parameter; there are {known}", {"known": ", ".join(known)})
+    return Text("there are no parameters here")
 
 
 def query(of: type[Any]) -> Any:

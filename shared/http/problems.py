@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from shared.contract.events import wording_of
 from shared.log.producer import NotPublished
 from shared.observability import logs
-from shared.pages.languages import language_of
+from shared.pages.languages import N_, Text, language_of
 from shared.pages.pages import page
 from shared.processing import mongo
 from shared.settings import Settings
@@ -119,6 +119,9 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
+_PHRASES = (N_("Not Found"), N_("Method Not Allowed"))  # Starlette's own refusals
+
+
 def _field(error: Mapping[str, Any]) -> str:
     """Where a request is wrong; of what is no JSON the location is only a character."""
     if error["type"] == "json_invalid":
@@ -138,23 +141,24 @@ def handle_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         errors = [(_field(e), wording_of(e)) for e in error.errors()[:50]]
-        return answer(request, Problem(422, "the request does not fit", errors))
+        return answer(request, Problem(422, Text("the request does not fit"), errors))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        return answer(request, Problem(error.status_code, str(error.detail), headers=dict(error.headers or {})))
+        detail = Text(error.detail) if error.detail in _PHRASES else error.detail
+        return answer(request, Problem(error.status_code, detail, headers=dict(error.headers or {})))
 
     @app.exception_handler(ClientDisconnect)
     async def ended(request: Request, error: ClientDisconnect) -> Response:
-        return answer(request, Problem(400, "the body ended early, or took too long"))
+        return answer(request, Problem(400, Text("the body ended early, or took too long")))
 
     @app.exception_handler(NotPublished)
     @app.exception_handler(mongo.DatabaseError)
     async def unavailable(request: Request, error: Exception) -> Response:
         log.warning("unavailable", reason=repr(error)[:300])
-        detail = "Kafka or MongoDB does not answer; what you sent may or may not have been taken: send it again"
+        detail = Text("Kafka or MongoDB does not answer; what you sent may or may not have been taken: send it again")
         return answer(request, Problem(503, detail, headers={"Retry-After": "5"}))
 
     @app.exception_handler(Exception)
     async def defect(request: Request, error: Exception) -> Response:
-        return answer(request, Problem(500, "this is a defect of ours; it has been logged"))
+        return answer(request, Problem(500, Text("this is a defect of ours; it has been logged")))

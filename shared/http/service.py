@@ -14,6 +14,7 @@ from shared.http.auth import Caller, Unauthorised, Verifier
 from shared.http.problems import Problem
 from shared.log.producer import Producer, Record, record_of
 from shared.log.reads import Log
+from shared.pages.languages import Text
 from shared.processing import mongo
 from shared.processing.core import Core
 from shared.processing.frameworks import LOOK_S, Frameworks, FrameworksReader
@@ -122,7 +123,7 @@ class Service:
                 while not await self.reached(wanted):
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            detail = "this service has not taken in yet what was said before; nothing was done: send it again"
+            detail = Text("this service has not taken in yet what was said before; nothing was done: send it again")
             raise Problem(503, detail, headers={"Retry-After": "5"}) from None
 
     async def reached(self, wanted: Mapping[str, int]) -> bool:
@@ -190,7 +191,8 @@ async def barred(service: Service, caller: Caller) -> str | None:
     access = found.get(caller.organisation, {}).get("access", {})
     if caller.credential in access.get("withdrawn", ()):
         raise Unauthorised("the credential that this token was given for has been withdrawn")
-    return f"{caller.organisation} is suspended: {access['suspended']}" if "suspended" in access else None
+    given = {"organisation": caller.organisation, "reason": access.get("suspended")}
+    return Text("{organisation} is suspended: {reason}", given) if "suspended" in access else None
 
 
 Running = Annotated[Service, Depends(_service)]
@@ -208,4 +210,7 @@ def require(caller: Caller, *kinds: Publisher) -> None:
 def refuse_sandbox(caller: Caller) -> None:
     """What is commanded would be real. (Events are told apart: `Event.sandbox`.)"""
     if caller.sandbox:
-        raise Problem(403, f"{caller.organisation} is a sandbox organisation: it says everything through POST /events")
+        about = {"organisation": caller.organisation}
+        raise Problem(
+            403, Text("{organisation} is a sandbox organisation: it says everything through POST /events", about)
+        )

@@ -14,7 +14,7 @@ from shared.http.forms import MOST_FIELDS, Form, read_form
 from shared.http.problems import FORM, Problem, SignInNeeded
 from shared.http.service import Running, Service, barred
 from shared.http.sessions import signed_in
-from shared.pages.languages import Chosen, Language, Text, in_language, translated
+from shared.pages.languages import Chosen, Language, Text, enumerated, in_language, translated
 from shared.pages.pages import page
 from shared.processing.frameworks import Frameworks
 
@@ -107,10 +107,20 @@ AnyVisit = Annotated[Visit, Depends(_visit)]
 SignedInOffline = Annotated[MemberVisit, Depends(_by_token)]  # partners, which has the sessions, looks closer
 
 
+ROLES = {
+    Role.admin: Text("an admin"),
+    Role.staff: Text("staff"),
+    Role.mentor: Text("a mentor"),
+    Role.operator: Text("the operator"),
+    Role.coordinator: Text("a coordinator"),
+}
+
+
 def demand_role(visit: MemberVisit, roles: Collection[Role]) -> None:
     """Refuse who has none of these roles."""
     if visit.member.role not in roles:
-        raise Problem(403, f"this page is for {', '.join(roles)}; you are {visit.member.role}")
+        given = {"roles": enumerated([ROLES[role] for role in roles]), "role": ROLES[visit.member.role]}
+        raise Problem(403, Text("this page is for {roles}; you are {role}", given))
 
 
 async def demand_active(visit: MemberVisit) -> None:

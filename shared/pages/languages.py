@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -11,6 +11,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from fastapi import Depends, Header, Query, Request
+
+from shared.contract.text import Message, filled
 
 Language = Literal["en", "ru"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -43,29 +45,14 @@ def N_(text: str) -> str:  # noqa: N802  # gettext's own name
     return text
 
 
-class Text(str):
-    """A text for people: used as a string it is in English, and whoever shows it asks for it in another language.
+class Text(Message):
+    """A message that code of services says; written where it is said, it is in the catalogues."""
 
-    Attributes:
-        message: in English, with `{name}` where something is filled in.
-        given: what is filled in, by name; a text in it is told in the same language.
-    """
-
-    __slots__ = ("given", "message")
-    message: str
+    __slots__ = ()
     given: Mapping[str, object]
 
-    def __new__(cls, message: str, given: Mapping[str, object] | None = None) -> "Text":
-        made = super().__new__(cls, message.format(**given or {}))
-        made.message, made.given = message, given or {}
-        return made
-
     def into(self, language: Language) -> str:
-        given = {
-            name: in_language(value, language) if isinstance(value, str) else value
-            for name, value in self.given.items()
-        }
-        return translated(language, self.message).format(**given)
+        return in_language(self, language)
 
     def in_all(self) -> dict[Language, str]:
         return {language: self.into(language) for language in LANGUAGES}
@@ -73,7 +60,24 @@ class Text(str):
 
 def in_language(text: str, language: Language) -> str:
     """What the code says, in a language, where it is said in several."""
-    return text.into(language) if isinstance(text, Text) else text
+    if not isinstance(text, Message):
+        return text
+
+    def told(value: object) -> object:
+        return in_language(value, language) if isinstance(value, str) else value
+
+    given = text.given
+    values = {n: told(v) for n, v in given.items()} if isinstance(given, Mapping) else [told(v) for v in given]
+    return filled(translated(language, text.message), values)
+
+
+_LIST = "{one}{between}{others}"
+
+
+def enumerated(texts: Sequence[Text], between: str = ", ") -> Text:
+    """Several texts as one, each in the reader's language."""
+    first, *others = texts
+    return Text(_LIST, {"one": first, "between": between, "others": enumerated(others, between)}) if others else first
 
 
 _TAG = re.compile(rf"\b({'|'.join(LANGUAGES)})\b[^,;]*(?:;\s*q=([\d.]{{1,5}}))?")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from shared.contract import events
 from shared.contract import frameworks as built_in
 from shared.contract.events import Data, Event, FrameworkItemDefined, FrameworkPublished
+from shared.contract.text import Message
 from shared.processing import facts, mongo
 from shared.processing.core import Core
 from shared.processing.facts import DecodedEvent, State
@@ -56,11 +57,12 @@ def misfit(event: Event[Any]) -> tuple[str, str] | None:
     """What is wrong with an event of the topic that its schema cannot say: the field, and what."""
     framework = event.partitionkey
     if framework in built_in.FRAMEWORKS:
-        return "partitionkey", f"{framework} is built in"
+        return "partitionkey", Message("{framework} is built in", {"framework": framework})
     if not isinstance(event.data, FrameworkItemDefined):
-        return None if _FRAMEWORK.fullmatch(framework) else ("subject", "must be the id of a framework: esco")
+        return None if _FRAMEWORK.fullmatch(framework) else ("subject", Message("must be the id of a framework: esco"))
     is_item = event.subject.startswith(f"{framework}:") and _COMPETENCY.fullmatch(event.subject)
-    return None if is_item else ("subject", f"must be an item of {framework}, for example {framework}:1.1")
+    wanted = Message("must be an item of {framework}, for example {framework}:1.1", {"framework": framework})
+    return None if is_item else ("subject", wanted)
 
 
 def view(key: Key, state: State) -> Doc:

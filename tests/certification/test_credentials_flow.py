@@ -410,7 +410,7 @@ async def test_the_page_says_of_whatever_it_is_given_that_it_is_no_certificate(
         assert (page.status_code, 'id="file-wrong"' in page.text) == (422, True)
         return
     assert page.status_code == 200, page.text
-    assert "It does not count." in page.text or "It could not be checked wholly." in page.text
+    assert "It does not count." in page.text or "It could not be checked completely." in page.text
 
 
 async def test_what_is_no_credential_is_told_from_what_cannot_be_sent(stack: Running):

@@ -174,13 +174,19 @@ async def test_a_certificate_is_looked_up_by_its_number_or_address(stack: Runnin
     await stack.publish(*exam("looked-up"))
     (id,) = await until(lambda: certified(stack, "looked-up"))
     await stack.applied()
-    for number in (id, f"  {id} ", f"https://praktika.example/certificates/{id}/"):
+    for number in (id, f"  {id.upper()} ", f"https://praktika.example/certificates/{id}/?lang=ru"):
         answer = await stack.client.get("/certificates/check", params={"number": number})
         assert (answer.status_code, answer.headers["location"]) == (303, f"./{quote(id)}")
     empty = await stack.client.get("/certificates/check", params={"lang": "ru"})
     assert (empty.status_code, "Проверить сертификат" in empty.text) == (200, True)
-    wrong = await stack.client.get("/certificates/check", params={"number": '"><script>'})
-    assert (wrong.status_code, "<script>" in wrong.text) == (404, False)
+    for unknown, words in (
+        ('"><script>', "Look whether the number is complete"),
+        ("https://[x", "Look whether the number is complete"),
+        (f"https://other.example/certificates/{id}1", "This is an address of other.example"),
+    ):
+        wrong = await stack.client.get("/certificates/check", params={"number": unknown, "lang": "en"})
+        assert (wrong.status_code, "<script>" in wrong.text) == (404, False)
+        assert words in wrong.text
 
 
 async def test_an_erased_learners_certificate_is_gone(stack: Running):

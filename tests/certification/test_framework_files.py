@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.certification.framework_files import Items, Unfit, in_words
+from services.certification.framework_files import Items, Unfit, misnamed
 from shared.files.tables import Table, Unreadable, table
+from shared.pages.languages import in_language
 from tests.feedback.test_market import ESCO, needs_real_data
 
 PILLAR = "conceptType,conceptUri,broaderType,broaderUri\n"
@@ -109,9 +110,37 @@ def test_a_row_that_is_no_item_is_refused_by_row_and_column(row: str, column: st
     items = taken(f"id,name,sustainability\nA0,zero,\n{row}\nA9,nine,\n")
     (refused,) = items.refused
     assert (refused.row, refused.column, [*items.of]) == (3, column, ["own:A0", "own:A9"])
-    assert why in in_words(refused.why, "en")
-    of_the_contract = type(refused.why) is str  # whose words are English
-    assert of_the_contract or in_words(refused.why, "ru") != in_words(refused.why, "en")
+    assert why in in_language(refused.why, "en")
+    assert in_language(refused.why, "ru") != in_language(refused.why, "en")
+
+
+def test_an_item_that_is_a_part_of_what_is_in_no_file_is_refused_with_the_id():
+    items = taken("id,name,broader\nA0,zero,\nA1,one,A0|A7\nA2,two,A0\n")
+    items.demand_broader()
+    (refused,) = items.refused
+    assert (refused.row, refused.column, [*items.of]) == (3, "broader", ["own:A0", "own:A2"])
+    assert (in_language(refused.why, "en"), in_language(refused.why, "ru")) == (
+        "own:A7 is not in the file",
+        "own:A7 нет в файле",
+    )
+    collection = taken(f"conceptUri,preferredLabel,broaderConceptUri\n{SKILL}a,alpha,{SKILL}S1.2\n", "esco")
+    collection.demand_broader()
+    assert (collection.number_refused, [*collection.of]) == (0, ["esco:a"]), "ESCO's collections leave groups out"
+
+
+@pytest.mark.parametrize(
+    ("framework", "version", "fields"),
+    [
+        ("My FW", "1", ["framework"]),
+        ("own", "1 of 2", ["version"]),
+        ("greencomp", "", ["version", "framework"]),
+        ("own", "1", []),
+    ],
+)
+def test_the_names_of_a_framework_and_its_version_are_judged_before_any_row(
+    framework: str, version: str, fields: list[str]
+):
+    assert [*misnamed(framework, version)] == fields
 
 
 def test_the_same_row_twice_is_one_item():

@@ -17,6 +17,7 @@ from services.feedback import market_reads
 from services.feedback.suggestions import suggest
 from services.partners.gateway.credentials import issue_to_operator
 from shared.http.sessions import COOKIE
+from shared.pages.languages import COOKIE as LANGUAGE
 from shared.processing import mongo
 from tests.browser import DESK, PHONE, accessible, shot, visited, within
 from tests.feedback.test_market import ESCO, needs_real_data
@@ -208,13 +209,17 @@ async def test_a_version_in_force_keeps_what_it_has_and_a_new_one_leaves_what_it
     assert (mended["changed"], mended["unchanged"], await place.on_log()) == (1, 1, on_log + 1), "a name is mended"
     for other in (["p1,One,Один,,,,yes", rows[1]], [*rows, "p3,Three,,,,,"]):
         refused = await place.imported(written(tmp_path, *other), "parts", "1", "--closed")
-        assert (refused["code"], refused["in_force"], refused["refused"]) == (1, False, 1)
+        assert (refused["code"], refused["in_force"], refused["refused"]) == (1, True, 1), "it is, as it was"
         assert "another version" in refused["problems"][0]["why"]
+    arguments = ("frameworks", "import", str(written(tmp_path, *rows, "p3,Three,,,,,")), "--framework", "parts")
+    assert "parts 1 is in force as it was" in (await place.praktika(*arguments, "--version", "1")).err
     fewer = await place.praktika(
         *("frameworks", "import", str(written(tmp_path, rows[0])), "--framework", "parts", "--version", "1")
     )
     assert (fewer.code, "another version" in fewer.err) == (1, True)
-    assert (await place.imported(written(tmp_path, rows[1]), "parts", "2", "--closed"))["in_force"]
+    alone = await place.imported(written(tmp_path, rows[1]), "parts", "2", "--closed")
+    assert (alone["refused"], alone["problems"][0]["why"]) == (1, "parts:p1 is not in the file")
+    assert (await place.imported(written(tmp_path, "p2,Two,Два,,,,yes"), "parts", "2", "--closed"))["in_force"]
     await place.in_force("parts", "2")
     assert [one["id"] for one in (await place.read("parts"))["competencies"]] == ["parts:p2"]
     former = await place.read("parts", former=True, q="один")
@@ -225,6 +230,39 @@ async def test_a_version_in_force_keeps_what_it_has_and_a_new_one_leaves_what_it
     for item, status in (("p1", 202), ("p2", 202), ("p9", 422)):
         held = await place.say("uni", "activity.held", f"on-{item}", lesson | {"competencies": [f"parts:{item}"]})
         assert held.status_code == status, held.text
+
+
+async def test_a_new_version_is_called_as_the_one_before_unless_it_is_said_otherwise(place: Place, tmp_path: Path):
+    file = written(tmp_path, "k1,One,,,,,")
+    about = ("--name", "Kept", "--name-ru", "Остаётся", "--origin", "us", "--licence", "CC0")
+    assert (await place.imported(file, "kept", "1", *about))["in_force"]
+    await place.in_force("kept", "1")
+    on_log = await place.on_log()
+    assert (await place.imported(file, "kept", "1"))["in_force"], "the same again"
+    assert await place.on_log() == on_log
+    expected = {"name": {"en": "Kept", "ru": "Остаётся"}, "source": "us", "licence": "CC0"}
+    for version, given, now in (("2", (), {}), ("3", ("--name", "Other"), {"name": {"en": "Other", "ru": "Остаётся"}})):
+        assert (await place.imported(file, "kept", version, *given))["in_force"]
+        await place.in_force("kept", version)
+        shown = await place.read("kept")
+        assert {name: shown[name] for name in expected} == expected | now
+    who = await signed_in(place.certification, "operator", "operator", "operator")
+    assert who.member
+    form = {"csrf": who.member.csrf, "framework": "kept", "version": "4", "licence": "CC BY"}
+    done = await who.client.post("/frameworks/import", data=form, files={"file": ("own.csv", file.read_bytes())})
+    assert done.status_code == 200, done.text
+    await place.in_force("kept", "4")
+    shown = await place.read("kept")
+    assert (shown["name"], shown["source"], shown["licence"]) == ({"en": "Other", "ru": "Остаётся"}, "us", "CC BY")
+    await close(who)
+
+
+async def test_an_id_that_cannot_be_one_is_refused_once_before_anything_is_read(place: Place):
+    arguments = ("frameworks", "import", "nowhere.csv", "--framework", "My FW", "--version", "1")
+    refused = await place.praktika(*arguments)
+    assert refused.code == 2
+    said = " ".join(refused.err.replace("│", " ").split())
+    assert "--framework My FW: has a space; must be 1 to 30 small Latin letters" in said
 
 
 async def test_what_will_not_do_is_said_by_row_and_column_and_nothing_is_imported(place: Place, tmp_path: Path):
@@ -253,7 +291,7 @@ async def test_what_will_not_do_is_said_by_row_and_column_and_nothing_is_importe
     assert [one["errors"][0]["field"] for one in answer.json()["refused"]] == ["id", "name", "z"]
     early = {"version": "1", "name": {"en": "x"}, "items": 3}
     answer = await place.certification.client.put("/frameworks/api", json=early, headers=headers)
-    assert (answer.status_code, "has 0 items, not 3" in answer.text) == (409, True)
+    assert (answer.status_code, "there are 0 items, and 3 are announced" in answer.text) == (409, True)
     for arguments in (("nowhere.csv",), (str(tmp_path),)):
         missing = await place.praktika("frameworks", "import", *arguments, "--framework", "x", "--version", "1")
         assert missing.code == 2, missing.err
@@ -305,6 +343,7 @@ async def test_only_the_operator_opens_the_import(place: Place, page: str):
         ("uni", "admin", "institution", False),
     ):
         who = await signed_in(place.certification, organisation, role, kind)
+        who.client.cookies.set(LANGUAGE, "ru")
         answer = await (who.get(path) if method == "GET" else who.post(path))
         assert (answer.status_code == 403) != is_open, f"{role}: {answer.status_code}"
         await close(who)
@@ -331,6 +370,12 @@ async def test_the_operator_imports_a_file_on_a_page(place: Place, tmp_path: Pat
     done = await send(b"id,name_en\nA1,One\n", closed="yes")
     assert (done.status_code, "frameworks/paged" in done.text) == (200, True)
     await place.in_force("paged", "1")
+    who.client.cookies.set(LANGUAGE, "ru")
+    more = await send(b"id,name_en\nA1,One\nA2,Two\n", closed="yes")
+    assert (more.status_code, "Ничего не введено в действие" in more.text) == (200, True)
+    assert "<strong>3, id</strong>: версия 1 опубликована: новая компетенция" in more.text, (
+        "beside its row, in the reader's language"
+    )
     shown = await place.read("paged")
     assert (shown["name"], shown["closed"], shown["items"]) == ({"ru": "Своя рамка"}, True, 1)
     await close(who)

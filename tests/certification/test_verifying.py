@@ -3,6 +3,10 @@
 import asyncio
 import gzip
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from hashlib import md5
 from pathlib import Path
@@ -11,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from deploy.local.processes import ROOT
 from services.certification.credentials import checks, examining, form, jwts, keyforms, status
 from services.certification.credentials.badge import identity_hash
 from services.certification.credentials.baking import PNG, as_text, bake_png, bake_svg
@@ -148,6 +153,35 @@ async def test_a_did_web_is_looked_up_and_unknown_while_it_does_not_answer():
     ):
         world.at[address] = json.dumps(published | changes).encode()
         assert (await checked(document, world)).result == wanted, changes
+
+
+def test_offline_it_is_said_what_is_not_decided_and_where_it_can_be(tmp_path: Path):
+    did = "did:web:college.example:issuers:1"
+    genuine = signed(badge(issuer={"id": did, "type": ["Profile"]}), KEY, f"{did}#k")
+    own = signed(badge()) | {"name": "Other"}
+    for name, document in (("genuine", genuine), ("changed", genuine | {"name": "Other"}), ("own", own)):
+        (tmp_path / name).write_text(json.dumps(document))
+    command = [sys.executable, "-m", "deploy.praktika", "verify", "genuine", "changed", "own"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1, done.stderr
+    of_genuine, of_changed, of_own = re.split(r"^(?=\w+: )", done.stdout, flags=re.MULTILINE)[1:]
+    for shown in (of_genuine, of_changed):
+        assert "form: valid" in shown
+        assert (
+            "proof: unknown. The signature could not be checked, so it may have been changed: https://college" in shown
+        )
+        assert "Not decided here: proof, issuer. For these use the page /verify, or POST /verify" in shown
+    assert "proof: invalid. The signature is not right" in of_own
+    assert "Not decided here" not in of_own, "a did:key brings its key along"
+
+
+def test_a_reason_within_a_reason_is_told_in_the_readers_language_from_the_other_process_too():
+    inner = Text("its statusSize is none")
+    outer = Text("The status list cannot be used: {why}", {"why": inner})
+    told = examining._text(json.loads(json.dumps(examining._told(outer))))
+    assert isinstance(told, Text)
+    assert inner.into("ru") in told.into("ru")
 
 
 VICTIM = "did:web:region.example:issuers:north-college"

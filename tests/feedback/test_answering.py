@@ -38,6 +38,7 @@ from shared.contract.events import (
 )
 from shared.http.auth import Member, Role, Signer
 from shared.http.sessions import COOKIE
+from shared.pages.languages import COOKIE as LANGUAGE
 from tests.browser import DESK, PHONE, accessible, shot, within
 from tests.making import event
 from tests.people import Visitor, close, visitor
@@ -608,6 +609,7 @@ async def test_page_rights_of_feedback(stack: Running, path: str):
     for role in ("admin", "staff", "mentor", "operator", "coordinator"):
         of = ("operator", "operator") if role in ("operator", "coordinator") else ("uni", "institution")
         who = member(stack, *of, role)
+        who.client.cookies.set(LANGUAGE, "ru")
         assert (await who.get(path)).status_code == (200 if role in MAY[path] else 403), role
         if path in ("/asked", "/answers", "/sheets/graduate"):
             forged = await who.client.post(path, data={"csrf": "x", "request": "r", "0.en": "x"})
@@ -650,7 +652,7 @@ async def test_a_programme_tells_its_story(stack: Running):
     page = await nobody.get("/stories/story", lang="ru")
     assert ("Рекомендаций пока не было." in page.text, "версия 2" in page.text) == (True, True)
     assert "+ welding:tig, − welding:arc" in page.text
-    assert (await nobody.get("/stories/nothing")).status_code == 404
+    assert (await nobody.get("/stories/nothing", lang="ru")).status_code == 404
     await close(nobody)
 
 

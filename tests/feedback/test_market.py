@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date, timedelta
@@ -27,9 +28,9 @@ from services.feedback.vacancy_files import (
     Reading,
     Unfit,
     Unmapped,
-    Unusable,
     Vacancy,
     _values,
+    misread,
     reading,
     rows_in,
 )
@@ -37,6 +38,7 @@ from services.partners.network.registry import misfits
 from shared.contract.events import Data, Event, SkillMapped, VacancyClosed, VacancyObserved, timestamp
 from shared.contract.skills import normalised, skill_id
 from shared.files.tables import Unreadable
+from shared.pages.languages import in_language
 from shared.processing import facts
 from shared.processing.facts import State
 from shared.processing.mongo import Key
@@ -323,8 +325,18 @@ def test_columns_that_say_nothing_are_asked_for(tmp_path: Path):
     file.write_text("Ref,Post\n1,Welder\n")
     with pytest.raises(Unmapped, match=r"no column says what id is: map one to it, COLUMN=id.*Ref, Post"):
         read(file)
-    with pytest.raises(Unmapped, match="there is no field salary; there are id, title"):
-        reading("hh", {"Pay": "salary"}, {}, SEPARATOR)
+    file.write_text("id,name,skills\n1,Welder,TIG\n")
+    with pytest.raises(Unmapped, match=r"there is no column city to be area\. The columns are: id, name, skills"):
+        read(file, reading("hh", {"City": "area"}, {}, SEPARATOR))
+
+
+def test_what_will_not_do_of_how_a_file_is_to_be_read_is_told_with_what_would_do():
+    assert misread("hh", {"Ref": "id"}, {"Москва": "RU-MOW"}) == {}
+    wrong = misread("h h", {"Pay": "salary"}, {"Москва": "No Region!"})
+    assert wrong["portal"].startswith("take up to 30 Latin letters")
+    assert wrong["map"].startswith("there is no field salary; there are id, title")
+    assert wrong["region"].startswith("Москва: “No Region!” cannot be a region's id: up to 100 Latin letters")
+    assert wrong["region"].endswith("for example RU-KEM")
 
 
 @pytest.mark.parametrize(
@@ -342,8 +354,9 @@ def test_columns_that_say_nothing_are_asked_for(tmp_path: Path):
 def test_a_row_that_is_no_vacancy_says_why(change: dict[str, Any], reason: str, tmp_path: Path):
     file = tmp_path / "x.json"
     file.write_text(json.dumps([{**ITEM, **change}]))
-    with pytest.raises(Unfit, match=reason):
+    with pytest.raises(Unfit, match=reason) as refused:
         read(file)
+    assert re.search("[а-я]{3}", in_language(refused.value.args[0], "ru")), "and in the reader's language"
 
 
 def test_an_archived_vacancy_is_closed(tmp_path: Path):
@@ -358,7 +371,7 @@ def test_a_file_that_ends_early_is_refused_so_that_nothing_is_closed_by_it(text:
         list(_values(io.StringIO(text).read))
     file = tmp_path / "cut.json"
     file.write_text(text.replace("1", '1,"name":"x","skills":[]'))
-    with pytest.raises(Unusable, match=r"cut\.json: is not JSON"):
+    with pytest.raises(Unreadable, match="is not JSON"):
         read(file)
 
 

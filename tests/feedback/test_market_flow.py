@@ -20,6 +20,7 @@ from services.partners import app as partners
 from services.partners.gateway.credentials import issue_to_operator
 from shared.contract.skills import skill_id
 from shared.http.sessions import COOKIE
+from shared.pages.languages import COOKIE as LANGUAGE
 from tests.browser import DESK, PHONE, accessible, shot, within
 from tests.feedback.test_market import CSV, ESCO, ITEM, REAL, direct, needs_real_data
 from tests.operator.conftest import Done, Praktika
@@ -267,6 +268,7 @@ async def test_only_the_operator_opens_the_table_of_skills(place: Place, page: s
         ("plant", "staff", "enterprise", False),
     ):
         who = await signed_in(place.feedback, organisation, role, kind)
+        who.client.cookies.set(LANGUAGE, "ru")
         answer = await (who.get(path) if method == "GET" else who.post(path))
         assert (answer.status_code == 403) != is_open, f"{role}: {answer.status_code}"
         await close(who)
@@ -397,6 +399,8 @@ async def test_the_operator_imports_a_file_on_a_page_and_what_is_wrong_stands_be
     for form, field in (
         ({"portal": "h h"}, "portal"),
         ({"regions": "Москва"}, "regions"),
+        ({"regions": "Москва=No Region!"}, "regions"),
+        ({"columns": "Ref=number"}, "columns"),
         ({"at": "yesterday"}, "at"),
         ({"at": "2099-01-01T00:00"}, "at"),
     ):
@@ -412,6 +416,11 @@ async def test_the_operator_imports_a_file_on_a_page_and_what_is_wrong_stands_be
     assert await place.feedback.count("demand") == on_log + 1
     await send(rows, **about)
     assert await place.feedback.count("demand") == on_log + 1, "again changes nothing"
+    operator.client.cookies.set(LANGUAGE, "ru")
+    refused = await send(f"Ref;Вакансия;Навыки\n1;{'x' * 501};Сварка\n".encode(), columns="Ref=id")
+    operator.client.cookies.delete(LANGUAGE)
+    said = "<strong>plan.csv, строка 2</strong>: title: число знаков должно быть не больше 500"
+    assert said in refused.text, "the contract's words, too, are in the reader's language"
     await place.map("Сварка на странице", "national:weld")
     assert await place.vacancies("national:weld", "RU-PAGE") == 1
     warned = await send(rows, **about, complete="yes")

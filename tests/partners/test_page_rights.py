@@ -15,6 +15,7 @@ from services.partners.gateway.files.jobs import FILES, UPLOADS
 from services.partners.pages.actions import ACTIONS
 from services.partners.people.members import JOURNAL, MEMBERS, SESSIONS
 from shared.http.application import create_app
+from shared.pages.languages import COOKIE as LANGUAGE
 from shared.processing.refusals import REJECTED
 from shared.settings import Settings
 from tests.network import STRUCTURED, cloudevent
@@ -37,8 +38,10 @@ SENT = sorted(page for page in GUARDED if page.startswith("POST "))
 
 @pytest_asyncio.fixture(scope="module")
 async def visitors(partners: Running) -> AsyncIterator[dict[tuple[str, str], Visitor]]:
-    """Somebody of each organisation and role."""
+    """Somebody of each organisation and role, who reads Russian."""
     made = {(of, role): await signed_in(partners, of, role, KINDS[of]) for of, role in ROLES}
+    for who in made.values():
+        who.client.cookies.set(LANGUAGE, "ru")
     yield made
     await close(*made.values())
 

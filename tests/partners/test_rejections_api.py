@@ -82,6 +82,18 @@ async def test_a_stranger_sees_no_rejection(connected: Running):
     assert (await resubmit(connected, "uni", "learner-0-0")).status_code == 422
 
 
+async def test_what_needs_nothing_more_is_put_aside_and_stays_in_the_list(connected: Running):
+    rejection = await refuse(connected, "uni", enrolled(time=None))
+    aside = f"/rejections/{rejection['id']}/aside"
+    assert (rejection["aside"], (await connected.client.put(aside)).status_code) == (False, 401)
+    assert (await connected.client.put(aside, headers=as_("plant", connected))).status_code == 404
+    for _ in range(2):
+        answer = await connected.client.put(aside, headers=as_("uni", connected))
+        assert (answer.status_code, answer.json()) == (200, rejection | {"aside": True})
+    assert (await listed(connected, "uni", limit=1))[0] == rejection | {"aside": True}
+    assert (await resubmit(connected, "uni", rejection["id"], enrolled())).status_code == 202, "it can still be mended"
+
+
 async def test_the_mended_event_is_accepted_and_the_rejection_says_so(connected: Running):
     event = enrolled(time=None)
     rejection = await refuse(connected, "uni", event)

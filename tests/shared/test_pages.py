@@ -99,6 +99,7 @@ async def test_people_get_a_page_in_their_language(stack: Running, path: str, st
         assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
         assert f'<html lang="{language}">' in answer.text
         assert "script-src" not in answer.headers["content-security-policy"]
+        assert "(по-английски)" not in answer.text
     for link in re.findall(r'href="([^"#]+)"', answer.text):
         if not link.startswith(("data:", "http:")):  # what another service has is its own
             found = await stack.client.get(str(answer.url.join(unescape(link))), headers=BROWSER)

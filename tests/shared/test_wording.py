@@ -1,6 +1,7 @@
 """What is wrong is said in the contract's words: none of the validator's own is shown to who must mend it."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.partners.gateway.contract.examples import EXAMPLES
 from shared.contract.events import DATA, ContractError, parse
+from shared.pages.languages import in_language
 
 OWN_WORDS = (
     "Input should",
@@ -59,6 +61,7 @@ def test_a_mistake_is_told_with_an_example(field: str, value: Any, told: str):
         del item["data"][field]
     (detail,) = wrong(item).values()
     assert detail.startswith(told)
+    assert re.search("[а-я]{3}", in_language(detail, "ru")), "and in the reader's language"
 
 
 @pytest.mark.parametrize("hours", [7.33, 7.2, 7.1, 0.01, 9_999.99, 160.5, 8])

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import httpx
 import jiter
 
-from shared.pages.languages import Text
+from shared.pages.languages import Text, enumerated
 
 from .canonical import MOST_VALUES, Document
 from .examining import Examined
@@ -238,13 +238,9 @@ def told(text: str) -> Text:
     return text if isinstance(text, Text) else Text("{why}", {"why": text[:400]})
 
 
-_AND = "{one}; {others}"
-
-
 def listed(reasons: Sequence[str]) -> Text:
     """Several reasons as one, each in the reader's language."""
-    first, *others = reasons
-    return Text(_AND, {"one": told(first), "others": listed(others)}) if others else told(first)
+    return enumerated([*map(told, reasons)], "; ")
 
 
 def identity_hashes(identity: str, salt: object) -> set[str]:

@@ -68,8 +68,13 @@ def _written(found: Examined) -> dict[str, Any]:
 
 
 def _told(trouble: str) -> Any:
-    """A text in such a form that it can still be said in any language on the other side."""
-    return [trouble.message, dict(trouble.given)] if isinstance(trouble, Text) else trouble
+    """A text in such a form that it can still be said in any language on the other side; so are those within it."""
+    if not isinstance(trouble, Text):
+        return trouble
+    return [
+        trouble.message,
+        {name: _told(each) if isinstance(each, str) else each for name, each in trouble.given.items()},
+    ]
 
 
 def _read(line: dict[str, Any]) -> Examined:
@@ -78,7 +83,10 @@ def _read(line: dict[str, Any]) -> Examined:
 
 
 def _text(told: Any) -> str:
-    return Text(*told) if isinstance(told, list) else str(told)
+    if not isinstance(told, list):
+        return str(told)
+    message, given = told
+    return Text(message, {name: _text(each) if isinstance(each, list) else each for name, each in given.items()})
 
 
 def examined_here(document: Document) -> Examined:

@@ -129,7 +129,7 @@ class _Verification:
     async def of_jwt(self, jwt: Jwt) -> Verdict:
         said = form.plain(jwt.credential)
         proof, signers = await self._jwt_signed(jwt)
-        signed = Check("properties", "valid", Text("The signature covers all that it says."))
+        signed = Check("properties", "valid", Text("Nothing in it is left out of what is signed."))
         checks = [_form(said), signed, proof]
         return concluded([*checks, *await self._common(jwt.credential, said, [proof], signers)], jwt.credential)
 
@@ -178,7 +178,7 @@ class _Verification:
         except Wrong as wrong:
             return Check("proof", "invalid", wrong.why), None
         except Unavailable as away:
-            return Check("proof", "unknown", away.why), None
+            return Check("proof", "unknown", _unchecked(away)), None
         except ValueError:
             return Check("proof", "invalid", Text("The signature is no multibase text.")), None
         return self._judged("proof", found, signature, proven.data), found.controller
@@ -199,7 +199,7 @@ class _Verification:
         except Wrong as wrong:
             return Check("proof", "invalid", wrong.why), None
         except Unavailable as away:
-            return Check("proof", "unknown", away.why), None
+            return Check("proof", "unknown", _unchecked(away)), None
         if not jwts.fits(jwt.header.get("alg"), found.key):
             return Check("proof", "invalid", Text("The key is of another kind than the header says.")), None
         check = self._judged("proof", found, jwt.signature, jwt.signed)
@@ -285,7 +285,9 @@ class _Verification:
 
     async def _network(self, document: Document, issuer: Check) -> Check:
         if issuer.result != "valid":
-            why = Text("Who issued it is not certain: so it cannot be told whether it is one of this network.")
+            why = Text(
+                "It is not certain who issued it, so not either whether that is an organisation of this network."
+            )
             return Check("network", "unknown", why)
         own = issuer_of(_issuer_id(document), self.around.public) if self.around.public else None
         name = await self.around.known(own) if own and self.around.known else None
@@ -293,7 +295,7 @@ class _Verification:
             return Check(
                 "network", "valid", Text("The issuer is {name}, an organisation of this network.", {"name": name})
             )
-        why = Text("The issuer is none of this network's: whether it is who it says, you have to judge.")
+        why = Text("The issuer is not an organisation of this network: you have to judge whether it is who it says.")
         return Check("network", "unknown", why)
 
     # status
@@ -301,9 +303,9 @@ class _Verification:
     async def _status(self, document: Document, *, is_signed: bool) -> list[Check]:
         entries = values(document.get("credentialStatus"))
         if not entries:
-            return [Check("status", "valid", Text("Its issuer has said of no list on which it could be revoked."))]
+            return [Check("status", "valid", Text("It names no status list: its issuer has no means to revoke it."))]
         if not is_signed:
-            return [Check("status", "unknown", Text("It is not looked up for what nobody has signed."))]
+            return [Check("status", "unknown", Text("The status list is looked up only if the signature is right."))]
         checks = [await self._one_status(entry, document) for entry in entries[:MOST_STATUSES]]
         if len(entries) > MOST_STATUSES:
             why = Text("It is on more than {most} lists: the others were not looked up.", {"most": MOST_STATUSES})
@@ -346,7 +348,7 @@ class _Verification:
         if purpose == "suspension":
             return Check("status", "invalid", Text("Its issuer has suspended it for now."))
         return Check(
-            "status", "valid", Text("Its issuer has something to say of it: {purpose}", {"purpose": short(purpose)})
+            "status", "valid", Text("Its issuer has left a message about it: {purpose}", {"purpose": short(purpose)})
         )
 
     async def _list(self, address: str, document: Document) -> Document:
@@ -401,7 +403,7 @@ class _Verification:
         if not (embedded or as_jwts):
             return []
         if not is_signed:
-            return [Check("endorsement", "unknown", Text("It is not looked up for what nobody has signed."))]
+            return [Check("endorsement", "unknown", Text("Endorsements are looked at only if the signature is right."))]
         most = MOST_ENDORSEMENTS
         checks = await self._embedded(embedded[:most])
         checks += [await self._as_jwt(text, of) for text, of in as_jwts[: most - len(checks)]]
@@ -447,6 +449,10 @@ class _Verification:
         return Check("endorsement", result, next(each.reason for each in found if each.result == result))
 
 
+def _unchecked(away: Unavailable) -> Text:
+    return Text("The signature could not be checked, so it may have been changed: {why}", {"why": away.why})
+
+
 def _endorsements_of(document: Document) -> tuple[list[tuple[Document, Any]], list[tuple[str, Any]]]:
     """The endorsements anywhere in a credential, embedded and as JWTs, each with the id of what carries it."""
     embedded, as_jwts = [], []
@@ -472,10 +478,16 @@ def _issuer(document: Document, signers: list[str]) -> Check:
         return Check("issuer", "valid", Text("It is signed by its issuer, {issuer}.", about))
     if signers and issuer.startswith("did:"):
         about["signer"] = short(signers[0])
-        return Check("issuer", "invalid", Text("It says that {issuer} issued it, and {signer} signed it.", about))
+        return Check("issuer", "invalid", Text("It names {issuer} as its issuer, but {signer} signed it.", about))
     if not signers:
-        return Check("issuer", "unknown", Text("No valid proof says that {issuer} issued it.", about))
-    return Check("issuer", "unknown", Text("Nothing says that the key is that of {issuer}.", about))
+        return Check(
+            "issuer",
+            "unknown",
+            Text("It names {issuer} as its issuer, and no signature that was found to be right shows that.", about),
+        )
+    return Check(
+        "issuer", "unknown", Text("The signature is right, but nothing shows that its key belongs to {issuer}.", about)
+    )
 
 
 def _jwt_trouble(jwt: Jwt) -> Check | None:
@@ -506,7 +518,7 @@ def _properties(found: Examined) -> Check:
     if found.unsigned:
         what = listed(found.unsigned[:10])
         return Check("properties", "invalid", Text("It says what its signature does not cover: {what}", {"what": what}))
-    return Check("properties", "valid", Text("The signature covers all that it says."))
+    return Check("properties", "valid", Text("Nothing in it is left out of what is signed."))
 
 
 def _dates(document: Document, now: datetime) -> Check:
@@ -523,10 +535,10 @@ def _recipient(document: Document, said: str) -> Check:
             continue
         known = str(each.get("identityHash"))
         if known == said or (each.get("hashed") is True and known in identity_hashes(said, each.get("salt"))):
-            return Check("recipient", "valid", Text("It is of who you said."))
+            return Check("recipient", "valid", Text("It was issued to the person that you named."))
     if subject.get("id") == said:
-        return Check("recipient", "valid", Text("It is of who you said."))
-    return Check("recipient", "invalid", Text("It is of somebody else than you said."))
+        return Check("recipient", "valid", Text("It was issued to the person that you named."))
+    return Check("recipient", "invalid", Text("It was issued to somebody else than the person that you named."))
 
 
 def _demand_purpose(proof: dict[str, Any], now: datetime) -> None:
@@ -535,7 +547,7 @@ def _demand_purpose(proof: dict[str, Any], now: datetime) -> None:
     try:
         created = proof.get("created")
         if created is not None and form.moment(created) > now + SKEW:
-            raise Wrong(Text("The proof is of a moment that is to come."))
+            raise Wrong(Text("The proof is dated in the future."))
         if "expires" in proof and form.moment(proof["expires"]) < now:
             raise Wrong(Text("The proof has expired."))
     except ValueError:

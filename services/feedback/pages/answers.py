@@ -26,7 +26,7 @@ async def _by_host(visit: SignedInOffline) -> MemberVisit:
     """The visit of somebody of an organisation at which people are trained."""
     demand_role(visit, (Role.admin, Role.staff, Role.mentor))
     if visit.member.kind not in HOSTS:
-        raise Problem(403, "this page is for those at whom people are trained")
+        raise Problem(403, Text("this page is for those at whom people are trained"))
     await demand_active(visit)
     return visit
 

@@ -13,7 +13,7 @@ from shared.contract.events import HOSTS, Publisher
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.visits import STAFF, MemberVisit, SignedInOffline, demand_active, demand_role
-from shared.pages.languages import N_
+from shared.pages.languages import N_, Text
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 PER_PAGE = 50
@@ -81,9 +81,9 @@ async def renew_link(visit: SignedInOffline, status: Status = "open", programme:
     if visit.form.is_meant:
         request = await of_own(visit.service, visit.member.caller, visit.form["request"])
         if request is None:
-            raise Problem(404, "there is no such request")
+            raise Problem(404, Text("there is no such request"))
         if request["status"] != "open":
-            raise Problem(409, f"this request is {request['status']}: there is no link to it any more")
+            raise Problem(409, Text("this request is answered or over: there is no link to it any more"))
         await revoke(visit.service, request["_id"])
         visit.notice = visit.word(N_("There is a new link; the one before leads nowhere now."))
     answer = await _show(visit, status, programme, page)

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -19,7 +18,7 @@ from services.feedback.vacancy_files import (
     Reading,
     Row,
     Unmapped,
-    Unusable,
+    misread,
     reading,
     rows_in,
     rows_of,
@@ -38,7 +37,6 @@ from .market import ByOperator
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 AREAS = 20  # without a region, that are named
-_PORTAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,29}")
 
 
 class Within:
@@ -93,7 +91,7 @@ async def import_file(visit: ByOperator) -> Response:
     file = form.file or Upload("", b"")
     if not file.content:
         form.add_error("file", visit.word(N_("choose a file with something in it")))
-    if how is None or at is None or form.errors:
+    if at is None or form.errors:
         return _show(visit, 422)
     lock: asyncio.Lock = visit.service.shared.setdefault("import", asyncio.Lock())
     async with lock:  # one file in memory is enough
@@ -109,25 +107,20 @@ def _show(visit: MemberVisit, status: int = 200, done: Import | None = None) -> 
         done=done,
         areas=done.areas.most_common(AREAS) if done else [],
         warning=done and done.warning and in_language(done.warning, visit.language),
-        problems=[(one["place"], in_language(one["reason"], visit.language)) for one in done.problems] if done else [],
+        problems=done.problems if done else [],
         fields=", ".join(GUESSED),
         most_mb=settings.batch_max_bytes // 2**20,
         most_rows=settings.upload_max_rows,
     )
 
 
-def _asked(visit: MemberVisit) -> tuple[Reading | None, datetime | None]:
-    """How the file is to be read, and when it was exported; None: what was typed will not do."""
+def _asked(visit: MemberVisit) -> tuple[Reading, datetime | None]:
+    """How the file is to be read, and when it was exported; what will not do stands on the form."""
     form = visit.form
-    if not _PORTAL.fullmatch(form["portal"]):
-        form.add_error("portal", visit.word(N_("take up to 30 Latin letters, digits and hyphens: hh")))
     columns, regions = _pairs(visit, "columns"), _pairs(visit, "regions")
-    try:
-        how = reading(form["portal"], columns, regions, form["separator"] or SEPARATOR)
-    except Unmapped as error:
-        form.add_error("columns", in_language(error.args[0], visit.language))
-        return None, None
-    return how, _moment(visit)
+    for name, why in misread(form["portal"], columns, regions).items():
+        form.add_error({"map": "columns", "region": "regions"}.get(name, name), why.into(visit.language))
+    return reading(form["portal"], columns, regions, form["separator"] or SEPARATOR), _moment(visit)
 
 
 def _pairs(visit: MemberVisit, name: str) -> dict[str, str]:
@@ -168,7 +161,7 @@ async def _imported(visit: MemberVisit, file: Upload, how: Reading, at: datetime
     except Unmapped as error:
         visit.form.add_error("columns", in_language(error.args[0], visit.language))
         return None
-    except (Unusable, Unreadable) as error:
+    except Unreadable as error:
         visit.form.add_error("file", error.why.text(visit.language))
         return None
     if len(rows) > service.settings.upload_max_rows:

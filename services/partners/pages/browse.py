@@ -15,7 +15,7 @@ from shared.http.parameters import query
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.visits import AnyVisit, MemberVisit, Visit
-from shared.pages.languages import N_, translated
+from shared.pages.languages import N_, Text, translated
 from shared.pages.pages import number, short_day
 from shared.pages.recommendations import GROUNDS, OVERDUE
 
@@ -72,7 +72,7 @@ async def list_page(
     visit.notice = notice(visit, done, later)
     listing = dict(lists_of(visit.member)).get(name)
     if listing is None:
-        raise Problem(404, "there is no such list for you")
+        raise Problem(404, Text("there is no such list for you"))
     return await _list(visit, name, listing, asked.of(listing), visit.member)
 
 
@@ -85,7 +85,7 @@ async def public_list_page(visit: AnyVisit, name: str, asked: Annotated[Asked, q
 def _public(name: str) -> Listing:
     listing = LISTS.get(name)
     if listing is None or not listing.is_public:
-        raise Problem(404, "there is no such list")
+        raise Problem(404, Text("there is no such list"))
     return listing
 
 
@@ -169,7 +169,7 @@ async def item_page(visit: SignedIn, name: str, id: str, done: Short = "", later
     listing = dict(lists_of(visit.member)).get(name)
     item, names = await _found(visit, listing, id, visit.member) if listing else (None, {})
     if listing is None or item is None:
-        raise Problem(404, f"there is no {id[:100]} here (yet), or it is not yours to see")
+        raise Problem(404, Text("there is no {id} here (yet), or it is not yours to see", {"id": id[:100]}))
     return _item(visit, name, listing, item, names)
 
 
@@ -178,7 +178,7 @@ async def public_item_page(visit: AnyVisit, name: str, id: str) -> Response:
     listing = _public(name)
     item, names = await _found(visit, listing, id, None)
     if item is None:
-        raise Problem(404, f"there is no {id[:100]} here (yet)")
+        raise Problem(404, Text("there is no {id} here (yet)", {"id": id[:100]}))
     return _item(visit, name, listing, item, names)
 
 

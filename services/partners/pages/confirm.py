@@ -18,7 +18,7 @@ from shared.http.forms import Form
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.visits import MemberVisit
-from shared.pages.languages import N_
+from shared.pages.languages import N_, Text
 
 from .actions import ACTIONS
 from .browse import ACCEPTED
@@ -34,7 +34,7 @@ FIELDS = ("time", "hours", "outcome", "competencies")
 async def _by_host(visit: SignedIn) -> MemberVisit:
     """The visit of somebody who may confirm placements at the own organisation."""
     if visit.member.kind not in HOSTS or not ACTIONS["complete"].is_open_to(visit.member):
-        raise Problem(403, "this page is for those at whom people are trained")
+        raise Problem(403, Text("this page is for those at whom people are trained"))
     return visit
 
 

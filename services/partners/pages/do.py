@@ -18,6 +18,7 @@ from shared.http.parameters import query
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.visits import MemberVisit
+from shared.pages.languages import Text
 
 from .actions import ACTIONS, Action
 from .fields import UNSURE, add_mistakes, form_fields, item_of, proposed, with_kinds
@@ -70,9 +71,9 @@ COMMANDS: dict[str, Callable[..., Awaitable[JSONResponse]]] = {
 async def _action(visit: SignedIn, name: str) -> Action:
     action = ACTIONS.get(name)
     if action is None:
-        raise Problem(404, "there is no such form")
+        raise Problem(404, Text("there is no such form"))
     if not action.is_open_to(visit.member):
-        raise Problem(403, f"this form is not for {visit.member.role} of {visit.member.kind}")
+        raise Problem(403, Text("this form is not for your role, or not for your organisation"))
     return action
 
 

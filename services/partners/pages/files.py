@@ -170,7 +170,7 @@ async def _keep(visit: MemberVisit, file: Upload, asked: Asked, found: Mapping[s
 async def _job(visit: MemberVisit, id: str) -> Job:
     job = await visit.service.store.home[UPLOADS].find_one({"_id": id, "organisation": visit.member.organisation})
     if job is None:
-        raise Problem(404, "there is no such upload (any more)")
+        raise Problem(404, Text("there is no such upload (any more)"))
     return job
 
 
@@ -250,7 +250,7 @@ async def report(visit: ByStaff, id: JobId) -> Response:
     job = await _job(visit, id)
     file = await visit.service.store.home[FILES].find_one({"_id": report_of(id)}, {"report": 1})
     if file is None or not file["report"]:
-        raise Problem(404, "there is no such report (any more)")
+        raise Problem(404, Text("there is no such report (any more)"))
     name = quote(f"{job['name']}.refused.csv")
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
     return Response(file["report"].encode(), headers=headers, media_type="text/csv; charset=utf-8")

@@ -15,6 +15,7 @@ from services.partners.gateway.egress.rejections import (
     Position,
     list_rejections,
     mine,
+    note_aside,
     note_resubmission,
     record_of,
     text_of,
@@ -81,7 +82,7 @@ async def put_aside(visit: ByStaff) -> Response:
     if not visit.form.is_meant:
         raise Problem(403, Text("this form comes from elsewhere; nothing was done"))
     match = open_rejections(visit.member.organisation)
-    await visit.service.store.home[REJECTIONS].update_many(match, {"$set": {"aside": visit.member.id}})
+    await note_aside(visit.service, match, visit.member.id)
     return visit.go(HOME)
 
 
@@ -161,7 +162,7 @@ async def send_again(visit: ByStaff, position: Position, memory: IngressMemory) 
     if not form.is_meant:
         return await _show(visit, record, 200 if form.is_draft else 403)
     if form["do"] == "aside":
-        await service.store.home[REJECTIONS].update_one({"_id": position}, {"$set": {"aside": visit.member.id}})
+        await note_aside(service, {"_id": position}, visit.member.id)
         return visit.go(HOME)
     text, caller = form.raw("text"), visit.member.caller
     item = _json(text)

@@ -41,7 +41,7 @@ async def _whose(visit: ByChief, organisation: Organisation = "") -> str:
         return own
     known = {"_id": organisation, "name": {"$exists": True}}
     if not visit.member.is_operator or await visit.service.db["organisations"].find_one(known, {"_id": 1}) is None:
-        raise Problem(404, "there is no such organisation (or it is not yours)")
+        raise Problem(404, Text("there is no such organisation (or it is not yours)"))
     return organisation
 
 
@@ -155,7 +155,7 @@ async def _one(visit: MemberVisit, whose: str, id: str, status: int = 200, made:
 async def _person(visit: MemberVisit, whose: str, id: str) -> Person:
     person: Person | None = await visit.service.store.home[MEMBERS].find_one({"_id": id, "organisation": whose})
     if person is None:
-        raise Problem(404, "there is no such member (any more)")
+        raise Problem(404, Text("there is no such member (any more)"))
     return person
 
 

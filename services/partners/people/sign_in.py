@@ -164,7 +164,7 @@ async def returned(  # noqa: PLR0913, PLR0917
 
 def _demand_provider(visit: Visit) -> None:
     if not visit.service.settings.oidc_issuer:
-        raise Problem(404, "there is no sign-in provider here")
+        raise Problem(404, Text("there is no sign-in provider here"))
 
 
 @router.get("/session")

@@ -14,7 +14,7 @@ from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Running
 from shared.log.topics import PARTITIONS
-from shared.pages.languages import Chosen, Language, translated
+from shared.pages.languages import Chosen, Language, Text, translated
 from shared.pages.pages import page, render
 from shared.settings import Settings
 
@@ -58,7 +58,7 @@ async def read_data_schema(type: str) -> Response:
 
 def _known(type_: str) -> str:
     if type_ not in DATA:
-        raise Problem(404, f"there is no type {type_[:100]}")
+        raise Problem(404, Text("there is no type {type}", {"type": type_[:100]}))
     return type_
 
 

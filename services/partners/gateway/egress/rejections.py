@@ -31,6 +31,7 @@ from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Address, Authenticated, Running, Service
 from shared.log.producer import Record
+from shared.pages.languages import Text
 from shared.processing import mongo
 from shared.processing.refusals import REJECTED
 
@@ -96,6 +97,19 @@ async def resubmit(
     return accepted(event, address)
 
 
+@router.put("/{position}/aside")
+async def put_aside(service: Running, caller: Active, position: Position) -> dict[str, Any]:
+    """Nothing more is to be done about it: it stays in the list, and waits for nobody any more."""
+    await mine(service, caller, position)
+    await note_aside(service, {"_id": position}, caller.actor)
+    return _shown(await mine(service, caller, position))
+
+
+async def note_aside(service: Service, which: dict[str, Any], by: str) -> None:
+    """Put rejections aside, in the list alone: the log has nothing of it."""
+    await service.store.home[REJECTIONS].update_many(which, {"$set": {"aside": by}})
+
+
 async def note_resubmission(service: Service, caller: Caller, position: str, id: str, address: Address) -> None:
     """Say on the log that something refused was sent again and accepted."""
     resubmitted = {"resubmitted": position, "id": id, "event": str(address)}
@@ -138,7 +152,7 @@ async def mine(service: Service, caller: Caller, position: str) -> dict[str, Any
     await _current(service, caller)
     found = await service.store.home[REJECTIONS].find_one({"_id": position, "organisation": caller.organisation})
     if found is None:
-        raise Problem(404, f"you have no rejection {position}")
+        raise Problem(404, Text("you have no rejection {position}", {"position": position}))
     return found
 
 
@@ -147,7 +161,7 @@ async def record_of(service: Service, position: str) -> dict[str, Any]:
     record = await service.log.record(topic, int(partition), int(offset))
     found = rejection_in(record) if record else None
     if found is None:
-        raise Problem(404, f"you have no rejection {position}")
+        raise Problem(404, Text("you have no rejection {position}", {"position": position}))
     return found
 
 

@@ -282,7 +282,7 @@ async def redeliver(
     match = {"webhook": hook["_id"], "cursor": failure}
     changed = await service.store.home[FAILURES].find_one_and_update(match, {"$set": {"next_at": now, "first_at": now}})
     if changed is None:
-        raise Problem(404, f"{failure} is no failed delivery of {id}")
+        raise Problem(404, Text("{failure} is no failed delivery of {id}", {"failure": failure, "id": id}))
     await service.store.home[WEBHOOKS].update_one({"_id": hook["_id"]}, {"$set": {"not_before": 0}})
     return JSONResponse({"id": str(failure), "next_at": _moment(now)}, 202)
 
@@ -290,7 +290,7 @@ async def redeliver(
 async def _mine(service: Service, caller: Caller, id: str) -> dict[str, Any]:
     hook = await service.store.home[WEBHOOKS].find_one({"_id": id, **_of(caller)})
     if hook is None:
-        raise Problem(404, f"you have no webhook {id}")
+        raise Problem(404, Text("you have no webhook {id}", {"id": id}))
     return hook
 
 

@@ -6,11 +6,11 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Any, NamedTuple
 
 from services.partners.gateway.contract.rules import Schema
+from shared.files.cells import ISO_DAY, Unread, day_and_time, is_yes
 from shared.files.tables import Why
 from shared.pages.languages import LANGUAGES, Language, translated
 
 NOON = time(12)
-YES, NO = ("true", "yes", "1", "да", "истина"), ("false", "no", "0", "нет", "ложь")
 
 
 class Field(NamedTuple):
@@ -23,14 +23,6 @@ class Field(NamedTuple):
     schema: Schema
     required: bool
     list: bool = False
-
-
-class Unread(ValueError):
-    """A cell cannot be read as its field's value."""
-
-    def __init__(self, code: str, *given: object) -> None:
-        self.why = Why(code, given)
-        super().__init__(code)
 
 
 def value_of(cell: Any, field: Field, offset: timezone | None) -> Any:
@@ -53,12 +45,7 @@ def _scalar(cell: Any, schema: Schema, offset: timezone | None) -> Any:
 
 
 _MONTH = r"^(19|20|21)\d\d-(0[1-9]|1[0-2])$"
-_ISO_DAY = r"(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)"
-_DAY = rf"(?:{_ISO_DAY}|(?P<d2>\d{{1,2}})\.(?P<m2>\d{{1,2}})\.(?P<y2>\d{{4}}))"
-_CLOCK = r"(?P<h>\d{1,2}):(?P<min>\d\d)(?::(?P<s>\d\d)(?:\.\d{1,9})?)?"
-_OFFSET = r"Z|[+-]\d\d:?\d\d"
-_WHEN = re.compile(rf"{_DAY}(?:[T ]+{_CLOCK}\s*(?P<offset>{_OFFSET})?)?", re.IGNORECASE)
-_RFC3339 = re.compile(rf"{_ISO_DAY}T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+_RFC3339 = re.compile(rf"{ISO_DAY}T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 _NUMBER = re.compile(r"[+-]?\d{1,30}(?:[.,]\d{1,30})?(?:[eE][+-]?\d{1,2})?")
 _SPACES = str.maketrans("", "", " \u00a0\u202f")
 
@@ -91,28 +78,9 @@ def _integer(text: str) -> int:
     return int(number)
 
 
-def _boolean(text: str) -> bool:
-    if text.casefold() in YES:
-        return True
-    if text.casefold() in NO:
-        return False
-    raise Unread("boolean", text[:100])
-
-
-def _parsed(text: str, code: str) -> tuple[date, re.Match[str]]:
-    found = _WHEN.fullmatch(text)
-    try:
-        if found:
-            parts = [int(found[name] or found[f"{name}2"]) for name in ("y", "m", "d")]
-            return date(*parts), found
-    except ValueError:
-        pass
-    raise Unread(code, text[:100])
-
-
 def _day(text: str) -> date:
     """A day; a spreadsheet may have made midnight of it."""
-    day, found = _parsed(text, "day")
+    day, found = day_and_time(text)
     if found["h"] and (int(found["h"]), int(found["min"]), int(found["s"] or 0)) != (0, 0, 0):
         raise Unread("day", text[:100])
     return day
@@ -122,12 +90,12 @@ def _month(text: str) -> str:
     """A month; a spreadsheet may have made its first day of it."""
     if found := re.fullmatch(r"(\d{4})-(\d\d)|(\d{1,2})\.(\d{4})", text):
         return f"{found[1] or found[4]}-{int(found[2] or found[3]):02}"
-    return f"{_parsed(text, 'month')[0]:%Y-%m}"
+    return f"{day_and_time(text, 'month')[0]:%Y-%m}"
 
 
 def _moment(text: str, offset: timezone | None) -> datetime:
     """A time; of a day alone its noon."""
-    day, found = _parsed(text, "time")
+    day, found = day_and_time(text, "time")
     try:
         if _RFC3339.fullmatch(text.upper()):
             return datetime.fromisoformat(text.upper())
@@ -143,7 +111,7 @@ def _moment(text: str, offset: timezone | None) -> datetime:
 _READERS: dict[Any, Callable[[str], Any]] = {
     "integer": _integer,
     "number": _number,
-    "boolean": _boolean,
+    "boolean": is_yes,
     "date": lambda text: _day(text).isoformat(),
     "month": _month,
 }

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
 from hashlib import sha256
-from html import unescape
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
@@ -15,21 +14,20 @@ from pydantic_core import to_json
 from services.partners.gateway.contract.messages import SUBJECTS
 from services.partners.gateway.contract.rules import (
     Schema,
-    in_one,
     kinds_of_text,
     meaning_of,
     meant,
     resolved,
-    rules_of,
     without_null,
 )
 from shared.contract import events
 from shared.contract.events import DATA
+from shared.files.cells import Unread
 from shared.files.tables import EVENT, Row, Why
 from shared.http.problems import Problem
 from shared.pages.languages import LANGUAGES, Language, in_language, translated
 
-from .cells import Field, Unread, value_of
+from .cells import Field, value_of
 
 MISTAKES_TOLD = 10  # of each kind, about columns: looking for similar names takes long
 REMEMBERED = 100_000  # rows whose keys are compared
@@ -466,9 +464,7 @@ def _explained(path: str, detail: str, status: int, item: Any, planned: Plan | N
     if not _is_there(item, path):
         why = Why("missing").text(language)
         return Mistake(column, shown_name(field), why, _explanation(planned.type, field, language) if column else what)
-    rule = _rule(planned.type, field, language) if language != "en" and status == 422 else ""
-    wording = Why("rule", (detail, rule)).text(language) if rule else detail
-    return Mistake(column, shown_name(field), wording, what if language == "en" and status == 422 else "")
+    return Mistake(column, shown_name(field), detail, what if language == "en" and status == 422 else "")
 
 
 def _is_there(item: Any, path: str) -> bool:
@@ -476,16 +472,6 @@ def _is_there(item: Any, path: str) -> bool:
         return True
     name, _, rest = path.partition(".")
     return isinstance(item, dict) and name in item and _is_there(item[name], rest)
-
-
-def _rule(type_: str, field: str, language: Language) -> str:
-    """What the contract asks of a field, in words."""
-    try:
-        found = _field(type_, field)
-    except KeyError:
-        return ""
-    rules = rules_of(found.schema, events.data_schema(type_), language) if found.schema.get("pattern", "-") else []
-    return unescape(re.sub(r"<[^>]*>", "", in_one(rules)))
 
 
 def advice(item: Any, field: str) -> str:
