@@ -22,13 +22,13 @@ CACHED = "public, no-cache"  # with an ETag: asking again is cheap, and a revoca
 @router.get("/issuers/{id}/did.json", responses={200: {"content": {"application/did+json": {}}}})
 async def read_did(service: Running, id: EntityId) -> Response:
     """The DID document of an institution: all keys that it has ever signed with."""
-    await _demand_known(service, id)
+    await demand_known(service, id)
     ring, public = keys.keyring(service.settings), service.settings.public("certification")
     headers = {"Cache-Control": CACHED, "Access-Control-Allow-Origin": "*"}
     return JSONResponse(issuing.did_document(public, id, ring), headers=headers, media_type="application/did+json")
 
 
-async def _demand_known(service: Service, id: str) -> None:
+async def demand_known(service: Service, id: str) -> None:
     """Refuse whoever is no organisation; once known, it need not be looked up while the database is away."""
     known: set[str] = service.shared.setdefault("known_issuers", set())
     try:

@@ -15,6 +15,7 @@ from shared.contract.events import (
     LearnerAnnulled,
     LearnerEnrolled,
     LearnerErased,
+    LearnerGraduated,
     LearnerShared,
     OrganisationRegistered,
     SchemePublished,
@@ -26,9 +27,12 @@ from shared.processing import facts
 from shared.processing.facts import DecodedEvent, Fact, State
 from shared.processing.mongo import Key
 
+from . import recognitions
+
 ORGANISATION_FACTS = (OrganisationRegistered, *CHANGES)
 LEARNER_FACTS = (
     LearnerEnrolled,
+    LearnerGraduated,
     LearnerShared,
     LearnerErased,
     LearnerAnnulled,
@@ -64,7 +68,7 @@ def route(event: DecodedEvent) -> Key | None:
         return Key("organisations", event.partitionkey)
     if event.event_class in LEARNER_FACTS:
         return Key("learners", event.partitionkey)
-    return None
+    return recognitions.key_of(event) if event.event_class in recognitions.RECOGNITION_FACTS else None
 
 
 def view(key: Key, state: State) -> dict[str, Any]:
@@ -73,6 +77,8 @@ def view(key: Key, state: State) -> dict[str, Any]:
             return _scheme_view(state)
         case "organisations":
             return _organisation_view(state)
+        case "recognitions":
+            return recognitions.view(key, state)
         case _:
             return _learner_view(state)
 
@@ -93,6 +99,7 @@ def _learner_view(state: State) -> dict[str, Any]:
     return {
         "institutions": sorted(map(facts.organisation, facts.facts(state, "learner.enrolled").values())),
         "assessed": sorted({f["data"]["competency"] for f in facts.facts(state, "assessment.recorded").values()}),
+        "is_graduate": bool(facts.facts(state, "learner.graduated")),
         "certificates": certificates(state),
     }
 

@@ -23,6 +23,7 @@ from .credentials.checks import MOST_BYTES, Found, Gone, Surroundings, Unavailab
 from .credentials.examining import examined
 from .credentials.form import moment
 from .credentials.verifying import verify
+from .recognition_api import revocation_list
 
 router = Router(tags=["credentials"])
 WITHIN_S = 40
@@ -126,6 +127,8 @@ async def _own(service: Service, path: str) -> bytes:
                 return await lists.signed_list(service, id, int(number))
             except Problem:
                 pass
+        case ["issuers", id, "revocations"]:
+            return as_text(await revocation_list(service, id)).encode()
     raise Unavailable(Text("There is nothing at {address}.", {"address": short(path)}))
 
 

@@ -150,9 +150,7 @@ async def _said_now(service: Service, state: facts.State, certified: dict[str, A
         for assessor in (facts.organisation(each),)
     ]
     number = await numbers.draw(service, institution)
-    known, competency = await service.frameworks(), certified["competency"]
-    item, framework = known.item(competency), known.of(competency)
-    title = dict(item.name) if item else {"en": competency}
+    title, framework, target = badge.named(certified["competency"], await service.frameworks())
     words = badge.worded(
         service.settings.public("certification"),
         service.settings.credential_language,
@@ -170,8 +168,8 @@ async def _said_now(service: Service, state: facts.State, certified: dict[str, A
             for each, (method, narrative) in zip(evidence, words.evidence, strict=True)
         ],
         "title": title,
-        "framework_title": dict(framework.in_force["name"]) if framework else None,
-        "target": badge.target_of(competency, known),
+        "framework_title": framework,
+        "target": target,
         "language": words.language,
         "public": words.public,
         "description": words.description,
