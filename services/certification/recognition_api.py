@@ -29,7 +29,7 @@ from .credentials.badge import Achieved, Assessed
 from .credentials.canonical import Document
 from .credentials.endorsing import Endorsement, Of
 from .credentials.issuing import FORMS
-from .credentials_api import CACHED, demand_known
+from .credentials_api import CACHED, DidText
 from .recognition_reads import Recognition
 
 router = Router(tags=["recognition"])
@@ -260,7 +260,8 @@ async def read_achievement(service: Running, id: EntityId) -> JSONResponse:
         institution=called,
         evidence=[Assessed(method, "", "", "") for method in scheme["methods"]],
     )
-    achievement = badge.achievement(of, words, badge.profile(badge.did_of(public, scheme["institution"]), called))
+    did = await issuing.own_did(service, scheme["institution"]) or badge.did_of(public, scheme["institution"])
+    achievement = badge.achievement(of, words, badge.profile(did, called))
     recognised = await recognition_reads.recognitions(service, competency=competency)
     of_all = [each for each in recognised if each.certificate is None and each.has_begun]
     content = {"@context": [contexts.V2, contexts.OB], **achievement}
@@ -271,11 +272,23 @@ async def read_achievement(service: Running, id: EntityId) -> JSONResponse:
 @router.get("/issuers/{id}/revocations")
 async def read_revocations(service: Running, id: EntityId) -> JSONResponse:
     """1EdTech's Revocation List of an enterprise: which of its endorsements do not count any more."""
-    await demand_known(service, id)
     return JSONResponse(await revocation_list(service, id), headers=OPEN)
 
 
-async def revocation_list(service: Service, id: str) -> Doc:
-    public = service.settings.public("certification")
+@router.get("/issuers/{id}/revocations/{did}")
+async def read_revocations_of_did(service: Running, id: EntityId, did: DidText) -> JSONResponse:
+    """The same list for what the enterprise has issued by a DID of its own: a list is of who issued."""
+    return JSONResponse(await revocation_list(service, id, did), headers=OPEN)
+
+
+async def revocation_list(service: Service, id: str, did: str = "") -> Doc:
+    """The list, of the network's DID or of the enterprise's own.
+
+    Raises:
+        Problem: there is no such organisation, or it has not issued by this DID.
+    """
+    found = (await service.by_id("organisations", [id], {"dids": 1})).get(id)
+    if found is None or (did and did not in found.get("dids", ())):
+        raise Problem(404, f"there is no organisation {id}, or it has not issued by this DID")
     revoked = await service.recent(("revocations", id), lambda: recognition_reads.revoked(service, id))
-    return endorsing.revocation_list(public, id, badge.did_of(public, id), revoked)
+    return endorsing.revocation_list(service.settings.public("certification"), id, did, revoked)

@@ -9,7 +9,7 @@ from shared.http.service import Service
 from shared.processing import mongo
 from shared.processing.frameworks import Names
 
-from .credentials import badge, endorsing
+from .credentials import endorsing, issuing
 from .credentials.endorsing import Endorsement, Of
 
 
@@ -18,12 +18,14 @@ class Recognition(NamedTuple):
 
     Attributes:
         name: of the enterprise.
+        did: its own, by which Praktika signs in its name; empty: that under the network's address.
         since: a day, which may be to come.
     """
 
     competency: str
     enterprise: str
     name: str
+    did: str
     certificate: str | None
     since: str
     granted_at: str
@@ -51,11 +53,11 @@ async def recognitions(service: Service, **match: str) -> tuple[Recognition, ...
 
 async def _recognitions(service: Service, match: dict[str, str]) -> tuple[Recognition, ...]:
     docs = [doc async for doc in service.db["recognitions"].find({**match, "in_force": True}, {"state": 0}).sort("_id")]
-    names = await _active(service, {doc["enterprise"] for doc in docs})
+    active = await _active(service, {doc["enterprise"] for doc in docs})
     found = [
-        Recognition(doc["competency"], doc["enterprise"], names[doc["enterprise"]], each["certificate"], *_when(each))
+        Recognition(doc["competency"], doc["enterprise"], *who, each["certificate"], each["since"], each["granted_at"])
         for doc in docs
-        if doc["enterprise"] in names
+        if (who := active.get(doc["enterprise"]))
         for each in doc["granted"]
         if each["in_force"]
     ]
@@ -63,14 +65,14 @@ async def _recognitions(service: Service, match: dict[str, str]) -> tuple[Recogn
     return tuple(each for each in found if each.certificate is None or each.certificate in valid)
 
 
-def _when(granted: dict[str, Any]) -> tuple[str, str]:
-    return granted["since"], granted["granted_at"]
-
-
-async def _active(service: Service, ids: Collection[str]) -> dict[str, str]:
-    """The names of those organisations that are registered and not suspended."""
-    found = await service.by_id("organisations", ids, {"name": 1, "access": 1})
-    return {id: doc["name"] for id, doc in found.items() if "name" in doc and "suspended" not in doc.get("access", {})}
+async def _active(service: Service, ids: Collection[str]) -> dict[str, tuple[str, str]]:
+    """The names and own DIDs of those organisations that are registered and not suspended."""
+    found = await service.by_id("organisations", ids, {"name": 1, "access": 1, "did": 1, "own_key": 1})
+    return {
+        id: (doc["name"], issuing.signing_did(doc))
+        for id, doc in found.items()
+        if "name" in doc and "suspended" not in doc.get("access", {})
+    }
 
 
 async def _valid(db: mongo.Database, certificates: set[str]) -> set[str]:
@@ -102,7 +104,7 @@ def endorsement(service: Service, recognition: Recognition, scheme: str, title: 
     return Endorsement(
         enterprise=recognition.enterprise,
         name=recognition.name,
-        did=badge.did_of(service.settings.public("certification"), recognition.enterprise),
+        did=recognition.did,
         competency=recognition.competency,
         of="certificates" if recognition.certificate else "schemes",
         id=recognition.certificate or scheme,

@@ -12,6 +12,7 @@ from shared.contract.events import (
     CompetencyRevoked,
     Data,
     Event,
+    IssuerDeclared,
     LearnerAnnulled,
     LearnerEnrolled,
     LearnerErased,
@@ -29,7 +30,7 @@ from shared.processing.mongo import Key
 
 from . import recognitions
 
-ORGANISATION_FACTS = (OrganisationRegistered, *CHANGES)
+ORGANISATION_FACTS = (OrganisationRegistered, IssuerDeclared, *CHANGES)
 LEARNER_FACTS = (
     LearnerEnrolled,
     LearnerGraduated,
@@ -76,18 +77,27 @@ def view(key: Key, state: State) -> dict[str, Any]:
         case "schemes":
             return _scheme_view(state)
         case "organisations":
-            return _organisation_view(state)
+            return _organisation_view(key, state)
         case "recognitions":
             return recognitions.view(key, state)
         case _:
             return _learner_view(state)
 
 
-def _organisation_view(state: State) -> dict[str, Any]:
-    """The name, and whether its tokens may be used."""
+def _organisation_view(key: Key, state: State) -> dict[str, Any]:
+    """The name, by which DIDs of its own it issues, and whether its tokens may be used."""
     registered = facts.last(state, "organisation.registered")
     shown = {"name": registered["data"]["name"]} if registered else {}
-    return shown | access(state)
+    return shown | _own_dids(key, state) | access(state)
+
+
+def _own_dids(key: Key, state: State) -> dict[str, Any]:
+    """Its `did` now, with whose key it signs, and all `dids` by which Praktika has ever signed in its name."""
+    declared = [f for f in facts.facts(state, "issuer.declared").values() if facts.organisation(f) == key.id]
+    if not (now := facts.newest(*declared)):
+        return {}
+    ours = sorted(f["data"]["did"] for f in declared if "did" in f["data"] and "own_key" not in f["data"])
+    return {"did": now["data"].get("did"), "own_key": "own_key" in now["data"], "dids": ours}
 
 
 def _scheme_view(state: State) -> dict[str, Any]:

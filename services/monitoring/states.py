@@ -16,6 +16,7 @@ from shared.contract.events import (
     IndicatorAlerted,
     IndicatorRuleRemoved,
     IndicatorRuleSet,
+    IssuerDeclared,
     QuestionnairePublished,
     RecognitionGranted,
     RecognitionWithdrawn,
@@ -51,7 +52,7 @@ INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in CO
 
 WITHOUT_USE = (
     *(QuestionnairePublished, FollowupOpened, VacancyObserved, VacancyClosed, SkillMapped),
-    CertificateIssued,
+    *(CertificateIssued, IssuerDeclared),
 )
 RECOGNITIONS = (RecognitionGranted, RecognitionWithdrawn)
 UNKNOWN = "-"  # in place of an id that nobody gave; no id can be this

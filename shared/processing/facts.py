@@ -35,6 +35,7 @@ from shared.contract.events import (
     FrameworkPublished,
     IndicatorAlerted,
     InternshipCompleted,
+    IssuerDeclared,
     LearnerEnrolled,
     LearnerErased,
     LearnerGraduated,
@@ -242,6 +243,12 @@ def _reminder(event: DecodedEvent) -> str:
     return str(event.fact["data"]["number"])
 
 
+def _did(event: DecodedEvent) -> str:
+    """What was issued by a DID names it for good, so each that there was is kept."""
+    data = event.fact["data"]
+    return f"{data.get('did', '')}{'/own' if 'own_key' in data else ''}"
+
+
 def _version(event: DecodedEvent) -> str:
     return str(event.fact["data"]["version"])
 
@@ -262,6 +269,7 @@ _SLOTS: dict[EventClass, Callable[[DecodedEvent], str]] = {
     OrganisationSuspended: _month,
     OrganisationReinstated: _month,
     CredentialWithdrawn: _credential,
+    IssuerDeclared: _did,
     ProgrammePublished: _month,
     ProgrammeRevisionRecommended: _recommendation,
     ProgrammeGapFound: _recommendation,

@@ -91,6 +91,7 @@ WITHOUT_FIGURE = {
     "event.refused",
     "followup.opened",
     "certificate.issued",
+    "issuer.declared",
     "feedback.reminded",
     "feedback.expired",
     "questionnaire.published",

@@ -62,6 +62,7 @@ class Certificate(NamedTuple):
         title, framework: how the competency and its framework were called then, by language.
         target: where the framework has the competency.
         wording: None in credentials of before it was kept.
+        did: the institution's own, by which it issued; empty: that under the network's address.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Certificate(NamedTuple):
     framework: Names | None = None
     target: str | None = None
     wording: Wording | None = None
+    did: str = ""
 
 
 def did_of(public: str, institution: str) -> str:
@@ -187,7 +189,7 @@ def credential(of: Certificate, public: str, ring: Keyring, language: Language) 
         public, language, title=of.title, level=of.level, institution=of.name, evidence=of.evidence
     )
     public, language = words.public, words.language
-    issuer = profile(did_of(public, of.institution), of.name)
+    issuer = profile(of.did or did_of(public, of.institution), of.name)
     achieved = achievement(Achieved(of.scheme, of.competency, of.title, of.framework, of.target), words, issuer)
     level_id = achieved["resultDescription"][0]["id"]
     return {
@@ -208,7 +210,7 @@ def credential(of: Certificate, public: str, ring: Keyring, language: Language) 
             {"type": ["Evidence"], "name": called, "narrative": narrative, "genre": str(each.method)}
             for each, (called, narrative) in zip(of.evidence, words.evidence, strict=True)
         ],
-        "credentialStatus": entry(public, quoted(of.institution), of.number, ring, of.institution),
+        "credentialStatus": entry(public, quoted(of.institution), of.number, ring, of.institution, of.did),
     }
 
 

@@ -15,6 +15,7 @@ from shared.processing.frameworks import Names, said
 from . import badge, contexts, jwts, keys, proofs
 from .canonical import Document
 from .keys import Keyring
+from .status import quoted_did
 
 Of = Literal["schemes", "certificates"]
 TITLE = N_("Recognition of “{name}”")
@@ -29,7 +30,7 @@ class Endorsement(NamedTuple):
 
     Attributes:
         name: of the enterprise.
-        did: by which it issues.
+        did: its own, by which Praktika signs in its name; empty: that under the network's address.
         of, id: what it endorses: the achievement of a scheme, or one certificate.
         since: a day.
         granted_at: as `events.timestamp`.
@@ -52,8 +53,9 @@ def address(public: str, enterprise: str, competency: str, of: Of, id: str) -> s
     return f"{public}/endorsements/{'/'.join(map(badge.quoted, (enterprise, competency, of, id)))}"
 
 
-def revocations_address(public: str, enterprise: str) -> str:
-    return f"{public}/issuers/{badge.quoted(enterprise)}/revocations"
+def revocations_address(public: str, enterprise: str, did: str) -> str:
+    """Where its Revocation List is: one for each DID, as a list is its issuer's."""
+    return "/".join((f"{public}/issuers/{badge.quoted(enterprise)}/revocations", *([quoted_did(did)] if did else ())))
 
 
 def document(of: Endorsement, public: str, language: Language) -> Document:
@@ -64,7 +66,7 @@ def document(of: Endorsement, public: str, language: Language) -> Document:
         "@context": [contexts.V2, contexts.OB, contexts.EXTENSIONS],
         "id": address(public, of.enterprise, of.competency, of.of, of.id),
         "type": ["VerifiableCredential", "EndorsementCredential"],
-        "issuer": badge.profile(of.did, of.name),
+        "issuer": badge.profile(of.did or badge.did_of(public, of.enterprise), of.name),
         "validFrom": f"{of.since}T00:00:00Z",
         "awardedDate": badge.moment(of.granted_at),
         "name": translated(language, TITLE).format(**about),
@@ -73,7 +75,10 @@ def document(of: Endorsement, public: str, language: Language) -> Document:
             "type": ["EndorsementSubject"],
             "endorsementComment": translated(language, COMMENTS[of.of]).format(**about),
         },
-        "credentialStatus": {"id": revocations_address(public, of.enterprise), "type": "1EdTechRevocationList"},
+        "credentialStatus": {
+            "id": revocations_address(public, of.enterprise, of.did),
+            "type": "1EdTechRevocationList",
+        },
     }
 
 
@@ -81,7 +86,7 @@ def signed(made: Document, of: Endorsement, ring: Keyring) -> Document:
     """The endorsement with a Data Integrity proof; not to be changed."""
     key = keys.signing_key(ring, of.enterprise, of.granted_at)
     created = badge.moment(max(of.granted_at, key.since))
-    return _proven(json.dumps(made), key.ed25519, f"{of.did}#{key.id}", created)
+    return _proven(json.dumps(made), key.ed25519, f"{made['issuer']['id']}#{key.id}", created)
 
 
 @lru_cache(2_000)  # of one achievement there may be hundreds
@@ -92,15 +97,14 @@ def _proven(text: str, key: Ed25519PrivateKey, method: str, created: str) -> Doc
 def signed_jwt(made: Document, of: Endorsement, ring: Keyring, algorithm: str) -> str:
     """The endorsement as a JWT."""
     key = keys.signing_key(ring, of.enterprise, of.granted_at)
-    if algorithm == "ES256":
-        return jwts.signed(made, key.p256, f"{of.did}#{key.id}-p256")
-    return jwts.signed(made, key.ed25519, f"{of.did}#{key.id}")
+    method = f"{made['issuer']['id']}#{key.id}"
+    return jwts.signed(made, *((key.p256, f"{method}-p256") if algorithm == "ES256" else (key.ed25519, method)))
 
 
 def revocation_list(public: str, enterprise: str, did: str, revoked: list[str]) -> dict[str, Any]:
     """1EdTech's Revocation List, with the endorsements that do not count any more; why is the enterprise's own."""
     return {
-        "id": revocations_address(public, enterprise),
-        "issuer": did,
+        "id": revocations_address(public, enterprise, did),
+        "issuer": did or badge.did_of(public, enterprise),
         "revokedCredential": [{"id": id, "revoked": True} for id in revoked],
     }

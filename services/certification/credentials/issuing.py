@@ -75,6 +75,7 @@ def certificate(learner: dict[str, Any], id: str, issued: Fact) -> Certificate:
         framework=said.get("framework_title"),
         target=said.get("target"),
         wording=_wording(said),
+        did=said.get("issuer", ""),
     )
 
 
@@ -175,7 +176,18 @@ async def _said_now(service: Service, state: facts.State, certified: dict[str, A
         "description": words.description,
         "criteria": words.criteria,
         "level_title": words.level,
+        "issuer": await own_did(service, institution) or None,
     }
+
+
+async def own_did(service: Service, issuer: str) -> str:
+    """The DID of its own by which Praktika signs in an organisation's name; empty: that under the network's address."""
+    return signing_did((await service.by_id("organisations", [issuer], {"did": 1, "own_key": 1})).get(issuer, {}))
+
+
+def signing_did(organisation: dict[str, Any]) -> str:
+    """The same of an organisation's document."""
+    return "" if organisation.get("own_key") else organisation.get("did") or ""
 
 
 async def names(db: mongo.Database, ids: set[str]) -> dict[str, str]:
@@ -220,9 +232,10 @@ def in_form(issued: Issued, form: str, algorithm: str) -> bytes:
     return text.encode()
 
 
-def did_document(public: str, institution: str, ring: Keyring) -> Document:
+def did_document(did: str, institution: str, ring: Keyring) -> Document:
     """All keys that an institution has ever signed with; of those that were withdrawn, when."""
-    did, methods, good = badge.did_of(public, institution), [], []
+    methods: list[Document] = []
+    good: list[str] = []
     for key in keys.issuer_keys(ring, institution):
         validity = {"revoked": badge.moment(key.withdrawn)} if key.withdrawn else {}
         for id, public_key in ((key.id, key.ed25519.public_key()), (f"{key.id}-p256", key.p256.public_key())):

@@ -55,7 +55,7 @@ View = dict[str, Any]
 SANDBOX = "sandbox_"  # begins the collections of what sandbox organisations say
 
 
-WITHOUT_USE = (events.QuestionnairePublished, events.FollowupOpened, events.CertificateIssued)
+WITHOUT_USE = (events.QuestionnairePublished, events.FollowupOpened, events.CertificateIssued, events.IssuerDeclared)
 
 
 def route(event: DecodedEvent) -> Key | None:
