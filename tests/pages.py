@@ -98,6 +98,11 @@ FRAMEWORK_PAGES: dict[str, PageRule] = {
     "POST /frameworks/import": PageRule(frozenset({"operator"})),
 }
 
+# Pages of certification about recognition; tried in tests/certification/test_recognition_flow.py.
+RECOGNITION_PAGES: dict[str, PageRule] = {
+    "GET /recognitions/mine": PageRule(frozenset({"admin", "staff", "mentor"}), kinds=HOSTS),
+}
+
 # Pages of feedback about the labour market; tried in tests/feedback/test_market.py.
 MARKET_PAGES: dict[str, PageRule] = {
     "GET /market/mapping": PageRule(frozenset({"operator"})),

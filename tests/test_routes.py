@@ -21,7 +21,7 @@ from shared.http.auth import Signer, ensure_keys
 from shared.log.topics import SERVICES
 from shared.settings import Settings
 from tests.network import COHORT, INTERNSHIP, LEARNER, STRUCTURED, as_, cloudevent
-from tests.pages import FRAMEWORK_PAGES, MARKET_PAGES, PAGES
+from tests.pages import FRAMEWORK_PAGES, MARKET_PAGES, PAGES, RECOGNITION_PAGES
 from tests.stack import Running
 
 
@@ -170,10 +170,20 @@ RULES: dict[str, Rule] = {
     "GET /certificates/{id}": PUBLIC,
     "DELETE /certificates/{id}/link": own("/certificates/{certificate}/link"),
     "GET /certificates/{id}/{form}": own("/certificates/{certificate}/credential.json", shown=False),
+    "GET /certificates/{id}/endorsements": PUBLIC,
     "GET /collect/{token}": PUBLIC,
     "GET /collect/{token}/{form}": PUBLIC,
     "GET /issuers/{id}/did.json": PUBLIC,
     "GET /issuers/{id}/status/{number}": PUBLIC,
+    "GET /issuers/{id}/status/{number}/{did}": PUBLIC,
+    "GET /issuers/{id}/revocations": PUBLIC,
+    "GET /issuers/{id}/revocations/{did}": PUBLIC,
+    "GET /issuers/{id}/did": PUBLIC,
+    "PUT /issuers/{id}/did": own("/issuers/uni/did", body={"did": None}),
+    "GET /endorsements/{enterprise}/{competency}/{of}/{id}": PUBLIC,
+    "GET /recognitions": PUBLIC,
+    "GET /recognitions/graduates": mine(shown=False),
+    "GET /schemes/{id}/achievement.json": PUBLIC,
     "GET /verify": PUBLIC,
     "POST /verify": PUBLIC,
     "GET /verify/file": PUBLIC,
@@ -216,7 +226,7 @@ RULES: dict[str, Rule] = {
     # those that take a session's cookie
     **dict.fromkeys(("GET /asked", "POST /asked", "GET /asked/links.{format}", "GET /answers", "POST /answers"), PAGE),
     **dict.fromkeys(("GET /sheets", "GET /sheets/{role}", "POST /sheets/{role}"), PAGE),
-    **dict.fromkeys(PAGES | MARKET_PAGES | FRAMEWORK_PAGES, PAGE),
+    **dict.fromkeys(PAGES | MARKET_PAGES | FRAMEWORK_PAGES | RECOGNITION_PAGES, PAGE),
 }
 
 

@@ -8,6 +8,8 @@ from shared.http.service import Service
 from shared.pages.languages import LANGUAGES, Text
 from shared.processing import mongo
 
+from . import recognition_reads
+
 
 async def find_learner(db: mongo.Database, certificate: str) -> dict[str, Any]:
     doc = await db["learners"].find_one({"certificates.id": certificate})
@@ -31,8 +33,10 @@ def as_of_today(certificate: dict[str, Any]) -> dict[str, Any]:
 async def with_names(service: Service, certificate: dict[str, Any]) -> dict[str, Any]:
     """The certificate with the names of its competency and organisations (their ids, while they are not known).
 
-    Without the ids of assessments: their makers may have built them from what names a learner.
+    Without the ids of assessments: their makers may have built them from what names a learner. With who recognises it
+    today, and where the endorsement of each is.
     """
+    recognised = await recognition_reads.of_certificate(service, certificate)
     frameworks = await service.frameworks()
     ids = [certificate["institution"], *(e["assessor"] for e in certificate["evidence"])]
     names = {
@@ -46,5 +50,14 @@ async def with_names(service: Service, certificate: dict[str, Any]) -> dict[str,
         "evidence": [
             {"method": e["method"], "assessor": e["assessor"], "assessor_name": names.get(e["assessor"], e["assessor"])}
             for e in certificate["evidence"]
+        ],
+        "recognised_by": [
+            {
+                "enterprise": each.enterprise,
+                "name": each.name,
+                "since": each.since,
+                "endorsement": recognition_reads.address(service, each, certificate["scheme"]),
+            }
+            for each in recognised
         ],
     }

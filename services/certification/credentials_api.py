@@ -2,9 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Path
+from fastapi import Path, Query
 from fastapi.responses import JSONResponse, Response
+from pydantic import StringConstraints
 
+from shared.contract.events import DID_WEB
 from shared.http.auth import Caller
 from shared.http.problems import Problem
 from shared.http.routing import Router
@@ -12,20 +14,28 @@ from shared.http.service import Authenticated, EntityId, Running, Service, refus
 from shared.processing import mongo
 
 from .certificates import find_certificate, find_learner
-from .credentials import issuing, keys, links, lists, picture
+from .credentials import badge, issuing, keys, links, lists, picture
 
 router = Router(tags=["credentials"])
 Form = Literal["credential.json", "credential.jwt", "badge.png", "badge.svg"]
 CACHED = "public, no-cache"  # with an ETag: asking again is cheap, and a revocation is seen at once
 
 
+DidText = Annotated[str, StringConstraints(max_length=500, pattern=DID_WEB)]
+
+
 @router.get("/issuers/{id}/did.json", responses={200: {"content": {"application/did+json": {}}}})
-async def read_did(service: Running, id: EntityId) -> Response:
-    """The DID document of an institution: all keys that it has ever signed with."""
+async def read_did(
+    service: Running,
+    id: EntityId,
+    did: Annotated[DidText | None, Query(description="Of a domain of its own, which is to have the document.")] = None,
+) -> Response:
+    """The DID document of an organisation: all keys that Praktika has ever signed with in its name."""
     await _demand_known(service, id)
     ring, public = keys.keyring(service.settings), service.settings.public("certification")
     headers = {"Cache-Control": CACHED, "Access-Control-Allow-Origin": "*"}
-    return JSONResponse(issuing.did_document(public, id, ring), headers=headers, media_type="application/did+json")
+    document = issuing.did_document(did or badge.did_of(public, id), id, ring)
+    return JSONResponse(document, headers=headers, media_type="application/did+json")
 
 
 async def _demand_known(service: Service, id: str) -> None:
@@ -45,7 +55,19 @@ async def _demand_known(service: Service, id: str) -> None:
 @router.get("/issuers/{id}/status/{number}", responses={200: {"content": {"application/vc+ld+json": {}}}})
 async def read_status_list(service: Running, id: EntityId, number: Annotated[int, Path(ge=1, le=100_000)]) -> Response:
     """A Bitstring Status List of an institution: which of its credentials are revoked. Signed, as a credential."""
-    content = await lists.signed_list(service, id, number)
+    return await _status_list(service, id, number)
+
+
+@router.get("/issuers/{id}/status/{number}/{did}", responses={200: {"content": {"application/vc+ld+json": {}}}})
+async def read_status_list_of_did(
+    service: Running, id: EntityId, number: Annotated[int, Path(ge=1, le=100_000)], did: DidText
+) -> Response:
+    """The same list for what the institution has issued by a DID of its own: a list is of who issued."""
+    return await _status_list(service, id, number, did)
+
+
+async def _status_list(service: Service, id: str, number: int, did: str = "") -> Response:
+    content = await lists.signed_list(service, id, number, did)
     headers = {"Cache-Control": CACHED, "Access-Control-Allow-Origin": "*"}
     return Response(content, media_type="application/vc+ld+json", headers=headers)
 

@@ -14,9 +14,11 @@ from shared.contract.events import (
     CompetencyRevoked,
     Data,
     Event,
+    IssuerDeclared,
     LearnerAnnulled,
     LearnerEnrolled,
     LearnerErased,
+    LearnerGraduated,
     LearnerShared,
     OrganisationRegistered,
     SchemePublished,
@@ -30,9 +32,12 @@ from shared.processing.employment import months_later
 from shared.processing.facts import DecodedEvent, Fact, State
 from shared.processing.mongo import Key
 
-ORGANISATION_FACTS = (OrganisationRegistered, *CHANGES)
+from . import recognitions
+
+ORGANISATION_FACTS = (OrganisationRegistered, IssuerDeclared, *CHANGES)
 LEARNER_FACTS = (
     LearnerEnrolled,
+    LearnerGraduated,
     LearnerShared,
     LearnerErased,
     LearnerAnnulled,
@@ -107,7 +112,7 @@ def route(event: DecodedEvent) -> Key | None:
         return Key("organisations", event.partitionkey)
     if event.event_class in LEARNER_FACTS:
         return Key("learners", event.partitionkey)
-    return None
+    return recognitions.key_of(event) if event.event_class in recognitions.RECOGNITION_FACTS else None
 
 
 def view(key: Key, state: State) -> dict[str, Any]:
@@ -115,16 +120,27 @@ def view(key: Key, state: State) -> dict[str, Any]:
         case "schemes":
             return _scheme_view(state)
         case "organisations":
-            return _organisation_view(state)
+            return _organisation_view(key, state)
+        case "recognitions":
+            return recognitions.view(key, state)
         case _:
             return _learner_view(key.id, state)
 
 
-def _organisation_view(state: State) -> dict[str, Any]:
-    """The name, and whether its tokens may be used."""
+def _organisation_view(key: Key, state: State) -> dict[str, Any]:
+    """The name, by which DIDs of its own it issues, and whether its tokens may be used."""
     registered = facts.last(state, "organisation.registered")
     shown = {"name": registered["data"]["name"]} if registered else {}
-    return shown | access(state)
+    return shown | _own_dids(key, state) | access(state)
+
+
+def _own_dids(key: Key, state: State) -> dict[str, Any]:
+    """Its `did` now, with whose key it signs, and all `dids` by which Praktika has ever signed in its name."""
+    declared = [f for f in facts.facts(state, "issuer.declared").values() if facts.organisation(f) == key.id]
+    if not (now := facts.newest(*declared)):
+        return {}
+    ours = sorted(f["data"]["did"] for f in declared if "did" in f["data"] and "own_key" not in f["data"])
+    return {"did": now["data"].get("did"), "own_key": "own_key" in now["data"], "dids": ours}
 
 
 def _scheme_view(state: State) -> dict[str, Any]:
@@ -136,6 +152,7 @@ def _learner_view(learner: str, state: State) -> dict[str, Any]:
     return {
         "institutions": sorted(map(facts.organisation, facts.facts(state, "learner.enrolled").values())),
         "assessed": sorted({f["data"]["competency"] for f in facts.facts(state, "assessment.recorded").values()}),
+        "is_graduate": bool(facts.facts(state, "learner.graduated")),
         "certificates": certificates(state),
         "ending": [
             {"remind": _remind_on(fact).isoformat(), "valid_until": fact["data"]["valid_until"]}

@@ -19,7 +19,7 @@ from shared.pages.languages import N_, Text
 from shared.processing import mongo
 
 from .certificates import find_certificate
-from .credentials import issuing, keys, lists, qr
+from .credentials import badge, issuing, keys, lists, qr
 from .credentials.baking import as_text, has_credential
 from .credentials.checks import (
     MOST_BYTES,
@@ -37,6 +37,7 @@ from .credentials.checks import (
 from .credentials.examining import examined
 from .credentials.form import moment
 from .credentials.verifying import verify
+from .recognition_api import revocation_list
 
 router = Router(tags=["credentials"])
 WITHIN_S = 40
@@ -155,20 +156,24 @@ async def verified(service: Service, content: bytes, recipient: str = "") -> Ver
     Raises:
         Problem: it takes too long.
     """
-    inside = service.settings.webhooks_inside
     async with addresses.client() as http:
-        around = Surroundings(
-            lambda address: _fetch(http, address, inside=inside),
-            examined,
-            public=service.settings.public("certification"),
-            own=lambda path: _own(service, path),
-            known=lambda id: _name(service, id),
-        )
         try:
             async with asyncio.timeout(WITHIN_S):
-                return await verify(content, around, recipient)
+                return await verify(content, surroundings(service, http), recipient)
         except TimeoutError:
             raise Problem(503, Text("checking it takes too long"), headers={"Retry-After": "60"}) from None
+
+
+def surroundings(service: Service, http: httpx.AsyncClient) -> Surroundings:
+    """What a verification here may ask, with a client of its own."""
+    inside = service.settings.webhooks_inside
+    return Surroundings(
+        lambda address: _fetch(http, address, inside=inside),
+        examined,
+        public=service.settings.public("certification"),
+        own=lambda path: _own(service, path),
+        known=lambda did: _known(service, did),
+    )
 
 
 async def _fetch(http: httpx.AsyncClient, address: str, *, inside: bool) -> Found:
@@ -191,13 +196,29 @@ async def _own(service: Service, path: str) -> bytes:
         case ["issuers", id, "did.json"]:
             if await _name(service, id) is not None:
                 ring = keys.keyring(service.settings)
-                return as_text(issuing.did_document(public, id, ring)).encode()
-        case ["issuers", id, "status", number] if number.isdecimal() and len(number) < 7:
+                return as_text(issuing.did_document(badge.did_of(public, id), id, ring)).encode()
+        case ["issuers", id, "status", number, *did] if number.isdecimal() and len(number) < 7 and len(did) < 2:
             try:
-                return await lists.signed_list(service, id, int(number))
+                return await lists.signed_list(service, id, int(number), *did)
+            except Problem:
+                pass
+        case ["issuers", id, "revocations", *did] if len(did) < 2:
+            try:
+                return as_text(await revocation_list(service, id, *did)).encode()
             except Problem:
                 pass
     raise Unavailable(Text("There is nothing at {address}.", {"address": short(path)}))
+
+
+async def _known(service: Service, did: str) -> str | None:
+    """What the organisation of the network is called that issues by a DID, under our address or at its own domain."""
+    if own := badge.issuer_of(did, service.settings.public("certification")):
+        return await _name(service, own)
+    try:
+        found = await service.db["organisations"].find_one({"did": did}, {"name": 1})
+    except mongo.DatabaseError:
+        return None
+    return None if found is None else str(found.get("name", found["_id"]))
 
 
 async def _name(service: Service, id: str) -> str | None:

@@ -17,6 +17,7 @@ from shared.contract.events import (
     IndicatorAlerted,
     IndicatorRuleRemoved,
     IndicatorRuleSet,
+    IssuerDeclared,
     QuestionnairePublished,
     RecognitionGranted,
     RecognitionWithdrawn,
@@ -52,8 +53,7 @@ INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in CO
 
 WITHOUT_USE = (
     *(QuestionnairePublished, FollowupOpened, VacancyObserved, VacancyClosed, SkillMapped),
-    CertificateIssued,
-    CertificateExpiring,
+    *(CertificateIssued, CertificateExpiring, IssuerDeclared),
 )
 RECOGNITIONS = (RecognitionGranted, RecognitionWithdrawn)
 UNKNOWN = "-"  # in place of an id that nobody gave; no id can be this

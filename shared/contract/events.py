@@ -39,6 +39,7 @@ _TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+$"
 _MONTH = r"^(19|20|21)\d\d-(0[1-9]|1[0-2])$"
 _QUARTER = r"^\d{4}Q[1-4]$"
 _ADDRESS = r"^/certificates/"
+DID_WEB = r"^did:web:[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?(%3A[0-9]{1,5})?(:[A-Za-z0-9._~-]{1,100}){0,9}$"
 _ID_IS = "1-100 Latin letters, digits and . _ : ~ - of which the first is a letter or a digit."
 Id = Annotated[str, StringConstraints(pattern=f"^{_ID}$"), Field(description=_ID_IS)]
 LearnerId = Annotated[Id, Field(description="Pseudonym given by the learner's institution; never a name.")]
@@ -52,6 +53,11 @@ Text = Annotated[
     str,
     StringConstraints(min_length=1, max_length=500, pattern=_TEXT),
     Field(description="1-500 characters without control characters; no personal data."),
+]
+Did = Annotated[
+    str,
+    StringConstraints(max_length=500, pattern=DID_WEB),
+    Field(description="The DID of a domain: did:web:north-college.example."),
 ]
 Words = Annotated[
     dict[Literal["en", "ru"], Text],
@@ -170,6 +176,18 @@ class CredentialWithdrawn(Data, topic="organisation", by=OPERATOR, key="organisa
 
     organisation: OrganisationId
     credential: Id
+
+
+class IssuerDeclared(Data, topic="organisation", by=SERVICE):
+    """The organisation issues credentials by a DID of its own domain from now on; left out: by the network's again.
+
+    Published by the certification service in the organisation's name, because it has looked what is at the domain.
+    """
+
+    did: Did | None = None
+    own_key: Literal[True] | None = Field(
+        None, description="It signs endorsements itself, with a key of its own; left out: Praktika does, in its name."
+    )
 
 
 # agreement
@@ -657,6 +675,7 @@ class CertificateIssued(Data, topic="learner", by=SERVICE, key="learner"):
     description: IssuedText | None = Field(None, description="How the credential describes the competency.")
     criteria: IssuedText | None = Field(None, description="What the credential says about how it was assessed.")
     level_title: IssuedText | None = Field(None, description="How the credential calls the level.")
+    issuer: Did | None = Field(None, description="The institution's own DID that issued it; left out: the network's.")
 
 
 # opportunity
@@ -1236,6 +1255,7 @@ KINDS_OF_TEXT = {
     f"^/(organisations|services)/{_ID}$": "must be /organisations/ and your id: /organisations/north-college",
     _QUARTER: "must be a calendar quarter: 2026Q2",
     _ADDRESS: "must begin with /certificates/",
+    DID_WEB: "must be the DID of a domain: did:web:north-college.example",
 }
 
 

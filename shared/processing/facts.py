@@ -36,6 +36,7 @@ from shared.contract.events import (
     FrameworkPublished,
     IndicatorAlerted,
     InternshipCompleted,
+    IssuerDeclared,
     LearnerEnrolled,
     LearnerErased,
     LearnerGraduated,
@@ -243,6 +244,12 @@ def _reminder(event: DecodedEvent) -> str:
     return str(event.fact["data"]["number"])
 
 
+def _did(event: DecodedEvent) -> str:
+    """What was issued by a DID names it for good, so each that there was is kept."""
+    data = event.fact["data"]
+    return f"{data.get('did', '')}{'/own' if 'own_key' in data else ''}"
+
+
 def _version(event: DecodedEvent) -> str:
     return str(event.fact["data"]["version"])
 
@@ -263,6 +270,7 @@ _SLOTS: dict[EventClass, Callable[[DecodedEvent], str]] = {
     OrganisationSuspended: _month,
     OrganisationReinstated: _month,
     CredentialWithdrawn: _credential,
+    IssuerDeclared: _did,
     ProgrammePublished: _month,
     ProgrammeRevisionRecommended: _recommendation,
     ProgrammeGapFound: _recommendation,

@@ -257,7 +257,7 @@ async def test_every_list_is_kept_by_a_process_that_only_answers(stack: Running,
         service: Service = application.state.service
 
         async def kept() -> bool:
-            return {("uni", 1), ("uni", 2)} <= service.shared.get("status_lists", {}).keys()
+            return {("uni", 1, ""), ("uni", 2, "")} <= service.shared.get("status_lists", {}).keys()
 
         await until(kept)
 

@@ -65,7 +65,7 @@ def document(issued: issuing.Issued) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def did(ring: keys.Keyring) -> dict[str, Any]:
-    return issuing.did_document(PUBLIC, "north-college", ring)
+    return issuing.did_document(badge.did_of(PUBLIC, "north-college"), "north-college", ring)
 
 
 @pytest.fixture(scope="module")

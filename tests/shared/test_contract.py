@@ -92,6 +92,7 @@ WITHOUT_FIGURE = {
     "followup.opened",
     "certificate.issued",
     "certificate.expiring",
+    "issuer.declared",
     "feedback.reminded",
     "feedback.expired",
     "questionnaire.published",

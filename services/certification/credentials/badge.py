@@ -63,6 +63,7 @@ class Certificate(NamedTuple):
         target: where the framework has the competency.
         wording: None in credentials of before it was kept.
         valid_until: the last day, in ISO 8601.
+        did: the institution's own, by which it issued; empty: that under the network's address.
     """
 
     id: str
@@ -80,14 +81,15 @@ class Certificate(NamedTuple):
     target: str | None = None
     wording: Wording | None = None
     valid_until: str | None = None
+    did: str = ""
 
 
 def did_of(public: str, institution: str) -> str:
     """The did:web of an institution under the network's address."""
-    return f"did:web:{public.partition('://')[2].replace(':', '%3A')}:issuers:{_quoted(institution)}"
+    return f"did:web:{public.partition('://')[2].replace(':', '%3A')}:issuers:{quoted(institution)}"
 
 
-def _quoted(id: str) -> str:
+def quoted(id: str) -> str:
     return quote(id, safe="~")
 
 
@@ -130,6 +132,55 @@ def worded(  # noqa: PLR0913
     )
 
 
+class Achieved(NamedTuple):
+    """What credentials by a scheme are of; its fields are as those of `Certificate`."""
+
+    scheme: str
+    competency: str
+    title: Names
+    framework: Names | None
+    target: str | None
+
+
+def achievement_id(public: str, scheme: str) -> str:
+    return f"{public}/schemes/{quoted(scheme)}"
+
+
+def certificate_id(public: str, certificate: str) -> str:
+    return f"{public}/certificates/{quoted(certificate)}"
+
+
+def achievement(of: Achieved, words: Wording, issuer: Document) -> Document:
+    """What everybody who meets a scheme has achieved."""
+    id, language = achievement_id(words.public, of.scheme), words.language
+    return {
+        "id": id,
+        "type": ["Achievement"],
+        "achievementType": "Competency",
+        "name": said(of.title, language),
+        "description": words.description,
+        "humanCode": of.competency,
+        "inLanguage": language,
+        "criteria": {"narrative": words.criteria},
+        "creator": issuer,
+        **_alignment(of, language),
+        "resultDescription": [
+            {
+                "id": f"{id}#level",
+                "type": ["ResultDescription"],
+                "name": words.level,
+                "resultType": "PerformanceLevel",
+                "allowedValue": [str(level) for level in range(1, 9)],
+            }
+        ],
+    }
+
+
+def profile(did: str, name: str) -> Document:
+    """An issuer, as credentials name it."""
+    return {"id": did, "type": ["Profile"], "name": name}
+
+
 def credential(of: Certificate, public: str, ring: Keyring, language: Language) -> Document:
     """The credential without a proof: the same arguments give the same one.
 
@@ -140,50 +191,29 @@ def credential(of: Certificate, public: str, ring: Keyring, language: Language) 
         public, language, title=of.title, level=of.level, institution=of.name, evidence=of.evidence
     )
     public, language = words.public, words.language
-    issuer = {"id": did_of(public, of.institution), "type": ["Profile"], "name": of.name}
-    name = said(of.title, language)
-    achievement_id = f"{public}/schemes/{_quoted(of.scheme)}"
-    level_id = f"{achievement_id}#level"
+    issuer = profile(of.did or did_of(public, of.institution), of.name)
+    achieved = achievement(Achieved(of.scheme, of.competency, of.title, of.framework, of.target), words, issuer)
+    level_id = achieved["resultDescription"][0]["id"]
     return {
         "@context": [contexts.V2, contexts.OB],
-        "id": f"{public}/certificates/{_quoted(of.id)}",
+        "id": certificate_id(public, of.id),
         "type": ["VerifiableCredential", "OpenBadgeCredential"],
         "issuer": issuer,
         "validFrom": moment(of.earned_at),
         **({"validUntil": f"{of.valid_until}T23:59:59Z"} if of.valid_until else {}),
         "awardedDate": moment(of.earned_at),
-        "name": name,
+        "name": achieved["name"],
         "credentialSubject": {
             "type": ["AchievementSubject"],
             "identifier": [identifier(of, ring)],
-            "achievement": {
-                "id": achievement_id,
-                "type": ["Achievement"],
-                "achievementType": "Competency",
-                "name": name,
-                "description": words.description,
-                "humanCode": of.competency,
-                "inLanguage": language,
-                "criteria": {"narrative": words.criteria},
-                "creator": issuer,
-                **_alignment(of, language),
-                "resultDescription": [
-                    {
-                        "id": level_id,
-                        "type": ["ResultDescription"],
-                        "name": words.level,
-                        "resultType": "PerformanceLevel",
-                        "allowedValue": [str(level) for level in range(1, 9)],
-                    }
-                ],
-            },
+            "achievement": achieved,
             "result": [{"type": ["Result"], "resultDescription": level_id, "value": str(of.level)}],
         },
         "evidence": [
             {"type": ["Evidence"], "name": called, "narrative": narrative, "genre": str(each.method)}
             for each, (called, narrative) in zip(of.evidence, words.evidence, strict=True)
         ],
-        "credentialStatus": entry(public, _quoted(of.institution), of.number, ring, of.institution),
+        "credentialStatus": entry(public, quoted(of.institution), of.number, ring, of.institution, of.did),
     }
 
 
@@ -203,7 +233,7 @@ def identity_hash(identity: str, salt: str) -> str:
     return f"sha256${sha256((identity + salt).encode()).hexdigest()}"
 
 
-def _alignment(of: Certificate, language: Language) -> dict[str, Any]:
+def _alignment(of: Achieved, language: Language) -> dict[str, Any]:
     """Where the framework itself has the competency; of frameworks without addresses nothing."""
     if of.target is None:
         return {}
@@ -214,7 +244,14 @@ def _alignment(of: Certificate, language: Language) -> dict[str, Any]:
     return {"alignment": [{"type": ["Alignment"], **target}]}
 
 
-def target_of(competency: str, known: Frameworks) -> str | None:
+def named(competency: str, known: Frameworks) -> tuple[Names, Names | None, str | None]:
+    """How a competency and its framework are called now, and where that has it."""
+    item, framework = known.item(competency), known.of(competency)
+    title = dict(item.name) if item else {"en": competency}
+    return title, dict(framework.in_force["name"]) if framework else None, _target(competency, known)
+
+
+def _target(competency: str, known: Frameworks) -> str | None:
     """The address of a competency in its framework, or of the framework; None: there is none."""
     item, framework = known.item(competency), known.of(competency)
     origin = str(framework.in_force.get("origin", "")) if framework else ""

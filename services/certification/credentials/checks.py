@@ -99,7 +99,7 @@ class Surroundings:
         examine: makes statements of documents, in bounded time.
         public: the address of our own certification; empty: there is none.
         own: looks a path of ours up without asking ourselves over the network.
-        known: what a registered organisation is called; None: it is none of the network's.
+        known: what the organisation of a DID is called; None: it is none of the network's.
         until: by the monotonic clock, after this nothing is looked up any more.
     """
 

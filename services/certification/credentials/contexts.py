@@ -11,13 +11,14 @@ from typing import Any
 FOLDER = Path(__file__).parent / "contexts"
 V2 = "https://www.w3.org/ns/credentials/v2"
 OB = "https://purl.imsglobal.org/spec/ob/v3p0/context-3.0.3.json"
+EXTENSIONS = "https://purl.imsglobal.org/spec/ob/v3p0/extensions.json"
 DATA_INTEGRITY = "https://w3id.org/security/data-integrity/v2"
 FILES = {
     V2: "credentials-v2.json",
     OB: "ob-3.0.3.json",
     "https://purl.imsglobal.org/spec/ob/v3p0/context-3.0.2.json": "ob-3.0.2.json",
     "https://purl.imsglobal.org/spec/ob/v3p0/context-3.0.1.json": "ob-3.0.1.json",
-    "https://purl.imsglobal.org/spec/ob/v3p0/extensions.json": "ob-extensions.json",
+    EXTENSIONS: "ob-extensions.json",
     DATA_INTEGRITY: "data-integrity-v2.json",
     "https://w3id.org/security/multikey/v1": "multikey-v1.json",
 }

@@ -76,6 +76,7 @@ def certificate(learner: dict[str, Any], id: str, issued: Fact) -> Certificate:
         target=said.get("target"),
         wording=_wording(said),
         valid_until=data.get("valid_until"),
+        did=said.get("issuer", ""),
     )
 
 
@@ -151,9 +152,7 @@ async def _said_now(service: Service, state: facts.State, certified: dict[str, A
         for assessor in (facts.organisation(each),)
     ]
     number = await numbers.draw(service, institution)
-    known, competency = await service.frameworks(), certified["competency"]
-    item, framework = known.item(competency), known.of(competency)
-    title = dict(item.name) if item else {"en": competency}
+    title, framework, target = badge.named(certified["competency"], await service.frameworks())
     words = badge.worded(
         service.settings.public("certification"),
         service.settings.credential_language,
@@ -171,14 +170,25 @@ async def _said_now(service: Service, state: facts.State, certified: dict[str, A
             for each, (method, narrative) in zip(evidence, words.evidence, strict=True)
         ],
         "title": title,
-        "framework_title": dict(framework.in_force["name"]) if framework else None,
-        "target": badge.target_of(competency, known),
+        "framework_title": framework,
+        "target": target,
         "language": words.language,
         "public": words.public,
         "description": words.description,
         "criteria": words.criteria,
         "level_title": words.level,
+        "issuer": await own_did(service, institution) or None,
     }
+
+
+async def own_did(service: Service, issuer: str) -> str:
+    """The DID of its own by which Praktika signs in an organisation's name; empty: that under the network's address."""
+    return signing_did((await service.by_id("organisations", [issuer], {"did": 1, "own_key": 1})).get(issuer, {}))
+
+
+def signing_did(organisation: dict[str, Any]) -> str:
+    """The same of an organisation's document."""
+    return "" if organisation.get("own_key") else organisation.get("did") or ""
 
 
 async def names(db: mongo.Database, ids: set[str]) -> dict[str, str]:
@@ -223,9 +233,10 @@ def in_form(issued: Issued, form: str, algorithm: str) -> bytes:
     return text.encode()
 
 
-def did_document(public: str, institution: str, ring: Keyring) -> Document:
+def did_document(did: str, institution: str, ring: Keyring) -> Document:
     """All keys that an institution has ever signed with; of those that were withdrawn, when."""
-    did, methods, good = badge.did_of(public, institution), [], []
+    methods: list[Document] = []
+    good: list[str] = []
     for key in keys.issuer_keys(ring, institution):
         validity = {"revoked": badge.moment(key.withdrawn)} if key.withdrawn else {}
         for id, public_key in ((key.id, key.ed25519.public_key()), (f"{key.id}-p256", key.p256.public_key())):

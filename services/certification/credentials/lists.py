@@ -2,9 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import product
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from shared.http.problems import Problem
 from shared.http.service import Service
@@ -35,32 +36,35 @@ class Kept(NamedTuple):
     of: object  # the keys and the numbers that it was made of
 
 
-async def signed_list(service: Service, institution: str, number: int) -> bytes:
+async def signed_list(service: Service, institution: str, number: int, did: str = "") -> bytes:
     """The status list with this number, from 1, of an institution: as it is now, or was when the database answered.
 
+    Args:
+        did: the institution's own, of which it is; empty: that under the network's address.
     Raises:
         Problem: there is no such list.
     """
-    known: dict[tuple[str, int], Kept] = service.shared.setdefault("status_lists", {})
-    kept = known.get((institution, number))
+    known: dict[tuple[str, int, str], Kept] = service.shared.setdefault("status_lists", {})
+    wanted = (institution, number, did)
+    kept = known.get(wanted)
     if kept and time.monotonic() - kept.read_at < KEPT_S:
         return kept.content
     ring = keys.keyring(service.settings)
-    question = ("status list", institution, number, keys.fingerprint(ring))
+    question = ("status list", wanted, keys.fingerprint(ring))
     try:
         async with asyncio.timeout(5):
-            revoked = await service.coalesced(question, lambda: _revoked(service, institution, number))
+            revoked = await service.coalesced(question, lambda: _revoked(service, *wanted))
     except (mongo.DatabaseError, TimeoutError) as error:
         if kept is None:
             raise
         log.warning("status_list_kept", institution=institution, reason=repr(error)[:200])
-        known[institution, number] = kept._replace(read_at=time.monotonic())
+        known[wanted] = kept._replace(read_at=time.monotonic())
         return kept.content
     made_of = (question, revoked)
     if kept is None or kept.of != made_of:
-        content = await service.coalesced(made_of, lambda: _sign(service, ring, institution, number, revoked))
+        content = await service.coalesced(made_of, lambda: _sign(service, ring, *wanted, revoked))
         kept = Kept(content, 0.0, made_of)
-    known[institution, number] = kept._replace(read_at=time.monotonic())
+    known[wanted] = kept._replace(read_at=time.monotonic())
     return kept.content
 
 
@@ -69,13 +73,16 @@ class Revoked(NamedTuple):
     last: str  # when the last was revoked, as `events.timestamp`
 
 
-async def _revoked(service: Service, institution: str, list_number: int) -> Revoked:
+async def _revoked(service: Service, institution: str, list_number: int, did: str) -> Revoked:
     """Which credentials of a list are revoked."""
     begin = (list_number - 1) * status.ENTRIES
     if list_number < 1 or (list_number > 1 and not await _has(service, institution, begin)):
         raise Problem(404, f"{institution} has no status list {list_number}")
-    if not await service.db["organisations"].find_one({"_id": institution}, {"_id": 1}):
+    found = await service.db["organisations"].find_one({"_id": institution}, {"dids": 1})
+    if found is None:
         raise Problem(404, f"there is no institution {institution}")
+    if did and did not in found.get("dids", ()):
+        raise Problem(404, f"{institution} has not issued by {did}")
     numbers, last = set(), _BEGINNING
     match = {"certificates": {"$elemMatch": {"institution": institution, "status": "revoked"}}}
     async for doc in service.db["learners"].find(match, {"certificates": 1}):
@@ -96,11 +103,13 @@ async def _has(service: Service, institution: str, begin: int) -> bool:
     return await service.db["learners"].find_one(match, {"_id": 1}) is not None
 
 
-async def _sign(service: Service, ring: keys.Keyring, institution: str, number: int, revoked: Revoked) -> bytes:
+async def _sign(  # noqa: PLR0913, PLR0917
+    service: Service, ring: keys.Keyring, institution: str, number: int, own: str, revoked: Revoked
+) -> bytes:
     public, since = service.settings.public("certification"), badge.moment(revoked.last)
-    did, quoted = badge.did_of(public, institution), quote(institution, safe="~")
+    did, quoted = own or badge.did_of(public, institution), badge.quoted(institution)
     indexes = [status.place(each, ring, institution)[1] for each in revoked.numbers]
-    of_list = status.credential(status.address(public, quoted, number), did, indexes, since)
+    of_list = status.credential(status.address(public, quoted, number, own), did, indexes, since)
     key = keys.issuer_keys(ring, institution)[-1]
     return as_text(proofs.signed(of_list, key.ed25519, f"{did}#{key.id}", since)).encode()
 
@@ -126,11 +135,17 @@ async def keep_lists(service: Service) -> None:
     while True:
         began = time.monotonic()
         ends = {doc["_id"]: int(doc["next"]) async for doc in service.store.home[COUNTERS].find()}
+        declared = await service.by_id("organisations", ends, {"dids": 1})
         for institution, end in ends.items():
-            for number in range(1, max(0, end - 1) // status.ENTRIES + 2):
+            for number, did in _lists(end, declared.get(institution, {}).get("dids", ())):
                 with suppress(Problem):  # an institution that is not registered here (yet)
-                    await signed_list(service, institution, number)
+                    await signed_list(service, institution, number, did)
         await asyncio.sleep(max(LOOK_EVERY_S, SHARE * (time.monotonic() - began)))
+
+
+def _lists(end: int, dids: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Each list of an institution whose numbers end there, by its number and DID."""
+    return product(range(1, max(0, end - 1) // status.ENTRIES + 2), ("", *dids))
 
 
 async def note_erased(service: Service, before: dict[str, int]) -> dict[str, int]:

@@ -9,6 +9,7 @@ import zlib
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 from shared.pages.languages import Text
 
@@ -49,14 +50,20 @@ def _permuted(value: int, ring: Keyring, of: str) -> int:
     return left << _HALF_BITS | right
 
 
-def address(public: str, institution: str, number_of_list: int) -> str:
-    return f"{public}/issuers/{institution}/status/{number_of_list}"
+def address(public: str, institution: str, number_of_list: int, did: str = "") -> str:
+    """Where a list is: one for each DID that the institution has issued by, as a list is its issuer's."""
+    return "/".join((f"{public}/issuers/{institution}/status/{number_of_list}", *([quoted_did(did)] if did else ())))
 
 
-def entry(public: str, quoted: str, number: int, ring: Keyring, institution: str) -> dict[str, str]:
+def quoted_did(did: str) -> str:
+    """A DID as a part of a path."""
+    return quote(did, safe=":~")
+
+
+def entry(public: str, quoted: str, number: int, ring: Keyring, institution: str, did: str) -> dict[str, str]:  # noqa: PLR0913, PLR0917
     """What a credential says of its place."""
     number_of_list, index = place(number, ring, institution)
-    of_list = address(public, quoted, number_of_list)
+    of_list = address(public, quoted, number_of_list, did)
     return {
         "id": f"{of_list}#{index}",
         "type": "BitstringStatusListEntry",

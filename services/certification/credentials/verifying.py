@@ -13,7 +13,6 @@ from urllib.parse import unquote
 from shared.pages.languages import Text
 
 from . import form, hosted, jwts, keyforms, status
-from .badge import issuer_of
 from .baking import PNG, NotBaked, unbake_png, unbake_svg
 from .canonical import Document
 from .checks import (
@@ -240,7 +239,7 @@ class _Verification:
         if not isinstance(method, str):
             raise Wrong(Text("The proof does not say with which key it is made."))
         address, _, fragment = method.partition("#")
-        found = _method(await self._controller_document(address), method, fragment)
+        found = method_of(await self._controller_document(address), method, fragment)
         controller = found.get("controller") or address
         if controller != address:
             await self._demand_listed(method, controller)
@@ -289,8 +288,7 @@ class _Verification:
                 "It is not certain who issued it, so not either whether that is an organisation of this network."
             )
             return Check("network", "unknown", why)
-        own = issuer_of(_issuer_id(document), self.around.public) if self.around.public else None
-        name = await self.around.known(own) if own and self.around.known else None
+        name = await self.around.known(_issuer_id(document)) if self.around.known else None
         if name:
             return Check(
                 "network", "valid", Text("The issuer is {name}, an organisation of this network.", {"name": name})
@@ -554,8 +552,12 @@ def _demand_purpose(proof: dict[str, Any], now: datetime) -> None:
         raise Wrong(Text("Its dates cannot be read.")) from None
 
 
-def _method(document: dict[str, Any], id: str, fragment: str) -> dict[str, Any]:
-    """The verification method with this id; the document, which has been found to be its own, may be the key itself."""
+def method_of(document: dict[str, Any], id: str, fragment: str) -> dict[str, Any]:
+    """The verification method with this id; the document, which has been found to be its own, may be the key itself.
+
+    Raises:
+        Wrong: it is not there, or not one to assert something with.
+    """
     if not fragment and ("publicKeyMultibase" in document or "publicKeyJwk" in document or "kty" in document):
         return {"publicKeyJwk": document} if "kty" in document else document
     methods = [each for each in values(document.get("verificationMethod")) if isinstance(each, dict)]

@@ -55,12 +55,8 @@ View = dict[str, Any]
 SANDBOX = "sandbox_"  # begins the collections of what sandbox organisations say
 
 
-WITHOUT_USE = (
-    events.QuestionnairePublished,
-    events.FollowupOpened,
-    events.CertificateIssued,
-    events.CertificateExpiring,
-)
+OF_CREDENTIALS = (events.CertificateIssued, events.CertificateExpiring, events.IssuerDeclared)
+WITHOUT_USE = (events.QuestionnairePublished, events.FollowupOpened, *OF_CREDENTIALS)
 
 
 def route(event: DecodedEvent) -> Key | None:

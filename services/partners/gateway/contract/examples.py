@@ -42,6 +42,7 @@ _ALL = (
     _by(OPERATOR, "river-plant", events.OrganisationSuspended(reason="Its credential was lost.")),
     _by(OPERATOR, "river-plant", events.OrganisationReinstated()),
     _by(OPERATOR, "credential-2", events.CredentialWithdrawn(organisation="river-plant", credential="credential-2")),
+    _by(COLLEGE, "north-college", events.IssuerDeclared(did="did:web:north-college.example")),
     _by(
         COLLEGE,
         "agreement-2026-4",

@@ -43,6 +43,7 @@ TEXT_KINDS = ("Id", "CompetencyId", "Text", "Month", "Evidence", "Occupation")
 SUBJECTS = {
     "organisation": N_("Id of the organisation"),
     "credential": N_("Id of the credential"),
+    "issuer": N_("Id of the organisation"),
     "agreement": N_("Id of the agreement"),
     "programme": N_("Id of the programme"),
     "activity": N_("Id of the activity"),

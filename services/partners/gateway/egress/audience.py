@@ -150,6 +150,7 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.OrganisationSuspended: (_subject,),
     events.OrganisationReinstated: (_subject,),
     events.CredentialWithdrawn: (_publisher,),
+    events.IssuerDeclared: (_subject,),
     events.AgreementProposed: (_named_parties, _parties),
     events.AgreementSigned: (_parties,),
     events.AgreementRefused: (_parties,),

@@ -1,0 +1,116 @@
+"""A DID of an organisation's own domain: declared by it, and taken once the domain has what it must."""
+
+from typing import Any
+
+from fastapi.responses import JSONResponse
+
+from shared.contract.events import PARTNERS, IssuerDeclared
+from shared.http import addresses
+from shared.http.commands import Prefer, accept, event_by
+from shared.http.problems import Problem
+from shared.http.routing import Router
+from shared.http.service import EntityId, Running, Service, require
+from shared.pages.languages import Text
+
+from .api import Active
+from .credentials import badge, issuing, keyforms, keys
+from .credentials.canonical import Document
+from .credentials.checks import Unavailable, Wrong, short, told
+from .credentials.form import values
+from .credentials.keyforms import UnknownKey
+from .credentials.verifying import did_web_address, method_of
+from .verify_api import surroundings
+
+router = Router(tags=["credentials"])
+
+
+@router.get("/issuers/{id}/did")
+async def read_issuer(service: Running, id: EntityId) -> dict[str, Any]:
+    """By which DID an organisation's credentials are issued now, and by which of its own domain they ever were."""
+    found = await service.db["organisations"].find_one({"_id": id}, {"did": 1, "own_key": 1, "dids": 1})
+    if found is None:
+        raise Problem(404, f"there is no organisation {id}")
+    network = badge.did_of(service.settings.public("certification"), id)
+    return {
+        "id": id,
+        "issues_by": issuing.signing_did(found) or network,
+        "did": found.get("did"),
+        "own_key": found.get("own_key", False),
+        "dids": found.get("dids", []),
+    }
+
+
+@router.put("/issuers/{id}/did", status_code=202)
+async def declare_did(
+    service: Running, caller: Active, id: EntityId, body: IssuerDeclared, prefer: Prefer = None
+) -> JSONResponse:
+    """Let the calling organisation's credentials be issued by a DID of its own domain; without one, by the network's.
+
+    The domain must have the document that `GET /issuers/{id}/did.json?did=…` gives, or pass it on. What was issued
+    before stays as it is. With `own_key` the document is the organisation's, which signs its endorsements itself; the
+    network's DID of the organisation stands there under `alsoKnownAs`.
+    """
+    require(caller, *PARTNERS)
+    if caller.organisation != id:
+        raise Problem(403, f"the DID is {id}'s to declare")
+    if body.did:
+        await _demand_free(service, id, body.did)
+        await _demand_hosted(service, id, body.did, own_key=bool(body.own_key))
+    elif body.own_key:
+        raise Problem(422, "the request does not fit", [("did", "is missing, and it is needed")])
+    return await accept(service, event_by(caller, body, id), prefer, lambda: read_issuer(service, id))
+
+
+def _refused(why: Text) -> Problem:
+    return Problem(422, "the request does not fit", [("did", why)])
+
+
+async def _demand_free(service: Service, id: str, did: str) -> None:
+    if badge.issuer_of(did, service.settings.public("certification")) is not None:
+        raise _refused(Text("is under the network's address: leave it out"))
+    await service.current("organisation")
+    if await service.db["organisations"].find_one({"did": did, "_id": {"$ne": id}}, {"_id": 1}):
+        raise _refused(Text("is another organisation's"))
+
+
+async def _demand_hosted(service: Service, id: str, did: str, *, own_key: bool) -> None:
+    """Refuse a DID whose document is not there, or does not say that it is this organisation's."""
+    public, ring = service.settings.public("certification"), keys.keyring(service.settings)
+    try:
+        document = await _document(service, did)
+        if own_key:
+            _demand_alias(document, badge.did_of(public, id))
+        else:
+            _demand_keys(document, issuing.did_document(did, id, ring))
+    except (Wrong, Unavailable) as error:
+        raise _refused(error.why) from None
+
+
+async def _document(service: Service, did: str) -> Document:
+    address = did_web_address(did)
+    async with addresses.client() as http:
+        document = await surroundings(service, http).get_object(address)
+    if document.get("id") != did:
+        raise Wrong(Text("What is at {address} is about another issuer.", {"address": short(address)}))
+    return document
+
+
+def _demand_keys(document: Document, ours: Document) -> None:
+    """Refuse a document without one of the keys that sign now: whoever has them there lets us sign in its name."""
+    for method in ours["verificationMethod"]:
+        if method["id"] not in ours["assertionMethod"]:
+            continue
+        try:
+            there = keyforms.key_of(method_of(document, method["id"], method["id"].partition("#")[2]))
+        except UnknownKey as error:
+            raise Wrong(told(error.args[0])) from None
+        if there != keyforms.key_of(method):
+            raise Wrong(Text("The key {key} is another one there.", {"key": short(method["id"])}))
+
+
+def _demand_alias(document: Document, network: str) -> None:
+    """Refuse a document that does not name the organisation: else any domain could be said to be one's own."""
+    if network not in values(document.get("alsoKnownAs")):
+        raise Wrong(Text("The document there must name {did} under alsoKnownAs.", {"did": network}))
+    if not values(document.get("assertionMethod")):
+        raise Wrong(Text("The document there has no key to assert something with."))

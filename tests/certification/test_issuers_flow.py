@@ -1,0 +1,189 @@
+"""A DID of an organisation's own domain: declared, taken once the document is there, and issued by."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from services.certification import verify_api
+from services.certification.app import core, router
+from services.certification.credentials import keys
+from services.certification.credentials.checks import Found
+from shared.contract.events import OrganisationKind
+from shared.processing import mongo
+from shared.processing.runner import Runner
+from tests.certification.test_credentials_flow import certificate_of, credential, is_set, verified
+from tests.certification.test_flow import publish_scheme
+from tests.certification.test_recognition_flow import PUBLIC, got, grant, path, registered, withdraw
+from tests.certification.vc import World
+from tests.stack import Running, running
+
+COLLEGE, WORKS = "did:web:college.example", "did:web:works.example%3A8443:badges"
+AT = {COLLEGE: "https://college.example/.well-known/did.json", WORKS: "https://works.example:8443/badges/did.json"}
+
+
+@pytest.fixture(scope="module")
+async def stack(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    folder = tmp_path_factory.mktemp("keys")
+    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=folder, public_url=PUBLIC) as started:
+        college = registered("uni", "North College", OrganisationKind.institution)
+        await started.publish(college, registered("plant", "Works"), registered("mill", "Mill"), grant("plant"))
+        await publish_scheme(started, "futures")
+        await started.applied()
+        yield started
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """The internet, as far as it matters here."""
+    found = World()
+
+    async def fetch(_: httpx.AsyncClient, address: str, *, inside: bool) -> Found:
+        return await found.fetch(address)
+
+    monkeypatch.setattr(verify_api, "_fetch", fetch)
+    return found
+
+
+async def host(stack: Running, world: World, organisation: str, did: str) -> dict[str, Any]:
+    """Put the document that we give out where the DID leads."""
+    document: dict[str, Any] = await got(stack, f"/issuers/{organisation}/did.json", params={"did": did})
+    world.at[AT[did]] = json.dumps(document).encode()
+    return document
+
+
+async def declare(stack: Running, organisation: str, did: str | None, kind: str = "institution", **more: Any) -> Any:
+    headers = stack.token(organisation, kind) | {"Prefer": "wait=30"}
+    body = {"did": did} | more
+    return await stack.client.put(f"/issuers/{organisation}/did", json=body, headers=headers)
+
+
+def why(answer: Any) -> str:
+    assert answer.status_code == 422, answer.text
+    (error,) = answer.json()["errors"]
+    assert error["field"] == "did"
+    return str(error["detail"])
+
+
+async def test_credentials_are_issued_by_the_institutions_domain_from_then_on(stack: Running, world: World):
+    id = await certificate_of(stack, "before")
+    before = await credential(stack, id)
+    assert "does not answer" in why(await declare(stack, "uni", COLLEGE))
+    document = await host(stack, world, "uni", COLLEGE)
+    assert document["id"] == COLLEGE
+    declared = await declare(stack, "uni", COLLEGE)
+    assert declared.json()["issues_by"] == COLLEGE, declared.text
+    new_id = await certificate_of(stack, "after")
+    new = json.loads(await credential(stack, new_id))
+    assert new["issuer"]["id"] == new["credentialSubject"]["achievement"]["creator"]["id"] == COLLEGE
+    assert new["proof"]["verificationMethod"].startswith(f"{COLLEGE}#")
+    assert await credential(stack, id) == before
+    for form, kind in (("credential.json", "application/vc"), ("credential.jwt", "application/vc+jwt")):
+        found = await verified(stack, await credential(stack, new_id, form), kind)
+        assert found["result"] == "valid", found
+        assert "North College, an organisation of this network" in str(found["checks"])
+    headers = stack.token("uni", "institution") | {"Prefer": "wait=30"}
+    await stack.client.post(f"/certificates/{new_id}/revocation", json={"reason": "x"}, headers=headers)
+    of_list = await got(stack, path(new["credentialStatus"]["statusListCredential"]))
+    assert (of_list["issuer"], is_set(of_list, new)) == (COLLEGE, True)
+    found = await verified(stack, json.dumps(new).encode())
+    assert [c["check"] for c in found["checks"] if c["result"] == "invalid"] == ["status"], found
+
+    back = await declare(stack, "uni", None)
+    assert back.json() == {
+        "id": "uni",
+        "issues_by": "did:web:praktika.example:issuers:uni",
+        "did": None,
+        "own_key": False,
+        "dids": [COLLEGE],
+    }
+    assert json.loads(await credential(stack, new_id)) == new
+    assert is_set(await got(stack, path(new["credentialStatus"]["statusListCredential"])), new)
+    for other in ("/issuers/uni/status/1/did:web:other.example", "/issuers/nobody/status/1/did:web:college.example"):
+        assert (await stack.client.get(other)).status_code == 404
+
+
+async def test_what_is_declared_is_the_same_after_a_rebuild(
+    kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFactory, world: World
+):
+    folder = tmp_path_factory.mktemp("keys")
+    async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=folder, public_url=PUBLIC) as stack:
+        await stack.publish(registered("uni", "North College", OrganisationKind.institution))
+        await publish_scheme(stack, "futures")
+        await host(stack, world, "uni", COLLEGE)
+        assert (await declare(stack, "uni", COLLEGE)).status_code == 200
+        id = await certificate_of(stack, "lasting")
+        before = await credential(stack, id)
+        assert stack.service.runner is not None
+        await stack.service.runner.stop()
+        await stack.service.db.client.drop_database(stack.service.db.name)
+        await mongo.ensure_indexes(stack.service.db, core.indexes, core.generation)
+        again = Runner(core, stack.settings, mongo.Store(stack.service.db), stack.service.producer)
+        again.start()
+        await stack.applied()
+        assert await credential(stack, id) == before
+        assert (await verified(stack, before))["result"] == "valid"
+        await again.stop()
+
+
+async def test_endorsements_are_issued_by_the_enterprises_domain(stack: Running, world: World):
+    await host(stack, world, "plant", WORKS)
+    assert (await declare(stack, "plant", WORKS, "enterprise")).status_code == 200
+    address = "/endorsements/plant/greencomp:3.1/schemes/futures"
+    document = await got(stack, address)
+    assert document["issuer"]["id"] == WORKS
+    found = await verified(stack, json.dumps(document).encode())
+    assert found["result"] == "valid", found
+    await stack.publish(withdraw("plant"))
+    await stack.applied()
+    revocations = await got(stack, path(document["credentialStatus"]["id"]))
+    assert (revocations["id"], revocations["issuer"]) == (document["credentialStatus"]["id"], WORKS)
+    assert (await verified(stack, json.dumps(document).encode()))["result"] == "invalid"
+    assert (await stack.client.get("/issuers/plant/revocations/did:web:other.example")).status_code == 404
+
+
+async def test_a_domain_that_does_not_have_our_keys_is_refused_and_nothing_changes(stack: Running, world: World):
+    document = await host(stack, world, "mill", COLLEGE)
+
+    async def tried(**changes: Any) -> str:
+        world.at[AT[COLLEGE]] = json.dumps(document | changes).encode()
+        return why(await declare(stack, "mill", COLLEGE, "enterprise"))
+
+    first, second = document["verificationMethod"]
+    assert "about another issuer" in await tried(id="did:web:other.example")
+    assert "does not have the key" in await tried(verificationMethod=[first])
+    assert "not (any more) one to assert" in await tried(assertionMethod=[])
+    swapped = first | {"publicKeyMultibase": second["publicKeyMultibase"]}
+    assert "another one there" in await tried(verificationMethod=[swapped, second])
+    assert "no JWK" in await tried(verificationMethod=[{"id": first["id"], "publicKeyJwk": {}}, second])
+    world.at[AT[COLLEGE]] = b"<html>"
+    assert "no JSON object" in why(await declare(stack, "mill", COLLEGE, "enterprise"))
+    for wrong in ("college.example", "did:key:z6Mk", "did:web:a/b", "did:web:", "did:web:КОЛЛЕДЖ"):
+        assert "must be the DID of a domain" in why(await declare(stack, "mill", wrong, "enterprise"))
+    own = "did:web:praktika.example:issuers:uni"
+    assert "network's address" in why(await declare(stack, "mill", own, "enterprise"))
+    assert (await got(stack, "/issuers/mill/did"))["issues_by"] == "did:web:praktika.example:issuers:mill"
+
+
+async def test_a_domain_is_of_one_organisation_and_declared_by_itself(stack: Running, world: World):
+    await host(stack, world, "uni", COLLEGE)
+    assert (await declare(stack, "uni", COLLEGE)).status_code == 200
+    await host(stack, world, "mill", COLLEGE)
+    assert "another organisation's" in why(await declare(stack, "mill", COLLEGE, "enterprise"))
+    stranger = stack.token("mill", "enterprise")
+    answer = await stack.client.put("/issuers/uni/did", json={"did": None}, headers=stranger)
+    assert answer.status_code == 403
+    assert (await stack.client.put("/issuers/uni/did", json={"did": None})).status_code == 401
+    assert (await stack.client.get("/issuers/nobody/did")).status_code == 404
+    assert (await declare(stack, "uni", None)).status_code == 200
+
+
+async def test_after_a_rotation_the_document_has_to_be_there_anew(stack: Running, world: World):
+    await host(stack, world, "uni", COLLEGE)
+    keys.rotate(stack.settings)
+    assert "does not have the key" in why(await declare(stack, "uni", COLLEGE))
+    await host(stack, world, "uni", COLLEGE)
+    assert (await declare(stack, "uni", COLLEGE)).status_code == 200
+    assert (await declare(stack, "uni", None)).status_code == 200
