@@ -1,5 +1,6 @@
 """Credentials over HTTP: the issuers' DID documents and status lists, and the credential of a certificate."""
 
+import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import Path
@@ -15,7 +16,7 @@ from .certificates import find_certificate, find_learner
 from .credentials import issuing, keys, links, lists, picture
 
 router = Router(tags=["credentials"])
-Form = Literal["credential.json", "credential.jwt", "badge.png", "badge.svg"]
+Form = Literal["credential.json", "credential.jwt", "badge.png", "badge.svg", "certificate.pdf"]
 CACHED = "public, no-cache"  # with an ETag: asking again is cheap, and a revocation is seen at once
 
 
@@ -56,7 +57,7 @@ async def read_status_list(service: Running, id: EntityId, number: Annotated[int
     responses={200: {"content": {media_type: {} for media_type in issuing.FORMS.values()}}},
 )
 async def read_credential(service: Running, caller: Authenticated, id: EntityId, form: Form) -> Response:
-    """The credential of a certificate as JSON, as a JWT, or baked into a picture. For the institution and the operator.
+    """The credential of a certificate as JSON, as a JWT, in a picture or a PDF. For the institution and the operator.
 
     It is issued when it is first asked for, and then always the same.
     """
@@ -80,7 +81,7 @@ def picture_of(certificate: dict[str, Any]) -> str:
 async def answer(service: Service, learner: dict[str, Any], id: str, form: str) -> Response:
     """The credential as a file."""
     issued = await issuing.issue(service, learner, id)
-    content = issuing.in_form(issued, form, service.settings.credential_jwt)
+    content = await asyncio.to_thread(issuing.in_form, issued, form, service.settings.credential_jwt)
     ending = form.rpartition(".")[2]
     headers = {"Content-Disposition": f'attachment; filename="{id}.{ending}"', "Cache-Control": "private, no-cache"}
     return Response(content, media_type=issuing.FORMS[form], headers=headers)

@@ -17,7 +17,7 @@ from .credentials.verifying import verify
 def command(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Credentials of any issuer: JSON, compact JWT, baked PNG or SVG."),
+        typer.Argument(metavar="FILE...", help="Credentials of any issuer: JSON, compact JWT, baked PNG or SVG, PDF."),
     ],
     json: Json = False,
     recipient: Annotated[

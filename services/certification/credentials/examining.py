@@ -1,29 +1,21 @@
 """Canonicalises strangers' documents in a process of its own: a few kilobytes may take minutes (RDFC-1.0, section 7.1).
 
-The process reads a list of documents in JSON from stdin and writes what it found of each. It takes its code from where
-this file is, and nothing from the folder that somebody happens to be in (`-P`).
+The process reads a list of documents in JSON from stdin and writes what it found of each.
 """
 
-import asyncio
 import json
-import resource
-import signal
 import sys
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from shared.pages.languages import Text
 
+from . import bounded
+from .bounded import CPU_S
 from .canonical import Document, Unreadable
 from .contexts import UnknownContext
 from .proofs import Proven, examine
 
-CPU_S = 10
-MEMORY_BYTES = 384 * 2**20
-AT_ONCE = 2
-ROOT = Path(__file__).parents[3]
-CODE = f"import sys; sys.path.insert(0, sys.argv[1]); from {__package__}.examining import main; main()"
-_OUT_OF_TIME = (-signal.SIGXCPU, -signal.SIGKILL)
+CODE = bounded.code_of(str(__package__), "examining")
 
 
 class Examined(NamedTuple):
@@ -43,34 +35,16 @@ class Examined(NamedTuple):
 
 
 _OUT_OF_MEMORY = Text("it takes more memory than there is to make statements of it")
-_free = asyncio.Semaphore(AT_ONCE)
 
 
 async def examined(documents: list[Document]) -> list[Examined]:
     """What is found of each, in bounded time."""
-    pipe = asyncio.subprocess.PIPE
-    command = [sys.executable, "-P", "-c", CODE, str(ROOT)]
-    timed_out = False
-    async with _free:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, cwd=ROOT
-        )
-        try:
-            async with asyncio.timeout(3 * CPU_S):  # beside others it has not the whole machine
-                written, _ = await process.communicate(json.dumps(documents).encode())
-        except TimeoutError:
-            written, timed_out = b"", True
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-    found = [_read(json.loads(line)) for line in written.split(b"\n")[:-1]]
-    if timed_out or process.returncode in _OUT_OF_TIME:
-        why = Text("it takes more than {most} s to make statements of it", {"most": CPU_S})
-    elif process.returncode == -signal.SIGABRT:
-        why = _OUT_OF_MEMORY
-    else:
-        why = Text("making statements of it failed here (code {code})", {"code": process.returncode})
+    done = await bounded.run(CODE, json.dumps(documents).encode())
+    found = [_read(json.loads(line)) for line in done.written.split(b"\n")[:-1]]
+    why = {
+        "time": Text("it takes more than {most} s to make statements of it", {"most": CPU_S}),
+        "memory": _OUT_OF_MEMORY,
+    }.get(done.broken or "", Text("making statements of it failed here (code {code})", {"code": done.code}))
     return found + [Examined([], [], why)] * (len(documents) - len(found))
 
 
@@ -113,8 +87,6 @@ def examined_here(document: Document) -> Examined:
 
 
 def main() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     for document in json.load(sys.stdin.buffer):
         found = examined_here(document)
         sys.stdout.write(json.dumps(_written(found)) + "\n")

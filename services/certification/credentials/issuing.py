@@ -9,7 +9,7 @@ from shared.http.service import Service
 from shared.processing import facts, mongo
 from shared.processing.facts import Fact
 
-from . import badge, jwts, keys, numbers, picture, proofs
+from . import badge, jwts, keys, numbers, pdfs, picture, proofs
 from .badge import Assessed, Certificate
 from .baking import as_text, bake_png, bake_svg
 from .canonical import Document
@@ -21,6 +21,7 @@ FORMS = {
     "credential.jwt": "application/vc+jwt",
     "badge.png": "image/png",
     "badge.svg": "image/svg+xml",
+    "certificate.pdf": "application/pdf",
 }
 
 
@@ -219,6 +220,8 @@ def in_form(issued: Issued, form: str, algorithm: str) -> bytes:
         return bake_png(picture.png(of.institution, of.name, of.competency), text)
     if form == "badge.svg":
         return bake_svg(picture.svg(of.institution, of.name, of.competency), text).encode()
+    if form == "certificate.pdf":
+        return pdfs.pdf(of, issued.document, picture.svg(of.institution, of.name, of.competency), text)
     return text.encode()
 
 
