@@ -9,7 +9,7 @@ from shared.processing.core import Core
 from shared.processing.frameworks import with_frameworks
 from shared.processing.mongo import Database, Key
 
-from . import api, collecting, credentials_api, frameworks, verify_api
+from . import api, badges, collecting, credentials_api, frameworks, verify_api
 from .credentials.lists import keep_lists, note_erasures
 from .schemes import Scheme, Schemes, certify, decide, route, view
 
@@ -73,7 +73,7 @@ core = Core(
 )
 core = with_frameworks(core)
 
-parts = (api, frameworks, credentials_api, collecting, verify_api)
+parts = (api, badges, frameworks, credentials_api, collecting, verify_api)
 router = Router(routes=[route for part in parts for route in part.router.routes])
 work, serving = (note_erasures,), (keep_lists,)
 

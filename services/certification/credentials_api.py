@@ -13,7 +13,7 @@ from shared.http.service import Authenticated, EntityId, Running, Service, refus
 from shared.processing import mongo
 
 from .certificates import find_certificate, find_learner
-from .credentials import issuing, keys, links, lists, picture
+from .credentials import issuing, keys, links, lists, own_pictures, picture
 
 router = Router(tags=["credentials"])
 Form = Literal["credential.json", "credential.jwt", "badge.png", "badge.svg", "certificate.pdf"]
@@ -73,9 +73,11 @@ async def _own(service: Service, caller: Caller, id: str) -> dict[str, Any]:
     return await find_learner(service.db, id)
 
 
-def picture_of(certificate: dict[str, Any]) -> str:
-    """A certificate's badge."""
-    return picture.svg(certificate["institution"], certificate["institution_name"], certificate["competency"])
+async def picture_of(service: Service, certificate: dict[str, Any]) -> str | bytes:
+    """A certificate's badge: the PNG that its institution has given, or the SVG that is drawn."""
+    institution, competency = certificate["institution"], certificate["competency"]
+    own = await own_pictures.find(service, institution, competency)
+    return own or picture.svg(institution, certificate["institution_name"], competency)
 
 
 async def answer(service: Service, learner: dict[str, Any], id: str, form: str) -> Response:

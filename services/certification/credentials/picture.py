@@ -94,9 +94,18 @@ def png(institution: str, name: str, competency: str) -> bytes:
     return bytes(resvg_py.svg_to_bytes(svg_string=svg(institution, name, competency), skip_system_fonts=True))
 
 
-def data_uri(picture: str) -> str:
-    """An SVG as an address, for a page that may load nothing."""
-    return f"data:image/svg+xml;base64,{b64encode(picture.encode()).decode()}"
+def data_uri(content: str | bytes) -> str:
+    """An SVG, or a PNG, as an address, for a page that may load nothing."""
+    if isinstance(content, bytes):
+        return f"data:image/png;base64,{b64encode(content).decode()}"
+    return f"data:image/svg+xml;base64,{b64encode(content.encode()).decode()}"
+
+
+def framed(address: str, size: int = SIZE) -> str:
+    """A picture at a `data:` address as a square SVG; without an address an empty one."""
+    image = f'<image href="{address}" width="{size}" height="{size}"/>' if address else ""
+    start = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" width="{size}" height="{size}">'
+    return f"{start}{image}</svg>"
 
 
 def qr_code(text: str) -> str:
