@@ -110,3 +110,17 @@ MARKET_PAGES: dict[str, PageRule] = {
     "GET /market/import": PageRule(frozenset({"operator"})),
     "POST /market/import": PageRule(frozenset({"operator"})),
 }
+
+# Pages of certification about badges; tried in tests/certification/test_badges.py.
+BADGE_PAGES: dict[str, PageRule] = {
+    "GET /badges": PageRule(frozenset({"admin", "staff"}), kinds=frozenset({"institution"})),
+    "GET /badges/{competency}/form": PageRule(
+        frozenset({"admin", "staff"}), "/badges/greencomp:3.1/form", kinds=frozenset({"institution"})
+    ),
+    "GET /badges/{competency}/picture": PageRule(
+        frozenset({"admin", "staff"}), "/badges/greencomp:3.1/picture", kinds=frozenset({"institution"})
+    ),
+    "POST /badges/{competency}/form": PageRule(
+        frozenset({"admin", "staff"}), "/badges/greencomp:3.1/form", kinds=frozenset({"institution"})
+    ),
+}

@@ -21,7 +21,7 @@ from shared.http.auth import Signer, ensure_keys
 from shared.log.topics import SERVICES
 from shared.settings import Settings
 from tests.network import COHORT, INTERNSHIP, LEARNER, STRUCTURED, as_, cloudevent
-from tests.pages import FRAMEWORK_PAGES, MARKET_PAGES, PAGES, RECOGNITION_PAGES
+from tests.pages import BADGE_PAGES, FRAMEWORK_PAGES, MARKET_PAGES, PAGES, RECOGNITION_PAGES
 from tests.stack import Running
 
 
@@ -165,6 +165,9 @@ RULES: dict[str, Rule] = {
     "GET /market/vacancies": TOKEN,
     "PUT /market/skills/{id}": Rule("operator", f"/market/skills/{skill_id('TIG')}", body=SKILL),
     # certification
+    "DELETE /badges/{competency}": TOKEN,
+    "GET /badges/{competency}": TOKEN,
+    "PUT /badges/{competency}": TOKEN,
     "GET /certificates": mine(),
     "GET /certificates/check": PUBLIC,
     "GET /certificates/{id}": PUBLIC,
@@ -226,7 +229,7 @@ RULES: dict[str, Rule] = {
     # those that take a session's cookie
     **dict.fromkeys(("GET /asked", "POST /asked", "GET /asked/links.{format}", "GET /answers", "POST /answers"), PAGE),
     **dict.fromkeys(("GET /sheets", "GET /sheets/{role}", "POST /sheets/{role}"), PAGE),
-    **dict.fromkeys(PAGES | MARKET_PAGES | FRAMEWORK_PAGES | RECOGNITION_PAGES, PAGE),
+    **dict.fromkeys(PAGES | MARKET_PAGES | FRAMEWORK_PAGES | BADGE_PAGES | RECOGNITION_PAGES, PAGE),
 }
 
 

@@ -126,7 +126,10 @@ async def read_certificate(
     """A certificate as everybody may see it: a page for browsers, JSON for programs. It does not name the learner."""
     certificate = await with_names(service, await find_certificate(service.db, id))
     if "text/html" in accept:
-        badge, address = picture_of(certificate), f"{service.settings.public('certification')}/certificates/{id}"
+        badge, address = (
+            await picture_of(service, certificate),
+            f"{service.settings.public('certification')}/certificates/{id}",
+        )
         return page(
             request,
             "services/certification/certificate.html",

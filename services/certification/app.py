@@ -11,7 +11,7 @@ from shared.processing.facts import DecodedEvent
 from shared.processing.frameworks import with_frameworks
 from shared.processing.mongo import Database, Key
 
-from . import api, collecting, credentials_api, frameworks, issuers_api, recognition_api, verify_api
+from . import api, badges, collecting, credentials_api, frameworks, issuers_api, recognition_api, verify_api
 from .credentials.lists import keep_lists, note_erasures
 from .schemes import Context, Scheme, Schemes, asked_by_method, certify, decide, route, view
 
@@ -100,7 +100,7 @@ core = Core(
 )
 core = with_frameworks(core)
 
-parts = (api, frameworks, recognition_api, credentials_api, issuers_api, collecting, verify_api)
+parts = (api, badges, frameworks, recognition_api, credentials_api, issuers_api, collecting, verify_api)
 router = Router(routes=[route for part in parts for route in part.router.routes])
 work, serving = (note_erasures,), (keep_lists,)
 

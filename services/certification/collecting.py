@@ -40,7 +40,7 @@ async def collect_page(visit: AnyVisit, token: Token) -> Response:
         certificate=certificate,
         token=token,
         address=address,
-        badge=picture.data_uri(picture_of(certificate)),
+        badge=picture.data_uri(await picture_of(service, certificate)),
         qr=picture.data_uri(picture.qr_code(address)),
     )
     answered.headers["Referrer-Policy"] = "no-referrer"

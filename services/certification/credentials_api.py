@@ -1,5 +1,6 @@
 """Credentials over HTTP: the issuers' DID documents and status lists, and the credential of a certificate."""
 
+import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
@@ -14,10 +15,10 @@ from shared.http.service import Authenticated, EntityId, Running, Service, refus
 from shared.processing import mongo
 
 from .certificates import find_certificate, find_learner
-from .credentials import badge, issuing, keys, links, lists, picture
+from .credentials import badge, issuing, keys, links, lists, own_pictures, picture
 
 router = Router(tags=["credentials"])
-Form = Literal["credential.json", "credential.jwt", "badge.png", "badge.svg"]
+Form = Literal["credential.json", "credential.jwt", "badge.png", "badge.svg", "certificate.pdf"]
 CACHED = "public, no-cache"  # with an ETag: asking again is cheap, and a revocation is seen at once
 
 
@@ -78,7 +79,7 @@ async def _status_list(service: Service, id: str, number: int, did: str = "") ->
     responses={200: {"content": {media_type: {} for media_type in issuing.FORMS.values()}}},
 )
 async def read_credential(service: Running, caller: Authenticated, id: EntityId, form: Form) -> Response:
-    """The credential of a certificate as JSON, as a JWT, or baked into a picture. For the institution and the operator.
+    """The credential of a certificate as JSON, as a JWT, in a picture or a PDF. For the institution and the operator.
 
     It is issued when it is first asked for, and then always the same.
     """
@@ -94,15 +95,17 @@ async def _own(service: Service, caller: Caller, id: str) -> dict[str, Any]:
     return await find_learner(service.db, id)
 
 
-def picture_of(certificate: dict[str, Any]) -> str:
-    """A certificate's badge."""
-    return picture.svg(certificate["institution"], certificate["institution_name"], certificate["competency"])
+async def picture_of(service: Service, certificate: dict[str, Any]) -> str | bytes:
+    """A certificate's badge: the PNG that its institution has given, or the SVG that is drawn."""
+    institution, competency = certificate["institution"], certificate["competency"]
+    own = await own_pictures.find(service, institution, competency)
+    return own or picture.svg(institution, certificate["institution_name"], competency)
 
 
 async def answer(service: Service, learner: dict[str, Any], id: str, form: str) -> Response:
     """The credential as a file."""
     issued = await issuing.issue(service, learner, id)
-    content = issuing.in_form(issued, form, service.settings.credential_jwt)
+    content = await asyncio.to_thread(issuing.in_form, issued, form, service.settings.credential_jwt)
     ending = form.rpartition(".")[2]
     headers = {"Content-Disposition": f'attachment; filename="{id}.{ending}"', "Cache-Control": "private, no-cache"}
     return Response(content, media_type=issuing.FORMS[form], headers=headers)

@@ -43,11 +43,12 @@ router = Router(tags=["credentials"])
 WITHIN_S = 40
 TYPES = (
     *("application/json", "application/ld+json", "application/vc", "application/vc+ld+json", "application/jwt"),
-    *("application/vc+jwt", "application/vc+ld+json+jwt", "text/plain", "image/png", "image/svg+xml", "image/jpeg"),
-    "image/webp",
+    *("application/vc+jwt", "application/vc+ld+json+jwt", "text/plain"),
+    *("image/png", "image/svg+xml", "image/jpeg", "image/webp", "application/pdf"),
 )
 ACCEPT = (
-    "application/did+json, application/vc, application/json, application/ld+json, image/png, image/svg+xml, */*;q=0.1"
+    "application/did+json, application/vc, application/json, application/ld+json, image/png, image/svg+xml, "
+    "application/pdf, */*;q=0.1"
 )
 CHECKS = {
     "form": N_("Form"),
@@ -70,7 +71,7 @@ Recipient = Annotated[
     openapi_extra={"requestBody": {"required": True, "content": {each: {} for each in TYPES}}},
 )
 async def verify_credential(request: Request, service: Running, recipient: Recipient = "") -> dict[str, Any]:
-    """Check an Open Badges 3.0 (or hosted 2.x) credential of any issuer: JSON, a compact JWT, a baked PNG or SVG.
+    """Check an Open Badges 3.0 (or hosted 2.x) credential of any issuer: JSON, a JWT, a baked PNG or SVG, our PDF.
 
     Of a picture without a credential, and of a text that is an address, what the QR code or the address leads to.
     Each check is valid, invalid or unknown: what could not be looked up is neither valid nor invalid.

@@ -19,7 +19,7 @@ ONLINE = "For these use the page /verify, or POST /verify, of a Praktika that re
 def command(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Credentials of any issuer: JSON, compact JWT, baked PNG or SVG."),
+        typer.Argument(metavar="FILE...", help="Credentials of any issuer: JSON, compact JWT, baked PNG or SVG, PDF."),
     ],
     json: Json = False,
     recipient: Annotated[

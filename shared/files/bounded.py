@@ -1,13 +1,17 @@
-"""Runs a module of ours on what strangers sent, in a process of its own with bounds.
+"""Runs our code on what strangers sent, in a process with bounds: a few kilobytes may take minutes, or gigabytes.
 
 The process takes its code from where this file is, and nothing from the folder that somebody happens to be in (`-P`).
 """
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+CPU_S = 10
+MEMORY_BYTES = 384 * 2**20
+AT_ONCE = 2
 ROOT = Path(__file__).parents[2]
 CODE = """import resource, runpy, sys
 root, module, memory, cpu_s = (sys.argv.pop(1) for _ in range(4))
@@ -15,29 +19,46 @@ resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
 resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_s), int(cpu_s)))
 sys.path.insert(0, root)
 runpy.run_module(module, run_name="__main__")"""
+_OUT_OF_TIME = (-signal.SIGXCPU, -signal.SIGKILL)
+_free = asyncio.Semaphore(AT_ONCE)
 
 
 class Ran(NamedTuple):
-    """What a process has written to stdout, and its exit code, as `subprocess` has it."""
+    """What a process wrote to stdout, and whether it came to its end.
+
+    Attributes:
+        broken: why it did not.
+        code: how it ended, as `subprocess` has it.
+    """
 
     written: bytes
+    broken: Literal["time", "memory", "failed"] | None
     code: int
-    timed_out: bool
 
 
-async def run(module: str, *arguments: str, body: bytes, memory_bytes: int, cpu_s: int) -> Ran:
+async def run(
+    module: str, *arguments: str, body: bytes, memory_bytes: int | None = None, cpu_s: int | None = None
+) -> Ran:
     """Run a module with *body* as stdin; it is ended after three times *cpu_s* at the latest."""
-    pipe = asyncio.subprocess.PIPE
-    command = [sys.executable, "-P", "-c", CODE, str(ROOT), module, str(memory_bytes), str(cpu_s), *arguments]
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL)
+    pipe, seconds = asyncio.subprocess.PIPE, cpu_s or CPU_S
+    bounds = (str(memory_bytes or MEMORY_BYTES), str(seconds))
     written, timed_out = b"", False
-    try:
-        async with asyncio.timeout(3 * cpu_s):  # beside others it has not the whole machine
-            written, _ = await process.communicate(body)
-    except TimeoutError:
-        timed_out = True
-    finally:
-        if process.returncode is None:
-            process.kill()
-        code = await process.wait()
-    return Ran(written, code, timed_out)
+    async with _free:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-c", CODE, str(ROOT), module, *bounds, *arguments),
+            stdin=pipe,
+            stdout=pipe,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            async with asyncio.timeout(3 * seconds):  # beside others it has not the whole machine
+                written, _ = await process.communicate(body)
+        except TimeoutError:
+            timed_out = True
+        finally:
+            if process.returncode is None:
+                process.kill()
+            code = await process.wait()
+    if timed_out or code in _OUT_OF_TIME:
+        return Ran(written, "time", code)
+    return Ran(written, "memory" if code == -signal.SIGABRT else "failed" if code else None, code)

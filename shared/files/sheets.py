@@ -31,7 +31,7 @@ async def rows_of(body: bytes, settings: Settings) -> list[tuple[int, Record]]:
         cpu_s=settings.upload_cpu_s,
     )
     lines = ran.written.split(b"\n")[:-1]
-    if ran.code or not lines or lines[-1] != b"true":
+    if ran.broken or not lines or lines[-1] != b"true":
         reason = json.loads(lines[-1]) if lines and lines[-1].startswith(b"{") else None
         if reason:
             raise Unreadable(reason["code"], *reason["given"])

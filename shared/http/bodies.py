@@ -16,6 +16,7 @@ LARGE_BODIES = (
     "/market/import",
     "/verify",
     "/frameworks/import",
+    "/badges",
 )  # beginnings of paths that take batches and files, and ask first
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from services.certification import app
 from services.certification.app import core, router
 from services.certification.certificates import find_learner
-from services.certification.credentials import badge, keyforms, keys, links, lists, numbers, proofs, status
+from services.certification.credentials import badge, issuing, keyforms, keys, links, lists, numbers, proofs, status
 from services.certification.credentials.baking import as_text, unbake_png, unbake_svg
 from shared.contract.events import (
     AssessmentMethod,
@@ -225,7 +225,7 @@ async def test_a_new_database_gives_the_same_credentials(kafka: str, mongodb: st
     async with running(core, router, kafka=kafka, mongodb=mongodb, keys_dir=tmp_path) as stack:
         await publish_scheme(stack, "futures")
         id = await certificate_of(stack, "lasting")
-        before = [await credential(stack, id, form) for form in ("credential.json", "credential.jwt", "badge.png")]
+        before = [await credential(stack, id, form) for form in issuing.FORMS]
         assert stack.service.runner is not None
         await stack.service.runner.stop()
         await stack.service.db.client.drop_database(stack.service.db.name)
@@ -233,7 +233,7 @@ async def test_a_new_database_gives_the_same_credentials(kafka: str, mongodb: st
         again = Runner(core, stack.settings, mongo.Store(stack.service.db), stack.service.producer)
         again.start()
         await stack.applied()
-        after = [await credential(stack, id, form) for form in ("credential.json", "credential.jwt", "badge.png")]
+        after = [await credential(stack, id, form) for form in issuing.FORMS]
         await again.stop()
     assert after == before
 
@@ -279,7 +279,7 @@ async def verified(stack: Running, content: bytes, kind: str = "application/json
 async def test_our_own_credentials_verify_here_in_each_form_until_they_are_revoked(stack: Running):
     id = await certificate_of(stack, "checked")
     kinds = {"credential.json": "application/vc+ld+json", "credential.jwt": "application/vc+jwt"}
-    kinds |= {"badge.png": "image/png", "badge.svg": "image/svg+xml"}
+    kinds |= {"badge.png": "image/png", "badge.svg": "image/svg+xml", "certificate.pdf": "application/pdf"}
     file = {"file": ("badge.json", await credential(stack, id))}
     page = await stack.client.post("/verify/file", files=file, headers=FROM_HERE, params={"lang": "en"})
     assert "It is real and valid." in page.text
@@ -429,7 +429,9 @@ async def test_a_learner_collects_with_a_link_until_it_is_revoked(stack: Running
     path = address.removeprefix(PUBLIC)
     page = await stack.client.get(path, params={"lang": "ru"})
     assert (page.status_code, "North &lt;College&gt;" in page.text, "collecting" in page.text) == (200, True, False)
-    assert (await stack.client.get(f"{path}/badge.png")).content == await credential(stack, id, "badge.png")
+    for form in issuing.FORMS:
+        assert f"/{form}" in page.text
+        assert (await stack.client.get(f"{path}/{form}")).content == await credential(stack, id, form)
     assert (await stack.client.get(f"{path}x")).status_code == 404
     assert (await stack.client.delete(f"/certificates/{id}/link", headers=headers)).status_code == 204
     assert (await stack.client.get(path)).status_code == 404

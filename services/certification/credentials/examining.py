@@ -3,9 +3,7 @@
 The process reads a list of documents in JSON from stdin and writes what it found of each.
 """
 
-import asyncio
 import json
-import signal
 import sys
 from typing import Any, NamedTuple
 
@@ -15,11 +13,6 @@ from shared.pages.languages import Text
 from .canonical import Document, Unreadable
 from .contexts import UnknownContext
 from .proofs import Proven, examine
-
-CPU_S = 10
-MEMORY_BYTES = 384 * 2**20
-AT_ONCE = 2
-_OUT_OF_TIME = (-signal.SIGXCPU, -signal.SIGKILL)
 
 
 class Examined(NamedTuple):
@@ -39,21 +32,16 @@ class Examined(NamedTuple):
 
 
 _OUT_OF_MEMORY = Text("it takes more memory than there is to make statements of it")
-_free = asyncio.Semaphore(AT_ONCE)
 
 
 async def examined(documents: list[Document]) -> list[Examined]:
     """What is found of each, in bounded time."""
-    body = json.dumps(documents).encode()
-    async with _free:
-        ran = await bounded.run(__name__, body=body, memory_bytes=MEMORY_BYTES, cpu_s=CPU_S)
+    ran = await bounded.run(__name__, body=json.dumps(documents).encode())
     found = [_read(json.loads(line)) for line in ran.written.split(b"\n")[:-1]]
-    if ran.timed_out or ran.code in _OUT_OF_TIME:
-        why = Text("it takes more than {most} s to make statements of it", {"most": CPU_S})
-    elif ran.code == -signal.SIGABRT:
-        why = _OUT_OF_MEMORY
-    else:
-        why = Text("making statements of it failed here (code {code})", {"code": ran.code})
+    why = {
+        "time": Text("it takes more than {most} s to make statements of it", {"most": bounded.CPU_S}),
+        "memory": _OUT_OF_MEMORY,
+    }.get(ran.broken or "", Text("making statements of it failed here (code {code})", {"code": ran.code}))
     return found + [Examined([], [], why)] * (len(documents) - len(found))
 
 

@@ -9,7 +9,7 @@ from shared.http.service import Service
 from shared.processing import facts, mongo
 from shared.processing.facts import Fact
 
-from . import badge, jwts, keys, numbers, picture, proofs
+from . import badge, jwts, keys, numbers, own_pictures, pdfs, picture, proofs
 from .badge import Assessed, Certificate
 from .baking import as_text, bake_png, bake_svg
 from .canonical import Document
@@ -21,6 +21,7 @@ FORMS = {
     "credential.jwt": "application/vc+jwt",
     "badge.png": "image/png",
     "badge.svg": "image/svg+xml",
+    "certificate.pdf": "application/pdf",
 }
 
 
@@ -30,11 +31,13 @@ class Issued(NamedTuple):
     Attributes:
         of: the facts.
         document: the credential without a proof.
+        own: the picture (PNG) that the institution has given for the badge; None: it is drawn.
     """
 
     of: Certificate
     document: Document
     ring: Keyring
+    own: bytes | None = None
 
 
 async def issue(service: Service, learner: dict[str, Any], id: str) -> Issued:
@@ -49,7 +52,7 @@ async def issue(service: Service, learner: dict[str, Any], id: str) -> Issued:
     ring, settings = keys.keyring(service.settings), service.settings
     of = certificate(learner, id, fact)
     document = badge.credential(of, settings.public("certification"), ring, settings.credential_language)
-    return Issued(of, document, ring)
+    return Issued(of, document, ring, await own_pictures.find(service, of.institution, of.competency))
 
 
 def _issued(learner: dict[str, Any], id: str) -> Fact | None:
@@ -225,11 +228,14 @@ def in_form(issued: Issued, form: str, algorithm: str) -> bytes:
     of = issued.of
     if form == "credential.jwt":
         return signed_jwt(issued, algorithm).encode()
-    text = as_text(signed(issued))
+    text, badge_of = as_text(signed(issued)), (of.institution, of.name, of.competency)
     if form == "badge.png":
-        return bake_png(picture.png(of.institution, of.name, of.competency), text)
+        return bake_png(issued.own or picture.png(*badge_of), text)
+    drawn = picture.framed(picture.data_uri(issued.own)) if issued.own else picture.svg(*badge_of)
     if form == "badge.svg":
-        return bake_svg(picture.svg(of.institution, of.name, of.competency), text).encode()
+        return bake_svg(drawn, text).encode()
+    if form == "certificate.pdf":
+        return pdfs.pdf(of, issued.document, drawn, text)
     return text.encode()
 
 

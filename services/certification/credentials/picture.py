@@ -40,20 +40,25 @@ def initials(name: str) -> str:
     return "".join(drawn[:2])
 
 
+def hue(institution: str) -> int:
+    """The colour of an institution, in degrees."""
+    return sha256(institution.encode()).digest()[0] * 360 // 256
+
+
 @lru_cache(500)
 def svg(institution: str, name: str, competency: str) -> str:
     """The badge of an institution for a competency."""
-    own, of = sha256(institution.encode()).digest(), sha256(competency.encode()).digest()
-    hue, petals, turn = own[0] * 360 // 256, 5 + of[0] % 8, of[1] * 360 // 256
+    of, own = sha256(competency.encode()).digest(), hue(institution)
+    petals, turn = 5 + of[0] % 8, of[1] * 360 // 256
     middle = SIZE / 2
     shape = " ".join(f"{x:.1f},{y:.1f}" for x, y in _scalloped(middle, 236, 226, 4 * petals))
     star = " ".join(f"{x:.1f},{y:.1f}" for x, y in _scalloped(middle, 188, 150 - of[2] % 24, petals, turn))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {SIZE}" width="{SIZE}" height="{SIZE}">'
-        f'<polygon points="{shape}" fill="hsl({hue}, 55%, 26%)"/>'
-        f'<polygon points="{star}" fill="hsl({hue}, 48%, 40%)" stroke="hsl({(hue + 40) % 360}, 70%, 72%)"'
+        f'<polygon points="{shape}" fill="hsl({own}, 55%, 26%)"/>'
+        f'<polygon points="{star}" fill="hsl({own}, 48%, 40%)" stroke="hsl({(own + 40) % 360}, 70%, 72%)"'
         ' stroke-width="6" stroke-linejoin="round"/>'
-        f'<circle cx="{middle}" cy="{middle}" r="104" fill="hsl({hue}, 60%, 18%)"/>'
+        f'<circle cx="{middle}" cy="{middle}" r="104" fill="hsl({own}, 60%, 18%)"/>'
         f'<path d="{_letters(initials(name), middle)}" fill="none" stroke="#fff" stroke-width="14"'
         ' stroke-linecap="round" stroke-linejoin="round"/></svg>'
     )
@@ -89,9 +94,18 @@ def png(institution: str, name: str, competency: str) -> bytes:
     return bytes(resvg_py.svg_to_bytes(svg_string=svg(institution, name, competency), skip_system_fonts=True))
 
 
-def data_uri(picture: str) -> str:
-    """An SVG as an address, for a page that may load nothing."""
-    return f"data:image/svg+xml;base64,{b64encode(picture.encode()).decode()}"
+def data_uri(content: str | bytes) -> str:
+    """An SVG, or a PNG, as an address, for a page that may load nothing."""
+    if isinstance(content, bytes):
+        return f"data:image/png;base64,{b64encode(content).decode()}"
+    return f"data:image/svg+xml;base64,{b64encode(content.encode()).decode()}"
+
+
+def framed(address: str, size: int = SIZE) -> str:
+    """A picture at a `data:` address as a square SVG; without an address an empty one."""
+    image = f'<image href="{address}" width="{size}" height="{size}"/>' if address else ""
+    start = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" width="{size}" height="{size}">'
+    return f"{start}{image}</svg>"
 
 
 def qr_code(text: str) -> str:

@@ -3,7 +3,6 @@
 Strangers' pictures are decoded in a process of its own.
 """
 
-import asyncio
 import io
 import sys
 
@@ -12,11 +11,9 @@ from shared.pages.languages import Text
 
 MOST_BYTES = 8_000_000  # a telephone's photograph has 2 to 6 million
 MOST_PIXELS = 50_000_000
-CPU_S = 10
 MEMORY_BYTES = 768 * 2**20
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 _BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
-_free = asyncio.Semaphore(1)
 
 
 class NoCode(Exception):
@@ -35,9 +32,8 @@ async def text_in(picture: bytes) -> str:
     """
     if len(picture) > MOST_BYTES:
         raise NoCode(Text("the picture has more than {most} bytes", {"most": MOST_BYTES}))
-    async with _free:
-        ran = await bounded.run(__name__, body=picture, memory_bytes=MEMORY_BYTES, cpu_s=CPU_S)
-    if ran.code or not ran.written:
+    ran = await bounded.run(__name__, body=picture, memory_bytes=MEMORY_BYTES)
+    if ran.broken or not ran.written:
         raise NoCode(Text("there is no credential in the picture, and no QR code that can be read"))
     return ran.written.decode(errors="replace").strip()
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from shared.pages.languages import Text
 
-from . import form, hosted, jwts, keyforms, status
+from . import attached, form, hosted, jwts, keyforms, status
 from .baking import PNG, NotBaked, unbake_png, unbake_svg
 from .canonical import Document
 from .checks import (
@@ -59,17 +59,17 @@ def taken_out(content: bytes) -> str:
     try:
         return stripped.decode()
     except UnicodeDecodeError:
-        raise NotBaked(Text("it is no text in UTF-8, no PNG and no SVG")) from None
+        raise NotBaked(Text("it is no text in UTF-8, no PNG, no SVG and no PDF")) from None
 
 
 async def verify(content: bytes, around: Surroundings, recipient: str = "") -> Verdict:
-    """Check a credential as JSON, as a compact JWT, or baked into a PNG or SVG.
+    """Check a credential as JSON, as a compact JWT, baked into a PNG or SVG, or attached to a PDF.
 
     Args:
         recipient: who is said to have earned it: a pseudonym, an address of mail, a DID.
     """
     try:
-        given = _read(content)
+        given = _read(await _detached(content))
     except (NotBaked, NoJwt, TooMuch) as error:
         return unreadable(error.args[0])
     except (ValueError, RecursionError) as error:
@@ -81,10 +81,15 @@ async def verify(content: bytes, around: Surroundings, recipient: str = "") -> V
     return await _Verification(around, recipient).of_document(given)
 
 
-def _read(content: bytes) -> Document | Jwt:
-    """The credential in a file, within bounds."""
+async def _detached(content: bytes) -> bytes:
+    """What is attached to a PDF; of any other file the file itself, within bounds."""
     if len(content) > MOST_BYTES:
         raise TooMuch(Text("it has more than {most} bytes", {"most": MOST_BYTES}))
+    return await attached.credential_in(content) if content.startswith(attached.PDF) else content
+
+
+def _read(content: bytes) -> Document | Jwt:
+    """The credential in a file."""
     text = taken_out(content)
     if not text.startswith("{"):
         return jwts.parsed(text, read_json)

@@ -15,7 +15,7 @@ from services.partners.network.registry import OPERATOR
 from services.partners.people.members import MEMBERS, is_chief
 from services.partners.people.visits import SignedIn, name_of
 from shared.contract.events import HOSTS, Publisher
-from shared.http.auth import Role
+from shared.http.auth import Member, Role
 from shared.http.routing import Router
 from shared.http.visits import NETWORK, STAFF, MemberVisit
 from shared.pages.languages import N_
@@ -31,16 +31,33 @@ SHOWN = 5  # of each kind; the list has all
 MOST = 1_000
 
 
-# What is about systems and data: service, path, words, who may.
+class System(NamedTuple):
+    """A page about systems or data, and who may open it.
+
+    Attributes:
+        kinds: of organisations whose members may; none: all.
+    """
+
+    service: str
+    path: str
+    words: str
+    roles: tuple[Role, ...]
+    kinds: tuple[Publisher, ...] = ()
+
+    def is_open_to(self, member: Member) -> bool:
+        return member.role in self.roles and (not self.kinds or member.kind in self.kinds)
+
+
 SYSTEMS = (
-    ("partners", "uploads", N_("Files"), STAFF),
-    ("feedback", "market/import", N_("Import vacancies"), (Role.operator,)),
-    ("feedback", "market/mapping", N_("Map skills to competencies"), (Role.operator,)),
-    ("certification", "frameworks", N_("Competency frameworks"), (Role.operator,)),
-    ("partners", "work/rejections", N_("Refused"), STAFF),
-    ("partners", "work/integration", N_("Connect systems"), (Role.admin, Role.operator)),
-    ("partners", "work/health", N_("How the network is"), NETWORK),
-    ("partners", "people-log", N_("Who signed in, was invited, changed"), (Role.admin, Role.operator)),
+    System("partners", "uploads", N_("Files"), STAFF),
+    System("feedback", "market/import", N_("Import vacancies"), (Role.operator,)),
+    System("feedback", "market/mapping", N_("Map skills to competencies"), (Role.operator,)),
+    System("certification", "frameworks", N_("Competency frameworks"), (Role.operator,)),
+    System("certification", "badges", N_("Pictures of badges"), (Role.admin, Role.staff), (Publisher.institution,)),
+    System("partners", "work/rejections", N_("Refused"), STAFF),
+    System("partners", "work/integration", N_("Connect systems"), (Role.admin, Role.operator)),
+    System("partners", "work/health", N_("How the network is"), NETWORK),
+    System("partners", "people-log", N_("Who signed in, was invited, changed"), (Role.admin, Role.operator)),
 )
 
 
@@ -85,7 +102,7 @@ async def home_page(
         waiting=waits,
         count=sum(each.number for each in waits),
         lists=[(name, visit.word(listing.title)) for name, listing in lists_of(member)],
-        systems=[(of, path, visit.word(words)) for of, path, words, roles in SYSTEMS if member.role in roles],
+        systems=[(each.service, each.path, visit.word(each.words)) for each in SYSTEMS if each.is_open_to(member)],
         begins=begins,
         zone=zone(visit),
         organisation=await name_of(visit.service, member.organisation, visit.language),
