@@ -62,7 +62,7 @@ async def verify_credential(request: Request, service: Running, recipient: Recip
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in TYPES:
         raise Problem(415, f"a credential comes as one of {', '.join(TYPES)}")
-    content = await _body(request)
+    content = await read_body(request)
     if not content.strip():
         raise Problem(422, "the request does not fit", [("body", "there is nothing in it")])
     verdict = await verified(service, content, recipient)
@@ -70,12 +70,12 @@ async def verify_credential(request: Request, service: Running, recipient: Recip
     return {"result": verdict.result, "checks": checks}
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request, most: int = MOST_BYTES) -> bytes:
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
-        if len(content) > MOST_BYTES:
-            raise Problem(413, f"a credential has {MOST_BYTES} bytes at most")
+        if len(content) > most:
+            raise Problem(413, f"a credential has {most} bytes at most")
     return bytes(content)
 
 
