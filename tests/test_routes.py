@@ -182,6 +182,8 @@ RULES: dict[str, Rule] = {
     "GET /issuers/{id}/revocations": PUBLIC,
     "GET /issuers/{id}/revocations/{did}": PUBLIC,
     "GET /issuers/{id}/did": PUBLIC,
+    "DELETE /recognitions/{competency}/endorsement": TOKEN,
+    "PUT /recognitions/{competency}/endorsement": TOKEN,
     "PUT /issuers/{id}/did": own("/issuers/uni/did", body={"did": None}),
     "GET /endorsements/{enterprise}/{competency}/{of}/{id}": PUBLIC,
     "GET /recognitions": PUBLIC,

@@ -1,10 +1,12 @@
-"""A DID of an organisation's own domain: declared by it, and taken once the domain has what it must."""
+"""A DID of an organisation's own domain, taken once the domain has what it must; endorsements by a key of its own."""
 
-from typing import Any
+from typing import Any, get_args
+from urllib.parse import unquote
 
-from fastapi.responses import JSONResponse
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
 
-from shared.contract.events import PARTNERS, IssuerDeclared
+from shared.contract.events import HOSTS, PARTNERS, IssuerDeclared
 from shared.http import addresses
 from shared.http.commands import Prefer, accept, event_by
 from shared.http.problems import Problem
@@ -12,14 +14,17 @@ from shared.http.routing import Router
 from shared.http.service import EntityId, Running, Service, require
 from shared.pages.languages import Text
 
+from . import recognition_reads
 from .api import Active
-from .credentials import badge, issuing, keyforms, keys
+from .credentials import badge, endorsing, issuing, keyforms, keys
+from .credentials.baking import as_text
 from .credentials.canonical import Document
-from .credentials.checks import Unavailable, Wrong, short, told
-from .credentials.form import values
+from .credentials.checks import Unavailable, Wrong, as_object, short, told
+from .credentials.endorsing import Of
+from .credentials.form import plain, values
 from .credentials.keyforms import UnknownKey
 from .credentials.verifying import did_web_address, method_of
-from .verify_api import surroundings
+from .verify_api import read_body, surroundings, verified
 
 router = Router(tags=["credentials"])
 
@@ -59,6 +64,69 @@ async def declare_did(
     elif body.own_key:
         raise Problem(422, "the request does not fit", [("did", "is missing, and it is needed")])
     return await accept(service, event_by(caller, body, id), prefer, lambda: read_issuer(service, id))
+
+
+MOST_BYTES = 64 * 1024  # of an endorsement
+
+
+@router.put(
+    "/recognitions/{competency}/endorsement",
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"application/vc+ld+json": {}, "application/json": {}}}
+    },
+)
+async def put_endorsement(request: Request, service: Running, caller: Active, competency: EntityId) -> dict[str, str]:
+    """Serve an EndorsementCredential that the calling enterprise has signed itself in place of ours.
+
+    It is JSON with a Data Integrity proof, by the DID that was declared with `own_key`. It endorses what the enterprise
+    recognises: the achievement of a scheme for the competency, or a certificate. It is verified like any other.
+    """
+    require(caller, *HOSTS)
+    content = await read_body(request, MOST_BYTES)
+    found = await service.db["organisations"].find_one({"_id": caller.organisation}, {"did": 1, "own_key": 1})
+    if not (found and found.get("own_key")):
+        raise Problem(409, "declare your DID first, with own_key: PUT /issuers/{id}/did")
+    document, of, id = await _endorsement(service, content, found["did"])
+    await recognition_reads.find(service, caller.organisation, competency, of, id)
+    key = recognition_reads.own_id(caller.organisation, competency, of, id)
+    kept = {"enterprise": caller.organisation, "competency": competency, "did": found["did"], "content": document}
+    about = {"certificate": id} if of == "certificates" else {}  # by which it is found when the learner is erased
+    await service.store.home[endorsing.OWN].replace_one({"_id": key}, {**kept, **about}, upsert=True)
+    public = service.settings.public("certification")
+    return {"address": endorsing.address(public, caller.organisation, competency, of, id)}
+
+
+@router.delete("/recognitions/{competency}/endorsement", status_code=204)
+async def delete_endorsements(service: Running, caller: Active, competency: EntityId) -> Response:
+    """Forget what the calling enterprise has signed itself for a competency: Praktika signs in its name again."""
+    require(caller, *HOSTS)
+    own = {"enterprise": caller.organisation, "competency": competency}
+    await service.store.home[endorsing.OWN].delete_many(own)
+    return Response(status_code=204)
+
+
+async def _endorsement(service: Service, content: bytes, did: str) -> tuple[str, Of, str]:
+    """An enterprise's endorsement, as text, and what of ours it endorses.
+
+    Raises:
+        Problem: it does not count, is another's, or endorses nothing of ours.
+    """
+    verdict = await verified(service, content)
+    if verdict.result != "valid" or verdict.credential is None or not content.lstrip().startswith(b"{"):
+        errors = [(each.check, each.reason) for each in verdict.checks if each.result != "valid"]
+        raise Problem(422, "the endorsement does not count", errors or [("body", Text("It must be JSON."))])
+    said = plain(verdict.credential)
+    if "EndorsementCredential" not in values(said.get("type")):
+        raise Problem(422, "the request does not fit", [("type", Text("must have EndorsementCredential"))])
+    if did not in (said["issuer"], as_object(said["issuer"]).get("id")):
+        raise Problem(422, "the request does not fit", [("issuer", Text("must be {did}", {"did": did}))])
+    public, subject = service.settings.public("certification"), said["credentialSubject"]["id"]
+    id = unquote(subject.rpartition("/")[2])
+    for of in get_args(Of):
+        if subject == endorsing.endorsed(public, of, id):
+            return as_text(verdict.credential), of, id
+    why = Text("must be the id of an achievement or of a certificate of this network")
+    raise Problem(422, "the request does not fit", [("credentialSubject.id", why)])
 
 
 def _refused(why: Text) -> Problem:

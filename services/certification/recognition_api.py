@@ -153,7 +153,7 @@ async def graduates_of(service: Service, enterprise: str) -> list[Doc]:
         raise Problem(503, Text("graduates are counted once the operator has rebuilt the service certification"))
     own = await recognition_reads.recognitions(service, enterprise=enterprise)
     competencies = tuple(each.competency for each in own if each.certificate is None and each.has_begun)
-    question = ("graduates", *competencies)
+    question = ("graduates", recognition_reads.today(), *competencies)
     counts = await service.recent(question, lambda: recognition_reads.graduates(service, competencies))
     names = await issuing.names(service.db, {institution for some in counts.values() for institution in some})
     known, least = await service.frameworks(), service.settings.suppress_below
@@ -202,12 +202,19 @@ async def _made(service: Service, one: Recognition, scheme: str) -> tuple[Endors
 
 async def _endorsements(service: Service, those: Sequence[Recognition], scheme: str) -> list[Document]:
     """Endorsements with their proofs; not to be changed."""
-    ring, signed = keys.keyring(service.settings), []
+    signed = []
     for each in those:
-        made, document = await _made(service, each, scheme)
-        signed.append(endorsing.signed(document, made, ring))
+        signed.append(await _signed(service, each, scheme))
         await asyncio.sleep(0)  # others have their turn
     return signed
+
+
+async def _signed(service: Service, one: Recognition, scheme: str) -> Document:
+    """The enterprise's own endorsement, if it has signed one itself; else ours in its name."""
+    if own := await recognition_reads.own_endorsement(service, one, scheme):
+        return own
+    made, document = await _made(service, one, scheme)
+    return endorsing.signed(document, made, keys.keyring(service.settings))
 
 
 @router.get(
@@ -225,15 +232,17 @@ async def read_endorsement(  # noqa: PLR0913, PLR0917
 ) -> Response:
     """An enterprise's recognition as an EndorsementCredential that is signed with its key; 410 once it was withdrawn.
 
-    It endorses the achievement of a scheme, or one certificate, and is made in the words of now.
+    It endorses the achievement of a scheme, or one certificate, and is made in the words of now; or the enterprise has
+    signed it itself.
     """
     recognition = await recognition_reads.find(service, enterprise, competency, of, id)
+    if format == "json":
+        return JSONResponse(await _signed(service, recognition, id), headers=OPEN, media_type=JSON_LD)
+    if await recognition_reads.own_endorsement(service, recognition, id):
+        raise Problem(404, f"{enterprise} has signed its endorsement itself, with a Data Integrity proof only")
     made, document = await _made(service, recognition, id)
-    ring = keys.keyring(service.settings)
-    if format == "jwt":
-        jwt = endorsing.signed_jwt(document, made, ring, service.settings.credential_jwt)
-        return Response(jwt, headers=OPEN, media_type=JWT)
-    return JSONResponse(endorsing.signed(document, made, ring), headers=OPEN, media_type=JSON_LD)
+    jwt = endorsing.signed_jwt(document, made, keys.keyring(service.settings), service.settings.credential_jwt)
+    return Response(jwt, headers=OPEN, media_type=JWT)
 
 
 @router.get("/certificates/{id}/endorsements")

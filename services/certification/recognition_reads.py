@@ -1,5 +1,6 @@
 """Who recognises what, as it is now: read from the database."""
 
+import json
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -9,8 +10,13 @@ from shared.http.service import Service
 from shared.processing import mongo
 from shared.processing.frameworks import Names
 
-from .credentials import endorsing, issuing
+from .credentials import endorsing
+from .credentials.canonical import Document
 from .credentials.endorsing import Endorsement, Of
+
+
+def today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 class Recognition(NamedTuple):
@@ -18,7 +24,8 @@ class Recognition(NamedTuple):
 
     Attributes:
         name: of the enterprise.
-        did: its own, by which Praktika signs in its name; empty: that under the network's address.
+        did: its own; empty: that under the network's address.
+        own_key: it signs by that itself.
         since: a day, which may be to come.
     """
 
@@ -26,6 +33,7 @@ class Recognition(NamedTuple):
     enterprise: str
     name: str
     did: str
+    own_key: bool
     certificate: str | None
     since: str
     granted_at: str
@@ -36,7 +44,7 @@ class Recognition(NamedTuple):
 
     @property
     def has_begun(self) -> bool:
-        return self.since <= datetime.now(UTC).date().isoformat()
+        return self.since <= today()
 
 
 async def recognitions(service: Service, **match: str) -> tuple[Recognition, ...]:
@@ -48,7 +56,7 @@ async def recognitions(service: Service, **match: str) -> tuple[Recognition, ...
     Args:
         match: `competency`, `enterprise`.
     """
-    return await service.recent(("recognitions", *match.items()), lambda: _recognitions(service, match))
+    return await service.recent(("recognitions", today(), *match.items()), lambda: _recognitions(service, match))
 
 
 async def _recognitions(service: Service, match: dict[str, str]) -> tuple[Recognition, ...]:
@@ -65,11 +73,11 @@ async def _recognitions(service: Service, match: dict[str, str]) -> tuple[Recogn
     return tuple(each for each in found if each.certificate is None or each.certificate in valid)
 
 
-async def _active(service: Service, ids: Collection[str]) -> dict[str, tuple[str, str]]:
-    """The names and own DIDs of those organisations that are registered and not suspended."""
+async def _active(service: Service, ids: Collection[str]) -> dict[str, tuple[str, str, bool]]:
+    """Of organisations that are registered and not suspended: the name, the own DID, and whether they sign by it."""
     found = await service.by_id("organisations", ids, {"name": 1, "access": 1, "did": 1, "own_key": 1})
     return {
-        id: (doc["name"], issuing.signing_did(doc))
+        id: (doc["name"], doc.get("did") or "", bool(doc.get("own_key")))
         for id, doc in found.items()
         if "name" in doc and "suspended" not in doc.get("access", {})
     }
@@ -77,9 +85,13 @@ async def _active(service: Service, ids: Collection[str]) -> dict[str, tuple[str
 
 async def _valid(db: mongo.Database, certificates: set[str]) -> set[str]:
     match = {"certificates.id": {"$in": sorted(certificates)}}
-    found = db["learners"].find(match, {"certificates.id": 1, "certificates.status": 1}) if certificates else None
+    found = db["learners"].find(match, {"certificates": 1}) if certificates else None
     docs = [doc async for doc in found] if found else []
-    return {each["id"] for doc in docs for each in doc["certificates"] if each["status"] == "valid"} & certificates
+    return {each["id"] for doc in docs for each in doc["certificates"] if _is_valid(each)} & certificates
+
+
+def _is_valid(certificate: dict[str, Any]) -> bool:
+    return certificate["status"] == "valid" and (certificate.get("valid_until") or today()) >= today()
 
 
 async def of_certificate(service: Service, certificate: dict[str, Any]) -> list[Recognition]:
@@ -104,7 +116,7 @@ def endorsement(service: Service, recognition: Recognition, scheme: str, title: 
     return Endorsement(
         enterprise=recognition.enterprise,
         name=recognition.name,
-        did=recognition.did,
+        did="" if recognition.own_key else recognition.did,
         competency=recognition.competency,
         of="certificates" if recognition.certificate else "schemes",
         id=recognition.certificate or scheme,
@@ -149,6 +161,25 @@ async def revoked(service: Service, enterprise: str) -> list[str]:
     return found
 
 
+def own_id(enterprise: str, competency: str, of: Of, id: str) -> str:
+    """Of an endorsement that an enterprise has signed itself, in the home."""
+    return "/".join((enterprise, competency, of, id))
+
+
+async def own_endorsement(service: Service, recognition: Recognition, scheme: str) -> Document | None:
+    """What the enterprise has signed itself, by the DID that it has now; None: Praktika signs in its name."""
+    if not recognition.own_key:
+        return None
+    made = endorsement(service, recognition, scheme, {})
+    id = own_id(recognition.enterprise, recognition.competency, made.of, made.id)
+    kept = await service.at_home(endorsing.OWN, id)
+    return json.loads(kept["content"]) if kept and kept["did"] == recognition.did else None
+
+
+def _not_over() -> dict[str, Any]:
+    return {"certificates.valid_until": {"$not": {"$lt": today()}}}
+
+
 async def graduates(service: Service, competencies: Collection[str]) -> dict[str, dict[str, int]]:
     """How many graduates have a valid certificate, by competency and by the institution that issued it."""
     wanted = {"$in": sorted(competencies)}
@@ -158,7 +189,7 @@ async def graduates(service: Service, competencies: Collection[str]) -> dict[str
             {"$match": {"certificates.competency": wanted, "is_graduate": True}},
             {"$project": {"certificates": 1}},
             {"$unwind": "$certificates"},
-            {"$match": {"certificates.competency": wanted, "certificates.status": "valid"}},
+            {"$match": {"certificates.competency": wanted, "certificates.status": "valid", **_not_over()}},
             {"$group": {"_id": {**of_each, "learner": "$_id"}}},
             {"$group": {"_id": {name: f"$_id.{name}" for name in of_each}, "people": {"$sum": 1}}},
         ],

@@ -79,7 +79,7 @@ async def verify_credential(request: Request, service: Running, recipient: Recip
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in TYPES:
         raise Problem(415, f"a credential comes as one of {', '.join(TYPES)}")
-    content = await _body(request)
+    content = await read_body(request)
     if not content.strip():
         raise Problem(422, "the request does not fit", [("body", "there is nothing in it")])
     try:
@@ -91,12 +91,12 @@ async def verify_credential(request: Request, service: Running, recipient: Recip
     return {"result": verdict.result, "checks": checks}
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request, most: int = MOST_BYTES) -> bytes:
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
-        if len(content) > (qr.MOST_BYTES if qr.is_picture(bytes(content[:16])) else MOST_BYTES):
-            raise Problem(413, f"a credential has {MOST_BYTES} bytes at most, a picture of a QR code {qr.MOST_BYTES}")
+        if len(content) > (qr.MOST_BYTES if qr.is_picture(bytes(content[:16])) else most):
+            raise Problem(413, f"a credential has {most} bytes at most, a picture of a QR code {qr.MOST_BYTES}")
     return bytes(content)
 
 

@@ -9,19 +9,22 @@ import pytest
 
 from services.certification import verify_api
 from services.certification.app import core, router
-from services.certification.credentials import keys
+from services.certification.credentials import contexts, endorsing, keyforms, keys, lists, proofs
 from services.certification.credentials.checks import Found
-from shared.contract.events import OrganisationKind
+from shared.contract.events import LearnerErased, OrganisationKind
 from shared.processing import mongo
 from shared.processing.runner import Runner
+from tests.certification import vc
 from tests.certification.test_credentials_flow import certificate_of, credential, is_set, verified
 from tests.certification.test_flow import publish_scheme
 from tests.certification.test_recognition_flow import PUBLIC, got, grant, path, registered, withdraw
-from tests.certification.vc import World
+from tests.certification.vc import OTHER, World
+from tests.making import event
 from tests.stack import Running, running
 
-COLLEGE, WORKS = "did:web:college.example", "did:web:works.example%3A8443:badges"
+COLLEGE, WORKS, MILL = "did:web:college.example", "did:web:works.example%3A8443:badges", "did:web:mill.example"
 AT = {COLLEGE: "https://college.example/.well-known/did.json", WORKS: "https://works.example:8443/badges/did.json"}
+AT[MILL] = "https://mill.example/.well-known/did.json"
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +190,97 @@ async def test_after_a_rotation_the_document_has_to_be_there_anew(stack: Running
     await host(stack, world, "uni", COLLEGE)
     assert (await declare(stack, "uni", COLLEGE)).status_code == 200
     assert (await declare(stack, "uni", None)).status_code == 200
+
+
+ADDRESS = "/endorsements/mill/greencomp:2.1/schemes/systems"
+
+
+def own_document(key: Any = OTHER, alias: str = "did:web:praktika.example:issuers:mill") -> bytes:
+    """The DID document of an enterprise with a key of its own."""
+    method = {"id": f"{MILL}#1", "type": "Multikey", "controller": MILL}
+    method["publicKeyMultibase"] = keyforms.multikey(key.public_key())
+    content = {"id": MILL, "verificationMethod": [method], "assertionMethod": [f"{MILL}#1"], "alsoKnownAs": [alias]}
+    return json.dumps(content).encode()
+
+
+def own(of: str = f"{PUBLIC}/schemes/systems", issuer: str = MILL, key: Any = OTHER, **changes: Any) -> Any:
+    """An endorsement that the enterprise has signed itself."""
+    content = {
+        "@context": [contexts.V2, contexts.OB],
+        "id": "https://mill.example/endorsements/1",
+        "type": ["VerifiableCredential", "EndorsementCredential"],
+        "issuer": {"id": issuer, "type": ["Profile"], "name": "Mill"},
+        "validFrom": "2026-06-01T00:00:00Z",
+        "name": "We take it for good",
+        "credentialSubject": {"id": of, "type": ["EndorsementSubject"]},
+    } | changes
+    method = f"{MILL}#1" if issuer == MILL else vc.method_of(key)
+    return proofs.signed(content, key, method, "2026-06-01T00:00:00Z")
+
+
+async def test_an_enterprise_signs_its_endorsements_itself_with_a_key_of_its_own(stack: Running, world: World):
+    headers = stack.token("mill", "enterprise")
+    put = "/recognitions/greencomp:2.1/endorsement"
+    await publish_scheme(stack, "systems", competency="greencomp:2.1")
+    await stack.publish(grant("mill", "greencomp:2.1"))
+    await stack.applied()
+    ours = await got(stack, ADDRESS)
+    assert (await stack.client.put(put, json=own(), headers=headers)).status_code == 409
+    world.at[AT[MILL]] = own_document(alias="did:web:praktika.example:issuers:plant")
+    assert "alsoKnownAs" in why(await declare(stack, "mill", MILL, "enterprise", own_key=True))
+    assert "is missing" in why(await declare(stack, "mill", None, "enterprise", own_key=True))
+    world.at[AT[MILL]] = own_document()
+    assert (await declare(stack, "mill", MILL, "enterprise", own_key=True)).status_code == 200
+    assert (await got(stack, ADDRESS)) == ours, "until it has signed one itself, we do in its name"
+    for wrong, field in (
+        (own() | {"name": "More"}, "proof"),
+        (own(issuer=vc.did_of(OTHER)), "issuer"),
+        (own(of="https://college.example/schemes/systems"), "credentialSubject.id"),
+        (own(of=f"{PUBLIC}/schemes/%73ystems"), "credentialSubject.id"),
+        (own(validUntil="2026-07-01T00:00:00Z"), "dates"),
+        (vc.signed(vc.badge()), "type"),
+        ("x", "form"),
+    ):
+        answer = await stack.client.put(put, json=wrong, headers=headers)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field), answer.text
+    for of in ("schemes/futures", "certificates/nothing"):
+        assert (await stack.client.put(put, json=own(of=f"{PUBLIC}/{of}"), headers=headers)).status_code == 404
+    large = await stack.client.put(put, content=b" " * 70_000, headers=headers)
+    assert large.status_code == 413
+    answer = await stack.client.put(put, json=own(), headers=headers)
+    assert answer.json() == {"address": f"{PUBLIC}{ADDRESS}".replace("p:2", "p%3A2")}
+    assert await got(stack, ADDRESS) == own()
+    assert (await got(stack, "/schemes/systems/achievement.json"))["endorsement"] == [own()]
+    found = await verified(stack, json.dumps(await got(stack, ADDRESS)).encode())
+    assert found["result"] == "valid", found
+    assert "Mill, an organisation of this network" in str(found["checks"])
+    assert (await stack.client.get(ADDRESS, params={"format": "jwt"})).status_code == 404
+    assert (await stack.client.delete(put, headers=headers)).status_code == 204
+    assert await got(stack, ADDRESS) == ours
+    await stack.client.put(put, json=own(), headers=headers)
+    assert (await declare(stack, "mill", None, "enterprise")).status_code == 200
+    assert await got(stack, ADDRESS) == ours
+    institution = stack.token("uni", "institution")
+    assert (await stack.client.put(put, json=own(), headers=institution)).status_code == 403
+
+
+async def test_what_was_signed_for_an_erased_learners_certificate_is_forgotten(stack: Running, world: World):
+    id = await certificate_of(stack, "leaving")
+    await credential(stack, id)
+    await stack.publish(grant("mill", certificate=id))
+    world.at[AT[MILL]] = own_document()
+    assert (await declare(stack, "mill", MILL, "enterprise", own_key=True)).status_code == 200
+    headers = stack.token("mill", "enterprise")
+    signed = own(of=f"{PUBLIC}/certificates/{id}")
+    answer = await stack.client.put("/recognitions/greencomp:3.1/endorsement", json=signed, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert signed in await got(stack, f"/certificates/{id}/endorsements")
+    kept = stack.service.store.home[endorsing.OWN]
+    await lists.note_erased(stack.service, {})
+    assert await kept.find_one({"certificate": id})
+    await stack.publish(event(LearnerErased(), "leaving"))
+    await stack.applied()
+    await lists.note_erased(stack.service, {})
+    assert not await kept.find_one({"certificate": id})
+    assert (await stack.client.get(f"/endorsements/mill/greencomp:3.1/certificates/{id}")).status_code == 410
+    assert (await declare(stack, "mill", None, "enterprise")).status_code == 200

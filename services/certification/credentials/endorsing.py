@@ -18,6 +18,7 @@ from .keys import Keyring
 from .status import quoted_did
 
 Of = Literal["schemes", "certificates"]
+OWN = "own_endorsements"  # in the home: what enterprises have signed themselves
 TITLE = N_("Recognition of “{name}”")
 COMMENTS: dict[Of, str] = {
     "schemes": N_("{enterprise} recognises certificates in “{name}”, since {day}."),
@@ -53,6 +54,11 @@ def address(public: str, enterprise: str, competency: str, of: Of, id: str) -> s
     return f"{public}/endorsements/{'/'.join(map(badge.quoted, (enterprise, competency, of, id)))}"
 
 
+def endorsed(public: str, of: Of, id: str) -> str:
+    """The id of what an endorsement is of, as credentials have it."""
+    return badge.achievement_id(public, id) if of == "schemes" else badge.certificate_id(public, id)
+
+
 def revocations_address(public: str, enterprise: str, did: str) -> str:
     """Where its Revocation List is: one for each DID, as a list is its issuer's."""
     return "/".join((f"{public}/issuers/{badge.quoted(enterprise)}/revocations", *([quoted_did(did)] if did else ())))
@@ -61,7 +67,6 @@ def revocations_address(public: str, enterprise: str, did: str) -> str:
 def document(of: Endorsement, public: str, language: Language) -> Document:
     """The endorsement without a proof."""
     about = {"name": said(of.title, language), "enterprise": of.name, "day": of.since}
-    endorsed = badge.achievement_id if of.of == "schemes" else badge.certificate_id
     return {
         "@context": [contexts.V2, contexts.OB, contexts.EXTENSIONS],
         "id": address(public, of.enterprise, of.competency, of.of, of.id),
@@ -71,7 +76,7 @@ def document(of: Endorsement, public: str, language: Language) -> Document:
         "awardedDate": badge.moment(of.granted_at),
         "name": translated(language, TITLE).format(**about),
         "credentialSubject": {
-            "id": endorsed(public, of.id),
+            "id": endorsed(public, of.of, of.id),
             "type": ["EndorsementSubject"],
             "endorsementComment": translated(language, COMMENTS[of.of]).format(**about),
         },

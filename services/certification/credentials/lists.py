@@ -14,6 +14,7 @@ from shared.processing import mongo
 
 from . import badge, keys, numbers, proofs, status
 from .baking import as_text
+from .endorsing import OWN
 from .links import REVOKED
 from .numbers import COUNTERS, SAID
 
@@ -164,6 +165,8 @@ async def note_erased(service: Service, before: dict[str, int]) -> dict[str, int
     await service.current("learner")  # in a database that is being rebuilt most are not there yet
     for name, certificates in kept.items():
         await _forget(service, name, certificates)
+    endorsed = [doc["certificate"] async for doc in home[OWN].find({"certificate": {"$exists": True}})]
+    await _forget(service, OWN, endorsed, "certificate")
     for institution, end in before.items():
         found = service.db["learners"].find({"certificates.institution": institution}, _NUMBERS)
         held = {each.get("number") async for doc in found for each in doc["certificates"] if _is_of(each, institution)}
@@ -176,14 +179,18 @@ async def note_erased(service: Service, before: dict[str, int]) -> dict[str, int
     return now
 
 
-async def _forget(service: Service, collection: str, certificates: list[str]) -> None:
-    """Delete what a collection of the home has about those of these certificates that are not there any more."""
+async def _forget(service: Service, collection: str, certificates: list[str], field: str = "_id") -> None:
+    """Delete what a collection of the home has about those of these certificates that are not there any more.
+
+    Args:
+        field: in which the collection names a certificate.
+    """
     for start in range(0, len(certificates), 1_000):
         some = certificates[start : start + 1_000]
         found = service.db["learners"].find({"certificates.id": {"$in": some}}, {"certificates.id": 1})
         there = {each["id"] async for doc in found for each in doc["certificates"]}
         if gone := set(some) - there:
-            await service.store.home[collection].delete_many({"_id": {"$in": sorted(gone)}})
+            await service.store.home[collection].delete_many({field: {"$in": sorted(gone)}})
 
 
 def _is_of(certificate: dict[str, Any], institution: str) -> bool:
