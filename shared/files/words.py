@@ -45,6 +45,7 @@ MISTAKES = {
     "one_value": N_("must be one value"),
     "lists": N_("{} must list equally many, parted by ;"),
     "missing": N_("is empty, and it is needed"),
+    "rule": N_("{}"),
     "reused": N_(
         "this row was sent before with other content. A correction is a new event: give it a later time, or another key"
     ),

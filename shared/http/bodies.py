@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.http import hardening
+from shared.pages.languages import Text
 
 COMMAND_BYTES = 256 * 1024  # of a body: FastAPI reads a command's before it asks who is calling
 LARGE_BODIES = (
@@ -57,7 +58,7 @@ class BodyLimit:
                 whole = not message.get("more_body")
                 seen += len(message.get("body", b""))
             if too_large or seen > limit:
-                raise BodyTooLarge(413, f"the body is larger than {limit} bytes")
+                raise BodyTooLarge(413, Text("the body is larger than {limit} bytes", {"limit": limit}))
             if is_command:
                 body.extend(message.get("body", b""))
                 if whole:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
 from hashlib import sha256
+from html import unescape
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
@@ -14,10 +15,12 @@ from pydantic_core import to_json
 from services.partners.gateway.contract.messages import SUBJECTS
 from services.partners.gateway.contract.rules import (
     Schema,
+    in_one,
     kinds_of_text,
     meaning_of,
     meant,
     resolved,
+    rules_of,
     without_null,
 )
 from shared.contract import events
@@ -436,7 +439,7 @@ def explained(problem: Problem, item: Any, planned: Plan | None) -> list[Mistake
         column = planned.column_of("id")[0] if planned else ""
         return [Mistake(column, "", Why("reused").text(language))]
     errors = problem.errors or [("", problem.detail)]
-    return [_explained(path, in_language(detail, language), problem.status, item, planned) for path, detail in errors]
+    return [_explained(path, detail, problem.status, item, planned) for path, detail in errors]
 
 
 def _of_registry(problem: Problem, rule: str, reference: str, item: Any, planned: Plan) -> Mistake:
@@ -455,16 +458,20 @@ def _listed(value: Any) -> list[Any]:
 
 def _explained(path: str, detail: str, status: int, item: Any, planned: Plan | None) -> Mistake:
     language = _language(planned)
+    wording = in_language(detail, language)
     column, field = planned.column_of(path) if planned else ("", path)
     what = advice(item, path)
     if planned is None or path.endswith(".[key]"):
-        return Mistake(column, field, detail, what)
+        return Mistake(column, field, wording, what)
     if path == "time" and "future" in detail:
         return Mistake(column, "time", Why("future", (detail,)).text(language))
     if not _is_there(item, path):
         why = Why("missing").text(language)
         return Mistake(column, shown_name(field), why, _explanation(planned.type, field, language) if column else what)
-    return Mistake(column, shown_name(field), detail, what if language == "en" and status == 422 else "")
+    if wording == detail and language != "en" and status == 422:  # kept in English: what was refused before
+        rule = _rule(planned.type, field, language)
+        wording = Why("rule", (detail, rule)).text(language) if rule else detail
+    return Mistake(column, shown_name(field), wording, what if language == "en" and status == 422 else "")
 
 
 def _is_there(item: Any, path: str) -> bool:
@@ -472,6 +479,16 @@ def _is_there(item: Any, path: str) -> bool:
         return True
     name, _, rest = path.partition(".")
     return isinstance(item, dict) and name in item and _is_there(item[name], rest)
+
+
+def _rule(type_: str, field: str, language: Language) -> str:
+    """What the contract asks of a field, in words."""
+    try:
+        found = _field(type_, field)
+    except KeyError:
+        return ""
+    rules = rules_of(found.schema, events.data_schema(type_), language) if found.schema.get("pattern", "-") else []
+    return unescape(re.sub(r"<[^>]*>", "", in_one(rules)))
 
 
 def advice(item: Any, field: str) -> str:

@@ -83,7 +83,7 @@ def command(  # noqa: PLR0913, PLR0917
     PRAKTIKA_CLIENT_ID and PRAKTIKA_CLIENT_SECRET hold the organisation's credential. Repeating is harmless: the same
     row is the same event. Refused rows are in FILE.refused.csv, ready to be mended and published.
     """
-    asked = _Asked(file, type, pairs(map, last=True), pairs(set), _keys(key), timezone, encoding, url)
+    asked = _Asked(file, type, pairs(map, "COLUMN=FIELD", last=True), pairs(set), _keys(key), timezone, encoding, url)
 
     async def work(settings: Settings) -> int:
         return await _publish(asked, settings, dry_run, json)
