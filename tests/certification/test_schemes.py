@@ -5,7 +5,20 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.certification.schemes import Context, Lack, Scheme, certify, decide, judged, route, view
+from services.certification.scheme_words import changed, lack_in_words, rule_in_words
+from services.certification.schemes import (
+    Context,
+    Lack,
+    Scheme,
+    Step,
+    certify,
+    decide,
+    judged,
+    one_step,
+    route,
+    versions,
+    view,
+)
 from shared.contract import events
 from shared.contract.events import (
     AssessmentAnnulled,
@@ -16,10 +29,12 @@ from shared.contract.events import (
     Event,
     LearnerEnrolled,
     LearnerErased,
+    SchemePublished,
 )
 from shared.processing import facts
 from shared.processing.employment import months_later
 from shared.processing.facts import State
+from shared.processing.frameworks import Frameworks
 from shared.processing.mongo import Key
 from tests.making import NOON, event
 
@@ -272,6 +287,95 @@ def test_of_a_short_one_it_is_said_from_its_middle_on():
     middle = NOON.date() + (certificate.data.valid_until - NOON.date()) / 2
     assert len(decided(short, ENROLLED, exam_on(0), today=middle - timedelta(days=1))) == 1
     assert len(decided(short, ENROLLED, exam_on(0), today=middle + timedelta(days=1))) == 2
+
+
+# one step from a certificate
+
+
+def after_days(days: int) -> str:
+    return events.timestamp(NOON + timedelta(days=days))
+
+
+def test_who_lacks_one_assessment_is_one_step_away_and_who_lacks_more_is_not():
+    exam, low = assessed("a1", "exam", 0.9), assessed("a2", "portfolio", 0.3)
+    portfolio = Step(Lack("portfolio", 1), None)
+    assert one_step("l1", state_of(ENROLLED, exam), SCHEME, after_days(1)) == portfolio
+    assert one_step("l1", state_of(ENROLLED, exam, low), SCHEME, after_days(1)) == portfolio
+    assert one_step("l1", state_of(ENROLLED, low), SCHEME, after_days(1)) is None, "two are lacking"
+    assert one_step("l1", state_of(exam), SCHEME, after_days(1)) is None, "not enrolled at the institution"
+    assert one_step("l1", state_of(ENROLLED, assessed("e", "exam", 0.9), *THREE[:1]), REVIEWED, after_days(1)) is None
+    (certificate,) = certificates(*EARNED)
+    assert one_step("l1", state_of(*EARNED, certificate), SCHEME, after_days(9_000)) is None, "it is for good"
+
+
+def test_a_renewal_is_one_step_away_from_the_middle_of_a_certificates_time_on_unless_it_was_revoked():
+    (certificate,) = decided(LIMITED, ENROLLED, exam_on(0))
+    state = state_of(ENROLLED, exam_on(0), certificate)
+    until = certificate.data.valid_until.isoformat()
+    assert one_step("l1", state, LIMITED, after_days(180)) is None
+    assert one_step("l1", state, LIMITED, after_days(184)) == Step(Lack("exam", 1), until)
+    assert one_step("l1", state, LIMITED, after_days(900)) == Step(Lack("exam", 1), until), "after its end, too"
+    revoked = event(CompetencyRevoked(reason="x"), certificate.subject, "l1", by="service:certification")
+    assert one_step("l1", facts.apply(state, revoked), LIMITED, after_days(184)) is None
+
+
+def test_what_is_lacking_is_said_in_words():
+    for lack, scheme, language, words in (
+        (Lack("portfolio", 1), SCHEME, "en", "portfolio, at least 60 per cent"),
+        (Lack("portfolio", 1), SCHEME, "ru", "портфолио, не ниже 60 %"),
+        (Lack("exam", 1), REVIEWED, "en", "exam, at least 80 per cent"),
+        (Lack("review_360", 1), REVIEWED, "en", "360° review: one more assessor, at least 60 per cent"),
+        (Lack(None, 1), SCHEME, "en", "an assessment by an enterprise"),
+        (Lack(None, 1), SCHEME, "ru", "оценка предприятием"),
+    ):
+        assert lack_in_words(lack, scheme, language) == words
+
+
+# versions
+
+
+def published(day: int, minutes: int = 0, **changes: object) -> Event[Data]:
+    about = {"competency": "greencomp:3.1", "level": 5, "methods": ["exam"], "least_score": 0.6}
+    data = SchemePublished.model_validate({**about, "enterprise_required": False, **changes})
+    return event(data, "green", time=NOON + timedelta(days=day, minutes=minutes))
+
+
+VERSIONS = (
+    published(0),
+    published(3, methods=["exam", "portfolio"], by_method=[{"method": "portfolio", "assessors": 2}]),
+    published(3, 9, methods=["exam", "portfolio"], by_method=[{"method": "portfolio", "assessors": 3}]),
+    published(40, valid_months=12, level=6),
+)
+
+
+@given(st.permutations([*VERSIONS, *VERSIONS[:2]]))
+def test_each_days_last_version_of_a_scheme_is_kept_whatever_the_order(told: list[Event[Data]]):
+    kept = versions(state_of(*told))
+    assert [each["since"] for each in kept] == [events.timestamp(VERSIONS[n].time) for n in (3, 2, 0)]
+    assert view(Key("schemes", "green"), state_of(*told))["level"] == 6
+
+
+def test_an_earlier_database_has_a_version_under_another_slot_and_shows_it_once():
+    state = state_of(VERSIONS[0])
+    (fact,) = facts.facts(state, "scheme.published").values()
+    earlier: State = {"facts": {"scheme.published": {"green": fact}}, "bytes": state["bytes"]}
+    assert len(versions(facts.apply(earlier, VERSIONS[0]))) == 1
+    assert len(versions(facts.apply(earlier, VERSIONS[3]))) == 2
+
+
+def test_what_changed_from_a_version_to_the_next_is_named():
+    newest, middle, first = versions(state_of(*VERSIONS))
+    assert changed(newest, middle) == ["level", "methods", "valid_months"]
+    assert changed(middle, first) == ["methods"]
+    assert changed(first, first) == []
+    rounds = {"by_method": [{"method": "exam", "least_score": 0.6}]}
+    assert changed({**first, **rounds}, first) == [], "the scheme's own score, said twice"
+    said = rule_in_words(middle, Frameworks(), "en")
+    assert said["methods"] == ["exam, at least 60 per cent", "portfolio, at least 60 per cent; assessors: 3"]
+    assert (said["valid_months"], rule_in_words(newest, Frameworks(), "ru")["valid_months"]) == (
+        ["without an end"],
+        ["12 мес."],
+    )
 
 
 EVENTS = [

@@ -38,6 +38,7 @@ class Given:
     enterprise: Short = ""
     agreement: Short = ""
     competency: Short = ""
+    method: Short = ""
     recommendation: Short = ""
     request: Short = ""
     role: Short = ""

@@ -31,16 +31,18 @@ SHOWN = 5  # of each kind; the list has all
 MOST = 1_000
 
 
-# What is about systems and data: service, path, words, who may.
+# What is about systems and data: service, path, words, who may, and of which kinds of organisations if not of all.
+ALL = tuple(Publisher)
 SYSTEMS = (
-    ("partners", "uploads", N_("Files"), STAFF),
-    ("feedback", "market/import", N_("Import vacancies"), (Role.operator,)),
-    ("feedback", "market/mapping", N_("Map skills to competencies"), (Role.operator,)),
-    ("certification", "frameworks", N_("Competency frameworks"), (Role.operator,)),
-    ("partners", "work/rejections", N_("Refused"), STAFF),
-    ("partners", "work/integration", N_("Connect systems"), (Role.admin, Role.operator)),
-    ("partners", "work/health", N_("How the network is"), NETWORK),
-    ("partners", "people-log", N_("Who signed in, was invited, changed"), (Role.admin, Role.operator)),
+    ("certification", "issuing", N_("Schemes and certificates"), STAFF, (Publisher.institution,)),
+    ("partners", "uploads", N_("Files"), STAFF, ALL),
+    ("feedback", "market/import", N_("Import vacancies"), (Role.operator,), ALL),
+    ("feedback", "market/mapping", N_("Map skills to competencies"), (Role.operator,), ALL),
+    ("certification", "frameworks", N_("Competency frameworks"), (Role.operator,), ALL),
+    ("partners", "work/rejections", N_("Refused"), STAFF, ALL),
+    ("partners", "work/integration", N_("Connect systems"), (Role.admin, Role.operator), ALL),
+    ("partners", "work/health", N_("How the network is"), NETWORK, ALL),
+    ("partners", "people-log", N_("Who signed in, was invited, changed"), (Role.admin, Role.operator), ALL),
 )
 
 
@@ -85,7 +87,11 @@ async def home_page(
         waiting=waits,
         count=sum(each.number for each in waits),
         lists=[(name, visit.word(listing.title)) for name, listing in lists_of(member)],
-        systems=[(of, path, visit.word(words)) for of, path, words, roles in SYSTEMS if member.role in roles],
+        systems=[
+            (of, path, visit.word(words))
+            for of, path, words, roles, kinds in SYSTEMS
+            if member.role in roles and member.kind in kinds
+        ],
         begins=begins,
         zone=zone(visit),
         organisation=await name_of(visit.service, member.organisation, visit.language),
