@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from shared.contract.events import timestamp
+from shared.http.lists import public
+from shared.http.problems import Problem
 from shared.http.service import Service
 from shared.pages.languages import LANGUAGES
 from shared.processing import facts
@@ -15,23 +17,22 @@ from .schemes import Scheme, Schemes, Step, asked_by_method, certify, one_step
 
 Doc = dict[str, Any]
 GIVEN = (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)  # how many certificates a scheme gave, said as "at least"
+_PUBLISHED = {"institution": {"$exists": True}}
 LOOKED_AT = 10_000  # learners, for one answer: 3 s, in batches that let others have their turn
 BATCH = 250
 
 
 async def read_schemes(db: Database) -> Schemes:
     schemes: dict[str, list[Scheme]] = {}
-    async for doc in db["schemes"].find().sort("_id"):
-        if scheme := scheme_of(doc):
-            schemes.setdefault(scheme.competency, []).append(scheme)
+    async for doc in db["schemes"].find(_PUBLISHED).sort("_id"):
+        scheme = scheme_of(doc)
+        schemes.setdefault(scheme.competency, []).append(scheme)
     return schemes
 
 
-def scheme_of(doc: Doc) -> Scheme | None:
+def scheme_of(doc: Doc) -> Scheme:
     """The rule that a document of `schemes` holds, whole."""
-    published = facts.last(doc["state"], "scheme.published")
-    if published is None:
-        return None
+    published = max(facts.facts(doc["state"], "scheme.published").values(), key=facts.age)
     stamp = published.get("sustainable")
     return scheme_by(published["data"], doc["_id"], doc["institution"], published["time"], stamp)
 
@@ -55,18 +56,33 @@ async def catalogue(service: Service) -> list[Doc]:
 
 
 async def _catalogue(db: Database) -> list[Doc]:
-    shown = {"state": 0, "partition": 0}
-    docs = await db["schemes"].find({"institution": {"$exists": True}}, shown).sort("_id").to_list(None)
+    docs = await db["schemes"].find(_PUBLISHED, {"state": 0}).sort("_id").to_list(None)
+    return await shown(db, docs)
+
+
+async def shown(db: Database, docs: list[Doc]) -> list[Doc]:
+    """Schemes as everybody may see them."""
     ids = list({doc["institution"] for doc in docs})
     found = db["organisations"].find({"_id": {"$in": ids}}, {"name": 1, "region": 1})
     entries = {entry["_id"]: entry async for entry in found}
-    return [_with_entry(doc, entries.get(doc["institution"], {})) for doc in docs]
+    return [{**public(doc), **_of_entry(doc["institution"], entries)} for doc in docs]
 
 
-def _with_entry(doc: Doc, entry: Doc) -> Doc:
-    id = doc.pop("_id")
-    name = entry.get("name", doc["institution"])
-    return {"id": id, **doc, "institution_name": name, "region": entry.get("region")}
+def _of_entry(institution: str, entries: Mapping[str, Doc]) -> Doc:
+    entry = entries.get(institution, {})
+    return {"institution_name": entry.get("name", institution), "region": entry.get("region")}
+
+
+async def find_scheme(db: Database, id: str) -> Doc:
+    """The document of a scheme, with its state.
+
+    Raises:
+        Problem: 404, there is none.
+    """
+    doc = await db["schemes"].find_one({"_id": id, **_PUBLISHED})
+    if doc is None:
+        raise Problem(404, f"there is no {id} in schemes (yet)")
+    return doc
 
 
 class Wanted(NamedTuple):

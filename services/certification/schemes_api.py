@@ -22,8 +22,9 @@ from shared.processing.ownership import misnamed
 from .api import Active
 from .files import MOST_ROWS, file_of
 from .pages import catalogue as page
-from .scheme_reads import LOOKED_AT, Doc, Wanted, catalogue, given_at_least, near, scheme_of
+from .scheme_reads import LOOKED_AT, Doc, Wanted, catalogue, find_scheme, given_at_least, near, scheme_of
 from .scheme_reads import found as fitting
+from .scheme_reads import shown as as_shown
 from .scheme_words import lack_in_words
 from .schemes import Scheme, Step, versions
 
@@ -110,17 +111,11 @@ async def read_scheme(visit: AnyVisit, id: EntityId, accept: Accept = "") -> Res
 
     `given_at_least` is 5, 10, 20, 50 and so on; null: fewer than five.
     """
-    service = visit.service
-    await found(service.db, "schemes", id)
-    doc = await service.db["schemes"].find_one({"_id": id}) or {}
-    entry = next((each for each in await catalogue(service) if each["id"] == id), None)
-    if entry is None:
-        raise Problem(404, f"there is no {id} in schemes (yet)")
-    whole = {
-        **_named(entry, visit),
-        "versions": versions(doc["state"]),
-        "given_at_least": await given_at_least(service.db, id),
-    }
+    db = visit.service.db
+    doc = await find_scheme(db, id)
+    (scheme,) = await as_shown(db, [doc])
+    more = {"versions": versions(doc["state"]), "given_at_least": await given_at_least(db, id)}
+    whole = _named(scheme, visit) | more
     if "text/html" in accept:
         return page.show_one(visit, whole)
     return JSONResponse(whole, headers={"Vary": "Accept"})
@@ -166,10 +161,7 @@ async def own_scheme(service: Service, caller: Caller, id: str) -> Scheme:
     Raises:
         Problem: there is none, or it is another's.
     """
-    doc = await service.db["schemes"].find_one({"_id": id})
-    scheme = scheme_of(doc) if doc else None
-    if scheme is None:
-        raise Problem(404, f"there is no {id} in schemes (yet)")
+    scheme = scheme_of(await find_scheme(service.db, id))
     if not caller.is_operator and caller.organisation != scheme.institution:
         raise Problem(403, f"the scheme {id} belongs to {scheme.institution}")
     return scheme

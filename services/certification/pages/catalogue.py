@@ -57,8 +57,6 @@ def show_one(visit: Visit, scheme: Doc) -> Response:
         rule=rules[0],
         versions=[_version(version, rules, n, changes) for n, version in enumerate(told)],
         least=GIVEN[0],
-        is_own=(me := getattr(visit.request.state, "member", None)) is not None
-        and me.organisation == scheme["institution"],
     )
 
 
