@@ -42,6 +42,8 @@ async def test_what_is_typed_in_per_cent_is_said_from_0_to_1_and_once(partners: 
     for _ in range(2):
         done = await who.post("/work/do/assess?learner=l-7", subject=subject, time=day, **TYPED)
         assert done.status_code == 303, done.text
+        shown = await who.get(done.headers["location"])
+        assert (shown.status_code, 'class="notice"' in shown.text) == (200, True)
     assessment, *again = await said(partners, subject)
     assert {each["id"] for each in again} <= {assessment["id"]}, "twice sent is one event"
     assert assessment["data"] == {**TYPED, "score": 0.825}

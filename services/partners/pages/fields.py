@@ -50,6 +50,7 @@ LABELS = {
     "organisations": N_("Who took part besides you"),
     "competencies.*": N_("Competencies"),
     "score": N_("Score in per cent"),
+    "assessor": N_("Assessor"),
 }
 IN_PER_CENT = ("score",)  # that the contract has from 0 to 1
 
@@ -100,7 +101,7 @@ def _words(type_: str, name: str, language: Language) -> tuple[str, str]:
     """What to call a field, and what else to say of it."""
     said = meaning(type_, name, language)
     if name in LABELS:
-        hint = said if name in ("subject", "sandbox") else ""
+        hint = said if name in ("subject", "sandbox", "assessor") else ""
         return translated(language, LABELS[name]), hint
     if language == "en":
         label = shown_name(name).replace("_", " ").capitalize()
