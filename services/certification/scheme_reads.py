@@ -101,14 +101,18 @@ def found(schemes: list[Doc], wanted: Wanted, frameworks: Frameworks) -> list[Do
     return [
         each
         for each in schemes
-        if all(each[name] == value for name, value in named.items())
-        and all(word in _texts(each, frameworks) for word in words)
+        if all(each[name] == value for name, value in named.items()) and _has(each, words, frameworks)
     ]
 
 
-def _texts(scheme: Doc, frameworks: Frameworks) -> str:
+def _has(scheme: Doc, words: list[str], frameworks: Frameworks) -> bool:
+    """Are all these words (in small letters) in what the competency or the institution is called?"""
+    if not words:
+        return True
     names = [frameworks.name(scheme["competency"], language) for language in LANGUAGES]
-    return " ".join([scheme["competency"], *names, scheme["institution"], scheme["institution_name"]]).casefold()
+    called = [scheme["competency"], *names, scheme["institution"], scheme["institution_name"]]
+    text = " ".join(called).casefold()
+    return all(word in text for word in words)
 
 
 async def given_at_least(db: Database, scheme: str) -> int | None:

@@ -8,7 +8,7 @@ from shared.pages.pages import number
 from shared.processing.frameworks import Frameworks
 
 from .scheme_reads import scheme_by
-from .schemes import Lack, Scheme
+from .schemes import Scheme, Step
 
 METHODS: dict[str, str] = {
     AssessmentMethod.exam: N_("exam"),
@@ -32,15 +32,17 @@ def per_cent(score: float, language: Language) -> str:
     return number(round(100 * score, 2), language)
 
 
-def lack_in_words(lack: Lack, scheme: Scheme, language: Language) -> str:
-    """The one assessment that is lacking: "portfolio, at least 60 per cent"."""
-    if lack.method is None:
+def step_in_words(step: Step, scheme: Scheme, language: Language) -> str:
+    """The one assessment that is lacking: "portfolio, at least 60 per cent, by an enterprise"."""
+    method = step.lack.method
+    if method is None:
         return translated(language, N_("an assessment by an enterprise"))
     one_more = N_("{method}: one more assessor, at least {score} per cent")
     plain = N_("{method}, at least {score} per cent")
-    words = one_more if scheme.count(lack.method) > 1 else plain
-    given = {"method": _method(lack.method, language), "score": per_cent(scheme.score(lack.method), language)}
-    return Text(words, given).into(language)
+    by_enterprise = N_("by an enterprise")
+    given = {"method": _method(method, language), "score": per_cent(scheme.score(method), language)}
+    words = Text(one_more if scheme.count(method) > 1 else plain, given).into(language)
+    return f"{words}, {translated(language, by_enterprise)}" if step.by_enterprise else words
 
 
 def _method(method: str, language: Language) -> str:

@@ -320,10 +320,12 @@ class Step(NamedTuple):
     """What alone a learner lacks of the next certificate by a scheme.
 
     Attributes:
+        by_enterprise: it has to come from an enterprise.
         renews: the last day of the certificate that the next one renews, if it is a renewal.
     """
 
     lack: Lack
+    by_enterprise: bool
     renews: str | None
 
 
@@ -338,9 +340,10 @@ def one_step(learner: str, state: State, scheme: Scheme, now: str) -> Step | Non
     if scheme.institution not in map(facts.organisation, facts.facts(state, "learner.enrolled").values()):
         return None
     for renewal, since in _next(learner, state, scheme):
-        lacks = judged(state, scheme, since)[1] if since <= now else []
+        chosen, lacks = judged(state, scheme, since) if since <= now else ([], [])
         if [lack.assessors for lack in lacks] == [1]:
-            return Step(lacks[0], _last_day(learner, state, scheme) if renewal else None)
+            by_enterprise = scheme.enterprise_required and all(fact["kind"] != "enterprise" for _, fact in chosen)
+            return Step(lacks[0], by_enterprise, _last_day(learner, state, scheme) if renewal else None)
     return None
 
 

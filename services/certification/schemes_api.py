@@ -25,7 +25,7 @@ from .pages import catalogue as page
 from .scheme_reads import LOOKED_AT, Doc, Wanted, catalogue, find_scheme, given_at_least, near, scheme_of
 from .scheme_reads import found as fitting
 from .scheme_reads import shown as as_shown
-from .scheme_words import lack_in_words
+from .scheme_words import step_in_words
 from .schemes import Scheme, Step, versions
 
 router = Router(tags=["schemes"])
@@ -128,6 +128,7 @@ HEADINGS = {
     "lacking": N_("What is lacking"),
     "method": N_("Method"),
     "least_score": N_("Least score"),
+    "by_enterprise": N_("By an enterprise"),
     "renews": N_("Renews the certificate that ends on"),
 }
 
@@ -145,7 +146,7 @@ async def list_nearly(  # noqa: PLR0913, PLR0917
     """Learners who lack exactly one assessment of the next certificate by a scheme, by id, and which.
 
     For the scheme's institution. Who has never been assessed in the competency is not among them; who failed in the
-    last assessment is. `method` null: any, by an enterprise. `renews`: the last day of the certificate that would be
+    last assessment is. `method` null: any of the scheme's. `renews`: the last day of the certificate that would be
     renewed. CSV and XLSX have all of them.
     """
     scheme = await own_scheme(service, caller, id)
@@ -172,9 +173,10 @@ def shown(items: Iterable[tuple[str, Step]], scheme: Scheme, language: Language)
     return [
         {
             "learner": learner,
-            "lacking": lack_in_words(step.lack, scheme, language),
+            "lacking": step_in_words(step, scheme, language),
             "method": step.lack.method,
             "least_score": scheme.score(step.lack.method) if step.lack.method else None,
+            "by_enterprise": step.by_enterprise,
             "renews": step.renews,
         }
         for learner, step in items

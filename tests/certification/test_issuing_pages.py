@@ -21,6 +21,7 @@ from shared.contract.events import (
     LearnerEnrolled,
     OrganisationKind,
     OrganisationRegistered,
+    OrganisationSuspended,
     SchemePublished,
     derived_id,
 )
@@ -217,6 +218,21 @@ async def test_what_is_anothers_is_neither_shown_nor_changed(stack: Running):
     await close(who)
 
 
+async def test_a_suspended_institutions_people_see_nothing_any_more(stack: Running):
+    entry = OrganisationRegistered(kind=OrganisationKind.institution, name="Banned", region="north")
+    who = await signed_in(stack, "banned", "admin", "institution")
+    await stack.publish(event(entry, "banned", by="operator:operator", time=days_ago(9)))
+    await stack.applied()
+    assert (await who.get("/issuing")).status_code == 200
+    suspended = OrganisationSuspended(reason="fraud")
+    await stack.publish(event(suspended, "banned", by="operator:operator", time=days_ago(1)))
+    await stack.applied()
+    for path in ("/issuing", "/issuing/scheme", "/issuing/certificates", "/issuing/nearly"):
+        assert (await who.get(path)).status_code == 403, path
+    assert (await who.post("/issuing/scheme", **TYPED | {"id": "banned:x"})).status_code == 403
+    await close(who)
+
+
 # one step from a certificate
 
 
@@ -231,6 +247,7 @@ async def test_who_is_one_step_from_a_certificate_is_found_with_what_is_lacking(
     assert [(each["learner"], each["lacking"]) for each in several] == [
         ("uni:3", "360° review: one more assessor, at least 70 per cent")
     ]
+    assert not any(each["by_enterprise"] for each in (*found["items"], *several))
     renewals = (await read(stack, "/schemes/futures/nearly"))["items"]
     assert [each["learner"] for each in renewals] == ["uni:0", "uni:1"], "in the second half of their time, or over"
     assert all(each["renews"] for each in renewals)

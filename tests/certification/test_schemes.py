@@ -1,11 +1,12 @@
 """Who is certified, decided by functions alone."""
 
+import itertools
 from datetime import date, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.certification.scheme_words import changed, lack_in_words, rule_in_words
+from services.certification.scheme_words import changed, rule_in_words, step_in_words
 from services.certification.schemes import (
     Context,
     Lack,
@@ -298,10 +299,14 @@ def after_days(days: int) -> str:
 
 def test_who_lacks_one_assessment_is_one_step_away_and_who_lacks_more_is_not():
     exam, low = assessed("a1", "exam", 0.9), assessed("a2", "portfolio", 0.3)
-    portfolio = Step(Lack("portfolio", 1), None)
+    portfolio = Step(Lack("portfolio", 1), True, None)
     assert one_step("l1", state_of(ENROLLED, exam), SCHEME, after_days(1)) == portfolio
     assert one_step("l1", state_of(ENROLLED, exam, low), SCHEME, after_days(1)) == portfolio
     assert one_step("l1", state_of(ENROLLED, low), SCHEME, after_days(1)) is None, "two are lacking"
+    by_plant = assessed("a3", "exam", 0.9, "enterprise:plant")
+    assert one_step("l1", state_of(ENROLLED, by_plant), SCHEME, after_days(1)) == Step(
+        Lack("portfolio", 1), False, None
+    )
     assert one_step("l1", state_of(exam), SCHEME, after_days(1)) is None, "not enrolled at the institution"
     assert one_step("l1", state_of(ENROLLED, assessed("e", "exam", 0.9), *THREE[:1]), REVIEWED, after_days(1)) is None
     (certificate,) = certificates(*EARNED)
@@ -313,22 +318,48 @@ def test_a_renewal_is_one_step_away_from_the_middle_of_a_certificates_time_on_un
     state = state_of(ENROLLED, exam_on(0), certificate)
     until = certificate.data.valid_until.isoformat()
     assert one_step("l1", state, LIMITED, after_days(180)) is None
-    assert one_step("l1", state, LIMITED, after_days(184)) == Step(Lack("exam", 1), until)
-    assert one_step("l1", state, LIMITED, after_days(900)) == Step(Lack("exam", 1), until), "after its end, too"
+    assert one_step("l1", state, LIMITED, after_days(184)) == Step(Lack("exam", 1), False, until)
+    assert one_step("l1", state, LIMITED, after_days(900)) == Step(Lack("exam", 1), False, until), "after its end, too"
     revoked = event(CompetencyRevoked(reason="x"), certificate.subject, "l1", by="service:certification")
     assert one_step("l1", facts.apply(state, revoked), LIMITED, after_days(184)) is None
 
 
 def test_what_is_lacking_is_said_in_words():
-    for lack, scheme, language, words in (
-        (Lack("portfolio", 1), SCHEME, "en", "portfolio, at least 60 per cent"),
-        (Lack("portfolio", 1), SCHEME, "ru", "портфолио, не ниже 60 %"),
-        (Lack("exam", 1), REVIEWED, "en", "exam, at least 80 per cent"),
-        (Lack("review_360", 1), REVIEWED, "en", "360° review: one more assessor, at least 60 per cent"),
-        (Lack(None, 1), SCHEME, "en", "an assessment by an enterprise"),
-        (Lack(None, 1), SCHEME, "ru", "оценка предприятием"),
+    for method, by_enterprise, scheme, language, words in (
+        ("portfolio", False, SCHEME, "en", "portfolio, at least 60 per cent"),
+        ("portfolio", True, SCHEME, "en", "portfolio, at least 60 per cent, by an enterprise"),
+        ("portfolio", True, SCHEME, "ru", "портфолио, не ниже 60 %, от предприятия"),
+        ("exam", False, REVIEWED, "en", "exam, at least 80 per cent"),
+        ("review_360", False, REVIEWED, "en", "360° review: one more assessor, at least 60 per cent"),
+        (None, True, SCHEME, "en", "an assessment by an enterprise"),
+        (None, True, SCHEME, "ru", "оценка предприятием"),
     ):
-        assert lack_in_words(lack, scheme, language) == words
+        assert step_in_words(Step(Lack(method, 1), by_enterprise, None), scheme, language) == words
+
+
+ASSESSMENTS = [
+    assessed(f"{method}-{score}-{by[0]}", method, score, f"{by}:{by}", minutes)
+    for minutes, (method, score, by) in enumerate(
+        itertools.product(("exam", "portfolio", "review_360"), (0.5, 0.7, 0.9), ("institution", "enterprise"))
+    )
+]
+
+
+@given(st.sets(st.sampled_from(range(len(ASSESSMENTS))), max_size=6), st.booleans(), st.booleans())
+def test_by_the_step_that_is_lacking_and_by_no_lower_score_a_learner_is_certified(
+    chosen: set[int], needed: bool, reviewed: bool
+):
+    scheme = (REVIEWED if reviewed else SCHEME)._replace(enterprise_required=needed)
+    state = state_of(ENROLLED, *(ASSESSMENTS[n] for n in chosen))
+    step = one_step("l1", state, scheme, after_days(1))
+    if step is None:
+        return
+    assert certify(KEY, state, {scheme.competency: [scheme]}) == []
+    method = step.lack.method or scheme.methods[0]
+    by = "enterprise:forge" if step.by_enterprise else "institution:forge"
+    for score in (scheme.score(method) - 0.01, scheme.score(method)):
+        after = facts.apply(state, assessed("the-step", method, score, by, 99))
+        assert len(certify(KEY, after, {scheme.competency: [scheme]})) == (score == scheme.score(method))
 
 
 # versions
