@@ -57,11 +57,11 @@ async def catalogue(service: Service) -> list[Doc]:
 
 async def _catalogue(db: Database) -> list[Doc]:
     docs = await db["schemes"].find(_PUBLISHED, {"state": 0}).sort("_id").to_list(None)
-    return await shown(db, docs)
+    return await with_institutions(db, docs)
 
 
-async def shown(db: Database, docs: list[Doc]) -> list[Doc]:
-    """Schemes as everybody may see them."""
+async def with_institutions(db: Database, docs: list[Doc]) -> list[Doc]:
+    """Schemes as everybody may see them, with the name and the region of their institutions."""
     ids = list({doc["institution"] for doc in docs})
     found = db["organisations"].find({"_id": {"$in": ids}}, {"name": 1, "region": 1})
     entries = {entry["_id"]: entry async for entry in found}
@@ -94,7 +94,7 @@ class Wanted(NamedTuple):
     region: str = ""
 
 
-def found(schemes: list[Doc], wanted: Wanted, frameworks: Frameworks) -> list[Doc]:
+def fitting(schemes: list[Doc], wanted: Wanted, frameworks: Frameworks) -> list[Doc]:
     """The schemes that are asked for, in their order."""
     words = wanted.q.casefold().split()
     named = {name: value for name, value in wanted._asdict().items() if value and name != "q"}

@@ -22,9 +22,18 @@ from shared.processing.ownership import misnamed
 from .api import Active
 from .files import MOST_ROWS, file_of
 from .pages import catalogue as page
-from .scheme_reads import LOOKED_AT, Doc, Wanted, catalogue, find_scheme, given_at_least, near, scheme_of
-from .scheme_reads import found as fitting
-from .scheme_reads import shown as as_shown
+from .scheme_reads import (
+    LOOKED_AT,
+    Doc,
+    Wanted,
+    catalogue,
+    find_scheme,
+    fitting,
+    given_at_least,
+    near,
+    scheme_of,
+    with_institutions,
+)
 from .scheme_words import step_in_words
 from .schemes import Scheme, Step, versions
 
@@ -113,7 +122,7 @@ async def read_scheme(visit: AnyVisit, id: EntityId, accept: Accept = "") -> Res
     """
     db = visit.service.db
     doc = await find_scheme(db, id)
-    (scheme,) = await as_shown(db, [doc])
+    (scheme,) = await with_institutions(db, [doc])
     more = {"versions": versions(doc["state"]), "given_at_least": await given_at_least(db, id)}
     whole = _named(scheme, visit) | more
     if "text/html" in accept:

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi.responses import Response
 
-from services.certification.scheme_reads import GIVEN, Doc, Wanted, found
+from services.certification.scheme_reads import GIVEN, Doc, Wanted, fitting
 from services.certification.scheme_words import RULE, changed, methods_in_words, rule_in_words, validity
 from shared.http.visits import Visit
 from shared.pages.paging import pager
@@ -16,7 +16,7 @@ SHOWN = 50
 
 def show_list(visit: Visit, schemes: list[Doc], wanted: Wanted, number: int) -> Response:
     """A page of the catalogue, by the competencies' names."""
-    items = [(_name(visit, each), each) for each in found(schemes, wanted, visit.frameworks)]
+    items = [(_name(visit, each), each) for each in fitting(schemes, wanted, visit.frameworks)]
     items.sort(key=lambda item: (item[0].casefold(), item[1]["institution_name"], item[1]["level"], item[1]["id"]))
     part = pager(number, SHOWN, len(items), **wanted._asdict())
     visit.form.values = {name: [value] for name, value in wanted._asdict().items()}
