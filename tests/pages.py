@@ -103,6 +103,21 @@ RECOGNITION_PAGES: dict[str, PageRule] = {
     "GET /recognitions/mine": PageRule(frozenset({"admin", "staff", "mentor"}), kinds=HOSTS),
 }
 
+# Pages of certification for institutions; tried in tests/certification/test_issuing_pages.py.
+_STAFF_OF_INSTITUTIONS = PageRule(frozenset({"admin", "staff"}), kinds=frozenset({"institution"}))
+_ADMIN_OF_INSTITUTIONS = PageRule(frozenset({"admin"}), kinds=frozenset({"institution"}))
+ISSUING_PAGES: dict[str, PageRule] = {
+    "GET /issuing": _STAFF_OF_INSTITUTIONS,
+    "GET /issuing/scheme": _ADMIN_OF_INSTITUTIONS,
+    "POST /issuing/scheme": _ADMIN_OF_INSTITUTIONS,
+    "GET /issuing/nearly": _STAFF_OF_INSTITUTIONS,
+    "GET /issuing/nearly.{format}": _STAFF_OF_INSTITUTIONS,
+    "GET /issuing/certificates": _STAFF_OF_INSTITUTIONS,
+    "GET /issuing/certificates.{format}": _STAFF_OF_INSTITUTIONS,
+    "GET /issuing/certificates/{id}": _STAFF_OF_INSTITUTIONS,
+    "POST /issuing/certificates/{id}": _STAFF_OF_INSTITUTIONS,
+}
+
 # Pages of feedback about the labour market; tried in tests/feedback/test_market.py.
 MARKET_PAGES: dict[str, PageRule] = {
     "GET /market/mapping": PageRule(frozenset({"operator"})),

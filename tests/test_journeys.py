@@ -367,6 +367,7 @@ PAGES = {
         *("/work/do/publish?subject=welding", "/work/do/start?learner={learner}"),
         *("/uploads", "/work/rejections", "/work/integration", "/people-log"),
         *("/work/do/propose", "/work/do/status?learner={learner}", "/work/do/erase?subject={learner}", "/work/do/hold"),
+        "/work/do/assess?learner={learner}&competency=greencomp:3.1&method=portfolio",
     ),
     "admin of plant": (
         "/work",
@@ -375,6 +376,7 @@ PAGES = {
         "/work/do/offer",
         "/work/do/complete",
         "/work/confirm",
+        "/work/do/assess",
     ),
     "operator of operator": (
         "/work",

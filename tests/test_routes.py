@@ -21,7 +21,7 @@ from shared.http.auth import Signer, ensure_keys
 from shared.log.topics import SERVICES
 from shared.settings import Settings
 from tests.network import COHORT, INTERNSHIP, LEARNER, STRUCTURED, as_, cloudevent
-from tests.pages import BADGE_PAGES, FRAMEWORK_PAGES, MARKET_PAGES, PAGES, RECOGNITION_PAGES
+from tests.pages import BADGE_PAGES, FRAMEWORK_PAGES, ISSUING_PAGES, MARKET_PAGES, PAGES, RECOGNITION_PAGES
 from tests.stack import Running
 
 
@@ -200,6 +200,7 @@ RULES: dict[str, Rule] = {
     "POST /frameworks/import/{id}/{version}": operator([]),
     "GET /schemes": PUBLIC,
     "GET /schemes/{id}": PUBLIC,
+    "GET /schemes/{id}/nearly": own("/schemes/futures/nearly", shown=False),
     "POST /certificates/{id}/revocation": own("/certificates/{certificate}/revocation", body={"reason": "x"}),
     "PUT /schemes/{id}": own("/schemes/futures", body={**SCHEME, "enterprise_required": False}),
     # monitoring
@@ -231,7 +232,8 @@ RULES: dict[str, Rule] = {
     # those that take a session's cookie
     **dict.fromkeys(("GET /asked", "POST /asked", "GET /asked/links.{format}", "GET /answers", "POST /answers"), PAGE),
     **dict.fromkeys(("GET /sheets", "GET /sheets/{role}", "POST /sheets/{role}"), PAGE),
-    **dict.fromkeys(PAGES | MARKET_PAGES | FRAMEWORK_PAGES | BADGE_PAGES | RECOGNITION_PAGES, PAGE),
+    **dict.fromkeys(PAGES | MARKET_PAGES | FRAMEWORK_PAGES, PAGE),
+    **dict.fromkeys(BADGE_PAGES | RECOGNITION_PAGES | ISSUING_PAGES, PAGE),
 }
 
 

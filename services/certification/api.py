@@ -1,28 +1,31 @@
-"""The certification service over HTTP: schemes and certificates."""
+"""The certification service over HTTP: certificates."""
 
+import asyncio
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict
 
-from shared.contract.events import INSTITUTION, CompetencyRevoked, SchemePublished, Text, derive, derived_id
+from shared.contract.events import CompetencyRevoked, Data, Event, Text, derive, derived_id
 from shared.http.auth import Caller
-from shared.http.commands import Prefer, accept, event_by
-from shared.http.lists import Pages, found, listed
+from shared.http.commands import Prefer, accept
+from shared.http.lists import Pages
 from shared.http.problems import Problem
 from shared.http.routing import Router
-from shared.http.service import Authenticated, EntityId, Running, barred, require
-from shared.pages.languages import Chosen
+from shared.http.service import Authenticated, EntityId, Running, Service, barred
+from shared.http.spreadsheets import TABLES
+from shared.pages.languages import N_, Chosen, Language
 from shared.pages.pages import page
 from shared.processing import mongo
-from shared.processing.ownership import misnamed
 
 from .certificates import as_of_today, find_certificate, find_learner, with_names
 from .credentials import picture
 from .credentials_api import picture_of
+from .files import file_of
+from .given import HEADINGS, Wanted, rows_of
 
 router = Router()
 
@@ -37,58 +40,31 @@ async def _active(service: Running, caller: Authenticated) -> Caller:
 Active = Annotated[Caller, Depends(_active)]
 
 
-@router.put("/schemes/{id}", tags=["schemes"], status_code=202)
-async def publish_scheme(
-    service: Running, caller: Active, id: EntityId, body: SchemePublished, prefer: Prefer = None
-) -> JSONResponse:
-    """Publish the rule by which the calling institution certifies its learners, or replace it.
+@router.get("/certificates", tags=["certificates"], response_model=None, responses={200: {"content": TABLES}})
+async def list_certificates(  # noqa: PLR0913, PLR0917
+    service: Running,
+    caller: Authenticated,
+    paging: Pages,
+    wanted: Wanted,
+    language: Chosen,
+    format: Literal["json", "csv", "xlsx"] = "json",
+) -> Response:
+    """The certificates that the calling institution has issued (the operator: all), by id; `of` is the learner.
 
-    Learners who meet it already are certified too; certificates given under an earlier version stay.
+    CSV and XLSX have all that are asked for, up to 20,000, the newest first.
     """
-    require(caller, *INSTITUTION)
-    if not (await service.frameworks()).is_known(body.competency):
-        raise Problem(422, "the request does not fit", [("competency", f"{body.competency} is not in its framework")])
-    asked = [each.method for each in body.by_method or ()]
-    if other := {*asked} - {*body.methods}:
-        raise Problem(422, "the request does not fit", [("by_method", f"{min(other)} is not among the methods")])
-    if len(asked) > len({*asked}):
-        raise Problem(422, "the request does not fit", [("by_method", "names a method twice")])
-    await service.current("scheme", id)
-    known = await service.db["schemes"].find_one({"_id": id})
-    if known is not None and known["institution"] != caller.organisation:
-        raise Problem(403, f"the scheme {id} belongs to {known['institution']}")
-    if known is None and not service.settings.free_ids and (wrong := misnamed(id, caller.organisation)):
-        raise Problem(422, wrong, [("id", wrong)])
-    wanted = {**body.model_dump(mode="json"), "institution": caller.organisation}
-    if known is not None and all(known.get(field) == value for field, value in wanted.items()):
-        return JSONResponse(await found(service.db, "schemes", id))
-    return await accept(service, event_by(caller, body, id), prefer, lambda: found(service.db, "schemes", id))
-
-
-@router.get("/schemes", tags=["schemes"])
-async def list_schemes(
-    service: Running, paging: Pages, competency: str | None = None, institution: str | None = None
-) -> dict[str, Any]:
-    """All schemes, by id."""
-    return await listed(service.db, "schemes", {"competency": competency, "institution": institution}, paging)
-
-
-@router.get("/schemes/{id}", tags=["schemes"])
-async def read_scheme(service: Running, id: EntityId) -> dict[str, Any]:
-    """One scheme."""
-    return await found(service.db, "schemes", id)
-
-
-@router.get("/certificates", tags=["certificates"])
-async def list_certificates(
-    service: Running, caller: Authenticated, paging: Pages, competency: str | None = None
-) -> dict[str, Any]:
-    """The certificates that the calling institution has issued (the operator: all), by id; `of` is the learner."""
-    match: dict[str, Any] = {} if caller.is_operator else {"certificates.institution": caller.organisation}
-    if competency is not None:
-        match["certificates.competency"] = competency
+    match = wanted.match(None if caller.is_operator else caller.organisation)
+    if format != "json":
+        return await certificates_file(service, match, format, language)
     page = await mongo.page_within(service.db, "learners", "certificates", match, paging.after, paging.limit)
-    return {"items": [*map(as_of_today, page.items)], "next": page.next_after}
+    return JSONResponse({"items": [*map(as_of_today, page.items)], "next": page.next_after})
+
+
+async def certificates_file(service: Service, match: dict[str, Any], format: str, language: Language) -> Response:
+    lock: asyncio.Lock = service.shared.setdefault("certification file", asyncio.Lock())
+    async with lock:  # one file in memory is enough
+        rows = await rows_of(service.db, match, await service.frameworks(), language)
+        return await file_of(rows, HEADINGS, N_("Certificates"), "certificates", format, language)
 
 
 def _parted(address: str) -> tuple[str, str]:
@@ -152,13 +128,25 @@ async def revoke_certificate(
     service: Running, caller: Active, id: EntityId, body: Revocation, prefer: Prefer = None
 ) -> JSONResponse:
     """Declare a certificate no longer valid, for good. By the institution that issued it, or the operator."""
+    event = await revocation(service, caller, id, body)
+    if event is None:
+        return JSONResponse(await find_certificate(service.db, id))
+    return await accept(service, event, prefer, lambda: find_certificate(service.db, id))
+
+
+async def revocation(service: Service, caller: Caller, id: str, body: Revocation) -> Event[Data] | None:
+    """The event by which a certificate is revoked; None: it has been.
+
+    Raises:
+        Problem: it is another's, or there is none.
+    """
     certificate = await find_certificate(service.db, id)
     if not caller.is_operator and caller.organisation != certificate["institution"]:
         raise Problem(403, f"the certificate was issued by {certificate['institution']}")
     if certificate["status"] == "revoked":
-        return JSONResponse(certificate)
+        return None
     learner = await find_learner(service.db, id)
-    event = derive(
+    return derive(
         "certification",
         CompetencyRevoked(reason=body.reason),
         id=derived_id("competency.revoked", id),
@@ -166,4 +154,3 @@ async def revoke_certificate(
         key=learner["_id"],
         time=datetime.now(UTC),
     )
-    return await accept(service, event, prefer, lambda: find_certificate(service.db, id))

@@ -1,38 +1,36 @@
 """The certification service: schemes and assessments in, certificates out."""
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, date, datetime
 
 from shared.http.application import serve
 from shared.http.routing import Router
-from shared.processing import facts
 from shared.processing.core import Core
 from shared.processing.facts import DecodedEvent
 from shared.processing.frameworks import with_frameworks
 from shared.processing.mongo import Database, Key
 
-from . import api, badges, collecting, credentials_api, frameworks, issuers_api, recognition_api, verify_api
+from . import (
+    api,
+    badges,
+    collecting,
+    credentials_api,
+    frameworks,
+    issuers_api,
+    recognition_api,
+    schemes_api,
+    verify_api,
+)
+from .certificates import today
 from .credentials.lists import keep_lists, note_erasures
-from .schemes import Context, Scheme, Schemes, asked_by_method, certify, decide, route, view
+from .pages import issuing, publish
+from .scheme_reads import read_schemes
+from .schemes import Context, Scheme, certify, decide, route, view
 
 AT_ONCE = 2_000
 
 
 async def read_context(db: Database, _: Collection[Key], events: Sequence[DecodedEvent]) -> Context:
     return Context(await read_schemes(db), None if events else today())
-
-
-async def read_schemes(db: Database) -> Schemes:
-    schemes: dict[str, list[Scheme]] = {}
-    async for doc in db["schemes"].find().sort("_id"):
-        published = facts.last(doc["state"], "scheme.published")
-        if published is not None:
-            fields = {name: doc[name] for name in Scheme._fields if name in doc}
-            fields |= {"id": doc["_id"], "time": published["time"], "methods": tuple(doc["methods"])}
-            fields |= asked_by_method(doc.get("by_method") or [])
-            scheme = Scheme(**fields, sustainable=published.get("sustainable"))
-            schemes.setdefault(scheme.competency, []).append(scheme)
-    return schemes
 
 
 class DueCertificates:
@@ -71,10 +69,6 @@ async def _ending(db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
     return [(doc["partition"], Key("learners", doc["_id"])) async for doc in found]
 
 
-def today() -> date:
-    return datetime.now(UTC).date()
-
-
 core = Core(
     name="certification",
     topics=("learner", "scheme", "organisation", "recognition"),
@@ -84,14 +78,16 @@ core = Core(
             ("certificates.id",),
             ("certificates.institution",),
             ("certificates.competency",),
+            ("certificates.scheme",),
+            ("assessed", "_id"),
             ("ending.remind",),
         ],
         "recognitions": [("competency",), ("enterprise",)],
         "schemes": [("institution",), ("competency",)],
         "organisations": [("did",)],
     },
-    generation=2,  # graduations are kept
     route=route,
+    generation=2,  # graduations, a scheme's versions and an institution's region are kept
     tells=("scheme",),
     view=view,
     react=decide,
@@ -100,7 +96,8 @@ core = Core(
 )
 core = with_frameworks(core)
 
-parts = (api, badges, frameworks, recognition_api, credentials_api, issuers_api, collecting, verify_api)
+pages = (badges, frameworks, issuing, publish)
+parts = (api, schemes_api, recognition_api, credentials_api, issuers_api, collecting, verify_api, *pages)
 router = Router(routes=[route for part in parts for route in part.router.routes])
 work, serving = (note_erasures,), (keep_lists,)
 

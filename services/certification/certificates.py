@@ -1,6 +1,6 @@
 """A certificate, read from the database."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from shared.http.problems import Problem
@@ -23,10 +23,14 @@ async def find_certificate(db: mongo.Database, id: str) -> dict[str, Any]:
     return next(as_of_today(certificate) for certificate in learner["certificates"] if certificate["id"] == id)
 
 
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
 def as_of_today(certificate: dict[str, Any]) -> dict[str, Any]:
     """The certificate with the status `expired` once its last day is over."""
-    today, until = datetime.now(UTC).date().isoformat(), certificate.get("valid_until")
-    is_over = certificate["status"] == "valid" and until is not None and until < today
+    until = certificate.get("valid_until")
+    is_over = certificate["status"] == "valid" and until is not None and until < today().isoformat()
     return certificate | ({"status": "expired"} if is_over else {})
 
 

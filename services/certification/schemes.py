@@ -128,9 +128,9 @@ def view(key: Key, state: State) -> dict[str, Any]:
 
 
 def _organisation_view(key: Key, state: State) -> dict[str, Any]:
-    """The name, by which DIDs of its own it issues, and whether its tokens may be used."""
+    """The name and the region, by which DIDs of its own it issues, and whether its tokens may be used."""
     registered = facts.last(state, "organisation.registered")
-    shown = {"name": registered["data"]["name"]} if registered else {}
+    shown = {field: registered["data"][field] for field in ("name", "region")} if registered else {}
     return shown | _own_dids(key, state) | access(state)
 
 
@@ -145,7 +145,19 @@ def _own_dids(key: Key, state: State) -> dict[str, Any]:
 
 def _scheme_view(state: State) -> dict[str, Any]:
     published = facts.last(state, "scheme.published")
-    return {} if published is None else {**published["data"], "institution": facts.organisation(published)}
+    if published is None:
+        return {}
+    return {**published["data"], "institution": facts.organisation(published), "since": published["time"]}
+
+
+def versions(state: State) -> list[dict[str, Any]]:
+    """What a scheme has asked for, the newest version first: of each day the last one, with `since`.
+
+    In a database that an earlier version has made, one may be there under two slots.
+    """
+    published = {fact["id"]: fact for fact in facts.facts(state, "scheme.published").values()}
+    in_order = sorted(published.values(), key=facts.age, reverse=True)
+    return [{**fact["data"], "since": fact["time"]} for fact in in_order]
 
 
 def _learner_view(learner: str, state: State) -> dict[str, Any]:
@@ -319,6 +331,42 @@ def judged(state: State, scheme: Scheme, since: str = "") -> tuple[list[tuple[st
         chosen.update(by_enterprise)
         lacks += [Lack(None, 1)] if not by_enterprise and not lacks else []
     return sorted(chosen.items(), key=_age), lacks
+
+
+class Step(NamedTuple):
+    """What alone a learner lacks of the next certificate by a scheme.
+
+    Attributes:
+        by_enterprise: it has to come from an enterprise.
+        renews: the last day of the certificate that the next one renews, if it is a renewal.
+    """
+
+    lack: Lack
+    by_enterprise: bool
+    renews: str | None
+
+
+def one_step(learner: str, state: State, scheme: Scheme, now: str) -> Step | None:
+    """The one assessment that a learner lacks, who has been assessed in the competency before.
+
+    None: more is lacking, or nothing, or no certificate can be earned now. Who failed is one assessment away, too.
+
+    Args:
+        now: as `timestamp`.
+    """
+    if scheme.institution not in map(facts.organisation, facts.facts(state, "learner.enrolled").values()):
+        return None
+    for renewal, since in _next(learner, state, scheme):
+        chosen, lacks = judged(state, scheme, since) if since <= now else ([], [])
+        if [lack.assessors for lack in lacks] == [1]:
+            by_enterprise = scheme.enterprise_required and all(fact["kind"] != "enterprise" for _, fact in chosen)
+            return Step(lacks[0], by_enterprise, _last_day(learner, state, scheme) if renewal else None)
+    return None
+
+
+def _last_day(learner: str, state: State, scheme: Scheme) -> str:
+    *_, (_, held, _) = _chain(learner, state, scheme.competency, scheme.id)
+    return str(held["data"]["valid_until"])
 
 
 def _age(item: tuple[str, Fact]) -> tuple[str, str]:

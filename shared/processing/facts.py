@@ -55,6 +55,7 @@ from shared.contract.events import (
     ProgrammeRevisionRecommended,
     ProgrammeRevisionWithdrawn,
     QuestionnairePublished,
+    SchemePublished,
     organisation_of,
     parse,
     parse_plain,
@@ -203,6 +204,10 @@ def _month(event: DecodedEvent) -> str:
     return event.fact["time"][:7]
 
 
+def _day(event: DecodedEvent) -> str:
+    return event.fact["time"][:10]
+
+
 def _publisher(event: DecodedEvent) -> str:
     return organisation(event.fact)
 
@@ -291,6 +296,7 @@ _SLOTS: dict[EventClass, Callable[[DecodedEvent], str]] = {
     QuestionnairePublished: _version,
     FrameworkItemDefined: _version,
     FrameworkPublished: _version,
+    SchemePublished: _day,
     AgreementSigned: _publisher,
     AgreementRefused: _publisher,
     AgreementEnded: _publisher,
@@ -303,7 +309,8 @@ def slot_of(event: DecodedEvent) -> str:
     """What the fact is about within its entity: a sub-entity, a programme, the party that speaks, or a month.
 
     Where organisations number on their own, the slot names the organisation, so that none replaces another's fact.
-    Of what makes a history (an entry changed, a new version) each month's newest is kept, so that the past stays.
+    Of what makes a history (an entry changed, a new version) each month's newest is kept, so that the past stays; of a
+    scheme each day's, because certificates are given by it.
     """
     rule = _SLOTS.get(event.event_class)
     return rule(event) if rule else event.subject

@@ -263,7 +263,7 @@ async def test_a_certificate_ends_is_said_to_end_and_is_renewed_by_a_new_assessm
     await stack.applied()
     assert [status for _, status in await shown(stack, "over")] == ["expired", "valid"]
     (ended, _) = await certified(stack, "over")
-    page = await stack.client.get(f"/certificates/{ended}", headers={"Accept": "text/html", "Accept-Language": "en"})
+    page = await stack.client.get(f"/certificates/{ended}?lang=en", headers={"Accept": "text/html"})
     assert ("Expired" in page.text, "Valid until" in page.text) == (True, True)
 
 

@@ -1,11 +1,25 @@
 """Who is certified, decided by functions alone."""
 
+import itertools
 from datetime import date, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.certification.schemes import Context, Lack, Scheme, certify, decide, judged, route, view
+from services.certification.scheme_words import changed, rule_in_words, step_in_words
+from services.certification.schemes import (
+    Context,
+    Lack,
+    Scheme,
+    Step,
+    certify,
+    decide,
+    judged,
+    one_step,
+    route,
+    versions,
+    view,
+)
 from shared.contract import events
 from shared.contract.events import (
     AssessmentAnnulled,
@@ -16,10 +30,12 @@ from shared.contract.events import (
     Event,
     LearnerEnrolled,
     LearnerErased,
+    SchemePublished,
 )
 from shared.processing import facts
 from shared.processing.employment import months_later
 from shared.processing.facts import State
+from shared.processing.frameworks import Frameworks
 from shared.processing.mongo import Key
 from tests.making import NOON, event
 
@@ -272,6 +288,125 @@ def test_of_a_short_one_it_is_said_from_its_middle_on():
     middle = NOON.date() + (certificate.data.valid_until - NOON.date()) / 2
     assert len(decided(short, ENROLLED, exam_on(0), today=middle - timedelta(days=1))) == 1
     assert len(decided(short, ENROLLED, exam_on(0), today=middle + timedelta(days=1))) == 2
+
+
+# one step from a certificate
+
+
+def after_days(days: int) -> str:
+    return events.timestamp(NOON + timedelta(days=days))
+
+
+def test_who_lacks_one_assessment_is_one_step_away_and_who_lacks_more_is_not():
+    exam, low = assessed("a1", "exam", 0.9), assessed("a2", "portfolio", 0.3)
+    portfolio = Step(Lack("portfolio", 1), True, None)
+    assert one_step("l1", state_of(ENROLLED, exam), SCHEME, after_days(1)) == portfolio
+    assert one_step("l1", state_of(ENROLLED, exam, low), SCHEME, after_days(1)) == portfolio
+    assert one_step("l1", state_of(ENROLLED, low), SCHEME, after_days(1)) is None, "two are lacking"
+    by_plant = assessed("a3", "exam", 0.9, "enterprise:plant")
+    assert one_step("l1", state_of(ENROLLED, by_plant), SCHEME, after_days(1)) == Step(
+        Lack("portfolio", 1), False, None
+    )
+    assert one_step("l1", state_of(exam), SCHEME, after_days(1)) is None, "not enrolled at the institution"
+    assert one_step("l1", state_of(ENROLLED, assessed("e", "exam", 0.9), *THREE[:1]), REVIEWED, after_days(1)) is None
+    (certificate,) = certificates(*EARNED)
+    assert one_step("l1", state_of(*EARNED, certificate), SCHEME, after_days(9_000)) is None, "it is for good"
+
+
+def test_a_renewal_is_one_step_away_from_the_middle_of_a_certificates_time_on_unless_it_was_revoked():
+    (certificate,) = decided(LIMITED, ENROLLED, exam_on(0))
+    state = state_of(ENROLLED, exam_on(0), certificate)
+    until = certificate.data.valid_until.isoformat()
+    assert one_step("l1", state, LIMITED, after_days(180)) is None
+    assert one_step("l1", state, LIMITED, after_days(184)) == Step(Lack("exam", 1), False, until)
+    assert one_step("l1", state, LIMITED, after_days(900)) == Step(Lack("exam", 1), False, until), "after its end, too"
+    revoked = event(CompetencyRevoked(reason="x"), certificate.subject, "l1", by="service:certification")
+    assert one_step("l1", facts.apply(state, revoked), LIMITED, after_days(184)) is None
+
+
+def test_what_is_lacking_is_said_in_words():
+    for method, by_enterprise, scheme, language, words in (
+        ("portfolio", False, SCHEME, "en", "portfolio, at least 60 per cent"),
+        ("portfolio", True, SCHEME, "en", "portfolio, at least 60 per cent, by an enterprise"),
+        ("portfolio", True, SCHEME, "ru", "портфолио, не ниже 60 %, от предприятия"),
+        ("exam", False, REVIEWED, "en", "exam, at least 80 per cent"),
+        ("review_360", False, REVIEWED, "en", "360° review: one more assessor, at least 60 per cent"),
+        (None, True, SCHEME, "en", "an assessment by an enterprise"),
+        (None, True, SCHEME, "ru", "оценка предприятием"),
+    ):
+        assert step_in_words(Step(Lack(method, 1), by_enterprise, None), scheme, language) == words
+
+
+ASSESSMENTS = [
+    assessed(f"{method}-{score}-{by[0]}", method, score, f"{by}:{by}", minutes)
+    for minutes, (method, score, by) in enumerate(
+        itertools.product(("exam", "portfolio", "review_360"), (0.5, 0.7, 0.9), ("institution", "enterprise"))
+    )
+]
+
+
+@given(st.sets(st.sampled_from(range(len(ASSESSMENTS))), max_size=6), st.booleans(), st.booleans())
+def test_by_the_step_that_is_lacking_and_by_no_lower_score_a_learner_is_certified(
+    chosen: set[int], needed: bool, reviewed: bool
+):
+    scheme = (REVIEWED if reviewed else SCHEME)._replace(enterprise_required=needed)
+    state = state_of(ENROLLED, *(ASSESSMENTS[n] for n in chosen))
+    step = one_step("l1", state, scheme, after_days(1))
+    if step is None:
+        return
+    assert certify(KEY, state, {scheme.competency: [scheme]}) == []
+    method = step.lack.method or scheme.methods[0]
+    by = "enterprise:forge" if step.by_enterprise else "institution:forge"
+    for score in (scheme.score(method) - 0.01, scheme.score(method)):
+        after = facts.apply(state, assessed("the-step", method, score, by, 99))
+        assert len(certify(KEY, after, {scheme.competency: [scheme]})) == (score == scheme.score(method))
+
+
+# versions
+
+
+def published(day: int, minutes: int = 0, **changes: object) -> Event[Data]:
+    about = {"competency": "greencomp:3.1", "level": 5, "methods": ["exam"], "least_score": 0.6}
+    data = SchemePublished.model_validate({**about, "enterprise_required": False, **changes})
+    return event(data, "green", time=NOON + timedelta(days=day, minutes=minutes))
+
+
+VERSIONS = (
+    published(0),
+    published(3, methods=["exam", "portfolio"], by_method=[{"method": "portfolio", "assessors": 2}]),
+    published(3, 9, methods=["exam", "portfolio"], by_method=[{"method": "portfolio", "assessors": 3}]),
+    published(40, valid_months=12, level=6),
+)
+
+
+@given(st.permutations([*VERSIONS, *VERSIONS[:2]]))
+def test_each_days_last_version_of_a_scheme_is_kept_whatever_the_order(told: list[Event[Data]]):
+    kept = versions(state_of(*told))
+    assert [each["since"] for each in kept] == [events.timestamp(VERSIONS[n].time) for n in (3, 2, 0)]
+    assert view(Key("schemes", "green"), state_of(*told))["level"] == 6
+
+
+def test_an_earlier_database_has_a_version_under_another_slot_and_shows_it_once():
+    state = state_of(VERSIONS[0])
+    (fact,) = facts.facts(state, "scheme.published").values()
+    earlier: State = {"facts": {"scheme.published": {"green": fact}}, "bytes": state["bytes"]}
+    assert len(versions(facts.apply(earlier, VERSIONS[0]))) == 1
+    assert len(versions(facts.apply(earlier, VERSIONS[3]))) == 2
+
+
+def test_what_changed_from_a_version_to_the_next_is_named():
+    newest, middle, first = versions(state_of(*VERSIONS))
+    assert changed(newest, middle) == ["level", "methods", "valid_months"]
+    assert changed(middle, first) == ["methods"]
+    assert changed(first, first) == []
+    rounds = {"by_method": [{"method": "exam", "least_score": 0.6}]}
+    assert changed({**first, **rounds}, first) == [], "the scheme's own score, said twice"
+    said = rule_in_words(middle, Frameworks(), "en")
+    assert said["methods"] == ["exam, at least 60 per cent", "portfolio, at least 60 per cent; assessors: 3"]
+    assert (said["valid_months"], rule_in_words(newest, Frameworks(), "ru")["valid_months"]) == (
+        ["without an end"],
+        ["12 мес."],
+    )
 
 
 EVENTS = [

@@ -177,10 +177,10 @@ ACTIONS: dict[str, Action] = {
         N_("Record"),
         "assessment.recorded",
         "learners",
-        ("partitionkey", "competency", "method", "score", "time"),
+        ("partitionkey", "competency", "method", "score", "assessor", "time"),
         is_new=True,
         roles=MENTORS,
-        hint=N_("The score goes from 0 (nothing) to 1 (everything)."),
+        hint=N_("A certificate follows by itself once its scheme is met. Many at once: upload a file."),
     ),
     "status": Action(
         N_("Record what a graduate does"),

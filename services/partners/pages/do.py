@@ -22,6 +22,7 @@ from shared.pages.languages import Text
 
 from .actions import ACTIONS, Action
 from .fields import UNSURE, add_mistakes, form_fields, item_of, proposed, with_kinds
+from .lists import lists_of
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 TEMPLATE = "services/partners/pages/action.html"
@@ -39,6 +40,7 @@ class Given:
     enterprise: Short = ""
     agreement: Short = ""
     competency: Short = ""
+    method: Short = ""
     recommendation: Short = ""
     request: Short = ""
     role: Short = ""
@@ -128,13 +130,13 @@ async def _show(visit: MemberVisit, action: Action, name: str, given: dict[str, 
         fields=await form_fields(visit, action, given),
         given=given,
         query=urlencode({"learner" if key == "partitionkey" else key: value for key, value in given.items()}),
-        back=_back(action, given),
+        back=_back(visit, action, given),
     )
 
 
-def _back(action: Action, given: dict[str, str]) -> str:
-    """The page that a form belongs to."""
-    if action.at == "work":
+def _back(visit: MemberVisit, action: Action, given: dict[str, str]) -> str:
+    """The page that a form belongs to; home, where the member has no such list."""
+    if action.at not in dict(lists_of(visit.member)):
         return "work"
     about = given.get("partitionkey") if action.at == "learners" else None
     about = about or ("" if action.is_new else given.get("subject", ""))
@@ -155,7 +157,7 @@ async def do(visit: SignedIn, action: Opened, name: str, given: Known, memory: I
     if form.errors:
         return await _show(visit, action, name, known, 422)
     done = urlencode({"done": name} | ({} if is_applied else {"later": "1"}))
-    return visit.go(f"/{_back(action, known)}?{done}")
+    return visit.go(f"/{_back(visit, action, known)}?{done}")
 
 
 async def attempt(visit: MemberVisit, name: str, memory: Memory, wait_s: float = WAIT_S) -> bool:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from services.partners.gateway.contract.rules import Schema
 from services.partners.gateway.files.mapping import (
+    Mistake,
     Mistakes,
     Plan,
     event_of,
@@ -48,7 +49,10 @@ LABELS = {
     "parties": N_("Parties besides you"),
     "organisations": N_("Who took part besides you"),
     "competencies.*": N_("Competencies"),
+    "score": N_("Score in per cent"),
+    "assessor": N_("Assessor"),
 }
+IN_PER_CENT = ("score",)  # that the contract has from 0 to 1
 
 
 class FormField(NamedTuple):
@@ -97,7 +101,7 @@ def _words(type_: str, name: str, language: Language) -> tuple[str, str]:
     """What to call a field, and what else to say of it."""
     said = meaning(type_, name, language)
     if name in LABELS:
-        hint = said if name in ("subject", "sandbox") else ""
+        hint = said if name in ("subject", "sandbox", "assessor") else ""
         return translated(language, LABELS[name]), hint
     if language == "en":
         label = shown_name(name).replace("_", " ").capitalize()
@@ -230,7 +234,7 @@ def item_of(visit: MemberVisit, action: Action) -> tuple[dict[str, Any], Plan]:
     Raises:
         Mistakes: something cannot be read.
     """
-    cells = _cells(visit.form, action)
+    cells = _from_per_cent(_cells(visit.form, action), visit.language)
     fields = fields_of(action.full_type)
     columns = {name: name for name in cells if name in fields or name.partition(".")[0] + ".*" in fields}
     if action.event == "agreement.proposed":
@@ -268,6 +272,23 @@ def _cells(form: Form, action: Action) -> dict[str, Any]:
     }
     if chosen:
         cells |= {"competencies.competency": list(chosen), "competencies.level": list(chosen.values())}
+    return cells
+
+
+def _from_per_cent(cells: dict[str, Any], language: Language) -> dict[str, Any]:
+    """The cells with what people say in per cent as the contract has it; what is no number is left to be told.
+
+    Raises:
+        Mistakes: it is out of bounds, or said from 0 to 1.
+    """
+    for name in {*IN_PER_CENT} & {*cells}:
+        try:
+            number = float(cells[name].replace(",", "."))
+        except ValueError:
+            continue
+        if not (number == 0 or 1 <= number <= 100):
+            raise Mistakes([Mistake(name, name, translated(language, N_("in per cent, from 0 to 100: 85")))])
+        cells[name] = repr(number / 100)
     return cells
 
 

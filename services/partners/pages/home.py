@@ -49,6 +49,7 @@ class System(NamedTuple):
 
 
 SYSTEMS = (
+    System("certification", "issuing", N_("Schemes and certificates"), STAFF, (Publisher.institution,)),
     System("partners", "uploads", N_("Files"), STAFF),
     System("feedback", "market/import", N_("Import vacancies"), (Role.operator,)),
     System("feedback", "market/mapping", N_("Map skills to competencies"), (Role.operator,)),

@@ -89,11 +89,12 @@ def _of_learner(item: Doc, member: Member) -> list[Offer]:
 def _of_placement(item: Doc, member: Member) -> list[Offer]:
     given = {"subject": item["id"], "learner": item["of"], "enterprise": item["enterprise"]}
     given["programme"] = item["programme"]
+    assess = Offer("assess", {"learner": item["of"]})
     if item["status"] == "started":
-        return [Offer("complete", given), Offer("cancel", given)]
+        return [Offer("complete", given), assess, Offer("cancel", given)]
     about = {"learner": item["of"], "enterprise": item["enterprise"]}
     hired = [Offer("status", about)] if item["status"] == "completed" and member.kind in HOSTS else []
-    return [*hired, Offer("assess", {"learner": item["of"]})]
+    return [*hired, assess]
 
 
 def _of_application(item: Doc, member: Member) -> list[Offer]:

@@ -1,0 +1,1 @@
+"""Pages of schemes and certificates: the catalogue for everybody, and what institutions do."""
