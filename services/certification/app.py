@@ -9,7 +9,7 @@ from shared.processing.core import Core
 from shared.processing.frameworks import with_frameworks
 from shared.processing.mongo import Database, Key
 
-from . import api, collecting, credentials_api, frameworks, verify_api
+from . import api, collecting, credentials_api, frameworks, links_api, verify_api, wallet_api
 from .credentials.lists import keep_lists, note_erasures
 from .schemes import Scheme, Schemes, certify, decide, route, view
 
@@ -60,7 +60,12 @@ core = Core(
     name="certification",
     topics=("learner", "scheme", "organisation"),
     indexes={
-        "learners": [("partition", "assessed"), ("certificates.id",), ("certificates.institution",)],
+        "learners": [
+            ("partition", "assessed"),
+            ("certificates.id",),
+            ("certificates.institution",),
+            ("erasure_requested.institution",),
+        ],
         "schemes": [("institution",), ("competency",)],
         "organisations": [],
     },
@@ -73,7 +78,7 @@ core = Core(
 )
 core = with_frameworks(core)
 
-parts = (api, frameworks, credentials_api, collecting, verify_api)
+parts = (links_api, api, frameworks, credentials_api, collecting, wallet_api, verify_api)
 router = Router(routes=[route for part in parts for route in part.router.routes])
 work, serving = (note_erasures,), (keep_lists,)
 

@@ -7,6 +7,8 @@ from shared.http.service import Service
 from shared.pages.languages import LANGUAGES
 from shared.processing import mongo
 
+_WITHIN = ("number", "collected_at", "hidden")
+
 
 async def find_learner(db: mongo.Database, certificate: str) -> dict[str, Any]:
     doc = await db["learners"].find_one({"certificates.id": certificate})
@@ -16,14 +18,19 @@ async def find_learner(db: mongo.Database, certificate: str) -> dict[str, Any]:
 
 
 async def find_certificate(db: mongo.Database, id: str) -> dict[str, Any]:
-    learner = await find_learner(db, id)
+    return certificate_in(await find_learner(db, id), id)
+
+
+def certificate_in(learner: dict[str, Any], id: str) -> dict[str, Any]:
+    """A certificate of its learner's document."""
     return next(dict(certificate) for certificate in learner["certificates"] if certificate["id"] == id)
 
 
 async def with_names(service: Service, certificate: dict[str, Any]) -> dict[str, Any]:
     """The certificate with the names of its competency and organisations (their ids, while they are not known).
 
-    Without the ids of assessments: their makers may have built them from what names a learner.
+    Without the ids of assessments: their makers may have built them from what names a learner; and without what the
+    learner has done with it.
     """
     frameworks = await service.frameworks()
     ids = [certificate["institution"], *(e["assessor"] for e in certificate["evidence"])]
@@ -32,7 +39,7 @@ async def with_names(service: Service, certificate: dict[str, Any]) -> dict[str,
         async for doc in service.db["organisations"].find({"_id": {"$in": ids}}, {"name": 1})
     }
     return {
-        **{name: value for name, value in certificate.items() if name != "number"},
+        **{name: value for name, value in certificate.items() if name not in _WITHIN},
         "competency_name": {ln: frameworks.name(certificate["competency"], ln) for ln in LANGUAGES},
         "institution_name": names.get(certificate["institution"], certificate["institution"]),
         "evidence": [

@@ -1,5 +1,6 @@
 """Credentials over HTTP: the issuers' DID documents and status lists, and the credential of a certificate."""
 
+import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import Path
@@ -12,7 +13,7 @@ from shared.http.service import Authenticated, EntityId, Running, Service, refus
 from shared.processing import mongo
 
 from .certificates import find_certificate, find_learner
-from .credentials import issuing, keys, links, lists, picture
+from .credentials import badge, issuing, keys, links, lists, picture
 
 router = Router(tags=["credentials"])
 Form = Literal["credential.json", "credential.jwt", "badge.png", "badge.svg"]
@@ -77,13 +78,21 @@ def picture_of(certificate: dict[str, Any]) -> str:
     return picture.svg(certificate["institution"], certificate["institution_name"], certificate["competency"])
 
 
-async def answer(service: Service, learner: dict[str, Any], id: str, form: str) -> Response:
-    """The credential as a file."""
+async def answer(
+    service: Service, learner: dict[str, Any], id: str, form: str, holder: badge.Holder = badge.NOBODY
+) -> Response:
+    """The credential as a file, with what its holder adds to this copy."""
     issued = await issuing.issue(service, learner, id)
-    content = issuing.in_form(issued, form, service.settings.credential_jwt)
-    ending = form.rpartition(".")[2]
-    headers = {"Content-Disposition": f'attachment; filename="{id}.{ending}"', "Cache-Control": "private, no-cache"}
-    return Response(content, media_type=issuing.FORMS[form], headers=headers)
+    held = issued._replace(document=badge.for_holder(issued.document, holder))
+    content = await asyncio.to_thread(issuing.in_form, held, form, service.settings.credential_jwt)
+    return as_file(content, issuing.FORMS[form], f"{id}.{form.rpartition('.')[2]}", holder)
+
+
+def as_file(content: bytes, media_type: str, name: str, holder: badge.Holder) -> Response:
+    """A download; what has something personal in it is kept nowhere."""
+    kept = "private, no-cache" if holder == badge.NOBODY else "no-store"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": kept}
+    return Response(content, media_type=media_type, headers=headers)
 
 
 @router.post("/certificates/{id}/link")
@@ -94,8 +103,8 @@ async def make_link(service: Running, caller: Authenticated, id: EntityId) -> di
     """
     refuse_sandbox(caller)
     await _own(service, caller, id)
-    address, end = await links.link(service, id)
-    return {"address": address, "until": end.isoformat()}
+    found, end = await links.links(service, [id])
+    return {"address": found[id], "until": end.isoformat()}
 
 
 @router.delete("/certificates/{id}/link", status_code=204)

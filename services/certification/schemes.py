@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 from shared.contract.events import (
     AssessmentAnnulled,
     AssessmentRecorded,
+    CertificateCollected,
+    CertificateHidden,
     CertificateIssued,
+    CertificateShown,
     CompetencyCertified,
     CompetencyRevoked,
     Data,
@@ -15,6 +18,7 @@ from shared.contract.events import (
     LearnerAnnulled,
     LearnerEnrolled,
     LearnerErased,
+    LearnerErasureRequested,
     LearnerShared,
     OrganisationRegistered,
     SchemePublished,
@@ -37,6 +41,10 @@ LEARNER_FACTS = (
     CompetencyCertified,
     CompetencyRevoked,
     CertificateIssued,
+    CertificateCollected,
+    CertificateHidden,
+    CertificateShown,
+    LearnerErasureRequested,
 )
 
 
@@ -94,6 +102,7 @@ def _learner_view(state: State) -> dict[str, Any]:
         "institutions": sorted(map(facts.organisation, facts.facts(state, "learner.enrolled").values())),
         "assessed": sorted({f["data"]["competency"] for f in facts.facts(state, "assessment.recorded").values()}),
         "certificates": certificates(state),
+        "erasure_requested": erasures_requested(state),
     }
 
 
@@ -101,7 +110,7 @@ def certificates(state: State) -> list[dict[str, Any]]:
     """A learner's certificates by id, with the revocation if there is one, and what the evidence was."""
     revoked = facts.facts(state, "competency.revoked")
     assessments = facts.facts(state, "assessment.recorded")
-    issued = facts.facts(state, "certificate.issued")
+    issued, collected = facts.facts(state, "certificate.issued"), facts.facts(state, "certificate.collected")
     return [
         {
             "id": id,
@@ -116,9 +125,24 @@ def certificates(state: State) -> list[dict[str, Any]]:
             "revoked_at": revoked[id]["time"] if id in revoked else None,
             "reason": revoked[id]["data"]["reason"] if id in revoked else None,
             **({"number": issued[id]["data"]["number"]} if id in issued else {}),
+            **({"collected_at": collected[id]["time"]} if id in collected else {}),
+            **({"hidden": True} if is_hidden(state, id) else {}),
         }
         for id, fact in sorted(facts.facts(state, "competency.certified").items())
     ]
+
+
+def erasures_requested(state: State) -> list[dict[str, str]]:
+    """Which institutions the learner asks for erasure that have not done their part, and since when."""
+    done = facts.facts(state, "learner.erased")
+    asked = facts.facts(state, "learner.erasure_requested").items()
+    return [{"institution": slot, "at": fact["time"]} for slot, fact in sorted(asked) if slot not in done]
+
+
+def is_hidden(state: State, id: str) -> bool:
+    """Has the learner said last that a certificate is not to be shown in public?"""
+    hidden, shown = (facts.facts(state, name).get(id) for name in ("certificate.hidden", "certificate.shown"))
+    return hidden is not None and facts.newest(shown, hidden) is hidden
 
 
 def certificate_id(learner: str, scheme: Scheme) -> str:

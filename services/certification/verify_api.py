@@ -41,6 +41,7 @@ CHECKS = {
     "status": N_("Not revoked"),
     "dates": N_("Dates"),
     "recipient": N_("Recipient"),
+    "credential": N_("Certificate in it"),
     "endorsement": N_("Endorsement"),
     "network": N_("This network"),
 }
@@ -54,7 +55,9 @@ Recipient = Annotated[
     openapi_extra={"requestBody": {"required": True, "content": {each: {} for each in TYPES}}},
 )
 async def verify_credential(request: Request, service: Running, recipient: Recipient = "") -> dict[str, Any]:
-    """Check an Open Badges 3.0 (or hosted 2.x) credential of any issuer: JSON, a compact JWT, a baked PNG or SVG.
+    """Check an Open Badges 3.0 (or hosted 2.x) credential, or a CLR 2.0 with such ones in it, of any issuer.
+
+    It comes as JSON, a compact JWT, a baked PNG or SVG.
 
     Each check is valid, invalid or unknown: what could not be looked up is neither valid nor invalid.
     """

@@ -11,11 +11,15 @@ from typing import Any
 
 from shared.contract.events import (
     HOSTS,
+    CertificateCollected,
+    CertificateHidden,
     CertificateIssued,
+    CertificateShown,
     FollowupOpened,
     IndicatorAlerted,
     IndicatorRuleRemoved,
     IndicatorRuleSet,
+    LearnerErasureRequested,
     QuestionnairePublished,
     RecognitionGranted,
     RecognitionWithdrawn,
@@ -51,7 +55,7 @@ INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in CO
 
 WITHOUT_USE = (
     *(QuestionnairePublished, FollowupOpened, VacancyObserved, VacancyClosed, SkillMapped),
-    CertificateIssued,
+    *(CertificateIssued, CertificateCollected, CertificateHidden, CertificateShown, LearnerErasureRequested),
 )
 RECOGNITIONS = (RecognitionGranted, RecognitionWithdrawn)
 UNKNOWN = "-"  # in place of an id that nobody gave; no id can be this

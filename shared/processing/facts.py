@@ -18,6 +18,7 @@ from shared.contract.events import (
     ApplicationAccepted,
     ApplicationDeclined,
     AssessmentRecorded,
+    CertificateCollected,
     CertificateIssued,
     CompetencyCertified,
     CredentialWithdrawn,
@@ -37,6 +38,7 @@ from shared.contract.events import (
     InternshipCompleted,
     LearnerEnrolled,
     LearnerErased,
+    LearnerErasureRequested,
     LearnerGraduated,
     LearnerLeft,
     LearnerShared,
@@ -213,6 +215,10 @@ def _programme(event: DecodedEvent) -> str:
     return str(event.fact["data"]["programme"])
 
 
+def _institution(event: DecodedEvent) -> str:
+    return str(event.fact["data"]["institution"])
+
+
 def _recommendation(event: DecodedEvent) -> str:
     return str(event.fact["data"]["recommendation"])
 
@@ -256,6 +262,7 @@ _SLOTS: dict[EventClass, Callable[[DecodedEvent], str]] = {
     LearnerGraduated: _programme,
     LearnerLeft: _programme,
     LearnerShared: _consent,
+    LearnerErasureRequested: _institution,
     FollowupOpened: _window,
     LearnerErased: _publisher,
     OrganisationRegistered: _month,
@@ -304,7 +311,10 @@ ERASURES = (LearnerErased, FeedbackErased)
 LOGGED = (InternshipCompleted, LearnerGraduated)  # of which a rule asks when it became known
 # What a programme is recommended to revise: for ratings, for gaps of another kind, and what nobody demands any more.
 RECOMMENDATIONS = (ProgrammeRevisionRecommended, ProgrammeGapFound, ProgrammeDemandLapsed)
-DECIDED_ONCE = (CompetencyCertified, *RECOMMENDATIONS, IndicatorAlerted, FollowupOpened, CertificateIssued)
+DECIDED_ONCE = (
+    *(CompetencyCertified, *RECOMMENDATIONS, IndicatorAlerted, FollowupOpened),
+    *(CertificateIssued, CertificateCollected, LearnerErasureRequested),
+)
 
 
 def apply(state: State, event: Event[Data] | DecodedEvent) -> State:

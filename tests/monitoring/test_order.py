@@ -263,7 +263,9 @@ def test_every_type_that_counts_is_drawn() -> None:
     market = {e.VacancyObserved, e.VacancyClosed, e.SkillMapped}
     told = {e.LearnerShared, e.AssessmentRecorded, *ANNULMENTS}  # annulments: tests/shared/test_annulments.py
     frameworks = {e.FrameworkItemDefined, e.FrameworkPublished}  # tests/shared/test_frameworks.py
-    uncounted = {*told, *alerts, *asking, *market, *frameworks, e.CertificateIssued}
+    held = {e.CertificateIssued, e.CertificateCollected, e.CertificateHidden, e.CertificateShown}
+    held |= {e.LearnerErasureRequested}
+    uncounted = {*told, *alerts, *asking, *market, *frameworks, *held}
     assert {data for data in e.DATA.values() if data.topic in core.topics} == DRAWN | uncounted
 
 

@@ -24,7 +24,7 @@ CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 
 
 def page(language: Language, settings: Settings) -> str:
-    layout = {"root": "./", "languages": [], "me": None, "here": (), "to": lambda _, path: path}
+    layout = {"root": "./", "languages": [], "me": None, "here": ("partners", "contract"), "to": lambda _, path: path}
     return render(f"{TEMPLATES}/contract.html", language, **layout, **content(language, settings))
 
 

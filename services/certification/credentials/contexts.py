@@ -11,6 +11,7 @@ from typing import Any
 FOLDER = Path(__file__).parent / "contexts"
 V2 = "https://www.w3.org/ns/credentials/v2"
 OB = "https://purl.imsglobal.org/spec/ob/v3p0/context-3.0.3.json"
+CLR = "https://purl.imsglobal.org/spec/clr/v2p0/context-2.0.1.json"
 DATA_INTEGRITY = "https://w3id.org/security/data-integrity/v2"
 FILES = {
     V2: "credentials-v2.json",
@@ -18,6 +19,7 @@ FILES = {
     "https://purl.imsglobal.org/spec/ob/v3p0/context-3.0.2.json": "ob-3.0.2.json",
     "https://purl.imsglobal.org/spec/ob/v3p0/context-3.0.1.json": "ob-3.0.1.json",
     "https://purl.imsglobal.org/spec/ob/v3p0/extensions.json": "ob-extensions.json",
+    CLR: "clr-2.0.1.json",
     DATA_INTEGRITY: "data-integrity-v2.json",
     "https://w3id.org/security/multikey/v1": "multikey-v1.json",
 }

@@ -15,7 +15,7 @@ from services.partners.network.registry import OPERATOR
 from services.partners.people.members import MEMBERS, is_chief
 from services.partners.people.visits import SignedIn, name_of
 from shared.contract.events import HOSTS, Publisher
-from shared.http.auth import Role
+from shared.http.auth import Member, Role
 from shared.http.routing import Router
 from shared.http.visits import NETWORK, STAFF, MemberVisit
 from shared.pages.languages import N_
@@ -42,6 +42,7 @@ SYSTEMS = (
     ("partners", "work/health", N_("How the network is"), NETWORK),
     ("partners", "people-log", N_("Who signed in, was invited, changed"), (Role.admin, Role.operator)),
 )
+LINKS = ("certification", "links", N_("Links for learners"))  # of an institution's certificates
 
 
 class Task(NamedTuple):
@@ -85,11 +86,16 @@ async def home_page(
         waiting=waits,
         count=sum(each.number for each in waits),
         lists=[(name, visit.word(listing.title)) for name, listing in lists_of(member)],
-        systems=[(of, path, visit.word(words)) for of, path, words, roles in SYSTEMS if member.role in roles],
+        systems=[(of, path, visit.word(words)) for of, path, words in _systems(member)],
         begins=begins,
         zone=zone(visit),
         organisation=await name_of(visit.service, member.organisation, visit.language),
     )
+
+
+def _systems(member: Member) -> list[tuple[str, str, str]]:
+    links = [LINKS] if member.kind is Publisher.institution and member.role in STAFF else []
+    return [*links, *((of, path, words) for of, path, words, roles in SYSTEMS if member.role in roles)]
 
 
 async def _waiting(visit: MemberVisit) -> list[Waiting]:
@@ -97,7 +103,8 @@ async def _waiting(visit: MemberVisit) -> list[Waiting]:
     if member.is_operator:
         return await _of(visit, (_without_members, _dead_webhooks, _rejections))
     of_mentors = [_placements, _requests] if member.kind in HOSTS else [_placements]
-    of_staff = [_agreements, _recommendations if member.kind is Publisher.institution else _applications]
+    is_institution = member.kind is Publisher.institution
+    of_staff = [_agreements, *([_recommendations, _erasures] if is_institution else [_applications])]
     of_registry = of_mentors if member.role is Role.mentor else [*of_staff, *of_mentors]
     of_systems = (
         [] if member.role is Role.mentor else [_rejections, *([_dead_webhooks] if is_chief(member.role) else [])]
@@ -192,6 +199,20 @@ async def _placements(visit: MemberVisit) -> Waiting:
     if member.kind in HOSTS:
         return Waiting(visit.word(N_("Placements to confirm")), number, tasks, "work/confirm")
     return Waiting(visit.word(N_("Placements that run")), number, tasks, "work/placements?status=started")
+
+
+async def _erasures(visit: MemberVisit) -> Waiting:
+    """Learners who ask us, by their certificate's link, to be erased."""
+    own = visit.member.organisation
+    stages: list[Doc] = [
+        {"$match": {"readers": own, "erasure_wanted.of": own}},
+        {"$project": {"erasure_wanted": 1}},
+        {"$unwind": "$erasure_wanted"},
+        {"$match": {"erasure_wanted.of": own}},
+    ]
+    number, docs = await _oldest(visit, "learners", stages, "erasure_wanted.at")
+    tasks = [Task(doc["_id"], doc["erasure_wanted"]["at"], _ways("erase", subject=doc["_id"])) for doc in docs]
+    return Waiting(visit.word(N_("Learners who ask to be erased")), number, tasks, "work/learners")
 
 
 async def _recommendations(visit: MemberVisit) -> Waiting:
