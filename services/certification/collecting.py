@@ -17,7 +17,7 @@ from shared.http.visits import AnyVisit, Visit
 from shared.pages.languages import N_, Text
 from shared.processing import facts
 
-from .certificates import certificate_in, find_learner, with_names
+from .certificates import certificate_in, with_names
 from .credentials import holders, issuing, links, picture, proofs, records, wallets
 from .credentials.badge import NOBODY, Holder
 from .credentials_api import Form, answer, as_file, picture_of
@@ -59,7 +59,8 @@ class Opened(NamedTuple):
 
 async def _opened(service: Service, token: str) -> Opened | None:
     id = await links.certificate_of(service, token)
-    return None if id is None else Opened(token, id, await find_learner(service.db, id))
+    learner = await service.db["learners"].find_one({"certificates.id": id}) if id else None
+    return Opened(token, id, learner) if id and learner else None  # who was erased has no certificate any more
 
 
 def _nowhere(visit: Visit) -> Response:

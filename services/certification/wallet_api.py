@@ -17,7 +17,7 @@ from shared.http.routing import Router
 from shared.http.service import Running, Service
 from shared.pages.languages import LANGUAGES, N_, Chosen, translated
 
-from .certificates import find_certificate, find_learner
+from .certificates import certificate_in
 from .credentials import badge, contexts, issuing, keys, wallets
 from .credentials.badge import Holder
 from .credentials.wallets import Refused
@@ -186,9 +186,9 @@ async def _issued(request: Request, service: Service, certificate: str) -> Any:
     did = wallets.holder_of(
         keys.keyring(service.settings), _proof(asked.get("proofs")), service.settings.public("certification")
     )
-    if (await find_certificate(service.db, certificate))["status"] == "revoked":
-        raise Refused("credential_request_denied", "the certificate was revoked")
-    learner = await find_learner(service.db, certificate)
+    learner = await service.db["learners"].find_one({"certificates.id": certificate})
+    if learner is None or certificate_in(learner, certificate)["status"] == "revoked":
+        raise Refused("credential_request_denied", "the certificate was revoked, or its learner erased")
     issued = await issuing.issue(service, learner, certificate)
     held = issued._replace(document=badge.for_holder(issued.document, Holder(did=did)))
     await note_collected(service, learner, certificate)

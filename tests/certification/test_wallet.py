@@ -21,7 +21,7 @@ from httpx import AsyncClient, Response
 
 from services.certification.app import core, router
 from services.certification.credentials import keyforms, links, wallets
-from shared.contract.events import OrganisationKind, OrganisationRegistered
+from shared.contract.events import LearnerErased, OrganisationKind, OrganisationRegistered
 from shared.processing import facts
 from tests.certification.test_credentials_flow import FROM_HERE, PUBLIC, certificate_of, publish_scheme
 from tests.making import event
@@ -293,6 +293,17 @@ async def test_a_revoked_certificate_is_given_to_no_wallet(stack: Running):
     assert answer.json()["error"] == "credential_request_denied"
     again = await stack.client.post(f"{await link_of(stack, id)}/wallet", headers=PRESSED)
     assert (again.status_code, "openid-credential-offer" in again.text) == (403, False)
+
+
+async def test_an_erased_learners_wallet_gets_nothing(stack: Running):
+    id, wallet = await certificate_of(stack, "erased"), Wallet(stack.client)
+    path, access = await link_of(stack, id), await let_in(stack, id, wallet)
+    await stack.publish(event(LearnerErased(), "erased"))
+    await stack.applied()
+    answer = await wallet.credential(access, wallet.proof(await wallet.nonce()))
+    assert (answer.status_code, answer.json()["error"]) == (400, "credential_request_denied")
+    page = await stack.client.get(path, headers=FROM_HERE)
+    assert (page.status_code, "does not lead anywhere" in page.text) == (404, True)
 
 
 @pytest.mark.parametrize(
