@@ -19,9 +19,19 @@ from shared.processing import mongo
 
 from .credentials import issuing, keys, lists
 from .credentials.baking import as_text
-from .credentials.checks import MOST_BYTES, Found, Gone, Surroundings, Unavailable, Verdict, host_of, short
+from .credentials.checks import (
+    MOST_BYTES,
+    Found,
+    Gone,
+    Surroundings,
+    Unavailable,
+    Verdict,
+    as_object,
+    host_of,
+    short,
+)
 from .credentials.examining import examined
-from .credentials.form import moment
+from .credentials.form import flat, moment
 from .credentials.verifying import verify
 
 router = Router(tags=["credentials"])
@@ -225,8 +235,21 @@ def about(credential: dict[str, Any]) -> dict[str, str]:
         "criteria": text("credentialSubject", "achievement", "criteria", "narrative"),
         "from": _day(text("validFrom") or text("issuanceDate") or text("issuedOn")),
         "until": _day(text("validUntil") or text("expirationDate") or text("expires")),
-        "holder": text("credentialSubject", "name") or text("credentialSubject", "id"),
+        "holder": text("credentialSubject", "name") or _named(credential) or text("credentialSubject", "id"),
+        "named": _named(credential),
     }
+
+
+def _named(credential: dict[str, Any]) -> str:
+    """The name that a holder has added: an identity that is not hashed."""
+    subject = as_object(next(flat(credential.get("credentialSubject")), None))
+    identities = [as_object(each) for each in flat(subject.get("identifier"))]
+    names = [each.get("identityHash") for each in identities if _is_name(each)]
+    return next((name[:300] for name in names if isinstance(name, str)), "")
+
+
+def _is_name(identity: dict[str, Any]) -> bool:
+    return identity.get("hashed") is False and identity.get("identityType") == "name"
 
 
 def _day(text: str) -> str:

@@ -14,6 +14,7 @@ from services.certification.credentials import holders, issuing, jwts, keyforms
 from services.certification.credentials.baking import unbake_png, unbake_svg
 from services.certification.credentials.checks import read_json
 from services.certification.schemes import erasures_requested, is_hidden
+from services.certification.verify_api import about
 from shared.contract.events import (
     AssessmentMethod,
     AssessmentRecorded,
@@ -108,6 +109,18 @@ async def test_a_copy_has_the_name_and_the_did_in_each_form_and_is_the_same_each
     assert json.loads(await credential(stack, id))["credentialSubject"] == plain["credentialSubject"]
 
 
+async def test_who_checks_a_copy_sees_the_name_in_it(stack: Running):
+    path = await link_to(stack, await certificate_of(stack, "shown"))
+    for form, media_type in (("badge.png", "image/png"), ("record.jwt", "text/plain")):
+        content = await copied(stack, path, form, "<b>Named</b> Person")
+        page = await stack.client.post("/verify/file", files={"file": (form, content, media_type)}, headers=FROM_HERE)
+        assert (page.status_code, "&lt;b&gt;Named&lt;/b&gt; Person" in page.text) == (200, True), form
+        assert "It is real and valid." in page.text
+        assert "the institution has not checked it" in page.text
+    for identity in ({"hashed": False, "identityType": "name"}, {"hashed": True, "identityHash": "x"}, 7):
+        assert about({"credentialSubject": [{"identifier": [identity]}]})["holder"] == ""
+
+
 async def test_a_name_alone_and_a_did_alone_will_do(stack: Running):
     path = await link_to(stack, await certificate_of(stack, "half-named"))
     by_name = json.loads(await copied(stack, path, "credential.json", did=""))["credentialSubject"]
@@ -135,6 +148,7 @@ async def test_nothing_of_a_copy_is_kept(stack: Running, capfd: pytest.CaptureFi
     texts += capfd.readouterr()
     assert any("secret" in text for text in texts)
     assert not [text for text in texts if "Unheard" in text or did in text]
+    assert not [text for text in texts if path.rpartition("/")[2] in text], "nor the link"
 
 
 async def everything(db: Any) -> AsyncIterator[Any]:
