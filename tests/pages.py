@@ -118,6 +118,12 @@ ISSUING_PAGES: dict[str, PageRule] = {
     "POST /issuing/certificates/{id}": _STAFF_OF_INSTITUTIONS,
 }
 
+# Pages of certification about learners' links; tried in tests/certification/test_links.py.
+LINK_PAGES: dict[str, PageRule] = dict.fromkeys(
+    ("GET /links", "POST /links", "GET /links/links.{format}"),
+    PageRule(frozenset({"admin", "staff"}), kinds=frozenset({"institution"})),
+)
+
 # Pages of feedback about the labour market; tried in tests/feedback/test_market.py.
 MARKET_PAGES: dict[str, PageRule] = {
     "GET /market/mapping": PageRule(frozenset({"operator"})),

@@ -21,7 +21,15 @@ from shared.http.auth import Signer, ensure_keys
 from shared.log.topics import SERVICES
 from shared.settings import Settings
 from tests.network import COHORT, INTERNSHIP, LEARNER, STRUCTURED, as_, cloudevent
-from tests.pages import BADGE_PAGES, FRAMEWORK_PAGES, ISSUING_PAGES, MARKET_PAGES, PAGES, RECOGNITION_PAGES
+from tests.pages import (
+    BADGE_PAGES,
+    FRAMEWORK_PAGES,
+    ISSUING_PAGES,
+    LINK_PAGES,
+    MARKET_PAGES,
+    PAGES,
+    RECOGNITION_PAGES,
+)
 from tests.stack import Running
 
 
@@ -70,6 +78,9 @@ SCHEME = {"competency": "greencomp:3.1", "level": 4, "methods": ["exam"], "least
 QUESTION = {"id": "overall", "kind": "overall", "words": {"en": "How was it?"}, "required": True}
 ALERT_RULE = {"indicator": "employment_rate", "scope": "region", "when": "below", "threshold": 0.5}
 SKILL = {"skill": "TIG", "competency": None}
+
+ASK_FOR_SECRETS = ("POST /token", "POST /wallet/credential")
+OF_HOLDERS = ("copy", "erasure", "public", "wallet")
 
 RULES: dict[str, Rule] = {
     # of all services
@@ -175,7 +186,19 @@ RULES: dict[str, Rule] = {
     "GET /certificates/{id}/{form}": own("/certificates/{certificate}/credential.json", shown=False),
     "GET /certificates/{id}/endorsements": PUBLIC,
     "GET /collect/{token}": PUBLIC,
+    "GET /certificates/links": mine(),
     "GET /collect/{token}/{form}": PUBLIC,
+    # who has the learner's link
+    **dict.fromkeys(
+        (f"{method} /collect/{{token}}/{what}" for what in OF_HOLDERS for method in ("GET", "POST")), PUBLIC
+    ),
+    # wallets, who have a code from the learner's page
+    "GET /.well-known/oauth-authorization-server": PUBLIC,
+    "GET /.well-known/openid-credential-issuer": PUBLIC,
+    "GET /wallet/offers/{token}": PUBLIC,
+    "POST /wallet/credential": PUBLIC,
+    "POST /wallet/nonce": PUBLIC,
+    "POST /wallet/token": PUBLIC,
     "GET /issuers/{id}/did.json": PUBLIC,
     "GET /issuers/{id}/status/{number}": PUBLIC,
     "GET /issuers/{id}/status/{number}/{did}": PUBLIC,
@@ -233,7 +256,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("GET /asked", "POST /asked", "GET /asked/links.{format}", "GET /answers", "POST /answers"), PAGE),
     **dict.fromkeys(("GET /sheets", "GET /sheets/{role}", "POST /sheets/{role}"), PAGE),
     **dict.fromkeys(PAGES | MARKET_PAGES | FRAMEWORK_PAGES, PAGE),
-    **dict.fromkeys(BADGE_PAGES | RECOGNITION_PAGES | ISSUING_PAGES, PAGE),
+    **dict.fromkeys(BADGE_PAGES | RECOGNITION_PAGES | ISSUING_PAGES | LINK_PAGES, PAGE),
 }
 
 
@@ -311,9 +334,12 @@ def test_every_route_has_a_rule_and_every_rule_a_route():
 
 
 def test_everything_that_writes_needs_a_token():
-    by_link = "POST /a/{token}"  # what the address ends with is the token
-    changes_nothing = {"POST /verify", "POST /verify/file"}
-    assert {route for _, route in OPEN if not route.startswith("GET ")} == {"POST /token", by_link, *changes_nothing}
+    # What the address has in it is the token; wallets send a code, and what they get for it.
+    by_link = {"POST /a/{token}", *(f"POST /collect/{{token}}/{what}" for what in OF_HOLDERS)}
+    by_code = {"POST /wallet/token", "POST /wallet/credential"}
+    changes_nothing = {"POST /verify", "POST /verify/file", "POST /wallet/nonce"}
+    written = {route for _, route in OPEN if not route.startswith("GET ")}
+    assert written == {"POST /token", *by_link, *by_code, *changes_nothing}
 
 
 @pytest.mark.parametrize(("service", "route"), GUARDED, ids=named(GUARDED))
@@ -366,7 +392,7 @@ async def test_what_is_public_needs_no_token_and_tells_nothing_private(
     method, path = route.split(" ")
     for at in {sample(path), sample(path).replace("/x", "/welding"), path.replace("{id}", names["certificate"])}:
         answer = await services[service].client.request(method, at)
-        assert answer.status_code not in (401, 403, 500) or route == "POST /token", answer.text
+        assert answer.status_code not in (401, 403, 500) or route in ASK_FOR_SECRETS, answer.text
         assert not seen(answer.text, at)
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Referrer-Policy"] == "no-referrer"

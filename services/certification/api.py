@@ -10,14 +10,15 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict
 
 from shared.contract.events import CompetencyRevoked, Data, Event, Text, derive, derived_id
-from shared.http.auth import Caller
+from shared.http.auth import Caller, Unauthorised
 from shared.http.commands import Prefer, accept
 from shared.http.lists import Pages
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service, barred
+from shared.http.sessions import signed_in
 from shared.http.spreadsheets import TABLES
-from shared.pages.languages import N_, Chosen, Language
+from shared.pages.languages import N_, Chosen, Language, translated
 from shared.pages.pages import page
 from shared.processing import mongo
 
@@ -99,8 +100,14 @@ async def check_page(
 async def read_certificate(
     request: Request, service: Running, id: EntityId, language: Chosen, accept: Annotated[str, Header()] = ""
 ) -> Response:
-    """A certificate as everybody may see it: a page for browsers, JSON for programs. It does not name the learner."""
-    certificate = await with_names(service, await find_certificate(service.db, id))
+    """A certificate as everybody may see it: a page for browsers, JSON for programs. It does not name the learner.
+
+    One that the learner does not show in public is refused (403) to everybody but its institution and the operator.
+    """
+    found = await find_certificate(service.db, id)
+    if found.get("hidden") and not _is_for(request, service, found["institution"]):
+        return _hidden(request, language, accept)
+    certificate = await with_names(service, found)
     if "text/html" in accept:
         badge, address = (
             await picture_of(service, certificate),
@@ -115,6 +122,33 @@ async def read_certificate(
             qr=picture.data_uri(picture.qr_code(address)),
         )
     return JSONResponse(certificate, headers={"Vary": "Accept"})
+
+
+HIDDEN = (
+    N_("This certificate is not shown in public"),
+    N_("Its holder has decided so. Whoever has its file can check that it is real and still counts."),
+)
+
+
+def _hidden(request: Request, language: Language, accept: str) -> Response:
+    title, detail = HIDDEN
+    if "text/html" not in accept:
+        raise Problem(403, "its holder does not show this certificate in public; its file can still be checked")
+    template = "services/certification/nowhere.html"
+    words = (translated(language, title), translated(language, detail))
+    return page(request, template, language, status=403, title=words[0], detail=words[1])
+
+
+def _is_for(request: Request, service: Service, institution: str) -> bool:
+    """Does the institution itself ask, or the operator: by a session, or by a token?"""
+    member = signed_in(request)
+    caller = member.caller if member else None
+    if header := request.headers.get("authorization"):
+        try:
+            caller = service.verifier.caller(header)
+        except Unauthorised:
+            return False
+    return caller is not None and (caller.is_operator or caller.organisation == institution)
 
 
 class Revocation(BaseModel):

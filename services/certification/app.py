@@ -16,9 +16,11 @@ from . import (
     credentials_api,
     frameworks,
     issuers_api,
+    links_api,
     recognition_api,
     schemes_api,
     verify_api,
+    wallet_api,
 )
 from .certificates import today
 from .credentials.lists import keep_lists, note_erasures
@@ -81,6 +83,7 @@ core = Core(
             ("certificates.scheme",),
             ("assessed", "_id"),
             ("ending.remind",),
+            ("erasure_requested.institution",),
         ],
         "recognitions": [("competency",), ("enterprise",)],
         "schemes": [("institution",), ("competency",)],
@@ -97,7 +100,8 @@ core = Core(
 core = with_frameworks(core)
 
 pages = (badges, frameworks, issuing, publish)
-parts = (api, schemes_api, recognition_api, credentials_api, issuers_api, collecting, verify_api, *pages)
+of_credentials = (credentials_api, issuers_api, collecting, wallet_api, verify_api)
+parts = (links_api, api, schemes_api, recognition_api, *of_credentials, *pages)
 router = Router(routes=[route for part in parts for route in part.router.routes])
 work, serving = (note_erasures,), (keep_lists,)
 

@@ -10,6 +10,8 @@ from shared.processing import mongo
 
 from . import recognition_reads
 
+_WITHIN = ("number", "collected_at", "hidden")
+
 
 async def find_learner(db: mongo.Database, certificate: str) -> dict[str, Any]:
     doc = await db["learners"].find_one({"certificates.id": certificate})
@@ -19,7 +21,11 @@ async def find_learner(db: mongo.Database, certificate: str) -> dict[str, Any]:
 
 
 async def find_certificate(db: mongo.Database, id: str) -> dict[str, Any]:
-    learner = await find_learner(db, id)
+    return certificate_in(await find_learner(db, id), id)
+
+
+def certificate_in(learner: dict[str, Any], id: str) -> dict[str, Any]:
+    """A certificate of its learner's document, with the status of today."""
     return next(as_of_today(certificate) for certificate in learner["certificates"] if certificate["id"] == id)
 
 
@@ -37,8 +43,8 @@ def as_of_today(certificate: dict[str, Any]) -> dict[str, Any]:
 async def with_names(service: Service, certificate: dict[str, Any]) -> dict[str, Any]:
     """The certificate with the names of its competency and organisations (their ids, while they are not known).
 
-    Without the ids of assessments: their makers may have built them from what names a learner. With who recognises it
-    today, and where the endorsement of each is.
+    Without the ids of assessments: their makers may have built them from what names a learner; and without what the
+    learner has done with it. With who recognises it today, and where the endorsement of each is.
     """
     recognised = await recognition_reads.of_certificate(service, certificate)
     frameworks = await service.frameworks()
@@ -48,7 +54,7 @@ async def with_names(service: Service, certificate: dict[str, Any]) -> dict[str,
         async for doc in service.db["organisations"].find({"_id": {"$in": ids}}, {"name": 1})
     }
     return {
-        **{name: value for name, value in certificate.items() if name != "number"},
+        **{name: value for name, value in certificate.items() if name not in _WITHIN},
         "competency_name": {ln: frameworks.name(certificate["competency"], ln) for ln in LANGUAGES},
         "institution_name": names.get(certificate["institution"], certificate["institution"]),
         "evidence": [

@@ -102,13 +102,21 @@ async def picture_of(service: Service, certificate: dict[str, Any]) -> str | byt
     return own or picture.svg(institution, certificate["institution_name"], competency)
 
 
-async def answer(service: Service, learner: dict[str, Any], id: str, form: str) -> Response:
-    """The credential as a file."""
+async def answer(
+    service: Service, learner: dict[str, Any], id: str, form: str, holder: badge.Holder = badge.NOBODY
+) -> Response:
+    """The credential as a file, with what its holder adds to this copy."""
     issued = await issuing.issue(service, learner, id)
-    content = await asyncio.to_thread(issuing.in_form, issued, form, service.settings.credential_jwt)
-    ending = form.rpartition(".")[2]
-    headers = {"Content-Disposition": f'attachment; filename="{id}.{ending}"', "Cache-Control": "private, no-cache"}
-    return Response(content, media_type=issuing.FORMS[form], headers=headers)
+    held = issued._replace(document=badge.for_holder(issued.document, holder))
+    content = await asyncio.to_thread(issuing.in_form, held, form, service.settings.credential_jwt)
+    return as_file(content, issuing.FORMS[form], f"{id}.{form.rpartition('.')[2]}", holder)
+
+
+def as_file(content: bytes, media_type: str, name: str, holder: badge.Holder) -> Response:
+    """A download; what has something personal in it is kept nowhere."""
+    kept = "private, no-cache" if holder == badge.NOBODY else "no-store"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": kept}
+    return Response(content, media_type=media_type, headers=headers)
 
 
 @router.post("/certificates/{id}/link")
@@ -119,8 +127,8 @@ async def make_link(service: Running, caller: Authenticated, id: EntityId) -> di
     """
     refuse_sandbox(caller)
     await _own(service, caller, id)
-    address, end = await links.link(service, id)
-    return {"address": address, "until": end.isoformat()}
+    found, end = await links.links(service, [id])
+    return {"address": found[id], "until": end.isoformat()}
 
 
 @router.delete("/certificates/{id}/link", status_code=204)

@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 from shared.contract.events import (
     AssessmentAnnulled,
     AssessmentRecorded,
+    CertificateCollected,
     CertificateExpiring,
+    CertificateHidden,
     CertificateIssued,
+    CertificateShown,
     CompetencyCertified,
     CompetencyRevoked,
     Data,
@@ -18,6 +21,7 @@ from shared.contract.events import (
     LearnerAnnulled,
     LearnerEnrolled,
     LearnerErased,
+    LearnerErasureRequested,
     LearnerGraduated,
     LearnerShared,
     OrganisationRegistered,
@@ -46,6 +50,10 @@ LEARNER_FACTS = (
     CompetencyCertified,
     CompetencyRevoked,
     CertificateIssued,
+    CertificateCollected,
+    CertificateHidden,
+    CertificateShown,
+    LearnerErasureRequested,
     CertificateExpiring,
 )
 
@@ -170,6 +178,7 @@ def _learner_view(learner: str, state: State) -> dict[str, Any]:
             {"remind": _remind_on(fact).isoformat(), "valid_until": fact["data"]["valid_until"]}
             for _, fact in _unreminded(learner, state)
         ],
+        "erasure_requested": erasures_requested(state),
     }
 
 
@@ -177,7 +186,7 @@ def certificates(state: State) -> list[dict[str, Any]]:
     """A learner's certificates by id, with the revocation if there is one, and what the evidence was."""
     revoked = facts.facts(state, "competency.revoked")
     assessments = facts.facts(state, "assessment.recorded")
-    issued = facts.facts(state, "certificate.issued")
+    issued, collected = facts.facts(state, "certificate.issued"), facts.facts(state, "certificate.collected")
     return [
         {
             "id": id,
@@ -193,9 +202,24 @@ def certificates(state: State) -> list[dict[str, Any]]:
             "revoked_at": revoked[id]["time"] if id in revoked else None,
             "reason": revoked[id]["data"]["reason"] if id in revoked else None,
             **({"number": issued[id]["data"]["number"]} if id in issued else {}),
+            **({"collected_at": collected[id]["time"]} if id in collected else {}),
+            **({"hidden": True} if is_hidden(state, id) else {}),
         }
         for id, fact in sorted(facts.facts(state, "competency.certified").items())
     ]
+
+
+def erasures_requested(state: State) -> list[dict[str, str]]:
+    """Which institutions the learner asks for erasure that have not done their part, and since when."""
+    done = facts.facts(state, "learner.erased")
+    asked = facts.facts(state, "learner.erasure_requested").items()
+    return [{"institution": slot, "at": fact["time"]} for slot, fact in sorted(asked) if slot not in done]
+
+
+def is_hidden(state: State, id: str) -> bool:
+    """Has the learner said last that a certificate is not to be shown in public?"""
+    hidden, shown = (facts.facts(state, name).get(id) for name in ("certificate.hidden", "certificate.shown"))
+    return hidden is not None and facts.newest(shown, hidden) is hidden
 
 
 def certificate_id(learner: str, competency: str, scheme: str, renewal: int = 0) -> str:

@@ -29,13 +29,14 @@ from .credentials.checks import (
     Surroundings,
     Unavailable,
     Verdict,
+    as_object,
     concluded,
     dates,
     host_of,
     short,
 )
 from .credentials.examining import examined
-from .credentials.form import moment
+from .credentials.form import flat, moment
 from .credentials.verifying import verify
 from .recognition_api import revocation_list
 
@@ -58,6 +59,7 @@ CHECKS = {
     "status": N_("Not revoked"),
     "dates": N_("Dates"),
     "recipient": N_("Recipient"),
+    "credential": N_("Certificate in it"),
     "endorsement": N_("Endorsement"),
     "network": N_("This network"),
 }
@@ -71,7 +73,9 @@ Recipient = Annotated[
     openapi_extra={"requestBody": {"required": True, "content": {each: {} for each in TYPES}}},
 )
 async def verify_credential(request: Request, service: Running, recipient: Recipient = "") -> dict[str, Any]:
-    """Check an Open Badges 3.0 (or hosted 2.x) credential of any issuer: JSON, a JWT, a baked PNG or SVG, our PDF.
+    """Check an Open Badges 3.0 (or hosted 2.x) credential, or a CLR 2.0 with such ones in it, of any issuer.
+
+    It comes as JSON, a compact JWT, a baked PNG or SVG, our PDF.
 
     Of a picture without a credential, and of a text that is an address, what the QR code or the address leads to.
     Each check is valid, invalid or unknown: what could not be looked up is neither valid nor invalid.
@@ -310,8 +314,21 @@ def about(credential: dict[str, Any]) -> dict[str, str]:
         "criteria": text("credentialSubject", "achievement", "criteria", "narrative"),
         "from": _day(text("validFrom") or text("issuanceDate") or text("issuedOn")),
         "until": _day(text("validUntil") or text("expirationDate") or text("expires")),
-        "holder": text("credentialSubject", "name") or text("credentialSubject", "id"),
+        "holder": text("credentialSubject", "name") or _named(credential) or text("credentialSubject", "id"),
+        "named": _named(credential),
     }
+
+
+def _named(credential: dict[str, Any]) -> str:
+    """The name that a holder has added: an identity that is not hashed."""
+    subject = as_object(next(flat(credential.get("credentialSubject")), None))
+    identities = [as_object(each) for each in flat(subject.get("identifier"))]
+    names = [each.get("identityHash") for each in identities if _is_name(each)]
+    return next((name[:300] for name in names if isinstance(name, str)), "")
+
+
+def _is_name(identity: dict[str, Any]) -> bool:
+    return identity.get("hashed") is False and identity.get("identityType") == "name"
 
 
 def _day(text: str) -> str:

@@ -11,13 +11,17 @@ from typing import Any
 
 from shared.contract.events import (
     HOSTS,
+    CertificateCollected,
     CertificateExpiring,
+    CertificateHidden,
     CertificateIssued,
+    CertificateShown,
     FollowupOpened,
     IndicatorAlerted,
     IndicatorRuleRemoved,
     IndicatorRuleSet,
     IssuerDeclared,
+    LearnerErasureRequested,
     QuestionnairePublished,
     RecognitionGranted,
     RecognitionWithdrawn,
@@ -54,6 +58,7 @@ INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in CO
 WITHOUT_USE = (
     *(QuestionnairePublished, FollowupOpened, VacancyObserved, VacancyClosed, SkillMapped),
     *(CertificateIssued, CertificateExpiring, IssuerDeclared),
+    *(CertificateCollected, CertificateHidden, CertificateShown, LearnerErasureRequested),
 )
 RECOGNITIONS = (RecognitionGranted, RecognitionWithdrawn)
 UNKNOWN = "-"  # in place of an id that nobody gave; no id can be this

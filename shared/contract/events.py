@@ -678,6 +678,24 @@ class CertificateIssued(Data, topic="learner", by=SERVICE, key="learner"):
     issuer: Did | None = Field(None, description="The institution's own DID that issued it; left out: the network's.")
 
 
+class CertificateCollected(Data, topic="learner", by=SERVICE, key="learner"):
+    """The learner took the credential of a certificate by the institution's link. The first time counts."""
+
+
+class CertificateHidden(Data, topic="learner", by=SERVICE, key="learner"):
+    """The learner no longer shows a certificate in public; its credential stays as valid as it was."""
+
+
+class CertificateShown(Data, topic="learner", by=SERVICE, key="learner"):
+    """The learner shows a certificate in public again, as it is while nothing was said."""
+
+
+class LearnerErasureRequested(Data, topic="learner", by=SERVICE):
+    """The learner asks an institution to be erased; whether and when is the institution's deed (`learner.erased`)."""
+
+    institution: OrganisationId = Field(description="By whose link the learner asks.")
+
+
 # opportunity
 
 

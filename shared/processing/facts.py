@@ -18,6 +18,7 @@ from shared.contract.events import (
     ApplicationAccepted,
     ApplicationDeclined,
     AssessmentRecorded,
+    CertificateCollected,
     CertificateExpiring,
     CertificateIssued,
     CompetencyCertified,
@@ -39,6 +40,7 @@ from shared.contract.events import (
     IssuerDeclared,
     LearnerEnrolled,
     LearnerErased,
+    LearnerErasureRequested,
     LearnerGraduated,
     LearnerLeft,
     LearnerShared,
@@ -220,6 +222,10 @@ def _programme(event: DecodedEvent) -> str:
     return str(event.fact["data"]["programme"])
 
 
+def _institution(event: DecodedEvent) -> str:
+    return str(event.fact["data"]["institution"])
+
+
 def _recommendation(event: DecodedEvent) -> str:
     return str(event.fact["data"]["recommendation"])
 
@@ -269,6 +275,7 @@ _SLOTS: dict[EventClass, Callable[[DecodedEvent], str]] = {
     LearnerGraduated: _programme,
     LearnerLeft: _programme,
     LearnerShared: _consent,
+    LearnerErasureRequested: _institution,
     FollowupOpened: _window,
     LearnerErased: _publisher,
     OrganisationRegistered: _month,
@@ -320,8 +327,8 @@ ERASURES = (LearnerErased, FeedbackErased)
 LOGGED = (InternshipCompleted, LearnerGraduated)  # of which a rule asks when it became known
 # What a programme is recommended to revise: for ratings, for gaps of another kind, and what nobody demands any more.
 RECOMMENDATIONS = (ProgrammeRevisionRecommended, ProgrammeGapFound, ProgrammeDemandLapsed)
-OF_CERTIFICATES = (CompetencyCertified, CertificateIssued, CertificateExpiring)
-DECIDED_ONCE = (*OF_CERTIFICATES, *RECOMMENDATIONS, IndicatorAlerted, FollowupOpened)
+OF_CERTIFICATES = (CompetencyCertified, CertificateIssued, CertificateExpiring, CertificateCollected)
+DECIDED_ONCE = (*OF_CERTIFICATES, *RECOMMENDATIONS, IndicatorAlerted, FollowupOpened, LearnerErasureRequested)
 
 
 def apply(state: State, event: Event[Data] | DecodedEvent) -> State:

@@ -20,7 +20,7 @@ from openvc.proof.data_integrity import DataIntegrityProofSuite
 from openvc.proof.vc_jwt import VcJwtProofSuite
 from openvc.status.bitstring import decode_bitstring, get_status_bit
 
-from services.certification.credentials import badge, contexts, issuing, keyforms, keys, proofs, status
+from services.certification.credentials import badge, contexts, issuing, keyforms, keys, proofs, records, status
 from services.certification.credentials.badge import Assessed, Certificate
 from shared.settings import Settings
 from tests.certification.vc import KEY, checked, method_of
@@ -132,6 +132,34 @@ def test_independent_node_accepts_ours_and_refuses_each_tampered_one(
     ours, of_list, *others = json.loads(done.stdout)
     assert (ours, of_list) == (True, True)
     assert [name for name, found in zip(wrong, others, strict=True) if found is True] == []
+
+
+def test_independent_node_accepts_a_holders_copy_and_a_record_and_refuses_changed_ones(
+    issued: issuing.Issued, did: dict[str, Any]
+):
+    held = badge.Holder("Ирина “Тест” 🔧", f"did:key:{keyforms.multikey(KEY.public_key())}")
+    other = CERTIFICATE._replace(id="c-2", number=42, scheme="north-college:welding")
+    two = [issued, issued._replace(of=other, document=badge.credential(other, PUBLIC, issued.ring, "ru"))]
+    copy = issuing.signed(issued._replace(document=badge.for_holder(issued.document, held)))
+    whole = issuing.signed(records.record(two, held, "ru"))
+    renamed, missing, swapped = deepcopy(copy), deepcopy(whole), deepcopy(whole)
+    renamed["credentialSubject"]["identifier"][1]["identityHash"] = "Другое Имя"
+    missing["credentialSubject"]["verifiableCredential"].pop()
+    swapped["credentialSubject"]["id"] = "did:example:somebody"
+    documents = {did["id"]: did, contexts.CLR: {"@context": contexts.content(contexts.CLR)}}
+    asked = [{"credential": each, "documents": documents} for each in (copy, whole, renamed, missing, swapped)]
+    done = subprocess.run(
+        ["node", "verify.mjs"],
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        cwd=packages(),
+        check=True,
+        timeout=120,
+    )
+    found = json.loads(done.stdout)
+    assert found[:2] == [True, True], found
+    assert True not in found[2:]
 
 
 def test_independent_python_accepts_ours_and_refuses_each_tampered_one(

@@ -79,6 +79,16 @@ def test_a_pdf_is_for_archives_and_screen_readers_and_has_its_title_and_its_day(
     assert found.metadata.creation_date_raw == "D:20260615000000Z"
 
 
+def test_a_holders_name_and_the_last_day_are_printed_where_there_are_any(ring: keys.Keyring):
+    of = issued(ring, valid_until="2027-03-09")
+    held = of._replace(document=badge.for_holder(of.document, badge.Holder(name="Анна [Ярцева] #1", did="")))
+    said = text(issuing.in_form(held, "certificate.pdf", "EdDSA"))
+    assert "Анна [Ярцева] #1" in said
+    assert "9 March 2027" in said
+    assert "9 марта 2027" in said
+    assert "Действует до" not in text(pdf(ring))
+
+
 def test_the_same_credential_gives_the_same_bytes(ring: keys.Keyring):
     assert pdf(ring) == pdf(ring) != pdf(ring, id="c-2")
 

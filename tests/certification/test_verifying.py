@@ -14,9 +14,10 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from deploy.local.processes import ROOT
-from services.certification.credentials import checks, examining, form, jwts, keyforms, status
+from services.certification.credentials import checks, contexts, examining, form, jwts, keyforms, status
 from services.certification.credentials.badge import identity_hash
 from services.certification.credentials.baking import PNG, as_text, bake_png, bake_svg
 from services.certification.credentials.checks import Wrong
@@ -717,3 +718,104 @@ async def test_reasons_are_told_in_the_readers_language_from_the_other_process_t
     assert of_form.into("ru").endswith("нет validFrom; name — не String")
     (found,) = await examining.examined([badge() | {"grade": "A"}])
     assert [reason.into("ru") for reason in found.unsigned] == ["'grade' не определено ни одним контекстом"]
+
+
+# records (CLR 2.0)
+
+
+def record(*contained: Any, key: Ed25519PrivateKey = KEY, **changes: Any) -> dict[str, Any]:
+    made = {
+        "@context": [contexts.V2, contexts.CLR, contexts.OB],
+        "id": "urn:uuid:8a4c0a0e-0000-4000-8000-000000000000",
+        "type": ["VerifiableCredential", "ClrCredential"],
+        "issuer": {"id": did_of(key), "type": ["Profile"]},
+        "validFrom": "2026-06-01T00:00:00Z",
+        "name": "All of them",
+        "credentialSubject": {"id": "did:example:l", "type": ["ClrSubject"], "verifiableCredential": [*contained]},
+    }
+    return {name: value for name, value in (made | changes).items() if value is not None}
+
+
+OF_OTHERS = signed(badge(OTHER, id="https://college.example/credentials/2"), OTHER)
+
+
+async def test_each_credential_in_a_record_is_checked_by_itself():
+    ours = signed(badge())
+    assert results(await checked(signed(record(ours, OF_OTHERS))))["credential"] == "valid"
+    tampered = ours | {"name": "Surgery"}
+    late = signed(badge(validUntil="2026-06-02T00:00:00Z"))
+    unsaid = signed(badge(credentialStatus=ENTRY))
+    for inside, result in ((tampered, "invalid"), (late, "invalid"), (badge(), "invalid"), (unsaid, "unknown")):
+        verdict = await checked(signed(record(OF_OTHERS, inside)))
+        found = [check.result for check in verdict.checks if check.check == "credential"]
+        assert (verdict.result, found) == (result, ["valid", result])
+
+
+async def test_credentials_in_a_record_may_be_jwts():
+    good = jwts.signed(badge(), KEY, method_of(KEY))
+    verdicts = [await checked(signed(record(each))) for each in (good, f"{good[:-6]}AAAAAA", "a.b.c")]
+    assert [verdict.result for verdict in verdicts] == ["valid", "invalid", "invalid"]
+
+
+async def test_a_record_that_nobody_signed_is_not_looked_into():
+    world = World()
+    unsaid = signed(badge(credentialStatus=ENTRY))
+    verdict = await checked(record(unsaid), world)
+    assert (verdict.result, world.asked) == ("invalid", [])
+
+
+async def test_a_record_in_a_record_and_too_many_in_one_are_unknown():
+    ours = signed(badge())
+    assert results(await checked(signed(record(signed(record(ours, id="urn:x:inner"))))))["credential"] == "unknown"
+    many = signed(record(*[ours] * (checks.MOST_CONTAINED + 1)))
+    verdict = await checked(many)
+    assert (verdict.result, verdict.checks[-1].result) == ("unknown", "unknown")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        record(),
+        record(7),
+        record(OF_OTHERS, name=None),
+        record(OF_OTHERS, **{"@context": [contexts.V2, contexts.OB, contexts.CLR]}),
+        record(OF_OTHERS, credentialSubject={"type": ["ClrSubject"], "verifiableCredential": [OF_OTHERS]}),
+        record(OF_OTHERS, credentialSubject=badge()["credentialSubject"]),
+    ],
+)
+async def test_a_record_has_the_form_of_the_specification(wrong: dict[str, Any]):
+    found = (await checked(wrong)).checks[0]
+    assert (found.check, found.result) == ("form", "invalid")
+    assert "CLR 2.0" in found.reason
+
+
+async def test_a_record_may_have_achievements_and_associations_and_all_of_it_is_signed():
+    made = record(OF_OTHERS)
+    subject = made["credentialSubject"] | {
+        "achievement": [badge()["credentialSubject"]["achievement"]],
+        "association": [
+            {
+                "type": "Association",
+                "associationType": "isParentOf",
+                "sourceId": "urn:uuid:a7467ef6-56cb-11ec-bf63-0242ac130002",
+                "targetId": "urn:uuid:dd887f0a-56cb-11ec-bf63-0242ac130002",
+            }
+        ],
+    }
+    verdict = await checked(signed(made | {"credentialSubject": subject, "partial": True}))
+    assert results(verdict) | {"form": "valid", "properties": "valid", "proof": "valid"} == results(verdict)
+
+
+async def test_1edtechs_own_signed_record_is_valid_and_no_changed_one_is():
+    given = (Path(__file__).parent / "data/clr-simple.json").read_text()
+    signed_by = json.loads(given)
+    (inner,) = signed_by["credentialSubject"]["verifiableCredential"]
+    world = World()
+    for method in (signed_by["proof"][0]["verificationMethod"], inner["proof"][0]["verificationMethod"]):
+        issuer, _, key = method.partition("#")
+        about = {"id": method, "type": "Multikey", "controller": issuer, "publicKeyMultibase": key}
+        profile = {"id": issuer, "verificationMethod": [about], "assertionMethod": [method]}
+        world.at[issuer] = as_text(profile).encode()
+    assert {check.result for check in (await checked(given.encode(), world)).checks} == {"valid"}
+    for old, new in (("Teamwork", "Surgery"), ("Sample", "Real"), ("isParentOf", "isChildOf")):
+        assert (await checked(given.replace(old, new).encode(), world)).result == "invalid"

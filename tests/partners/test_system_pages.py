@@ -17,7 +17,9 @@ from services.partners.gateway.egress.hooks import WEBHOOKS
 from services.partners.gateway.files import jobs
 from services.partners.gateway.files.jobs import FILES, UPLOADS
 from services.partners.people.members import JOURNAL
+from shared.contract.events import LearnerErased, LearnerErasureRequested
 from shared.http.problems import FORM
+from tests.making import event
 from tests.network import STRUCTURED, cloudevent
 from tests.partners.conftest import as_, practise, settled
 from tests.partners.receiver import receiving
@@ -458,6 +460,24 @@ async def test_home_counts_all_that_waits_and_shows_the_oldest_five(connected: R
     assert f"Placements that run</a>: {total[1]}" in page
     assert re.findall(r"work/placements/([^\"?]+)\"", page) == [f"uni:h{number}" for number in (5, 4, 3, 2, 1)]
     await close(staff)
+
+
+async def test_home_says_who_asks_to_be_erased_until_the_institution_has_done_its_part(connected: Running):
+    staff, other = [await signed_in(connected, of, "staff", "institution") for of in ("uni", "college")]
+    enrolled = cloudevent("uni", "learner.enrolled", "uni:leaving", {"programme": "welding"})
+    answer = await connected.client.post("/events", json=enrolled, headers=as_("uni", connected) | STRUCTURED)
+    assert answer.status_code == 202, answer.text
+    asked = LearnerErasureRequested(institution="uni")
+    await connected.publish(event(asked, "uni:leaving", by="service:certification", time=datetime.now(UTC)))
+    await connected.applied()
+    page = (await staff.get("/work", lang="en")).text
+    assert "Learners who ask to be erased</a>: 1" in page
+    assert ("work/do/erase?subject=uni%3Aleaving" in page, "/links" in page) == (True, True)
+    assert "uni:leaving" not in (await other.get("/work")).text
+    await connected.publish(event(LearnerErased(), "uni:leaving", time=datetime.now(UTC)))
+    await connected.applied()
+    assert "ask to be erased" not in (await staff.get("/work")).text
+    await close(staff, other)
 
 
 # the network

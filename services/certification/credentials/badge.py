@@ -84,6 +84,16 @@ class Certificate(NamedTuple):
     did: str = ""
 
 
+class Holder(NamedTuple):
+    """Who has a copy of a credential, as far as the copy says: it is empty unless the holder adds it."""
+
+    name: str = ""
+    did: str = ""
+
+
+NOBODY = Holder()
+
+
 def did_of(public: str, institution: str) -> str:
     """The did:web of an institution under the network's address."""
     return f"did:web:{public.partition('://')[2].replace(':', '%3A')}:issuers:{quoted(institution)}"
@@ -215,6 +225,17 @@ def credential(of: Certificate, public: str, ring: Keyring, language: Language) 
         ],
         "credentialStatus": entry(public, quoted(of.institution), of.number, ring, of.institution, of.did),
     }
+
+
+def for_holder(document: Document, holder: Holder) -> Document:
+    """The same credential with what its holder adds: a DID as who it is about, and a name, which is not hashed."""
+    subject = document["credentialSubject"]
+    if holder.did:
+        subject = {"id": holder.did, **subject}
+    if holder.name:
+        named = {"type": "IdentityObject", "hashed": False, "identityHash": holder.name, "identityType": "name"}
+        subject = {**subject, "identifier": [*subject["identifier"], named]}
+    return {**document, "credentialSubject": subject}
 
 
 def identifier(of: Certificate, ring: Keyring) -> dict[str, Any]:

@@ -23,6 +23,7 @@ MOST_BYTES = 1_000_000
 MOST_PROOFS = 100
 MOST_ENDORSEMENTS = 20
 MOST_STATUSES = 10
+MOST_CONTAINED = 50
 MOST_FETCHES = 30
 WITHIN_S = 35  # after this nothing more is looked up, so that there is an answer
 SKEW = timedelta(minutes=5)

@@ -1,6 +1,7 @@
-"""Is it the form of an Open Badges 3.0 credential? The data model as facts: members, how many, of which kind.
+"""Is it the form of an Open Badges 3.0 credential, or of a Comprehensive Learner Record 2.0 with such ones in it?
 
-Source: 1EdTech, Open Badges 3.0 and its data model (2024), appendix B; W3C, Verifiable Credentials Data Model 2.0.
+The data models as facts: members, how many, of which kind. Source: 1EdTech, Open Badges 3.0 and its data model (2024),
+appendix B, and CLR 2.0 (2025), appendix B; W3C, Verifiable Credentials Data Model 2.0.
 """
 
 import re
@@ -18,6 +19,16 @@ _MODEL = {
         " name:String? description:String? image:Image? credentialSubject:AchievementSubject! endorsement:Endorsement*"
         " endorsementJwt:Jws* evidence:Evidence* proof:Proof* credentialSchema:Typed* credentialStatus:Typed*"
         " refreshService:Typed* termsOfUse:Typed*"
+    ),
+    "Record": (
+        "id:URI! type:IRI+ issuer:Issuer! validFrom:DateTimeZ! validUntil:DateTimeZ? awardedDate:DateTimeZ?"
+        " name:String! description:String? image:Image? partial:Boolean? credentialSubject:ClrSubject!"
+        " endorsement:Endorsement* endorsementJwt:Jws* evidence:Evidence* proof:Proof* credentialSchema:Typed*"
+        " credentialStatus:Typed* refreshService:Typed* termsOfUse:Typed*"
+    ),
+    "ClrSubject": (
+        "id:URI? type:ClrSubject+ identifier:IdentityObject* verifiableCredential:Contained+ achievement:Achievement*"
+        " association:Typed*"
     ),
     "Endorsement": (
         "id:URI! type:IRI+ issuer:Issuer! validFrom:DateTimeZ! validUntil:DateTimeZ? awardedDate:DateTimeZ?"
@@ -69,6 +80,7 @@ _MODEL = {
 }  # fmt: skip
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
+RECORD_CONTEXT = re.compile(r"https://purl\.imsglobal\.org/spec/clr/v2p0/context(-2\.0\.\d)*\.json")
 CONTEXT = re.compile(r"https://purl\.imsglobal\.org/spec/ob/v3p0/context(-3\.\d\.\d)*\.json")
 
 
@@ -102,6 +114,7 @@ _KINDS: dict[str, Callable[[object], bool]] = {
     "URI": lambda value: isinstance(value, str) and _URI.fullmatch(value) is not None,
     "IRI": _is_text,
     "String": _is_text,
+    "Contained": lambda value: isinstance(value, dict) or (isinstance(value, str) and value.count(".") == 2),
     "Jws": lambda value: isinstance(value, str) and value.count(".") == 2,
     "Boolean": lambda value: isinstance(value, bool),
     "Number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
@@ -150,23 +163,33 @@ def flat(value: object) -> Iterator[Any]:
         yield value
 
 
+def is_record(document: dict[str, Any]) -> bool:
+    """Does it say that it is a Comprehensive Learner Record?"""
+    return "ClrCredential" in values(document.get("type"))
+
+
+def specification(document: dict[str, Any]) -> str:
+    """By which it is judged."""
+    return "CLR 2.0" if is_record(document) else "Open Badges 3.0"
+
+
 def mistakes(document: dict[str, Any]) -> Iterator[Text]:
     """What an Open Badges 3.0 credential must not be like, each in words that name the member."""
-    named = values(document.get("@context"))
+    types, named = values(document.get("type")), values(document.get("@context"))
+    kind = "Endorsement" if "EndorsementCredential" in types else "Record" if is_record(document) else "Credential"
+    context = RECORD_CONTEXT if kind == "Record" else CONTEXT
     if named[:1] != ["https://www.w3.org/ns/credentials/v2"]:
         yield Text("@context must begin with https://www.w3.org/ns/credentials/v2")
-    elif not (isinstance(second := named[1] if len(named) > 1 else "", str) and CONTEXT.fullmatch(second)):
-        yield Text("the second @context must be that of Open Badges 3.0")
-    types = values(document.get("type"))
+    elif not (isinstance(second := named[1] if len(named) > 1 else "", str) and context.fullmatch(second)):
+        yield Text("the second @context must be that of {specification}", {"specification": specification(document)})
     if "VerifiableCredential" not in types:
         yield Text("type must have VerifiableCredential")
-    kind = "Endorsement" if "EndorsementCredential" in types else "Credential"
     if kind == "Credential" and not {"OpenBadgeCredential", "AchievementCredential"} & {*map(str, types)}:
         yield Text("type must have OpenBadgeCredential or AchievementCredential")
     yield from _wrong(document, kind, "")
     subject = document.get("credentialSubject")
     if (
-        kind == "Credential"
+        kind != "Endorsement"
         and isinstance(subject, dict)
         and not (subject.get("id") or values(subject.get("identifier")))
     ):

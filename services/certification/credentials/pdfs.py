@@ -29,6 +29,7 @@ WORDS = {
     "level": N_("Level of the European Qualifications Framework"),
     "assessed": N_("Assessed by"),
     "day": N_("Certified on"),
+    "until": N_("Valid until"),
     "scheme": N_("Scheme"),
     "signature": N_("signature and seal"),
     "verify": N_(
@@ -71,7 +72,7 @@ def _facts(of: badge.Certificate, document: Document, text: str) -> dict[str, An
     address: str = document["id"]
     public = address.removesuffix(f"certificates/{address.rpartition('/')[2]}")
     first: Language = document["credentialSubject"]["achievement"]["inLanguage"]
-    earned = datetime.fromisoformat(of.earned_at)
+    earned, named = datetime.fromisoformat(of.earned_at), document["credentialSubject"]["identifier"]
     return {
         "languages": sorted(LANGUAGES, key=lambda language: language != first),
         "words": {
@@ -85,6 +86,8 @@ def _facts(of: badge.Certificate, document: Document, text: str) -> dict[str, An
         "framework": _in_both(of.framework) if of.framework else None,
         "level": of.level,
         "scheme": of.scheme,
+        "holder": next((each["identityHash"] for each in named if each["identityType"] == "name"), None),
+        "ends": {language: day(of.valid_until, language) for language in LANGUAGES} if of.valid_until else None,
         "earned": {language: day(of.earned_at[:10], language) for language in LANGUAGES},
         "evidence": [
             {

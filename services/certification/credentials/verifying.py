@@ -17,6 +17,7 @@ from .baking import PNG, NotBaked, unbake_png, unbake_svg
 from .canonical import Document
 from .checks import (
     MOST_BYTES,
+    MOST_CONTAINED,
     MOST_ENDORSEMENTS,
     MOST_PROOFS,
     MOST_STATUSES,
@@ -123,9 +124,10 @@ class _Verification:
     def __init__(self, around: Surroundings, recipient: str) -> None:
         self.around, self.recipient = around, recipient
 
-    async def of_document(self, document: Document) -> Verdict:
+    async def of_document(self, document: Document, found: Examined | None = None) -> Verdict:
         said = form.plain(document)
-        (found,) = await self.around.examined([document])
+        if found is None:
+            (found,) = await self.around.examined([document])
         proofs, signers = await self._proofs(document, found)
         checks = [_form(said), _properties(found), *proofs]
         return concluded([*checks, *await self._common(document, said, proofs, signers)], document)
@@ -151,6 +153,8 @@ class _Verification:
             checks.append(_recipient(said, self.recipient))
         if self.around.known:
             checks.append(await self._network(said, issuer))
+        if form.is_record(said):
+            checks += await self._contained(said, is_signed=is_signed)
         return [*checks, *await self._endorsements(document, is_signed=is_signed)]
 
     # proofs
@@ -399,6 +403,38 @@ class _Verification:
                 return Check("status", "invalid", Text("Its issuer has revoked it."))
         return Check("status", "valid", Text("It has not been revoked."))
 
+    # records
+
+    async def _contained(self, record: Document, *, is_signed: bool) -> list[Check]:
+        """The credentials in a record: each is checked like one by itself."""
+        contained = values(as_object(record.get("credentialSubject")).get("verifiableCredential"))
+        if not is_signed:
+            return [Check("credential", "unknown", Text("It is not looked up for what nobody has signed."))]
+        some = contained[:MOST_CONTAINED]
+        documents = [each for each in some if isinstance(each, dict)]
+        found = iter(await self.around.examined(documents) if documents else [])
+        checks = [await self._one_contained(each, next(found) if isinstance(each, dict) else None) for each in some]
+        if len(contained) > MOST_CONTAINED:
+            why = Text("It has more than {most} credentials in it: the others were not looked at.", {"most": len(some)})
+            checks.append(Check("credential", "unknown", why))
+        return checks
+
+    async def _one_contained(self, given: Any, found: Examined | None) -> Check:
+        try:
+            jwt = None if found else jwts.parsed(str(given), read_json)
+        except (NoJwt, ValueError) as error:
+            return Check("credential", "invalid", told(str(error.args[0])))
+        document: Document = given if jwt is None else jwt.credential
+        if form.is_record(document):
+            return Check("credential", "unknown", Text("It has a record in it, which was not looked at."))
+        one = _Verification(self.around, "")
+        verdict = await (one.of_document(document, found) if jwt is None else one.of_jwt(jwt))
+        about = {"name": short(document.get("name") or document.get("id"))}
+        if verdict.result == "valid":
+            return Check("credential", "valid", Text("“{name}” is real and valid.", about))
+        about["why"] = next(each.reason for each in verdict.checks if each.result == verdict.result)
+        return Check("credential", verdict.result, Text("“{name}”: {why}", about))
+
     # endorsements
 
     async def _endorsements(self, document: Document, *, is_signed: bool) -> list[Check]:
@@ -509,10 +545,11 @@ def _jwt_trouble(jwt: Jwt) -> Check | None:
 
 def _form(document: Document) -> Check:
     found = list(islice(form.mistakes(document), 10))
+    about = {"specification": form.specification(document)}
     if not found:
-        return Check("form", "valid", Text("It has the form of an Open Badges 3.0 credential."))
-    what = listed(found)
-    return Check("form", "invalid", Text("It does not have the form of Open Badges 3.0: {what}", {"what": what}))
+        return Check("form", "valid", Text("It has the form of a credential of {specification}.", about))
+    about["what"] = listed(found)
+    return Check("form", "invalid", Text("It does not have the form of {specification}: {what}", about))
 
 
 def _properties(found: Examined) -> Check:

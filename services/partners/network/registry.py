@@ -55,7 +55,10 @@ View = dict[str, Any]
 SANDBOX = "sandbox_"  # begins the collections of what sandbox organisations say
 
 
-OF_CREDENTIALS = (events.CertificateIssued, events.CertificateExpiring, events.IssuerDeclared)
+OF_CREDENTIALS = (
+    *(events.CertificateIssued, events.CertificateExpiring, events.IssuerDeclared),
+    *(events.CertificateCollected, events.CertificateHidden, events.CertificateShown),
+)
 WITHOUT_USE = (events.QuestionnairePublished, events.FollowupOpened, *OF_CREDENTIALS)
 
 
@@ -355,7 +358,9 @@ def _learner(state: State) -> View:
     readers = {reader for field in _IN_PARTS for item in shown[field] for reader in item["readers"]}
     shared_with = sorted({fact["data"]["institution"] for fact in facts.facts(state, "learner.shared").values()})
     asked = sorted(map(facts.organisation, facts.facts(state, "learner.erased").values()))
-    own = {"institutions": institutions, "shared_with": shared_with, "erasure_asked_by": asked}
+    own: View = {"institutions": institutions, "shared_with": shared_with, "erasure_asked_by": asked}
+    wanted = facts.facts(state, "learner.erasure_requested")
+    own["erasure_wanted"] = [{"of": of, "at": wanted[of]["time"]} for of in sorted(wanted) if of not in asked]
     own |= {"annulled": annulled(state), "certificates": sorted(facts.facts(state, "competency.certified"))}
     return {**shown, **own, "readers": sorted({*whole, *readers})}
 

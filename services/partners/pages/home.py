@@ -50,6 +50,7 @@ class System(NamedTuple):
 
 SYSTEMS = (
     System("certification", "issuing", N_("Schemes and certificates"), STAFF, (Publisher.institution,)),
+    System("certification", "links", N_("Links for learners"), (Role.admin, Role.staff), (Publisher.institution,)),
     System("partners", "uploads", N_("Files"), STAFF),
     System("feedback", "market/import", N_("Import vacancies"), (Role.operator,)),
     System("feedback", "market/mapping", N_("Map skills to competencies"), (Role.operator,)),
@@ -115,7 +116,8 @@ async def _waiting(visit: MemberVisit) -> list[Waiting]:
     if member.is_operator:
         return await _of(visit, (_without_members, _dead_webhooks, _rejections))
     of_mentors = [_placements, _requests] if member.kind in HOSTS else [_placements]
-    of_staff = [_agreements, _recommendations if member.kind is Publisher.institution else _applications]
+    is_institution = member.kind is Publisher.institution
+    of_staff = [_agreements, *([_recommendations, _erasures] if is_institution else [_applications])]
     of_registry = of_mentors if member.role is Role.mentor else [*of_staff, *of_mentors]
     of_systems = (
         [] if member.role is Role.mentor else [_rejections, *([_dead_webhooks] if is_chief(member.role) else [])]
@@ -210,6 +212,20 @@ async def _placements(visit: MemberVisit) -> Waiting:
     if member.kind in HOSTS:
         return Waiting(visit.word(N_("Placements to confirm")), number, tasks, "work/confirm")
     return Waiting(visit.word(N_("Placements that run")), number, tasks, "work/placements?status=started")
+
+
+async def _erasures(visit: MemberVisit) -> Waiting:
+    """Learners who ask us, by their certificate's link, to be erased."""
+    own = visit.member.organisation
+    stages: list[Doc] = [
+        {"$match": {"readers": own, "erasure_wanted.of": own}},
+        {"$project": {"erasure_wanted": 1}},
+        {"$unwind": "$erasure_wanted"},
+        {"$match": {"erasure_wanted.of": own}},
+    ]
+    number, docs = await _oldest(visit, "learners", stages, "erasure_wanted.at")
+    tasks = [Task(doc["_id"], doc["erasure_wanted"]["at"], _ways("erase", subject=doc["_id"])) for doc in docs]
+    return Waiting(visit.word(N_("Learners who ask to be erased")), number, tasks, "work/learners")
 
 
 async def _recommendations(visit: MemberVisit) -> Waiting:

@@ -260,6 +260,10 @@ _ALL = (
             level_title="Level (EQF)",
         ),
     ),
+    _concluded("certification", "certificate-9", events.CertificateCollected()),
+    _concluded("certification", "certificate-9", events.CertificateHidden()),
+    _concluded("certification", "certificate-9", events.CertificateShown()),
+    _concluded("certification", LEARNER, events.LearnerErasureRequested(institution="north-college")),
     _by(
         PLANT,
         "places-2026-autumn",

@@ -174,6 +174,7 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.LearnerShared: (_consented, _institutions),
     events.FollowupOpened: (),  # who is to pass something on is sent the requests
     events.LearnerErased: (_institutions,),  # and whom the learner concerned before: see `forwarding.py`
+    events.LearnerErasureRequested: (_institutions,),
     events.InternshipStarted: (_enterprise, _institutions),
     events.InternshipCompleted: (_enterprise, _institutions),
     events.InternshipCancelled: (_enterprise, _institutions),
@@ -194,6 +195,9 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.CompetencyRevoked: (_institutions,),
     events.CertificateExpiring: (_issuer, _institutions),
     events.CertificateIssued: (_issuer, _institutions),
+    events.CertificateCollected: (_institutions,),
+    events.CertificateHidden: (_institutions,),
+    events.CertificateShown: (_institutions,),
     events.OpportunityPosted: (_region,),
     events.OpportunityClosed: (_region,),
     events.FeedbackRequested: (_respondent, _institution, _institutions),
