@@ -163,9 +163,9 @@ def versions(state: State) -> list[dict[str, Any]]:
 
     In a database that an earlier version has made, one may be there under two slots.
     """
-    published = {fact["id"]: fact for fact in facts.facts(state, "scheme.published").values()}
-    in_order = sorted(published.values(), key=facts.age, reverse=True)
-    return [{**fact["data"], "since": fact["time"]} for fact in in_order]
+    newest_first = sorted(facts.facts(state, "scheme.published").values(), key=facts.age, reverse=True)
+    by_id = {fact["id"]: fact for fact in newest_first}
+    return [{**fact["data"], "since": fact["time"]} for fact in by_id.values()]
 
 
 def _learner_view(learner: str, state: State) -> dict[str, Any]:

@@ -238,7 +238,8 @@ def _programme(id: str, state: State) -> Added:
 def _first_answer(state: State, recommendation: str) -> str | None:
     """When the institution first declined, or published the version that it revised to; another's word is none."""
     published = facts.facts(state, "programme.published")
-    versions = {fact["data"]["version"]: fact["time"] for fact in published.values()}
+    newest_first = sorted(published.values(), key=facts.age, reverse=True)
+    versions = {fact["data"]["version"]: fact["time"] for fact in newest_first}  # when each was published first
     newest = facts.newest(*published.values())
     given = [f for t in ("revised", "revision_declined") for f in facts.facts(state, f"programme.{t}").values()]
     times = [

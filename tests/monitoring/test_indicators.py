@@ -675,6 +675,13 @@ def test_revisions_are_answered_by_publishing_the_version_or_declining() -> None
     assert measured("median_days_to_revision", *asked_for, *answers).value == 7 * 1.5
 
 
+def test_an_answer_counts_from_when_its_version_was_published_first_in_whatever_order_that_is_told() -> None:
+    versions = [published("welding", "2025-01-20", version="2"), published("welding", "2025-03-20", version="2")]
+    rest = [published("welding"), recommended("r1"), revised("r1", "2", "2025-01-11")]
+    values = [measured("median_days_to_revision", *some, *rest).value for some in (versions, [*reversed(versions)])]
+    assert values[0] == values[1] < 21
+
+
 def test_a_plan_is_no_answer() -> None:
     plan = ProgrammeRevisionPlanned(recommendation="r1", until=date(2025, 6, 1))
     events = [published("welding"), recommended("r1"), event(plan, "welding", time=at("2025-01-11"))]

@@ -276,7 +276,7 @@ def test_every_type_that_counts_is_drawn() -> None:
 def test_any_order_and_repetition_gives_the_same_states_views_and_counters(
     sequence: list[Event[Data]], data: st.DataObject
 ) -> None:
-    assume(_each_asks_one_alone(sequence))
+    assume(_each_asks_one_alone(sequence) and _each_answers_as_one(sequence))
     repeated = data.draw(st.lists(st.sampled_from(sequence), max_size=10)) if sequence else []
     shuffled = data.draw(st.permutations([*sequence, *repeated]))
     once, again = fold(sequence), fold(shuffled)
@@ -289,6 +289,16 @@ def _each_asks_one_alone(sequence: list[Event[Data]]) -> bool:
     """Does each request ask one respondent in one role, whatever else is corrected of it? Its id is made of these."""
     asked = {(event.subject, event.data.role, event.data.respondent) for event in sequence if _asks(event)}
     return len(asked) == len({subject for subject, *_ in asked})
+
+
+def _each_answers_as_one(sequence: list[Event[Data]]) -> bool:
+    """Is each answer given in one role, to one request? In another it is a stranger's, and would replace itself."""
+    given = {
+        (event.subject, event.source, event.sourcekind, event.data.role, event.data.request)
+        for event in sequence
+        if isinstance(event.data, e.FeedbackSubmitted)
+    }
+    return len(given) == len({(subject, source) for subject, source, *_ in given})
 
 
 def _asks(event: Event[Any]) -> TypeGuard[Event[e.FeedbackRequested]]:

@@ -87,7 +87,7 @@ def _facts(of: badge.Certificate, document: Document, text: str) -> dict[str, An
         "level": of.level,
         "scheme": of.scheme,
         "holder": next((each["identityHash"] for each in named if each["identityType"] == "name"), None),
-        "ends": {language: day(of.valid_until, language) for language in LANGUAGES} if of.valid_until else None,
+        "ends": f"{date.fromisoformat(of.valid_until):%d.%m.%Y}" if of.valid_until else None,
         "earned": {language: day(of.earned_at[:10], language) for language in LANGUAGES},
         "evidence": [
             {
