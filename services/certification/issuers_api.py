@@ -87,7 +87,7 @@ async def put_endorsement(request: Request, service: Running, caller: Active, co
     if not (found and found.get("own_key")):
         raise Problem(409, "declare your DID first, with own_key: PUT /issuers/{id}/did")
     document, of, id = await _endorsement(service, content, found["did"])
-    await recognition_reads.find(service, caller.organisation, competency, of, id)
+    await recognition_reads.find(service, caller.organisation, competency, of, endorsing.named(of, id))
     key = recognition_reads.own_id(caller.organisation, competency, of, id)
     kept = {"enterprise": caller.organisation, "competency": competency, "did": found["did"], "content": document}
     about = {"certificate": id} if of == "certificates" else {}  # by which it is found when the learner is erased

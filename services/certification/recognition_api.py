@@ -41,7 +41,6 @@ HEADINGS = {
     "competency_name": N_("Name"),
     "enterprise": N_("Recognised by"),
     "enterprise_name": N_("Name of who recognises"),
-    "certificate": N_("Only the certificate"),
     "since": N_("Since"),
 }
 Words = Annotated[str, Query(max_length=100, description="Words of a competency's or an enterprise's name, or an id.")]
@@ -66,16 +65,17 @@ async def list_recognitions(  # noqa: PLR0913, PLR0917
     format: Literal["json", "csv", "xlsx"] = "json",
     accept: Annotated[str, Header()] = "",
 ) -> Response:
-    """Who recognises which competency, or which single certificate, since when: a page for browsers, JSON for programs.
+    """Who recognises which competency since when: a page for browsers, JSON for programs.
 
     A recognition that was withdrawn is not there, nor that of an enterprise that is suspended. `since` may be to come.
-    CSV and XLSX have all of the filter.
+    What is recognised of single certificates, these say themselves. CSV and XLSX have all of the filter.
     """
     service, known = visit.service, visit.frameworks
     wanted = {"competency": competency or None, "enterprise": enterprise or None}
     match = {name: value for name, value in wanted.items() if value is not None}
     all_of_it = await recognition_reads.recognitions(service, **match)
-    those = [each for each in all_of_it if _has(each, known, q.casefold().split())]
+    words = q.casefold().split()
+    those = [each for each in all_of_it if each.certificate is None and _has(each, known, words)]
     if format != "json":
         return _file(those, known, visit.language, format)
     if "text/html" in accept:
@@ -108,14 +108,13 @@ def _shown(one: Recognition, known: Frameworks) -> Doc:
         "competency_name": {language: known.name(one.competency, language) for language in LANGUAGES},
         "enterprise": one.enterprise,
         "enterprise_name": one.name,
-        "certificate": one.certificate,
         "since": one.since,
     }
 
 
 def _file(those: list[Recognition], known: Frameworks, language: Language, format: str) -> Response:
     rows = [
-        {name: _shown(each, known)[name] or "" for name in HEADINGS}
+        {name: _shown(each, known)[name] for name in HEADINGS}
         | {"competency_name": known.name(each.competency, language)}
         for each in those
     ]

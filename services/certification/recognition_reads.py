@@ -40,7 +40,7 @@ class Recognition(NamedTuple):
 
     @property
     def id(self) -> str:
-        return "/".join(filter(None, (self.competency, self.enterprise, self.certificate)))
+        return f"{self.competency}/{self.enterprise}"
 
     @property
     def has_begun(self) -> bool:
@@ -129,6 +129,8 @@ def endorsement(service: Service, recognition: Recognition, scheme: str, title: 
 async def find(service: Service, enterprise: str, competency: str, of: Of, id: str) -> Recognition:
     """The recognition that an endorsement is made of.
 
+    Args:
+        id: of what is endorsed, as the endorsement's address names it.
     Raises:
         Problem: there is none (404), or it does not count any more (410).
     """
@@ -136,13 +138,16 @@ async def find(service: Service, enterprise: str, competency: str, of: Of, id: s
         scheme = await service.db["schemes"].find_one({"_id": id}, {"competency": 1})
         if scheme is None or scheme.get("competency") != competency:
             raise Problem(404, f"there is no scheme {id} for {competency}")
-    certificate = id if of == "certificates" else None
-    found = await recognitions(service, competency=competency)
-    for each in found:
-        if (each.enterprise, each.certificate) == (enterprise, certificate):
+
+    def fits(certificate: str | None) -> bool:
+        is_single = certificate is not None and endorsing.named("certificates", certificate) == id
+        return certificate is None if of == "schemes" else is_single
+
+    for each in await recognitions(service, competency=competency):
+        if each.enterprise == enterprise and fits(each.certificate):
             return each
     doc = await service.db["recognitions"].find_one({"_id": f"{competency}/{enterprise}"}, {"granted": 1})
-    if doc and any(each["certificate"] == certificate for each in doc["granted"]):
+    if doc and any(fits(each["certificate"]) for each in doc["granted"]):
         raise Problem(410, f"{enterprise} does not recognise it any more")
     raise Problem(404, f"{enterprise} has not said that it recognises this")
 

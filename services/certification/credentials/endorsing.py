@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from shared.contract.events import derived_id
 from shared.pages.languages import N_, Language, translated
 from shared.processing.frameworks import Names, said
 
@@ -51,7 +52,12 @@ class Endorsement(NamedTuple):
 
 def address(public: str, enterprise: str, competency: str, of: Of, id: str) -> str:
     """Where an endorsement is; its id, too."""
-    return f"{public}/endorsements/{'/'.join(map(badge.quoted, (enterprise, competency, of, id)))}"
+    return f"{public}/endorsements/{'/'.join(map(badge.quoted, (enterprise, competency, of, named(of, id))))}"
+
+
+def named(of: Of, id: str) -> str:
+    """How an address names what is endorsed: nobody learns of a certificate from a list of addresses."""
+    return id if of == "schemes" else derived_id("endorsement", id)
 
 
 def endorsed(public: str, of: Of, id: str) -> str:
