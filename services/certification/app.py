@@ -10,7 +10,7 @@ from shared.processing.frameworks import with_frameworks
 from shared.processing.mongo import Database, Key
 
 from . import api, badges, collecting, credentials_api, frameworks, verify_api
-from .credentials.lists import keep_lists, note_erasures
+from .credentials.lists import find, keep_lists, note_erasures
 from .schemes import Scheme, Schemes, certify, decide, route, view
 
 AT_ONCE = 2_000
@@ -78,4 +78,4 @@ router = Router(routes=[route for part in parts for route in part.router.routes]
 work, serving = (note_erasures,), (keep_lists,)
 
 if __name__ == "__main__":
-    serve(core, router, work=work, serving=serving)
+    serve(core, router, work=work, serving=serving, find=find)

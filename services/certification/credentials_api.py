@@ -17,7 +17,6 @@ from .credentials import issuing, keys, links, lists, own_pictures, picture
 
 router = Router(tags=["credentials"])
 Form = Literal["credential.json", "credential.jwt", "badge.png", "badge.svg", "certificate.pdf"]
-CACHED = "public, no-cache"  # with an ETag: asking again is cheap, and a revocation is seen at once
 
 
 @router.get("/issuers/{id}/did.json", responses={200: {"content": {"application/did+json": {}}}})
@@ -25,8 +24,9 @@ async def read_did(service: Running, id: EntityId) -> Response:
     """The DID document of an institution: all keys that it has ever signed with."""
     await _demand_known(service, id)
     ring, public = keys.keyring(service.settings), service.settings.public("certification")
-    headers = {"Cache-Control": CACHED, "Access-Control-Allow-Origin": "*"}
-    return JSONResponse(issuing.did_document(public, id, ring), headers=headers, media_type="application/did+json")
+    return JSONResponse(
+        issuing.did_document(public, id, ring), headers=lists.HEADERS, media_type="application/did+json"
+    )
 
 
 async def _demand_known(service: Service, id: str) -> None:
@@ -43,12 +43,11 @@ async def _demand_known(service: Service, id: str) -> None:
     raise Problem(404, f"there is no institution {id}")
 
 
-@router.get("/issuers/{id}/status/{number}", responses={200: {"content": {"application/vc+ld+json": {}}}})
+@router.get(lists.PATH, responses={200: {"content": {lists.MEDIA_TYPE: {}}}})
 async def read_status_list(service: Running, id: EntityId, number: Annotated[int, Path(ge=1, le=100_000)]) -> Response:
     """A Bitstring Status List of an institution: which of its credentials are revoked. Signed, as a credential."""
     content = await lists.signed_list(service, id, number)
-    headers = {"Cache-Control": CACHED, "Access-Control-Allow-Origin": "*"}
-    return Response(content, media_type="application/vc+ld+json", headers=headers)
+    return Response(content, media_type=lists.MEDIA_TYPE, headers=lists.HEADERS)
 
 
 @router.get(
