@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from benchmarks import growth, ingress, latency, machine, market, pages, reads, scale_out, throughput
+from benchmarks import growth, ingress, latency, machine, market, pages, reads, scale_out, status_list, throughput
 from benchmarks.environment import Environment, environment, tools
 from benchmarks.plan import Plan, table
 from benchmarks.systems import (
@@ -38,6 +38,7 @@ TITLES = {
     "reads": "Reading an indicator",
     "pages": "Pages, for 20 readers at once",
     "market": "The labour market",
+    "status-list": "A status list, for 20 verifiers at once",
 }
 
 
@@ -81,6 +82,7 @@ def _sections(at: Environment, plan: Plan, half: dict[str, float]) -> dict[str, 
         "reads": reading,
         "pages": lambda: pages.measure(at, plan),
         "market": lambda: market.measure(at, plan),
+        "status-list": lambda: status_list.measure(at, plan),
     }
 
 
@@ -124,6 +126,7 @@ REPORTS: dict[str, Callable[[Rows], list[str]]] = {
     "reads": reads.report,
     "pages": pages.report,
     "market": market.report,
+    "status-list": status_list.report,
 }
 
 
@@ -152,6 +155,11 @@ def judged(found: dict[str, Rows]) -> list[list[str]]:
     if rows := found.get("ingress"):
         goals += [
             (f"ingress over the bare endpoint, {kind}", 0.7, ingress.ratio(rows, kind)) for kind in ("single", "batch")
+        ]
+    if rows := found.get("status-list"):
+        goals += [
+            (f"a status list over a static file, {way}", 0.7, status_list.ratio(rows, way))
+            for way in (status_list.WHOLE, status_list.UNCHANGED)
         ]
     if rows := found.get("growth"):
         at_size = {row["learners"]: row["warm_per_s"] for row in rows}

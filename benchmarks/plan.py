@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SECTIONS = ("throughput", "latency", "growth", "scale-out", "ingress", "reads", "pages", "market")
+SECTIONS = ("throughput", "latency", "growth", "scale-out", "ingress", "reads", "pages", "market", "status-list")
 HERE = Path(__file__).parent
 
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from deploy.local.processes import ServerError
 from deploy.stack import Choice, operator_credential, run
 
-from . import circle, graduates, loop
+from . import circle, graduates, independent, loop
 from .count import INDICATORS, Counts, count
 from .network import DemoError, Json, Network, until
 
@@ -131,6 +131,7 @@ async def demonstrate() -> bool:
         rate = await send_graduates(network)
         equal, programmes, of = await compare(network)
         print(f"\n  {run('monitoring', 'deploy.praktika', 'audit').strip()}")
+        await independent.check(network)
         print(f"\n  dashboard: {Choice.kept().address()}/")
         market = Choice.kept().address("feedback")
         print(f"  labour market: {market}/market  gaps: {market}/market/gaps")

@@ -23,7 +23,7 @@ from . import (
     wallet_api,
 )
 from .certificates import today
-from .credentials.lists import keep_lists, note_erasures
+from .credentials.lists import find, keep_lists, note_erasures
 from .pages import issuing, publish
 from .scheme_reads import read_schemes
 from .schemes import Context, Scheme, certify, decide, route, view
@@ -106,4 +106,4 @@ router = Router(routes=[route for part in parts for route in part.router.routes]
 work, serving = (note_erasures,), (keep_lists,)
 
 if __name__ == "__main__":
-    serve(core, router, work=work, serving=serving)
+    serve(core, router, work=work, serving=serving, find=find)

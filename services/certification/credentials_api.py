@@ -19,7 +19,6 @@ from .credentials import badge, issuing, keys, links, lists, own_pictures, pictu
 
 router = Router(tags=["credentials"])
 Form = Literal["credential.json", "credential.jwt", "badge.png", "badge.svg", "certificate.pdf"]
-CACHED = "public, no-cache"  # with an ETag: asking again is cheap, and a revocation is seen at once
 
 
 DidText = Annotated[str, StringConstraints(max_length=500, pattern=DID_WEB)]
@@ -34,9 +33,8 @@ async def read_did(
     """The DID document of an organisation: all keys that Praktika has ever signed with in its name."""
     await _demand_known(service, id)
     ring, public = keys.keyring(service.settings), service.settings.public("certification")
-    headers = {"Cache-Control": CACHED, "Access-Control-Allow-Origin": "*"}
     document = issuing.did_document(did or badge.did_of(public, id), id, ring)
-    return JSONResponse(document, headers=headers, media_type="application/did+json")
+    return JSONResponse(document, headers=lists.HEADERS, media_type="application/did+json")
 
 
 async def _demand_known(service: Service, id: str) -> None:
@@ -53,7 +51,7 @@ async def _demand_known(service: Service, id: str) -> None:
     raise Problem(404, f"there is no institution {id}")
 
 
-@router.get("/issuers/{id}/status/{number}", responses={200: {"content": {"application/vc+ld+json": {}}}})
+@router.get(lists.PATH, responses={200: {"content": {lists.MEDIA_TYPE: {}}}})
 async def read_status_list(service: Running, id: EntityId, number: Annotated[int, Path(ge=1, le=100_000)]) -> Response:
     """A Bitstring Status List of an institution: which of its credentials are revoked. Signed, as a credential."""
     return await _status_list(service, id, number)
@@ -69,8 +67,7 @@ async def read_status_list_of_did(
 
 async def _status_list(service: Service, id: str, number: int, did: str = "") -> Response:
     content = await lists.signed_list(service, id, number, did)
-    headers = {"Cache-Control": CACHED, "Access-Control-Allow-Origin": "*"}
-    return Response(content, media_type="application/vc+ld+json", headers=headers)
+    return Response(content, media_type=lists.MEDIA_TYPE, headers=lists.HEADERS)
 
 
 @router.get(

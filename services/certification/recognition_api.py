@@ -24,17 +24,17 @@ from shared.statistics import smallest
 
 from . import recognition_reads
 from .certificates import find_certificate
-from .credentials import badge, contexts, endorsing, issuing, keys
+from .credentials import badge, contexts, endorsing, issuing, keys, lists
 from .credentials.badge import Achieved, Assessed
 from .credentials.canonical import Document
 from .credentials.endorsing import Endorsement, Of
 from .credentials.issuing import FORMS
-from .credentials_api import CACHED, DidText
+from .credentials_api import DidText
 from .recognition_reads import Recognition
 
 router = Router(tags=["recognition"])
 SHOWN = 50  # recognitions on a page
-OPEN = {"Cache-Control": CACHED, "Access-Control-Allow-Origin": "*"}
+OPEN = lists.HEADERS
 JSON_LD, JWT = FORMS["credential.json"], FORMS["credential.jwt"]
 HEADINGS = {
     "competency": N_("Competency"),
@@ -249,7 +249,7 @@ async def read_endorsements(service: Running, id: EntityId) -> JSONResponse:
     """The endorsements of a certificate by all who recognise it today: of its achievement, or of itself alone."""
     certificate = await find_certificate(service.db, id)
     recognised = await recognition_reads.of_certificate(service, certificate)
-    headers = {"Cache-Control": CACHED}
+    headers = {"Cache-Control": lists.HEADERS["Cache-Control"]}
     return JSONResponse(await _endorsements(service, recognised, certificate["scheme"]), headers=headers)
 
 

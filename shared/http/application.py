@@ -16,7 +16,7 @@ from shared import __version__
 from shared.http import hardening, trail
 from shared.http.auth import Verifier
 from shared.http.bodies import BodyLimit
-from shared.http.caching import Compression, ConditionalGet
+from shared.http.caching import Compression, ConditionalGet, FromMemory, Prepared
 from shared.http.commands import ACCEPTED_BODY
 from shared.http.common import common, home
 from shared.http.health import OBSERVED, Observation, observe
@@ -97,6 +97,7 @@ async def end(tasks: Collection[asyncio.Task[None]]) -> None:
 
 
 Work = Callable[[Service], Awaitable[None]]
+Find = Callable[[Service, str], Prepared | None]
 
 
 async def _keep_at(work: Work, service: Service) -> None:
@@ -119,6 +120,7 @@ def create_app(  # noqa: PLR0913
     *,
     work: Sequence[Work] = (),
     serving: Sequence[Work] = (),
+    find: Find | None = None,
     guarded: bool = False,
 ) -> FastAPI:
     """The HTTP application of a service; with the role all or worker its consumer runs inside.
@@ -127,6 +129,7 @@ def create_app(  # noqa: PLR0913
         observations: what the service itself has to ask for to keep its metrics.
         work: what else goes on beside answering requests; as the consumer does, not in a process that only answers.
         serving: what goes on in each process that answers requests.
+        find: what is prepared to be answered at a path, if anything is.
         guarded: end the process if it hangs, so that its supervisor starts a fresh one.
     """
     settings = settings or read_settings()
@@ -176,6 +179,8 @@ def create_app(  # noqa: PLR0913
     app.add_middleware(ConditionalGet)
     app.add_middleware(Compression)
     app.add_middleware(Sessions, service=lambda: app.state.service)
+    if find:
+        app.add_middleware(FromMemory, find=lambda path: find(app.state.service, path))
     app.add_middleware(
         hardening.AnonymousLimits,
         at_once=settings.strangers_at_once,
@@ -199,18 +204,19 @@ def tune(role: str) -> None:
     sys.setswitchinterval(0.0005)
 
 
-def serve(
+def serve(  # noqa: PLR0913, PLR0917
     core: Core,
     router: APIRouter,
     observations: Sequence[Observation] = (),
     work: Sequence[Work] = (),
     serving: Sequence[Work] = (),
+    find: Find | None = None,
 ) -> None:
     """Run a service until SIGTERM; see `create_app`."""
     settings = read_settings()
     logs.configure(core.name, settings.log_level)
     tune(settings.role)
-    app = create_app(core, router, settings, observations, work=work, serving=serving, guarded=True)
+    app = create_app(core, router, settings, observations, work=work, serving=serving, find=find, guarded=True)
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import segno
+from httpx import ASGITransport, AsyncClient
 from PIL import Image
 
 from services.certification import app
@@ -156,6 +157,21 @@ async def test_a_list_has_an_etag_and_is_not_sent_again(stack: Running):
     first = await stack.client.get("/issuers/uni/status/1")
     again = await stack.client.get("/issuers/uni/status/1", headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_a_list_is_answered_from_memory_as_it_is_otherwise(stack: Running):
+    usual = await stack.client.get("/issuers/uni/status/1")
+    application = create_app(core, router, stack.settings, find=lists.find)
+    application.state.service = stack.service
+    async with AsyncClient(transport=ASGITransport(application), base_url="http://praktika.test") as client:
+        for known in ({}, {"If-None-Match": usual.headers["etag"]}, {"If-None-Match": 'W/"another"'}):
+            for path in ("/issuers/uni/status/1", "/issuers/uni/status/1?x=1", "/issuers/nobody/status/1"):
+                quick, other = [await each.get(path, headers=known) for each in (client, stack.client)]
+                assert (quick.status_code, quick.content, quick.headers) == (
+                    other.status_code,
+                    other.content,
+                    other.headers,
+                )
 
 
 async def test_an_erased_learners_credential_is_revoked_and_forgotten(stack: Running):

@@ -20,6 +20,8 @@ from openvc.proof.data_integrity import DataIntegrityProofSuite
 from openvc.proof.vc_jwt import VcJwtProofSuite
 from openvc.status.bitstring import decode_bitstring, get_status_bit
 
+from deploy.demo import independent
+from deploy.local import node
 from services.certification.credentials import badge, contexts, issuing, keyforms, keys, proofs, records, status
 from services.certification.credentials.badge import Assessed, Certificate
 from shared.settings import Settings
@@ -160,6 +162,17 @@ def test_independent_node_accepts_a_holders_copy_and_a_record_and_refuses_change
     found = json.loads(done.stdout)
     assert found[:2] == [True, True], found
     assert True not in found[2:]
+
+
+def test_the_demo_asks_the_independent_verifier_or_says_that_it_cannot(
+    document: dict[str, Any], did: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    packages()
+    assert independent.verified(document, did) is True
+    assert independent.verified(tampered(document)["level"], did) is not True
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(node.NoNode, match="no Node"):
+        independent.verified(document, did)
 
 
 def test_independent_python_accepts_ours_and_refuses_each_tampered_one(

@@ -9,12 +9,13 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from deploy.demo import circle, loop
+from deploy.demo import circle, independent, loop
 from deploy.demo.network import Network
 from services.certification import app as certification
 from services.feedback import app as feedback
 from services.partners import app as partners
 from services.partners.gateway.credentials import issue_to_operator
+from tests.packages import packages
 from tests.stack import on_a_socket, running
 
 
@@ -56,3 +57,19 @@ async def test_the_demo_goes_from_vacancies_to_a_better_programme_and_may_be_rep
     again = capsys.readouterr().out
     assert "0 new, 103 known" in again
     assert "14 of 32 → 27 of 32 give 4 or 5: better" in again
+
+
+async def test_the_demos_credential_is_checked_by_a_verifier_of_others(
+    network: Network, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    packages()
+    await circle.form_the_cluster(network)
+    await circle._learn(network)
+    await circle._certify(network)
+    await independent.check(network)
+    said = capsys.readouterr().out
+    assert "finds the learner's credential valid" in said
+    assert "its public page: http" in said
+    monkeypatch.setenv("PATH", "/nowhere")
+    await independent.check(network)
+    assert "was not checked by a verifier of others: there is no Node here" in capsys.readouterr().out

@@ -7,6 +7,7 @@ from contextlib import suppress
 from itertools import product
 from typing import Any, NamedTuple
 
+from shared.http.caching import Prepared, prepared
 from shared.http.problems import Problem
 from shared.http.service import Service
 from shared.observability import logs
@@ -29,10 +30,16 @@ _NUMBERS = {"certificates.institution": 1, "certificates.number": 1}
 _BEGINNING = "2020-01-01T00:00:00.000000Z"  # of a list on which nothing has happened
 
 
-class Kept(NamedTuple):
-    """A signed list, and when it was found to be that of now."""
+# With an ETag: asking again is cheap, and a revocation is seen at once.
+HEADERS = {"Cache-Control": "public, no-cache", "Access-Control-Allow-Origin": "*"}
+MEDIA_TYPE = "application/vc+ld+json"
+PATH = "/issuers/{id}/status/{number}"
 
-    content: bytes
+
+class Kept(NamedTuple):
+    """A signed list as it is answered, and when it was found to be that of now."""
+
+    answer: Prepared
     read_at: float
     of: object  # the keys and the numbers that it was made of
 
@@ -49,7 +56,7 @@ async def signed_list(service: Service, institution: str, number: int, did: str 
     wanted = (institution, number, did)
     kept = known.get(wanted)
     if kept and time.monotonic() - kept.read_at < KEPT_S:
-        return kept.content
+        return kept.answer.content
     ring = keys.keyring(service.settings)
     question = ("status list", wanted, keys.fingerprint(ring))
     try:
@@ -60,13 +67,22 @@ async def signed_list(service: Service, institution: str, number: int, did: str 
             raise
         log.warning("status_list_kept", institution=institution, reason=repr(error)[:200])
         known[wanted] = kept._replace(read_at=time.monotonic())
-        return kept.content
+        return kept.answer.content
     made_of = (question, revoked)
     if kept is None or kept.of != made_of:
         content = await service.coalesced(made_of, lambda: _sign(service, ring, *wanted, revoked))
-        kept = Kept(content, 0.0, made_of)
+        kept = Kept(prepared(PATH, content, MEDIA_TYPE, HEADERS), 0.0, made_of)
     known[wanted] = kept._replace(read_at=time.monotonic())
-    return kept.content
+    return kept.answer.content
+
+
+def find(service: Service, path: str) -> Prepared | None:
+    """The list at a path, if it was looked at just now: verifiers everywhere ask for the same one."""
+    match path.split("/"):
+        case ["", "issuers", id, "status", number] if number.isdecimal() and len(number) < 7:
+            kept: Kept | None = service.shared.get("status_lists", {}).get((id, int(number), ""))
+            return kept.answer if kept and time.monotonic() - kept.read_at < KEPT_S else None
+    return None
 
 
 class Revoked(NamedTuple):
