@@ -147,7 +147,7 @@ def concluded(events: list[Event[Data]]) -> list[Event[Data]]:
         known.setdefault(s.competency, []).append(
             schemes.Scheme(s.id, timestamp(SCHEMES_AT), *of, METHODS, LEAST_SCORE, enterprise_required=True)
         )
-    _, certified = fold(schemes, events, lambda key, state: schemes.decide(key, state, known))
+    _, certified = fold(schemes, events, lambda key, state: schemes.decide(key, state, schemes.Context(known)))
     of_learners = [event for event in events if event.data.topic == "learner"]
     learners, asked = fold(requests, of_learners, lambda key, state: requests.ask(key.id, state, SECRET))
     erased = frozenset(key.id for key, state in learners.items() if "erased" in state)
