@@ -17,7 +17,7 @@ from shared.http.visits import AnyVisit, Visit
 from shared.pages.languages import N_, Text
 from shared.processing import facts
 
-from .certificates import certificate_in, with_names
+from .certificates import as_of_today, certificate_in, with_names
 from .credentials import holders, issuing, links, picture, proofs, records, wallets
 from .credentials.badge import NOBODY, Holder
 from .credentials_api import Form, answer, as_file, picture_of
@@ -74,7 +74,7 @@ def _valid(opened: Opened) -> list[str]:
     """The learner's certificates of the link's institution that count."""
     institution = opened.certificate["institution"]
     mine = opened.learner["certificates"]
-    return [c["id"] for c in mine if c["institution"] == institution and c["status"] == "valid"]
+    return [c["id"] for c in map(as_of_today, mine) if c["institution"] == institution and c["status"] == "valid"]
 
 
 @router.get("/collect/{token}")
@@ -212,11 +212,13 @@ async def collect(service: Running, token: Token, form: Form | RecordForm) -> Re
 
 
 async def _file(service: Service, opened: Opened, form: str, holder: Holder) -> Response:
+    taken = _valid(opened) if form in records.FORMS else [opened.id]
     if form in records.FORMS:
         answered = await _record(service, opened, form, holder)
     else:
         answered = await answer(service, opened.learner, opened.id, form, holder)
-    await note_collected(service, opened.learner, opened.id)
+    for id in taken:
+        await note_collected(service, opened.learner, id)
     return answered
 
 

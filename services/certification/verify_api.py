@@ -33,6 +33,7 @@ from .credentials.checks import (
     concluded,
     dates,
     host_of,
+    is_name,
     short,
 )
 from .credentials.examining import examined
@@ -323,12 +324,8 @@ def _named(credential: dict[str, Any]) -> str:
     """The name that a holder has added: an identity that is not hashed."""
     subject = as_object(next(flat(credential.get("credentialSubject")), None))
     identities = [as_object(each) for each in flat(subject.get("identifier"))]
-    names = [each.get("identityHash") for each in identities if _is_name(each)]
+    names = [each.get("identityHash") for each in identities if is_name(each)]
     return next((name[:300] for name in names if isinstance(name, str)), "")
-
-
-def _is_name(identity: dict[str, Any]) -> bool:
-    return identity.get("hashed") is False and identity.get("identityType") == "name"
 
 
 def _day(text: str) -> str:

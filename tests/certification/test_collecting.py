@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -39,7 +39,7 @@ from tests.certification.test_credentials_flow import (
     publish_scheme,
     status_list,
 )
-from tests.certification.test_flow import certified
+from tests.certification.test_flow import certified, ending_scheme
 from tests.certification.vc import KEY, OTHER, did_of
 from tests.making import NOON, after, event
 from tests.stack import Running, running, until
@@ -121,6 +121,31 @@ async def test_who_checks_a_copy_sees_the_name_in_it(stack: Running):
         assert about({"credentialSubject": [{"identifier": [identity]}]})["holder"] == ""
 
 
+async def test_who_types_anothers_code_as_a_name_is_not_that_one(stack: Running):
+    path = await link_to(stack, await certificate_of(stack, "mallory"))
+    content = await copied(stack, path, "credential.json", "alice", did="")
+    for recipient, result in (("alice", "invalid"), ("mallory", "valid")):
+        found = await verdict(stack, content, "application/json", recipient)
+        (check,) = (each for each in found["checks"] if each["check"] == "recipient")
+        assert (check["result"], found["result"]) == (result, result)
+
+
+async def test_a_record_has_no_certificate_that_has_ended(stack: Running):
+    await stack.publish(ending_scheme("ended"))
+    path = await link_to(stack, await certificate_of(stack, "partly"))
+    data = AssessmentRecorded(competency="greencomp:2.3", method=AssessmentMethod.exam, score=0.9)
+    await stack.publish(event(data, "long-ago", "partly", time=datetime.now(UTC) - timedelta(days=500)))
+
+    async def both() -> bool:
+        return len(await certified(stack, "partly")) == 2
+
+    await until(both)
+    await stack.applied()
+    record = json.loads(await copied(stack, path, "record.json"))
+    assert len(record["credentialSubject"]["verifiableCredential"]) == 1
+    assert (await verdict(stack, json.dumps(record).encode(), "application/json"))["result"] == "valid"
+
+
 async def test_a_name_alone_and_a_did_alone_will_do(stack: Running):
     path = await link_to(stack, await certificate_of(stack, "half-named"))
     by_name = json.loads(await copied(stack, path, "credential.json", did=""))["credentialSubject"]
@@ -167,6 +192,8 @@ async def collected(stack: Running, learner: str) -> bool:
     [
         ("name", "x" * 201, "200 characters"),
         ("name", "a\u202eb", "hidden characters"),
+        ("name", "a\u200bb", "hidden characters"),
+        ("name", "a\u00adb", "hidden characters"),
         ("name", "a\nb", "line breaks"),
         ("did", "did:example:x", "no DID that can be used here"),
         ("did", "did:key:zzz", "no DID that can be used here"),

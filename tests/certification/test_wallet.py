@@ -111,8 +111,8 @@ class Wallet:
         header = {"typ": "openid4vci-proof+jwt", **named} | changes.pop("header", {})
         key, algorithm = changes.pop("key", self.key), changes.pop("algorithm", self.algorithm)
         claims = {"aud": self.issuer["credential_issuer"], "iat": int(time.time()), "nonce": challenge} | changes
-        told = {name: value for name, value in claims.items() if value is not None}
-        return jwt.encode(told, key, algorithm, headers=header)
+        told, headed = ({n: value for n, value in each.items() if value is not None} for each in (claims, header))
+        return jwt.encode(told, key, algorithm, headers=headed)
 
     async def credential(self, access_token: str, proof: Any, **changes: Any) -> Response:
         """Section 8.2."""
@@ -363,6 +363,8 @@ async def test_wrong_proofs_are_refused(stack: Running):
         "another algorithm": f"{_header(good, alg='EdDSA')}.{rest}",
         "alg none in a good one": f"{_header(good, alg='none')}.{rest}",
         "no signature": f"{head}.{rest.partition('.')[0]}.",
+        "a DID that is no address": wallet.proof(nonce, header={"jwk": None, "kid": f"{wallet.did}<>"}),
+        "a DID without end": wallet.proof(nonce, header={"jwk": None, "kid": wallet.did + "x" * 100_000}),
         "no JWT": "x",
         "a number": 7,
     }

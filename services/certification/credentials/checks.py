@@ -250,6 +250,11 @@ def identity_hashes(identity: str, salt: object) -> set[str]:
     return {f"sha256${sha256(salted).hexdigest()}", f"md5${md5(salted, usedforsecurity=False).hexdigest()}"}
 
 
+def is_name(identity: dict[str, Any]) -> bool:
+    """Is it a name, which holders may add to a copy? Then it is their word alone."""
+    return identity.get("hashed") is not True and identity.get("identityType") == "name"
+
+
 def short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 150 else f"{text[:147]}..."

@@ -3,6 +3,7 @@
 import json
 import re
 
+from shared.contract.text import hidden
 from shared.pages.languages import Text
 
 from . import keyforms
@@ -12,14 +13,16 @@ from .keyforms import PublicKey, UnknownKey
 from .verifying import did_web_address
 
 LONGEST_NAME, LONGEST_DID = 200, 1_000
-_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]+")
+_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
 _DID = re.compile(r"did:(key|jwk|web):[A-Za-z0-9._:%-]+")
 
 
 def mistakes(holder: Holder) -> dict[str, Text]:
     """What cannot go into a credential, by field."""
     found: dict[str, Text] = {}
-    if holder.name and not (len(holder.name) <= LONGEST_NAME and _NAME.fullmatch(holder.name)):
+    if holder.name and not (
+        len(holder.name) <= LONGEST_NAME and _NAME.fullmatch(holder.name) and not hidden(holder.name)
+    ):
         about = {"most": LONGEST_NAME}
         found["name"] = Text("A name has {most} characters at most, and no line breaks or hidden characters.", about)
     if holder.did and not (len(holder.did) <= LONGEST_DID and is_did(holder.did)):

@@ -32,6 +32,7 @@ from .checks import (
     concluded,
     dates,
     identity_hashes,
+    is_name,
     listed,
     read_json,
     short,
@@ -567,11 +568,11 @@ def _dates(document: Document, now: datetime) -> Check:
 
 
 def _recipient(document: Document, said: str) -> Check:
-    """Is it of who says so? Hashed with the salt, if there is one."""
+    """Is it of who says so? Hashed with the salt, if there is one. A name, which holders may add, proves nothing."""
     subject = document.get("credentialSubject")
     subject = subject if isinstance(subject, dict) else {}
     for each in values(subject.get("identifier")):
-        if not isinstance(each, dict):
+        if not isinstance(each, dict) or is_name(each):
             continue
         known = str(each.get("identityHash"))
         if known == said or (each.get("hashed") is True and known in identity_hashes(said, each.get("salt"))):

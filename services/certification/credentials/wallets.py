@@ -180,6 +180,8 @@ def _key(header: Mapping[str, Any]) -> tuple[str, PublicKey]:
         case ["kid"]:
             kid = str(header["kid"])
             did = kid.partition("#")[0]
+            if len(kid) > 2 * holders.LONGEST_DID or not holders.is_did(did):
+                raise UnknownKey
             key = holders.key_in(did)
             if kid not in (did, *keyforms.did_document(did)["assertionMethod"]):
                 raise UnknownKey
