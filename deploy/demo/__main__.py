@@ -132,7 +132,8 @@ async def demonstrate() -> bool:
         equal, programmes, of = await compare(network)
         print(f"\n  {run('monitoring', 'deploy.praktika', 'audit').strip()}")
         await independent.check(network)
-        print(f"\n  dashboard: {Choice.kept().address()}/")
+        figures = Choice.kept().address()
+        print(f"\n  dashboard: {figures}/  who has the lowest, who the highest: {figures}/ranking")
         market = Choice.kept().address("feedback")
         print(f"  labour market: {market}/market  gaps: {market}/market/gaps")
         print(f"  what became of the programme: {market}/stories/{loop.PROGRAMME}")
@@ -140,6 +141,7 @@ async def demonstrate() -> bool:
         for organisation, role, who in PEOPLE:
             print(f"  {who:<34} {invitation(organisation, role)}")
         print(f"  {'a learner who is asked, on a phone':<34} {await circle.open_question(network)}")
+        print(f"  {'a learner who takes a certificate':<34} {await circle.link_to_collect(network)}")
         print(f"  {rate:,.0f} events/s from the ingress to the indicator")
         print(f"\nequal: {equal} indicators, {programmes} of {of} programmes")
         return equal == len(INDICATORS) and programmes == of

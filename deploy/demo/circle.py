@@ -24,6 +24,7 @@ async def walk(network: Network) -> None:
     await _learn(network)
     await _give_feedback(network)
     await _certify(network)
+    await _recognise(network)
     await _hire(network)
 
 
@@ -165,6 +166,29 @@ async def _certify(network: Network) -> None:
     step(
         "anybody checks its credential", "certificate.issued", f"certification: {verdict['result']}, {credential['id']}"
     )
+
+
+async def _recognise(network: Network) -> None:
+    data = {"competency": COMPETENCY, "since": "2025-05-06"}
+    said = event(
+        "recognition.granted", PLANT, "demo-recognition", "2025-05-06T09:00:00Z", data, partitionkey=COMPETENCY
+    )
+    await network.send(PLANT, [said])
+
+    async def recognised() -> list[Json]:
+        listed = await network.ask("certification", "GET", f"/recognitions?competency={COMPETENCY}", by=None)
+        return [each for each in listed["items"] if each["enterprise"] == PLANT]
+
+    await until(recognised, "recognition")
+    step("the plant recognises the certificate", "recognition.granted", "certification: an endorsement, signed")
+
+
+async def link_to_collect(network: Network) -> str:
+    """The link by which the learner takes the certificate."""
+    listed = await network.ask("certification", "GET", f"/certificates?competency={COMPETENCY}", by=INSTITUTE)
+    id = next(certificate["id"] for certificate in listed["items"] if certificate["of"] == LEARNER)
+    made = await network.ask("certification", "POST", f"/certificates/{id}/link", by=INSTITUTE)
+    return str(made["address"])
 
 
 async def _hire(network: Network) -> None:

@@ -66,8 +66,11 @@ async def test_the_demos_credential_is_checked_by_a_verifier_of_others(
     await circle.form_the_cluster(network)
     await circle._learn(network)
     await circle._certify(network)
+    await circle._recognise(network)
+    assert "/collect/" in await circle.link_to_collect(network)
     await independent.check(network)
     said = capsys.readouterr().out
+    assert "an endorsement, signed" in said
     assert "finds the learner's credential valid" in said
     assert "its public page: http" in said
     monkeypatch.setenv("PATH", "/nowhere")
