@@ -11,6 +11,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from deploy.demo import graduates
+from deploy.demo.network import Json
 from services.monitoring.app import core, router
 from services.monitoring.counters import Registry
 from services.monitoring.figures import shown
@@ -147,6 +148,11 @@ async def stack(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFacto
         )
         await one.applied(120)
         yield one
+
+
+def after_18_months(row: graduates.Row) -> list[Json]:
+    """The graduation, and what was said a year and a half later, if anything was."""
+    return [e for e in graduates.learner_events(row) if "graduated" in e["type"] or e["subject"].endswith("-18m")]
 
 
 async def ask(stack: Running, path: str, **params: Any) -> dict[str, Any]:
