@@ -105,7 +105,7 @@ async def read_certificate(
     One that the learner does not show in public is refused (403) to everybody but its institution and the operator.
     """
     found = await find_certificate(service.db, id)
-    if found.get("hidden") and not _is_for(request, service, found["institution"]):
+    if found.get("hidden") and not await _is_for(request, service, found["institution"]):
         return _hidden(request, language, accept)
     certificate = await with_names(service, found)
     if "text/html" in accept:
@@ -139,7 +139,7 @@ def _hidden(request: Request, language: Language, accept: str) -> Response:
     return page(request, template, language, status=403, title=words[0], detail=words[1])
 
 
-def _is_for(request: Request, service: Service, institution: str) -> bool:
+async def _is_for(request: Request, service: Service, institution: str) -> bool:
     """Does the institution itself ask, or the operator: by a session, or by a token?"""
     member = signed_in(request)
     caller = member.caller if member else None
@@ -148,7 +148,9 @@ def _is_for(request: Request, service: Service, institution: str) -> bool:
             caller = service.verifier.caller(header)
         except Unauthorised:
             return False
-    return caller is not None and (caller.is_operator or caller.organisation == institution)
+    if caller is None or not (caller.is_operator or caller.organisation == institution):
+        return False
+    return await barred(service, caller) is None
 
 
 class Revocation(BaseModel):

@@ -78,7 +78,7 @@ core = Core(
         "learners": [
             ("partition", "assessed"),
             ("certificates.id",),
-            ("certificates.institution",),
+            ("certificates.institution", "certificates.number"),
             ("certificates.competency",),
             ("certificates.scheme",),
             ("assessed", "_id"),

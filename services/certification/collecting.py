@@ -42,6 +42,7 @@ WORDS = {
 DONE = {
     "hidden": N_("The public page no longer shows your certificate. What you have passed on stays valid."),
     "shown": N_("The public page shows your certificate again."),
+    "later": N_("This was changed several times just now. Try again in a minute."),
     "asked": N_("Your institution was told that you ask to be erased."),
 }
 
@@ -163,8 +164,8 @@ async def switch(visit: AnyVisit, token: Token) -> Response:
     if not visit.form.is_meant:
         return await _show(visit, opened, 403)
     is_shown = visit.form["show"] == "yes"
-    await show_in_public(visit.service, opened.learner, opened.id, is_shown=is_shown)
-    return _to(token, "shown" if is_shown else "hidden")
+    done = await show_in_public(visit.service, opened.learner, opened.id, is_shown=is_shown)
+    return _to(token, "later" if not done else "shown" if is_shown else "hidden")
 
 
 @router.post("/collect/{token}/wallet")

@@ -11,7 +11,7 @@ from shared.contract.events import DID_WEB
 from shared.http.auth import Caller
 from shared.http.problems import Problem
 from shared.http.routing import Router
-from shared.http.service import Authenticated, EntityId, Running, Service, refuse_sandbox
+from shared.http.service import Authenticated, EntityId, Running, Service, barred, refuse_sandbox
 from shared.processing import mongo
 
 from .certificates import find_certificate, find_learner
@@ -86,6 +86,8 @@ async def read_credential(service: Running, caller: Authenticated, id: EntityId,
 
 async def _own(service: Service, caller: Caller, id: str) -> dict[str, Any]:
     """The document of a certificate's learner, for whom it belongs to."""
+    if why := await barred(service, caller):
+        raise Problem(403, why)
     certificate = await find_certificate(service.db, id)
     if not caller.is_operator and caller.organisation != certificate["institution"]:
         raise Problem(403, f"the certificate was issued by {certificate['institution']}")

@@ -180,6 +180,12 @@ async def withdraw_links(visit: SignedInOffline, state: State = "open", page: Pa
 async def links_file(visit: SignedInOffline, format: Literal["csv", "xlsx"], state: State = "open") -> Response:
     """The links as a file, for somebody who is signed in."""
     await _demand_institution(visit)
+    lock: asyncio.Lock = visit.service.shared.setdefault("certification file", asyncio.Lock())
+    async with lock:  # one file in memory is enough
+        return await _links_file(visit, format, state)
+
+
+async def _links_file(visit: SignedInOffline, format: Literal["csv", "xlsx"], state: State) -> Response:
     service, match = visit.service, _of(visit.member.caller, state)
     rows: list[Row] = []
     after: str | None = None

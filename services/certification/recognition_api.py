@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Header, Query
 from fastapi.responses import JSONResponse, Response
-from openpyxl import Workbook
 
 from shared.contract.events import HOSTS
 from shared.http.auth import Role
@@ -14,9 +13,9 @@ from shared.http.lists import Pages, found
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service
-from shared.http.spreadsheets import BOM, TABLES, XLSX, add_sheet, csv_of, saved
+from shared.http.spreadsheets import TABLES
 from shared.http.visits import AnyVisit, SignedInOffline, demand_active, demand_role
-from shared.pages.languages import LANGUAGES, N_, Language, Text, translated
+from shared.pages.languages import LANGUAGES, N_, Language, Text
 from shared.pages.paging import pager
 from shared.processing import mongo
 from shared.processing.frameworks import Frameworks
@@ -30,10 +29,12 @@ from .credentials.canonical import Document
 from .credentials.endorsing import Endorsement, Of
 from .credentials.issuing import FORMS
 from .credentials_api import DidText
+from .files import MOST_ROWS, file_of
 from .recognition_reads import Recognition
 
 router = Router(tags=["recognition"])
 SHOWN = 50  # recognitions on a page
+EMBEDDED = 100  # endorsements in one answer
 OPEN = lists.HEADERS
 JSON_LD, JWT = FORMS["credential.json"], FORMS["credential.jwt"]
 HEADINGS = {
@@ -77,7 +78,7 @@ async def list_recognitions(  # noqa: PLR0913, PLR0917
     words = q.casefold().split()
     those = [each for each in all_of_it if each.certificate is None and _has(each, known, words)]
     if format != "json":
-        return _file(those, known, visit.language, format)
+        return await _file(service, those, known, visit.language, format)
     if "text/html" in accept:
         filters = {"competency": competency or "", "enterprise": enterprise or "", "q": q}
         part = pager(number, SHOWN, len(those), **filters)
@@ -112,20 +113,16 @@ def _shown(one: Recognition, known: Frameworks) -> Doc:
     }
 
 
-def _file(those: list[Recognition], known: Frameworks, language: Language, format: str) -> Response:
-    rows = [
-        {name: _shown(each, known)[name] for name in HEADINGS}
-        | {"competency_name": known.name(each.competency, language)}
-        for each in those
-    ]
-    headers = {"Content-Disposition": f'attachment; filename="recognitions.{format}"'}
-    if format == "csv":
-        text = BOM + (csv_of(rows) or ",".join(HEADINGS) + "\r\n")
-        return Response(text, headers=headers, media_type="text/csv; charset=utf-8")
-    book = Workbook(write_only=True)
-    headings = {name: translated(language, words) for name, words in HEADINGS.items()}
-    add_sheet(book, translated(language, N_("Recognition")), rows, headings)
-    return Response(saved(book), headers=headers, media_type=XLSX)
+async def _file(
+    service: Service, those: list[Recognition], known: Frameworks, language: Language, format: str
+) -> Response:
+    lock: asyncio.Lock = service.shared.setdefault("certification file", asyncio.Lock())
+    async with lock:  # one file in memory is enough
+        rows = []
+        for shown in (_shown(each, known) for each in those[: MOST_ROWS + 1]):
+            name = known.name(shown["competency"], language)
+            rows.append({column: shown[column] for column in HEADINGS} | {"competency_name": name})
+        return await file_of(rows, HEADINGS, N_("Recognition"), "recognitions", format, language)
 
 
 # how many graduates an enterprise's recognitions are about
@@ -200,12 +197,10 @@ async def _made(service: Service, one: Recognition, scheme: str) -> tuple[Endors
 
 
 async def _endorsements(service: Service, those: Sequence[Recognition], scheme: str) -> list[Document]:
-    """Endorsements with their proofs; not to be changed."""
-    signed = []
-    for each in those:
-        signed.append(await _signed(service, each, scheme))
-        await asyncio.sleep(0)  # others have their turn
-    return signed
+    """Endorsements with their proofs, of the first `EMBEDDED`; not to be changed."""
+    lock: asyncio.Lock = service.shared.setdefault("endorsements", asyncio.Lock())
+    async with lock:  # each takes 30 ms of a processor
+        return [await _signed(service, each, scheme) for each in those[:EMBEDDED]]
 
 
 async def _signed(service: Service, one: Recognition, scheme: str) -> Document:
@@ -213,7 +208,7 @@ async def _signed(service: Service, one: Recognition, scheme: str) -> Document:
     if own := await recognition_reads.own_endorsement(service, one, scheme):
         return own
     made, document = await _made(service, one, scheme)
-    return endorsing.signed(document, made, keys.keyring(service.settings))
+    return await asyncio.to_thread(endorsing.signed, document, made, keys.keyring(service.settings))
 
 
 @router.get(
@@ -248,6 +243,8 @@ async def read_endorsement(  # noqa: PLR0913, PLR0917
 async def read_endorsements(service: Running, id: EntityId) -> JSONResponse:
     """The endorsements of a certificate by all who recognise it today: of its achievement, or of itself alone."""
     certificate = await find_certificate(service.db, id)
+    if certificate.get("hidden"):
+        raise Problem(403, "its holder does not show this certificate in public")
     recognised = await recognition_reads.of_certificate(service, certificate)
     headers = {"Cache-Control": lists.HEADERS["Cache-Control"]}
     return JSONResponse(await _endorsements(service, recognised, certificate["scheme"]), headers=headers)

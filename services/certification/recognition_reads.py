@@ -145,11 +145,26 @@ async def find(service: Service, enterprise: str, competency: str, of: Of, id: s
 
     for each in await recognitions(service, competency=competency):
         if each.enterprise == enterprise and fits(each.certificate):
+            await _demand_shown(service, each.certificate)
             return each
     doc = await service.db["recognitions"].find_one({"_id": f"{competency}/{enterprise}"}, {"granted": 1})
-    if doc and any(fits(each["certificate"]) for each in doc["granted"]):
+    ended = [each["certificate"] for each in doc["granted"] if fits(each["certificate"])] if doc else []
+    if ended:
+        for certificate in ended:
+            await _demand_shown(service, certificate)
         raise Problem(410, f"{enterprise} does not recognise it any more")
     raise Problem(404, f"{enterprise} has not said that it recognises this")
+
+
+async def _demand_shown(service: Service, certificate: str | None) -> None:
+    """Refuse to speak of a certificate that there is not, as of who was erased, or that its holder does not show."""
+    if certificate is None:
+        return
+    doc = await service.db["learners"].find_one({"certificates.id": certificate}, {"certificates": 1})
+    if doc is None:
+        raise Problem(404, "there is no such certificate (any more)")
+    if any(each["id"] == certificate and each.get("hidden") for each in doc["certificates"]):
+        raise Problem(403, "its holder does not show this certificate in public")
 
 
 async def revoked(service: Service, enterprise: str) -> list[str]:

@@ -119,9 +119,12 @@ async def followed(service: Service, content: bytes) -> bytes | str:
     Returns:
         A text is the id of a certificate of this network, by its public address.
     """
-    if qr.is_picture(content) and not has_credential(content):
+    if qr.is_picture(content) and not (len(content) <= MOST_BYTES and has_credential(content)):
         try:
-            content = (await qr.text_in(content)).encode()
+            async with asyncio.timeout(WITHIN_S):
+                content = (await qr.text_in(content)).encode()
+        except TimeoutError:
+            raise Unusable(Text("reading the picture takes too long: try again")) from None
         except qr.NoCode as error:
             raise Unusable(error.args[0]) from None
     if len(content) > MOST_BYTES:
@@ -149,6 +152,9 @@ async def recorded(service: Service, id: str) -> Verdict:
     except Problem:
         return concluded([Check("form", "invalid", Text("This network has given no such certificate."))], None)
     network = Check("network", "valid", Text("It is a certificate of this network."))
+    if certificate.get("hidden"):
+        why = Text("Its holder does not show it in public: ask for its file.")
+        return concluded([network, Check("status", "unknown", why)], None)
     revoked = certificate["status"] == "revoked"
     of_status = Text("It was revoked.") if revoked else Text("It has not been revoked.")
     status = Check("status", "invalid" if revoked else "valid", of_status)
@@ -200,7 +206,7 @@ async def _own(service: Service, path: str) -> bytes:
     public = service.settings.public("certification")
     match [unquote(part) for part in path.split("/")]:
         case ["issuers", id, "did.json"]:
-            if await _name(service, id) is not None:
+            if await _is_known(service, id):
                 ring = keys.keyring(service.settings)
                 return as_text(issuing.did_document(badge.did_of(public, id), id, ring)).encode()
         case ["issuers", id, "status", number, *did] if number.isdecimal() and len(number) < 7 and len(did) < 2:
@@ -218,22 +224,27 @@ async def _own(service: Service, path: str) -> bytes:
 
 async def _known(service: Service, did: str) -> str | None:
     """What the organisation of the network is called that issues by a DID, under our address or at its own domain."""
-    if own := badge.issuer_of(did, service.settings.public("certification")):
-        return await _name(service, own)
+    own = badge.issuer_of(did, service.settings.public("certification"))
     try:
-        found = await service.db["organisations"].find_one({"did": did}, {"name": 1})
+        match = {"_id": own} if own else {"did": did}
+        return _called(await service.db["organisations"].find_one(match, {"name": 1, "access": 1}))
     except mongo.DatabaseError:
         return None
-    return None if found is None else str(found.get("name", found["_id"]))
 
 
-async def _name(service: Service, id: str) -> str | None:
-    """What an organisation of the network is called; None: there is no such one, or it cannot be told."""
+async def _is_known(service: Service, id: str) -> bool:
+    """Is it an organisation of the network, as far as can be told?"""
     try:
-        found = (await service.by_id("organisations", [id], {"name": 1})).get(id)
+        return bool(await service.by_id("organisations", [id], {"_id": 1}))
     except mongo.DatabaseError:
+        return False
+
+
+def _called(organisation: dict[str, Any] | None) -> str | None:
+    """The name of an organisation that may act; while it is suspended, nobody vouches for it."""
+    if organisation is None or "suspended" in organisation.get("access", {}):
         return None
-    return None if found is None else str(found.get("name", id))
+    return str(organisation.get("name", organisation["_id"]))
 
 
 @router.get("/verify", include_in_schema=False, response_class=HTMLResponse)

@@ -6,12 +6,13 @@ The process takes its code from where this file is, and nothing from the folder 
 import asyncio
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 CPU_S = 10
 MEMORY_BYTES = 384 * 2**20
-AT_ONCE = 2
+AT_ONCE, MOST_WAITING = 2, 20  # of one module
 ROOT = Path(__file__).parents[2]
 CODE = """import resource, runpy, sys
 root, module, memory, cpu_s = (sys.argv.pop(1) for _ in range(4))
@@ -20,19 +21,20 @@ resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_s), int(cpu_s)))
 sys.path.insert(0, root)
 runpy.run_module(module, run_name="__main__")"""
 _OUT_OF_TIME = (-signal.SIGXCPU, -signal.SIGKILL)
-_free = asyncio.Semaphore(AT_ONCE)
+_free: dict[str, asyncio.Semaphore] = {}  # by module: pictures do not hold up documents
+_waiting: Counter[str] = Counter()
 
 
 class Ran(NamedTuple):
     """What a process wrote to stdout, and whether it came to its end.
 
     Attributes:
-        broken: why it did not.
+        broken: why it did not; `busy`: too many wait already, so it was not begun.
         code: how it ended, as `subprocess` has it.
     """
 
     written: bytes
-    broken: Literal["time", "memory", "failed"] | None
+    broken: Literal["time", "memory", "failed", "busy"] | None
     code: int
 
 
@@ -43,7 +45,14 @@ async def run(
     pipe, seconds = asyncio.subprocess.PIPE, cpu_s or CPU_S
     bounds = (str(memory_bytes or MEMORY_BYTES), str(seconds))
     written, timed_out = b"", False
-    async with _free:
+    if _waiting[module] >= MOST_WAITING:
+        return Ran(b"", "busy", 1)
+    _waiting[module] += 1
+    try:
+        await (free := _free.setdefault(module, asyncio.Semaphore(AT_ONCE))).acquire()
+    finally:
+        _waiting[module] -= 1
+    try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-c", CODE, str(ROOT), module, *bounds, *arguments),
             stdin=pipe,
@@ -59,6 +68,8 @@ async def run(
             if process.returncode is None:
                 process.kill()
             code = await process.wait()
+    finally:
+        free.release()
     if timed_out or code in _OUT_OF_TIME:
         return Ran(written, "time", code)
     return Ran(written, "memory" if code == -signal.SIGABRT else "failed" if code else None, code)

@@ -14,7 +14,7 @@ from fastapi import APIRouter, FastAPI
 
 from shared import __version__
 from shared.http import hardening, trail
-from shared.http.auth import Verifier
+from shared.http.auth import Unauthorised, Verifier
 from shared.http.bodies import BodyLimit
 from shared.http.caching import Compression, ConditionalGet, FromMemory, Prepared
 from shared.http.commands import ACCEPTED_BODY
@@ -186,12 +186,24 @@ def create_app(  # noqa: PLR0913
         at_once=settings.strangers_at_once,
         per_s=settings.strangers_per_s,
         burst=settings.strangers_burst,
+        is_known=lambda header: _is_known(app, header),
     )
     app.add_middleware(hardening.SecurityHeaders)
     app.add_middleware(trail.AuditMiddleware, trail=lambda: getattr(app.state, "trail", None))
     app.add_middleware(metrics.RequestMetrics)  # added last: the outermost, so that it sees every answer
     handle_errors(app)
     return app
+
+
+def _is_known(app: Application, authorization: str) -> bool:
+    """Is it a token of ours? A secret, which partners alone takes, has limits of its own there."""
+    if authorization[:6].lower() == "basic ":
+        return bool(app.state.name == "partners")
+    try:
+        app.state.service.verifier.caller(authorization)
+    except (AttributeError, OSError, Unauthorised):  # there are no keys, or no service, yet
+        return False
+    return True
 
 
 def tune(role: str) -> None:

@@ -1,8 +1,10 @@
 """What every answer says to browsers, and how long a slow client is waited for."""
 
 import asyncio
+import ipaddress
 import math
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import Counter as Metric
@@ -54,18 +56,24 @@ class AnonymousLimits:
     """Bounds what one address may ask without a credential: so much at once, and so often.
 
     What supervisors ask is free.
+
+    Args:
+        is_known: does an `Authorization` header prove who asks? Who cannot be known so soon is counted like strangers.
     """
 
-    def __init__(self, app: ASGIApp, at_once: int, per_s: float, burst: int) -> None:
-        self.app, self._at_once, self._per_s = app, at_once, per_s
+    def __init__(self, app: ASGIApp, at_once: int, per_s: float, burst: int, is_known: Callable[[str], bool]) -> None:
+        self.app, self._at_once, self._per_s, self._is_known = app, at_once, per_s, is_known
         self._quota = Quota(per_s, burst)
         self._open = Counter[str]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        known = scope["type"] != "http" or any(name == b"authorization" for name, _ in scope["headers"])
-        if known or scope["path"].startswith(("/health/", "/metrics")):
+        if scope["type"] != "http" or scope["path"].startswith(("/health/", "/metrics")):
             return await self.app(scope, receive, send)
-        address = scope["client"][0] if scope.get("client") else ""
+        if any(
+            name == b"authorization" and self._is_known(value.decode("latin-1")) for name, value in scope["headers"]
+        ):
+            return await self.app(scope, receive, send)
+        address = network(scope["client"][0]) if scope.get("client") else ""
         if refused := self._refusal(address):
             return await refused(scope, receive, send)
         self._quota.charge(address, 1)
@@ -86,6 +94,17 @@ class AnonymousLimits:
         body = {"type": "about:blank", "title": "Too Many Requests", "status": 429, "detail": detail}
         headers = {"Retry-After": str(max(1, wait_s))}
         return JSONResponse(body, 429, headers, media_type="application/problem+json")
+
+
+def network(address: str) -> str:
+    """What one customer has of addresses: one of IPv4, a /64 of IPv6."""
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(known, ipaddress.IPv4Address):
+        return address
+    return str(known.ipv4_mapped or ipaddress.ip_network((int(known) >> 64 << 64, 64)))
 
 
 class SlowClientTimeout(H11Protocol):

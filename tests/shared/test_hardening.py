@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 import uvicorn
 from fastapi import APIRouter, Request
+from starlette.types import Message, Receive, Scope, Send
 
 from deploy.local.processes import free_port
 from shared.http import hardening
@@ -128,3 +129,31 @@ async def test_no_other_sites_page_may_ask(port: int):
     asking = b"Origin: https://elsewhere.example\r\nAccess-Control-Request-Method: GET\r\n" + CLOSE + b"\r\n"
     for method in (b"OPTIONS", b"GET"):
         assert "access-control" not in (await sent(port, method + b" /health/live HTTP/1.1\r\n" + asking)).lower()
+
+
+async def test_a_header_that_proves_nothing_frees_nobody_from_the_limits_and_a_customer_has_a_64_of_ipv6():
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    limits = hardening.AnonymousLimits(app, at_once=9, per_s=0.001, burst=1, is_known="Bearer good".__eq__)
+
+    async def status(address: str, *given: str) -> int:
+        answers: list[Message] = []
+
+        async def send(message: Message) -> None:
+            answers.append(message)
+
+        async def receive() -> Message:
+            return {"type": "http.disconnect"}
+
+        headers = [(b"authorization", each.encode()) for each in given]
+        scope = {"type": "http", "path": "/", "method": "GET", "headers": headers, "client": (address, 1)}
+        await limits(scope, receive, send)
+        return int(answers[0]["status"])
+
+    assert await status("2001:db8::1", "Bearer forged") == 200
+    assert await status("2001:db8::2", "Bearer forged") == 429
+    assert await status("2001:db8::2") == 429
+    assert await status("2001:db8:0:1::1") == 200
+    assert {await status("2001:db8::2", "Bearer good") for _ in range(9)} == {200}

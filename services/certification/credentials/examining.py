@@ -41,6 +41,7 @@ async def examined(documents: list[Document]) -> list[Examined]:
     why = {
         "time": Text("it takes more than {most} s to make statements of it", {"most": bounded.CPU_S}),
         "memory": _OUT_OF_MEMORY,
+        "busy": Text("too much is being checked at the moment: try again"),
     }.get(ran.broken or "", Text("making statements of it failed here (code {code})", {"code": ran.code}))
     return found + [Examined([], [], why)] * (len(documents) - len(found))
 

@@ -5,12 +5,12 @@ failures count against the address that they come from, and whoever has proved a
 any time. Of members, whose passwords can be guessed, failures from everywhere count together in the end.
 """
 
-import ipaddress
 import math
 from collections import OrderedDict
 from collections.abc import Hashable
 from hashlib import sha256
 
+from shared.http.hardening import network
 from shared.http.ratelimit import Quota
 
 REMEMBERED = 10_000  # addresses, client ids at addresses, and secrets that were right
@@ -59,14 +59,3 @@ class LoginLimits:
 
 def _proof(client: str, secret: str) -> bytes:
     return sha256(f"{client}\n{secret}".encode()).digest()
-
-
-def network(address: str) -> str:
-    """What one customer has of addresses: one of IPv4, a /64 of IPv6."""
-    try:
-        known = ipaddress.ip_address(address)
-    except ValueError:
-        return ""
-    if isinstance(known, ipaddress.IPv4Address):
-        return address
-    return str(known.ipv4_mapped or ipaddress.ip_network((int(known) >> 64 << 64, 64)))
