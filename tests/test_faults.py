@@ -54,7 +54,8 @@ async def test_nothing_is_lost_or_counted_twice_whatever_breaks(tmp_path: Path):
             ("kill -9 MongoDB's primary", "a worker joins and leaves"),
         ):
             await asyncio.gather(*(run.faults.inject(BY_NAME[name]) for name in together))
-        while not run.faults.noted()[FENCED] and len(run.faults.injected) < 9:
+        # On a busy machine one in four that are stopped has a write in hand that can still be refused.
+        while not run.faults.noted()[FENCED] and len(run.faults.injected) < 25:
             await run.faults.inject(BY_NAME["stop a worker beyond its session"])
         found = await run.prove()
         assert found.words == [], "\n".join(found.words[:20])
