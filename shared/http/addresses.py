@@ -7,8 +7,7 @@ followed; where something is fetched, each redirect is checked like the first ad
 
 import asyncio
 import socket
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
 
@@ -75,10 +74,6 @@ def is_public(address: str) -> bool:
     return ip.is_global and not never
 
 
-# Of its own: a name server that says nothing holds up no other work in threads.
-_resolving = ThreadPoolExecutor(16, "resolving")
-
-
 async def resolved(url: httpx.URL, *, inside: bool) -> str:
     """An IP address of the host, once all that it has are found to be allowed.
 
@@ -89,8 +84,7 @@ async def resolved(url: httpx.URL, *, inside: bool) -> str:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(RESOLVE_S):
-            asked = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-            found = await loop.run_in_executor(_resolving, asked)
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, TimeoutError):
         raise NotAllowed(Text("has a host that is not found")) from None
     addresses = [str(sockaddr[0]) for *_, sockaddr in found]
