@@ -1273,6 +1273,7 @@ KINDS_OF_TEXT = {
     f"^/(organisations|services)/{_ID}$": "must be /organisations/ and your id: /organisations/north-college",
     _QUARTER: "must be a calendar quarter: 2026Q2",
     _ADDRESS: "must begin with /certificates/",
+    r"^https?://[^\s]+$": "must begin with https:// or http://",
     DID_WEB: "must be the DID of a domain: did:web:north-college.example",
 }
 
