@@ -25,14 +25,15 @@ from . import (
 from .certificates import today
 from .credentials.lists import find, keep_lists, note_erasures
 from .pages import issuing, publish
-from .scheme_reads import read_schemes
+from .scheme_reads import in_force, read_versions
 from .schemes import Context, Scheme, certify, decide, route, view
 
 AT_ONCE = 2_000
 
 
 async def read_context(db: Database, _: Collection[Key], events: Sequence[DecodedEvent]) -> Context:
-    return Context(await read_schemes(db), None if events else today())
+    versions = await read_versions(db)
+    return Context(in_force(versions), None if events else today(), versions)
 
 
 class DueCertificates:
@@ -48,7 +49,7 @@ class DueCertificates:
     async def due(self, db: Database, labels: Sequence[str]) -> list[tuple[str, Key]]:
         """Up to `AT_ONCE` learners of these partitions who have earned a certificate and do not have it."""
         found: list[tuple[str, Key]] = []
-        for competency, schemes in (await read_schemes(db)).items():
+        for competency, schemes in in_force(await read_versions(db)).items():
             open_labels = {label for label in labels if any((db.name, s, label) not in self._done for s in schemes)}
             unfinished: set[str] = set()
             candidates = db["learners"].find({"partition": {"$in": list(open_labels)}, "assessed": competency})

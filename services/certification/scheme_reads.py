@@ -22,19 +22,30 @@ LOOKED_AT = 10_000  # learners, for one answer: 3 s, in batches that let others 
 BATCH = 250
 
 
-async def read_schemes(db: Database) -> Schemes:
+async def read_versions(db: Database) -> dict[str, list[Scheme]]:
+    """Of each scheme by id its versions, the newest first."""
+    return {doc["_id"]: versions_of(doc) async for doc in db["schemes"].find(_PUBLISHED).sort("_id")}
+
+
+def in_force(versions: Mapping[str, list[Scheme]]) -> Schemes:
+    """The newest version of each scheme, by competency."""
     schemes: dict[str, list[Scheme]] = {}
-    async for doc in db["schemes"].find(_PUBLISHED).sort("_id"):
-        scheme = scheme_of(doc)
+    for scheme, *_ in versions.values():
         schemes.setdefault(scheme.competency, []).append(scheme)
     return schemes
 
 
+def versions_of(doc: Doc) -> list[Scheme]:
+    """The rules that a document of `schemes` holds, the newest first."""
+    return [
+        scheme_by(fact["data"], doc["_id"], doc["institution"], fact["time"], fact.get("sustainable"))
+        for fact in sorted(facts.facts(doc["state"], "scheme.published").values(), key=facts.age, reverse=True)
+    ]
+
+
 def scheme_of(doc: Doc) -> Scheme:
-    """The rule that a document of `schemes` holds, whole."""
-    published = max(facts.facts(doc["state"], "scheme.published").values(), key=facts.age)
-    stamp = published.get("sustainable")
-    return scheme_by(published["data"], doc["_id"], doc["institution"], published["time"], stamp)
+    """The rule that is in force of a scheme's document."""
+    return versions_of(doc)[0]
 
 
 def scheme_by(

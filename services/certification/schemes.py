@@ -1,6 +1,6 @@
 """Who is certified: pure rules from a learner's facts and the schemes."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
 from typing import Any, NamedTuple
@@ -106,11 +106,14 @@ class Context(NamedTuple):
     """What a learner is judged by besides the facts.
 
     Attributes:
-        today: at a tick; what time brings is decided then.
+        schemes: as they are in force now.
+        today: set at a tick only: then it is decided whose certificate ends soon.
+        versions: of each scheme by id, the newest first; where it is missing, the one in force stands for all.
     """
 
     schemes: Schemes
     today: date | None = None
+    versions: Mapping[str, Sequence[Scheme]] = {}
 
 
 def route(event: DecodedEvent) -> Key | None:
@@ -231,15 +234,16 @@ def decide(key: Key, state: State, context: Context | None) -> list[Event[Data]]
     """The certificates that a learner has earned and does not have, and the revocations of those not earned any more.
 
     A certificate stays, whatever is corrected later, until it is revoked; a revoked one is not given again. It is
-    revoked if something that it rests on was taken back and the learner does not meet the scheme without it.
+    revoked if something that it rests on was taken back and the learner does not meet the scheme without it, as that
+    was when the certificate was given: what a later version asks for touches no certificate.
     """
     if key.collection != "learners" or context is None:
         return []
-    decided = certify(key, state, context.schemes) + _revoke(key.id, state, context.schemes)
+    decided = certify(key, state, context.schemes) + _revoke(key.id, state, context)
     return decided or (_remind(key.id, state, context.today) if context.today else [])
 
 
-def _revoke(learner: str, state: State, schemes: Schemes) -> list[Event[Data]]:
+def _revoke(learner: str, state: State, context: Context) -> list[Event[Data]]:
     revoked = facts.facts(state, "competency.revoked")
     return [
         derive(
@@ -250,10 +254,20 @@ def _revoke(learner: str, state: State, schemes: Schemes) -> list[Event[Data]]:
             key=learner,
             time=datetime.fromisoformat(max(fact["time"], taken_back["time"])),
         )
-        for scheme in _known(facts.facts(state, "competency.certified").values(), schemes)
-        for id, fact, since in _chain(learner, state, scheme.competency, scheme.id)
-        if id not in revoked and (taken_back := _taken_back(state, fact)) and not evidence(state, scheme, since)
+        for id, fact, since in (each for chain in _chains(learner, state) for each in chain)
+        if id not in revoked
+        and (taken_back := _taken_back(state, fact))
+        and (scheme := _given_by(fact, context))
+        and not evidence(state, scheme, since)
     ]
+
+
+def _given_by(certified: Fact, context: Context) -> Scheme | None:
+    """The version of a scheme by which a certificate was given; None: there is no such scheme (yet)."""
+    data = certified["data"]
+    now = (scheme for scheme in context.schemes.get(data["competency"], []) if scheme.id == data["scheme"])
+    known = [v for v in context.versions.get(data["scheme"], ()) if v.competency == data["competency"]] or [*now]
+    return next((version for version in known if version.time <= certified["time"]), known[-1] if known else None)
 
 
 def _known(assessed: Iterable[Fact], schemes: Schemes) -> list[Scheme]:
@@ -282,6 +296,13 @@ def _chain(learner: str, state: State, competency: str, scheme: str) -> Iterator
             return
         yield id, known[id], since
         since = _renewable_from(known[id])
+
+
+def _chains(learner: str, state: State) -> list[list[tuple[str, Fact, str]]]:
+    """The `_chain` of each scheme by which a learner has certificates."""
+    held = facts.facts(state, "competency.certified").values()
+    by = sorted({(fact["data"]["competency"], fact["data"]["scheme"]) for fact in held})
+    return [list(_chain(learner, state, competency, scheme)) for competency, scheme in by]
 
 
 def _renewable_from(certified: Fact) -> str:
@@ -436,14 +457,9 @@ def _certificate(learner: str, scheme: Scheme, earned: list[tuple[str, Fact]], r
 
 def _unreminded(learner: str, state: State) -> list[tuple[str, Fact]]:
     """Certificates that end, were not renewed or revoked, and whose end was not yet said to be near."""
-    known = facts.facts(state, "competency.certified")
     said = facts.facts(state, "competency.revoked").keys() | facts.facts(state, "certificate.expiring").keys()
-    return [
-        (id, fact)
-        for competency, scheme in sorted({(f["data"]["competency"], f["data"]["scheme"]) for f in known.values()})
-        for id, fact, _ in [*_chain(learner, state, competency, scheme)][-1:]
-        if "valid_until" in fact["data"] and id not in said
-    ]
+    newest = (chain[-1] for chain in _chains(learner, state) if chain)
+    return [(id, fact) for id, fact, _ in newest if "valid_until" in fact["data"] and id not in said]
 
 
 def _remind_on(certified: Fact) -> date:

@@ -3,6 +3,7 @@
 import itertools
 from datetime import date, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -280,6 +281,24 @@ def test_that_a_certificate_ends_is_said_once_ninety_days_before_unless_it_was_r
     state = state_of(ENROLLED, exam_on(0), *decided(LIMITED, ENROLLED, exam_on(0)))
     (ending,) = view(KEY, state)["ending"]
     assert ending == {"remind": (end - timedelta(days=90)).isoformat(), "valid_until": end.isoformat()}
+
+
+V1 = SCHEME._replace(methods=("exam",), enterprise_required=False)
+V2 = V1._replace(methods=("exam", "portfolio"), time=events.timestamp(NOON + timedelta(days=10)))
+
+
+@pytest.mark.parametrize(
+    "now", [V1, V2, V2._replace(competency="greencomp:2.1")], ids=["v1", "v2", "another-competency"]
+)
+@pytest.mark.parametrize(("others", "revoked"), [([], True), ([exam_on(1)], False)])
+def test_an_annulment_judges_by_the_version_by_which_a_certificate_was_given(
+    now: Scheme, others: list[Event[Data]], revoked: bool
+):
+    state = state_of(ENROLLED, exam_on(0, id="a1"), *others)
+    (given,) = certify(KEY, state, {V1.competency: [V1]})
+    state = facts.apply(facts.apply(state, given), annulled("a1", "a1"))
+    context = Context({now.competency: [now]}, None, {V1.id: [V1] if now is V1 else [now, V1]})
+    assert [one.subject for one in decide(KEY, state, context)] == [given.subject] * revoked
 
 
 def test_of_a_short_one_it_is_said_from_its_middle_on():
