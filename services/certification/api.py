@@ -1,6 +1,5 @@
 """The certification service over HTTP: certificates."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
@@ -17,7 +16,7 @@ from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service, barred
 from shared.http.sessions import signed_in
-from shared.http.spreadsheets import TABLES
+from shared.http.spreadsheets import TABLES, Sheet, one_file, table_file
 from shared.pages.languages import N_, Chosen, Language, translated
 from shared.pages.pages import page
 from shared.processing import mongo
@@ -25,7 +24,6 @@ from shared.processing import mongo
 from .certificates import as_of_today, find_certificate, find_learner, with_names
 from .credentials import picture
 from .credentials_api import picture_of
-from .files import file_of
 from .given import HEADINGS, Wanted, rows_of
 
 router = Router()
@@ -62,10 +60,9 @@ async def list_certificates(  # noqa: PLR0913, PLR0917
 
 
 async def certificates_file(service: Service, match: dict[str, Any], format: str, language: Language) -> Response:
-    lock: asyncio.Lock = service.shared.setdefault("certification file", asyncio.Lock())
-    async with lock:  # one file in memory is enough
+    async with one_file(service):
         rows = await rows_of(service.db, match, await service.frameworks(), language)
-        return await file_of(rows, HEADINGS, N_("Certificates"), "certificates", format, language)
+        return await table_file("certificates", format, language, Sheet(N_("Certificates"), HEADINGS, rows))
 
 
 def _parted(address: str) -> tuple[str, str]:

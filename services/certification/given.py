@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 
 from shared.http.parameters import query
+from shared.http.spreadsheets import MOST_ROWS
 from shared.pages.languages import N_, Language, translated
 from shared.processing.frameworks import Frameworks
 from shared.processing.mongo import Database
 
 from .certificates import as_of_today, today
-from .files import MOST_ROWS
 from .schemes import REMINDED
 
 Doc = dict[str, Any]

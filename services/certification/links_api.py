@@ -3,19 +3,17 @@
 The feed says that there is a certificate (`competency.certified`) and that it was collected; who sends links asks here.
 """
 
-import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from openpyxl import Workbook
 
 from shared.contract.events import INSTITUTION
 from shared.http.auth import Caller
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Authenticated, Running, Service, refuse_sandbox
-from shared.http.spreadsheets import BOM, TABLES, XLSX, add_sheet, csv_of, saved
+from shared.http.spreadsheets import TABLES, Sheet, one_file, table_file
 from shared.http.visits import STAFF, MemberVisit, SignedInOffline, demand_active, demand_role
 from shared.pages.languages import LANGUAGES, N_, Chosen, Language, translated
 from shared.pages.paging import pager
@@ -65,16 +63,17 @@ async def list_links(  # noqa: PLR0913, PLR0917
     """The institution's certificates, each with the link at which its learner collects it for 90 days from now on.
 
     Each link is for one person. Praktika knows no address: your system, or you, send it. In order of their ids; a
-    revoked one has no link. `state`: open (not collected yet), collected, revoked; left out: all.
+    revoked one has no link. `state`: open (not collected yet), collected, revoked; left out: all. CSV and XLSX have all
+    behind `after`, up to 50,000.
     """
     refuse_sandbox(caller)
     if caller.is_operator:
         raise Problem(403, "links are for those who pass them on; the operator has none")
+    if format != "json":
+        return await _file(service, _of(caller, state), after, format, language)
     found = await mongo.page_within(service.db, "learners", "certificates", _of(caller, state), after, limit)
     rows = await _rows(service, found.items)
-    if format == "json":
-        return JSONResponse({"items": rows, "next": found.next_after}, headers={"Cache-Control": "no-store"})
-    return await asyncio.to_thread(_file, rows, format, language)
+    return JSONResponse({"items": rows, "next": found.next_after}, headers={"Cache-Control": "no-store"})
 
 
 async def _rows(service: Service, certificates: list[Row]) -> list[Row]:
@@ -101,16 +100,17 @@ def _state(certificate: Row) -> State:
     return "collected" if "collected_at" in certificate else "open"
 
 
-def _file(rows: list[Row], format: str, language: Language) -> Response:
-    headers = {"Content-Disposition": f'attachment; filename="links.{format}"', "Cache-Control": "no-store"}
-    if format == "csv":
-        text = BOM + (csv_of(rows) or ",".join(HEADINGS) + "\r\n")
-        return Response(text, headers=headers, media_type="text/csv; charset=utf-8")
-    book = Workbook(write_only=True)
-    words = {name: translated(language, text) for name, text in HEADINGS.items()}
-    told = [row | {"state": translated(language, STATES[row["state"]])} for row in rows]
-    add_sheet(book, translated(language, N_("Links")), told, words)
-    return Response(saved(book), headers=headers, media_type=XLSX)
+async def _file(service: Service, match: Row, after: str | None, format: str, language: Language) -> Response:
+    async with one_file(service):
+        rows, is_all = list[Row](), False
+        while not is_all and len(rows) <= LINKS_AT_ONCE:
+            found = await mongo.page_within(service.db, "learners", "certificates", match, after, 1_000)
+            rows += await _rows(service, found.items)
+            after, is_all = found.next_after, found.next_after is None
+        if format == "xlsx":
+            rows = [row | {"state": translated(language, STATES[row["state"]])} for row in rows]
+        sheet = Sheet(N_("Links"), HEADINGS, rows)
+        return await table_file("links", format, language, sheet, most=LINKS_AT_ONCE)
 
 
 async def _demand_institution(visit: MemberVisit) -> None:
@@ -180,18 +180,4 @@ async def withdraw_links(visit: SignedInOffline, state: State = "open", page: Pa
 async def links_file(visit: SignedInOffline, format: Literal["csv", "xlsx"], state: State = "open") -> Response:
     """The links as a file, for somebody who is signed in."""
     await _demand_institution(visit)
-    lock: asyncio.Lock = visit.service.shared.setdefault("certification file", asyncio.Lock())
-    async with lock:  # one file in memory is enough
-        return await _links_file(visit, format, state)
-
-
-async def _links_file(visit: SignedInOffline, format: Literal["csv", "xlsx"], state: State) -> Response:
-    service, match = visit.service, _of(visit.member.caller, state)
-    rows: list[Row] = []
-    after: str | None = None
-    while len(rows) < LINKS_AT_ONCE:
-        found = await mongo.page_within(service.db, "learners", "certificates", match, after, 1_000)
-        rows += await _rows(service, found.items)
-        if (after := found.next_after) is None:
-            break
-    return await asyncio.to_thread(_file, rows, format, visit.language)
+    return await _file(visit.service, _of(visit.member.caller, state), None, format, visit.language)

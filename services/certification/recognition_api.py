@@ -13,7 +13,7 @@ from shared.http.lists import Pages, found
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service
-from shared.http.spreadsheets import TABLES
+from shared.http.spreadsheets import MOST_ROWS, TABLES, Sheet, one_file, table_file
 from shared.http.visits import AnyVisit, SignedInOffline, demand_active, demand_role
 from shared.pages.languages import LANGUAGES, N_, Language, Text
 from shared.pages.paging import pager
@@ -29,7 +29,6 @@ from .credentials.canonical import Document
 from .credentials.endorsing import Endorsement, Of
 from .credentials.issuing import FORMS
 from .credentials_api import DidText
-from .files import MOST_ROWS, file_of
 from .recognition_reads import Recognition
 
 router = Router(tags=["recognition"])
@@ -116,13 +115,12 @@ def _shown(one: Recognition, known: Frameworks) -> Doc:
 async def _file(
     service: Service, those: list[Recognition], known: Frameworks, language: Language, format: str
 ) -> Response:
-    lock: asyncio.Lock = service.shared.setdefault("certification file", asyncio.Lock())
-    async with lock:  # one file in memory is enough
+    async with one_file(service):
         rows = []
         for shown in (_shown(each, known) for each in those[: MOST_ROWS + 1]):
             name = known.name(shown["competency"], language)
             rows.append({column: shown[column] for column in HEADINGS} | {"competency_name": name})
-        return await file_of(rows, HEADINGS, N_("Recognition"), "recognitions", format, language)
+        return await table_file("recognitions", format, language, Sheet(N_("Recognition"), HEADINGS, rows))
 
 
 # how many graduates an enterprise's recognitions are about

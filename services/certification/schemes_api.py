@@ -1,6 +1,5 @@
 """Schemes over HTTP: published, listed, read, and who is one step from a certificate."""
 
-import asyncio
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
@@ -14,13 +13,12 @@ from shared.http.lists import Pages, found
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service, require
-from shared.http.spreadsheets import TABLES
+from shared.http.spreadsheets import MOST_ROWS, TABLES, Sheet, one_file, table_file
 from shared.http.visits import AnyVisit
 from shared.pages.languages import LANGUAGES, N_, Chosen, Language, Text
 from shared.processing.ownership import misnamed
 
 from .api import Active
-from .files import MOST_ROWS, file_of
 from .pages import catalogue as page
 from .scheme_reads import (
     LOOKED_AT,
@@ -194,8 +192,7 @@ def shown(items: Iterable[tuple[str, Step]], scheme: Scheme, language: Language)
 
 async def nearly_file(service: Service, scheme: Scheme, format: str, language: Language) -> Response:
     """All of them as a file; how many there may be, `MOST_ROWS` says."""
-    lock: asyncio.Lock = service.shared.setdefault("certification file", asyncio.Lock())
-    async with lock:  # one file in memory is enough
+    async with one_file(service):
         items, after = list[tuple[str, Step]](), ""
         while len(items) <= MOST_ROWS:
             part = await near(service.db, scheme, after, LOOKED_AT)
@@ -203,5 +200,5 @@ async def nearly_file(service: Service, scheme: Scheme, format: str, language: L
             if part.next_after is None:
                 break
             after = part.next_after
-        rows = shown(items, scheme, language)
-        return await file_of(rows, HEADINGS, N_("One step from a certificate"), "nearly", format, language)
+        sheet = Sheet(N_("One step from a certificate"), HEADINGS, shown(items, scheme, language))
+        return await table_file("nearly", format, language, sheet)

@@ -1,11 +1,9 @@
 """People and questionnaires over HTTP: invitations to pass on, response rates, comments, and what is asked."""
 
-import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
 from fastapi.responses import JSONResponse, Response
-from openpyxl import Workbook
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.contract.events import OPERATOR, FeedbackRole, Question, QuestionKind, QuestionnairePublished
@@ -14,12 +12,12 @@ from shared.http.commands import Prefer, accept, event_by
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service, require
-from shared.http.spreadsheets import BOM, TABLES, XLSX, add_sheet, csv_of, saved
+from shared.http.spreadsheets import TABLES, Sheet, table_file
 from shared.http.visits import STAFF, SignedInOffline, demand_active, demand_role
-from shared.pages.languages import N_, Chosen, Language, Text, translated
+from shared.pages.languages import N_, Chosen, Language, Text
 
 from .answering import say, sheets
-from .invitations import FIELDS, Doc, invitations, mine, of_own, of_whom
+from .invitations import Doc, invitations, mine, of_own, of_whom
 from .links import links, revoke
 from .questionnaires import Questionnaire, in_use, mistakes
 from .rates import BY, comments, response_rates
@@ -64,7 +62,7 @@ async def list_invitations(  # noqa: PLR0913, PLR0917
     if format == "json":
         is_full = len(found) == limit
         return JSONResponse({"items": found, "next": found[-1]["request"] if is_full and found else None})
-    return await asyncio.to_thread(_file, found, format, language)
+    return await _file(found, format, language)
 
 
 async def _found(  # noqa: PLR0913, PLR0917
@@ -79,15 +77,8 @@ async def _found(  # noqa: PLR0913, PLR0917
     return await invitations(service, caller, [doc async for doc in found])
 
 
-def _file(rows: list[Doc], format: str, language: Language) -> Response:
-    headers = {"Content-Disposition": f'attachment; filename="links.{format}"', "Cache-Control": "no-store"}
-    if format == "csv":
-        text = BOM + (csv_of(rows) or ",".join(FIELDS) + "\r\n")
-        return Response(text, headers=headers, media_type="text/csv; charset=utf-8")
-    book = Workbook(write_only=True)
-    words = {name: translated(language, text) for name, text in HEADINGS.items()}
-    add_sheet(book, translated(language, N_("Links")), rows, words)
-    return Response(saved(book), headers=headers, media_type=XLSX)
+async def _file(rows: list[Doc], format: str, language: Language) -> Response:
+    return await table_file("links", format, language, Sheet(N_("Links"), HEADINGS, rows), most=LINKS_AT_ONCE)
 
 
 @router.get("/asked/links.{format}", include_in_schema=False)
@@ -96,7 +87,7 @@ async def links_file(visit: SignedInOffline, format: Literal["csv", "xlsx"], pro
     demand_role(visit, STAFF)
     await demand_active(visit)
     found = await _found(visit.service, visit.member.caller, "open", programme, None, LINKS_AT_ONCE)
-    return await asyncio.to_thread(_file, found, format, visit.language)
+    return await _file(found, format, visit.language)
 
 
 @router.post("/requests/{id}/link")

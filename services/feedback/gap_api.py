@@ -6,14 +6,12 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from fastapi.responses import Response
-from openpyxl import Workbook
 from pydantic_core import to_json
 
 from shared.http.parameters import query
-from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Running
-from shared.http.spreadsheets import BOM, TABLES, XLSX, Share, add_sheet, csv_of, saved
+from shared.http.spreadsheets import MOST_ROWS, TABLES, Share, Sheet, one_file, table_file
 from shared.pages.languages import N_, Chosen, Language, translated
 from shared.settings import Settings
 
@@ -22,7 +20,6 @@ from .gap_table import Column, Row, in_order
 from .gaps import Rules
 
 router = Router(tags=["gaps"])
-MOST_ROWS = 20_000  # of a file
 SHARES = ("coverage", "share", "lower", "upper")
 # Of each column: its heading, and what it says, with its source.
 COLUMNS = {
@@ -150,12 +147,8 @@ async def read_gap_table(  # noqa: PLR0913, PLR0917
     table = await gap_table(service)
     found, least = wanted.of(table), service.settings.suppress_below
     if format != "json":
-        if len(found) > MOST_ROWS:
-            detail = f"a file has at most {MOST_ROWS} rows, and these are {len(found)}: filter by region or institution"
-            raise Problem(422, detail, [("format", detail)])
-        lock: asyncio.Lock = service.shared.setdefault("gap file", asyncio.Lock())
-        async with lock:  # one file in memory is enough
-            return await asyncio.to_thread(_file, found, format, language, service.settings)
+        async with one_file(service):
+            return await _file(found[: MOST_ROWS + 1], format, language, service.settings)
     body = {
         "items": [shown(row, least) for row in found[start : start + limit]],
         "total": len(found),
@@ -179,23 +172,16 @@ def shown(row: Row, least: int) -> dict[str, Any]:
     }
 
 
-def _file(rows: list[Row], format: str, language: Language, settings: Settings) -> Response:
-    flat = [_flat(shown(row, settings.suppress_below), language) for row in rows]
-    headers = {"Content-Disposition": f'attachment; filename="gaps.{format}"'}
-    if format == "csv":
-        text = BOM + (csv_of(flat) or ",".join(COLUMNS) + "\r\n")
-        return Response(text, headers=headers, media_type="text/csv; charset=utf-8")
-    headings = {name: translated(language, heading) for name, (heading, _) in COLUMNS.items()}
-    book = Workbook(write_only=True)
-    add_sheet(book, translated(language, N_("Gaps")), flat, headings)
-    said = [{"column": headings[name], "says": translated(language, words)} for name, (_, words) in COLUMNS.items()]
-    said += [
-        {"column": translated(language, GROUNDS[ground][0]), "says": words}
-        for ground, words in rules_in_words(settings, language).items()
-    ]
-    words = {"column": translated(language, N_("Column")), "says": translated(language, N_("What it says"))}
-    add_sheet(book, translated(language, N_("Definitions")), said, words)
-    return Response(saved(book), headers=headers, media_type=XLSX)
+async def _file(rows: list[Row], format: str, language: Language, settings: Settings) -> Response:
+    flat = await asyncio.to_thread(lambda: [_flat(shown(row, settings.suppress_below), language) for row in rows])
+    headings = {name: heading for name, (heading, _) in COLUMNS.items()}
+    said = [(heading, translated(language, words)) for heading, words in COLUMNS.values()]
+    said += [(GROUNDS[ground][0], words) for ground, words in rules_in_words(settings, language).items()]
+    about = [{"column": translated(language, name), "says": words} for name, words in said]
+    definitions = Sheet(N_("Definitions"), {"column": N_("Column"), "says": N_("What it says")}, about)
+    table = Sheet(N_("Gaps"), headings, flat)
+    instead = "filter by region or institution"
+    return await table_file("gaps", format, language, table, definitions, most=MOST_ROWS, instead=instead)
 
 
 def _flat(row: dict[str, Any], language: Language) -> dict[str, Any]:

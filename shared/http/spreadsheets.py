@@ -1,21 +1,28 @@
 """What spreadsheets read: CSV and XLSX, the mark by which they know UTF-8, and what they take for a formula."""
 
+import asyncio
 import csv
 import io
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from fastapi.responses import Response
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Alignment, Font
 from openpyxl.utils import get_column_letter
+
+from shared.http.problems import Problem
+from shared.http.service import Service
+from shared.pages.languages import Language, translated
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 BOM = "\ufeff"
 # What routes answer with that give tables, for the OpenAPI document.
 TABLES: dict[str, Any] = {"text/csv": {"schema": {"type": "string"}}, XLSX: {"schema": {"type": "string"}}}
 WIDEST = 60  # characters of a column
+MOST_ROWS, INSTEAD = 20_000, "take JSON, page by page"
 _FORMULAS = ("=", "+", "-", "@", "|", "%")
 
 
@@ -59,11 +66,59 @@ def _harmless(content: Any) -> Any:
     return f"'{content}" if isinstance(content, str) and is_risky(content) else content
 
 
+class Sheet(NamedTuple):
+    """A list as it is written into a file.
+
+    Attributes:
+        title, headings: what it and its columns are called; marked texts (N_).
+    """
+
+    title: str
+    headings: Mapping[str, str]
+    rows: list[dict[str, Any]]
+
+
+def one_file(service: Service) -> asyncio.Lock:
+    """Held while the rows of a file are read and written: one in memory is enough."""
+    lock: asyncio.Lock = service.shared.setdefault("one file", asyncio.Lock())
+    return lock
+
+
+async def table_file(
+    name: str, format: str, language: Language, *sheets: Sheet, most: int = MOST_ROWS, instead: str = INSTEAD
+) -> Response:
+    """A download as CSV, of the first sheet with its columns' names, or as XLSX, with headings; made in a thread.
+
+    Raises:
+        Problem: the first sheet has more rows than *most*; *instead* says what to do.
+    """
+    if len(sheets[0].rows) > most:
+        detail = f"a file has at most {most} rows: {instead}"
+        raise Problem(422, detail, [("format", detail)])
+    made = _csv_file if format == "csv" else _xlsx_file
+    content, media_type = await asyncio.to_thread(made, sheets, language)
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{format}"', "Cache-Control": "no-store"}
+    return Response(content, headers=headers, media_type=media_type)
+
+
+def _csv_file(sheets: tuple[Sheet, ...], _: Language) -> tuple[str, str]:
+    of = sheets[0]
+    return BOM + (csv_of(of.rows) or ",".join(of.headings) + "\r\n"), "text/csv; charset=utf-8"
+
+
+def _xlsx_file(sheets: tuple[Sheet, ...], language: Language) -> tuple[bytes, str]:
+    book = Workbook(write_only=True)
+    for of in sheets:
+        headings = {column: translated(language, words) for column, words in of.headings.items()}
+        add_sheet(book, translated(language, of.title), of.rows, headings)
+    return saved(book), XLSX
+
+
 def add_sheet(book: Workbook, title: str, rows: list[dict[str, Any]], headings: Mapping[str, str]) -> None:
     """A sheet of typed cells under one row of headings, by column."""
     sheet = book.create_sheet(title)
     sheet.freeze_panes = "A2"
-    columns = list(rows[0]) if rows else []
+    columns = list(rows[0] if rows else headings)
     for place, column in enumerate(columns, 1):
         longest = max(len(str(row[column])) for row in [*rows, {column: headings[column]}])
         sheet.column_dimensions[get_column_letter(place)].width = min(WIDEST, longest + 3)
