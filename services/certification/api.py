@@ -21,10 +21,11 @@ from shared.pages.languages import N_, Chosen, Language, translated
 from shared.pages.pages import page
 from shared.processing import mongo
 
-from .certificates import as_of_today, find_certificate, find_learner, with_names
+from .certificates import LABELS, find_certificate, find_learner, with_names
 from .credentials import picture
 from .credentials_api import picture_of
 from .given import HEADINGS, Wanted, rows_of
+from .validity import as_of_today
 
 router = Router()
 
@@ -115,6 +116,7 @@ async def read_certificate(
             "services/certification/certificate.html",
             language,
             certificate=certificate,
+            **LABELS,
             badge=picture.data_uri(badge),
             qr=picture.data_uri(picture.qr_code(address)),
         )

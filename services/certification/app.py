@@ -22,11 +22,11 @@ from . import (
     verify_api,
     wallet_api,
 )
-from .certificates import today
 from .credentials.lists import find, keep_lists, note_erasures
 from .pages import issuing, publish
 from .scheme_reads import in_force, read_versions
 from .schemes import Context, Scheme, certify, decide, route, view
+from .validity import today
 
 AT_ONCE = 2_000
 

@@ -1,6 +1,5 @@
 """A certificate, read from the database."""
 
-from datetime import UTC, date, datetime
 from typing import Any
 
 from shared.http.problems import Problem
@@ -9,7 +8,10 @@ from shared.pages.languages import LANGUAGES, Text
 from shared.processing import mongo
 
 from . import recognition_reads
+from .credentials.badge import METHODS
+from .validity import STATUS, as_of_today
 
+LABELS: dict[str, Any] = {"methods": METHODS, "statuses": STATUS}  # what `parts.html` calls them
 _WITHIN = ("number", "collected_at", "hidden")
 
 
@@ -27,17 +29,6 @@ async def find_certificate(db: mongo.Database, id: str) -> dict[str, Any]:
 def certificate_in(learner: dict[str, Any], id: str) -> dict[str, Any]:
     """A certificate of its learner's document, with the status of today."""
     return next(as_of_today(certificate) for certificate in learner["certificates"] if certificate["id"] == id)
-
-
-def today() -> date:
-    return datetime.now(UTC).date()
-
-
-def as_of_today(certificate: dict[str, Any]) -> dict[str, Any]:
-    """The certificate with the status `expired` once its last day is over."""
-    until = certificate.get("valid_until")
-    is_over = certificate["status"] == "valid" and until is not None and until < today().isoformat()
-    return certificate | ({"status": "expired"} if is_over else {})
 
 
 async def with_names(service: Service, certificate: dict[str, Any]) -> dict[str, Any]:

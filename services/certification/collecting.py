@@ -17,11 +17,12 @@ from shared.http.visits import AnyVisit, Visit
 from shared.pages.languages import N_, Text
 from shared.processing import facts
 
-from .certificates import as_of_today, certificate_in, with_names
+from .certificates import LABELS, certificate_in, with_names
 from .credentials import holders, issuing, links, picture, proofs, records, wallets
 from .credentials.badge import NOBODY, Holder
 from .credentials_api import Form, answer, as_file, picture_of
 from .holding import Learner, ask_erasure, note_collected, show_in_public
+from .validity import is_valid
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 Token = Annotated[str, Path(max_length=200)]
@@ -75,7 +76,7 @@ def _valid(opened: Opened) -> list[str]:
     """The learner's certificates of the link's institution that count."""
     institution = opened.certificate["institution"]
     mine = opened.learner["certificates"]
-    return [c["id"] for c in map(as_of_today, mine) if c["institution"] == institution and c["status"] == "valid"]
+    return [each["id"] for each in mine if each["institution"] == institution and is_valid(each)]
 
 
 @router.get("/collect/{token}")
@@ -100,6 +101,7 @@ async def _show(visit: Visit, opened: Opened, status: int = 200, *, once: bool =
         status,
         once=once,
         certificate=certificate,
+        **LABELS,
         token=opened.token,
         forms=[(form, visit.word(WORDS.get(form, form))) for form in forms],
         address=address,

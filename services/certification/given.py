@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Query
 
@@ -13,13 +13,11 @@ from shared.pages.languages import N_, Language, translated
 from shared.processing.frameworks import Frameworks
 from shared.processing.mongo import Database
 
-from .certificates import as_of_today, today
 from .schemes import REMINDED
+from .validity import STATUS, Status, as_of_today, match, today
 
 Doc = dict[str, Any]
-Status = Literal["valid", "expired", "revoked"]
 SOON = REMINDED.days
-STATUS: dict[str, str] = {"valid": N_("Valid"), "expired": N_("Expired"), "revoked": N_("Revoked")}
 HEADINGS = {
     "certificate": N_("Certificate"),
     "learner": N_("Learner"),
@@ -51,29 +49,13 @@ class Asked:
         """What certificates have, by the full names of their fields; whosever they are if *institution* is None."""
         named = {"institution": institution, "competency": self.competency, "scheme": self.scheme}
         wanted: list[Doc] = [{f"certificates.{name}": value} for name, value in named.items() if value is not None]
-        wanted += [_STATUS[self.status](today())] if self.status else []
+        wanted += [match(self.status)] if self.status else []
         if self.ending_within is not None:
             wanted.append(_ending(today(), today() + timedelta(days=self.ending_within)))
         if words := self.search.strip():
             sought = {"$regex": re.escape(words), "$options": "i"}
             wanted.append({"$or": [{"_id": sought}, {"certificates.id": sought}]})
         return {"$and": wanted} if wanted else {}
-
-
-def _valid(day: date) -> Doc:
-    still = {"$or": [{"certificates.valid_until": None}, {"certificates.valid_until": {"$gte": day.isoformat()}}]}
-    return {"$and": [{"certificates.status": "valid"}, still]}
-
-
-def _expired(day: date) -> Doc:
-    return {"$and": [{"certificates.status": "valid"}, {"certificates.valid_until": {"$lt": day.isoformat()}}]}
-
-
-def _revoked(_: date) -> Doc:
-    return {"certificates.status": "revoked"}
-
-
-_STATUS = {"valid": _valid, "expired": _expired, "revoked": _revoked}
 
 
 def _ending(first: date, last: date) -> Doc:

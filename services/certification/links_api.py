@@ -21,10 +21,11 @@ from shared.processing import mongo
 
 from .certificates import find_certificate
 from .credentials.links import links, revoke
+from .validity import as_of_today, is_valid, match
 
 router = Router(tags=["credentials"])
 Row = dict[str, Any]
-State = Literal["open", "collected", "revoked"]
+State = Literal["open", "collected", "expired", "revoked"]
 HEADINGS = {
     "certificate": N_("Certificate"),
     "learner": N_("Learner"),
@@ -36,18 +37,24 @@ HEADINGS = {
     "link": N_("Link"),
     "until": N_("The link works until"),
 }
-STATES = {"open": N_("not collected yet"), "collected": N_("collected"), "revoked": N_("revoked")}
+STATES = {
+    "open": N_("not collected yet"),
+    "collected": N_("collected"),
+    "expired": N_("ended"),
+    "revoked": N_("revoked"),
+}
 PER_PAGE = 50
 LINKS_AT_ONCE = 50_000
-_MATCH: dict[State, Row] = {
-    "open": {"certificates.status": "valid", "certificates.collected_at": {"$exists": False}},
-    "collected": {"certificates.status": "valid", "certificates.collected_at": {"$exists": True}},
-    "revoked": {"certificates.status": "revoked"},
-}
 
 
 def _of(caller: Caller, state: State | None) -> Row:
-    return {"certificates.institution": caller.organisation, **(_MATCH[state] if state else {})}
+    """What certificates have: those of the caller, in this state."""
+    own: Row = {"certificates.institution": caller.organisation}
+    if state in ("expired", "revoked"):
+        return {"$and": [own, match(state)]}
+    if state is None:
+        return own
+    return {"$and": [own, match("valid"), {"certificates.collected_at": {"$exists": state == "collected"}}]}
 
 
 @router.get("/certificates/links", responses={200: {"content": TABLES}})
@@ -62,8 +69,9 @@ async def list_links(  # noqa: PLR0913, PLR0917
 ) -> Response:
     """The institution's certificates, each with the link at which its learner collects it for 90 days from now on.
 
-    Each link is for one person. Praktika knows no address: your system, or you, send it. In order of their ids; a
-    revoked one has no link. `state`: open (not collected yet), collected, revoked; left out: all. CSV and XLSX have all
+    Each link is for one person. Praktika knows no address: your system, or you, send it. In order of their ids; one
+    that was revoked or has ended has no link. `state`: open (not collected yet), collected, expired, revoked; left out:
+    all. CSV and XLSX have all
     behind `after`, up to 50,000.
     """
     refuse_sandbox(caller)
@@ -78,7 +86,7 @@ async def list_links(  # noqa: PLR0913, PLR0917
 
 async def _rows(service: Service, certificates: list[Row]) -> list[Row]:
     known = await service.frameworks()
-    found, end = await links(service, [each["id"] for each in certificates if each["status"] == "valid"])
+    found, end = await links(service, [each["id"] for each in certificates if is_valid(each)])
     return [
         {
             "certificate": each["id"],
@@ -95,8 +103,9 @@ async def _rows(service: Service, certificates: list[Row]) -> list[Row]:
 
 
 def _state(certificate: Row) -> State:
-    if certificate["status"] == "revoked":
-        return "revoked"
+    status: State = as_of_today(certificate)["status"]
+    if status in ("expired", "revoked"):
+        return status
     return "collected" if "collected_at" in certificate else "open"
 
 

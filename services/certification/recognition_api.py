@@ -30,6 +30,7 @@ from .credentials.endorsing import Endorsement, Of
 from .credentials.issuing import FORMS
 from .credentials_api import DidText
 from .recognition_reads import Recognition
+from .validity import today
 
 router = Router(tags=["recognition"])
 SHOWN = 50  # recognitions on a page
@@ -147,7 +148,7 @@ async def graduates_of(service: Service, enterprise: str) -> list[Doc]:
         raise Problem(503, Text("graduates are counted once the operator has rebuilt the service certification"))
     own = await recognition_reads.recognitions(service, enterprise=enterprise)
     competencies = tuple(each.competency for each in own if each.certificate is None and each.has_begun)
-    question = ("graduates", recognition_reads.today(), *competencies)
+    question = ("graduates", today(), *competencies)
     counts = await service.recent(question, lambda: recognition_reads.graduates(service, competencies))
     names = await issuing.names(service.db, {institution for some in counts.values() for institution in some})
     known, least = await service.frameworks(), service.settings.suppress_below

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Collection
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from shared.http.problems import Problem
@@ -10,13 +9,11 @@ from shared.http.service import Service
 from shared.processing import mongo
 from shared.processing.frameworks import Names
 
+from . import validity
 from .credentials import endorsing
 from .credentials.canonical import Document
 from .credentials.endorsing import Endorsement, Of
-
-
-def today() -> str:
-    return datetime.now(UTC).date().isoformat()
+from .validity import is_valid, today
 
 
 class Recognition(NamedTuple):
@@ -44,7 +41,7 @@ class Recognition(NamedTuple):
 
     @property
     def has_begun(self) -> bool:
-        return self.since <= today()
+        return self.since <= today().isoformat()
 
 
 async def recognitions(service: Service, **match: str) -> tuple[Recognition, ...]:
@@ -87,11 +84,7 @@ async def _valid(db: mongo.Database, certificates: set[str]) -> set[str]:
     match = {"certificates.id": {"$in": sorted(certificates)}}
     found = db["learners"].find(match, {"certificates": 1}) if certificates else None
     docs = [doc async for doc in found] if found else []
-    return {each["id"] for doc in docs for each in doc["certificates"] if _is_valid(each)} & certificates
-
-
-def _is_valid(certificate: dict[str, Any]) -> bool:
-    return certificate["status"] == "valid" and (certificate.get("valid_until") or today()) >= today()
+    return {each["id"] for doc in docs for each in doc["certificates"] if is_valid(each)} & certificates
 
 
 async def of_certificate(service: Service, certificate: dict[str, Any]) -> list[Recognition]:
@@ -196,10 +189,6 @@ async def own_endorsement(service: Service, recognition: Recognition, scheme: st
     return json.loads(kept["content"]) if kept and kept["did"] == recognition.did else None
 
 
-def _not_over() -> dict[str, Any]:
-    return {"certificates.valid_until": {"$not": {"$lt": today()}}}
-
-
 async def graduates(service: Service, competencies: Collection[str]) -> dict[str, dict[str, int]]:
     """How many graduates have a valid certificate, by competency and by the institution that issued it."""
     wanted = {"$in": sorted(competencies)}
@@ -209,7 +198,7 @@ async def graduates(service: Service, competencies: Collection[str]) -> dict[str
             {"$match": {"certificates.competency": wanted, "is_graduate": True}},
             {"$project": {"certificates": 1}},
             {"$unwind": "$certificates"},
-            {"$match": {"certificates.competency": wanted, "certificates.status": "valid", **_not_over()}},
+            {"$match": {"certificates.competency": wanted, **validity.match("valid")}},
             {"$group": {"_id": {**of_each, "learner": "$_id"}}},
             {"$group": {"_id": {name: f"$_id.{name}" for name in of_each}, "people": {"$sum": 1}}},
         ],

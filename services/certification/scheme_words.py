@@ -2,23 +2,14 @@
 
 from typing import Any
 
-from shared.contract.events import AssessmentMethod
 from shared.pages.languages import N_, Language, Text, translated
 from shared.pages.pages import number
 from shared.processing.frameworks import Frameworks
 
+from .credentials.badge import METHODS
 from .scheme_reads import scheme_by
 from .schemes import Scheme, Step
 
-METHODS: dict[str, str] = {
-    AssessmentMethod.exam: N_("exam"),
-    AssessmentMethod.test: N_("test"),
-    AssessmentMethod.portfolio: N_("portfolio"),
-    AssessmentMethod.workplace_demonstration: N_("workplace demonstration"),
-    AssessmentMethod.simulation: N_("simulation"),
-    AssessmentMethod.project_defence: N_("project defence"),
-    AssessmentMethod.review_360: N_("360° review"),
-}
 RULE = {
     "competency": N_("Competency"),
     "level": N_("Level (EQF)"),

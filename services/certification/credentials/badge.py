@@ -16,7 +16,7 @@ from .canonical import Document
 from .keys import Keyring
 from .status import entry
 
-METHODS = {
+METHODS: dict[str, str] = {
     AssessmentMethod.exam: N_("exam"),
     AssessmentMethod.test: N_("test"),
     AssessmentMethod.portfolio: N_("portfolio"),
@@ -123,7 +123,7 @@ def worded(  # noqa: PLR0913
         return translated(language, text)
 
     def method(each: Assessed) -> str:
-        return word(METHODS[AssessmentMethod(each.method)])
+        return word(METHODS[each.method])
 
     about = {"name": said(title, language), "level": level, "institution": institution}
     about["methods"] = " + ".join(dict.fromkeys(map(method, evidence)))

@@ -10,7 +10,6 @@ from typing import Any
 
 import typst
 
-from shared.contract.events import AssessmentMethod
 from shared.pages.languages import LANGUAGES, N_, Language, translated
 from shared.pages.pages import day
 from shared.processing.frameworks import Names, said
@@ -92,7 +91,7 @@ def _facts(of: badge.Certificate, document: Document, text: str) -> dict[str, An
         "evidence": [
             {
                 "name": each.name,
-                "method": _translated(badge.METHODS[AssessmentMethod(each.method)]),
+                "method": _translated(badge.METHODS[each.method]),
                 "day": f"{date.fromisoformat(each.day):%d.%m.%Y}",
             }
             for each in of.evidence

@@ -9,12 +9,13 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import ValidationError
 
 from services.certification.api import Revocation, certificates_file, revocation
-from services.certification.certificates import find_certificate, find_learner, today, with_names
-from services.certification.given import SOON, STATUS, Asked, Status, listed
+from services.certification.certificates import LABELS, find_certificate, find_learner, with_names
+from services.certification.given import SOON, Asked, listed
 from services.certification.scheme_reads import catalogue, near
 from services.certification.scheme_words import methods_in_words, validity
 from services.certification.schemes import Scheme
 from services.certification.schemes_api import nearly_file, own_scheme, shown
+from services.certification.validity import STATUS, Status, today
 from shared.contract.events import Publisher
 from shared.http.auth import Role
 from shared.http.parameters import query
@@ -214,6 +215,7 @@ async def _show(visit: MemberVisit, id: str, status: int = 200) -> Response:
         FOLDER + "revocation.html",
         status,
         certificate=await with_names(service, certificate),
+        **LABELS,
         learner=learner["_id"],
         reason={"name": "reason", "label": visit.word(N_("Reason")), "required": True, "hint": visit.word(REASON)},
     )

@@ -10,8 +10,9 @@ from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse, Response
 from pydantic import TypeAdapter, ValidationError
 
+from services.certification.credentials.badge import METHODS
 from services.certification.scheme_reads import Following, following, scheme_by
-from services.certification.scheme_words import METHODS, rule_in_words
+from services.certification.scheme_words import rule_in_words
 from services.certification.schemes_api import own_scheme, publication
 from shared.contract.events import CompetencyId, Id, SchemePublished, timestamp, wording_of
 from shared.http.auth import Role
