@@ -310,7 +310,7 @@ def _show(visit: AnyVisit, framework: Framework, asked: Wanted, items: list[Item
         items=items[max(0, part.first - 1) : part.last],
         part=part,
         asked=asked,
-        areas=areas if 1 < len(areas) <= MOST_AREAS else [],
+        areas=[(area, area) for area in areas] if 1 < len(areas) <= MOST_AREAS else [],
         narrower=narrower,
         said=said,
         named={

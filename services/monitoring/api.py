@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from fastapi import Depends, Header, Query, Request
 from fastapi import Path as InPath
@@ -16,7 +16,7 @@ from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Running, Service
 from shared.http.spreadsheets import BOM, TABLES, XLSX, csv_of
-from shared.pages.languages import Chosen, Language
+from shared.pages.languages import Chosen, Language, translated
 from shared.pages.pages import page, static
 from shared.processing.recent import RecentAnswers, applied
 
@@ -24,7 +24,7 @@ from . import counters, ranking
 from .figures import NO_CAVEATS, caveats, of_months, of_window, sum_of, within
 from .gaps import GapScope, gap_table
 from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
-from .tables import file_name, xlsx_of
+from .tables import REASONS, file_name, xlsx_of
 
 Kind = Literal["json", "csv", "xlsx"]
 router = Router(tags=["indicators"], responses={200: {"content": TABLES}})
@@ -180,11 +180,12 @@ async def worked_out(
     service: Service, indicators: list[Indicator], asked: Asked, *, with_series: bool = False
 ) -> list[dict[str, Any]]:
     """The values of a scope. Those that are made of the same counters are read at once."""
+    kinds = {_kind(indicator, asked.scope) for indicator in indicators}
     about = await _about(service, asked)
     today = counters.today()
     below, coverage_min = service.settings.suppress_below, service.settings.coverage_min
     answers: dict[str, dict[str, Any]] = {}
-    for kind in {_kind(indicator, asked.scope) for indicator in indicators}:
+    for kind in kinds:
         alike = [indicator for indicator in indicators if indicator.scopes[asked.scope] == kind]
         read = await _by_month(service, alike, kind, about)
         for indicator in alike:
@@ -242,23 +243,35 @@ async def comparison(
     `against_network` says which shares lie clearly below or above the network's: by more than chance brings about in
     one of 500. At most a second old.
     """
-    items, until = await compared(service, indicator, asked)
+    items, _, until = await compared(service, indicator, asked)
     begin, end = indicator.months(asked.begin, asked.end, counters.today())
     answer = _whole(indicator, until) | {"scope": asked.scope, "from": begin, "to": end}
     items = filters.of(items, asked.scope, await counters.registry(service.db))
     return await _answer(form, {**answer, "items": items}, [{**answer, **item} for item in items])
 
 
-async def compared(service: Service, indicator: Indicator, asked: Asked) -> tuple[list[dict[str, Any]], str | None]:
-    """The items of a comparison by id, and until when every event is in them; at most a second old."""
+class Compared(NamedTuple):
+    """The items of a comparison by id, the whole network's, and until when every event is in them."""
+
+    items: list[dict[str, Any]]
+    network: dict[str, Any]
+    until: str | None
+
+
+async def compared(service: Service, indicator: Indicator, asked: Asked) -> Compared:
+    """Side by side; at most a second old."""
     _kind(indicator, asked.scope)
     question = ("comparison", indicator.id, astuple(asked), counters.today())
     recent: RecentAnswers = service.shared.setdefault("comparisons", RecentAnswers(most=8))  # each may be long
-    items, until = await recent.answer(service.db, question, 1, lambda: _side_by_side(service, indicator, asked))
-    return items, until
+    (items, network), until = await recent.answer(
+        service.db, question, 1, lambda: _side_by_side(service, indicator, asked)
+    )
+    return Compared(items, network, until)
 
 
-async def _side_by_side(service: Service, indicator: Indicator, asked: Asked) -> list[dict[str, Any]]:
+async def _side_by_side(
+    service: Service, indicator: Indicator, asked: Asked
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     registry, whole = await counters.registry(service.db), Asked(begin=asked.begin, end=asked.end)
     (network,) = await worked_out(service, [indicator], whole)
     by_scope = await counters.by_scope(
@@ -274,7 +287,7 @@ async def _side_by_side(service: Service, indicator: Indicator, asked: Asked) ->
         said = of_window(indicator, by_month, asked.begin, asked.end, service.settings.suppress_below)
         about = {"scope_id": scope_id, "scope_name": registry.name(asked.scope, scope_id)}
         items.append(about | said | {"against_network": ranking.against(indicator, said, network)})
-    return items
+    return items, network
 
 
 def _whole(indicator: Indicator, applied_until: str | None) -> dict[str, Any]:
@@ -349,16 +362,6 @@ async def _about(service: Service, asked: Asked) -> About:
     return About(asked, registry)
 
 
-async def scope_of(service: Service, indicator: Indicator, asked: Asked) -> dict[str, Any]:
-    """What a question about an indicator is about.
-
-    Raises:
-        Problem: the indicator is not offered for the scope, or there is nothing of that name.
-    """
-    _kind(indicator, asked.scope)
-    return (await _about(service, asked)).scope()
-
-
 def _kind(indicator: Indicator, scope: Scope) -> str:
     """The kind of counter that the indicator is summed from for a scope; a problem if it is not offered."""
     if scope not in indicator.scopes:
@@ -390,7 +393,9 @@ async def dashboard(request: Request, service: Running, asked: Question, languag
     """The dashboard for people; with 404 where there is nothing of that name."""
     about = await _about(service, asked) if asked.scope_id else None
     title = about and about.scope()["scope_name"]
-    return page(request, "services/monitoring/dashboard/dashboard.html", language, scripts=True, title=title)
+    reasons = {f"left_{reason}": translated(language, words) for reason, words in REASONS.items()}
+    template = "services/monitoring/dashboard/dashboard.html"
+    return page(request, template, language, scripts=True, title=title, reasons=reasons)
 
 
 @router.get("/dashboard/dashboard.js", include_in_schema=False)

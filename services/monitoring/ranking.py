@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
-from shared.pages.languages import Text
 from shared.statistics import Z_FUNNEL, wilson
 
 from .counters import Registry
@@ -80,6 +79,3 @@ def left_over(items: Sequence[Item]) -> tuple[int, int]:
     """How many have a value that is hidden, and how many have none."""
     hidden = sum(item["status"] == "suppressed" for item in items)
     return hidden, sum(item["status"] == "not_enough_data" for item in items)
-
-
-AGAINST = {"below": Text("below the network"), "above": Text("above the network")}

@@ -77,6 +77,17 @@ WORDS = {
     "enterprise": N_("Enterprise"),
     "competency": N_("Competency"),
 }
+# Why somebody is left out of a value.
+REASONS = {
+    "unknown": N_("nothing is known of them"),
+    "studying": N_("studying"),
+    "military_service": N_("military service"),
+    "parental_leave": N_("parental leave"),
+    "illness": N_("illness"),
+    "other": N_("other"),
+    "other_reasons": N_("other reasons"),
+    "employed_at_graduation": N_("in work already"),
+}
 TRANSLATED = ("status", "unit", "by", "scope", "scopes", "against_network")
 SHARES = ("value", "lower", "upper", "interval_from", "interval_to")  # where the unit is a share
 

@@ -31,7 +31,7 @@ def show_list(visit: Visit, schemes: list[Doc], wanted: Wanted, number: int) -> 
         wanted=wanted,
         competency=visit.frameworks.name(wanted.competency, visit.language),
         institutions=sorted(institutions.items(), key=lambda each: each[1].casefold()),
-        regions=sorted({each["region"] for each in schemes if each["region"]}),
+        regions=[(region, region) for region in sorted({each["region"] for each in schemes if each["region"]})],
         is_filtered=any(wanted),
     )
 

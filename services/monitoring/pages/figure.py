@@ -7,28 +7,18 @@ from urllib.parse import urlencode
 from fastapi.responses import HTMLResponse, Response
 
 from services.monitoring import counters
-from services.monitoring.api import AUDITS, Asked, OfIndicator, Question, scope_of, worked_out
+from services.monitoring.api import AUDITS, Asked, OfIndicator, Question, worked_out
 from services.monitoring.counters import Registry
 from services.monitoring.indicators import Indicator, Scope
-from services.monitoring.tables import WORDS
+from services.monitoring.tables import REASONS, WORDS
 from shared.http.routing import Router
 from shared.http.visits import AnyVisit, Visit
 from shared.pages.languages import N_
 from shared.processing.recent import applied
 
-from .charts import HEIGHT, WIDTH, chart
+from .charts import HEIGHT, LEFT, RIGHT, WIDTH, chart
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
-REASONS = {
-    "unknown": N_("nothing is known of them"),
-    "studying": N_("studying"),
-    "military_service": N_("military service"),
-    "parental_leave": N_("parental leave"),
-    "illness": N_("illness"),
-    "other": N_("other"),
-    "other_reasons": N_("other reasons"),
-    "employed_at_graduation": N_("in work already"),
-}
 BELOW: dict[Scope, tuple[Scope, ...]] = {
     "network": ("region", "institution", "programme", "sector", "enterprise", "competency"),
     "region": ("institution", "programme", "enterprise"),
@@ -47,23 +37,23 @@ LISTS: dict[Scope, str] = {
 @router.get("/figures/{indicator_id}")
 async def figure_page(visit: AnyVisit, indicator: OfIndicator, asked: Question) -> Response:
     service, registry = visit.service, await counters.registry(visit.service.db)
-    about = await scope_of(service, indicator, asked)
     (item,) = await worked_out(service, [indicator], asked, with_series=True)
     until, audit = (await applied(service.db)).until, await service.db[AUDITS].find_one({"_id": "last"})
     window = {name: value for name, value in (("from", asked.begin), ("to", asked.end)) if value}
-    of_api = urlencode({name: value for name, value in about.items() if value and name != "scope_name"} | window)
+    scope = {"scope": asked.scope, "scope_id": asked.scope_id} if asked.scope_id else {}
+    of_api = urlencode(scope | window)
     return visit.show(
         "services/monitoring/pages/figure.html",
         of=indicator,
         item=item,
         asked=asked,
-        name=about["scope_name"] or visit.word(WORDS["network"]),
+        name=item["scope_name"] or visit.word(WORDS["network"]),
         kind=visit.word(WORDS[asked.scope]),
         above=_above(visit, indicator, registry, asked, window),
         below=_below(visit, indicator, asked, window),
         reasons={reason: visit.word(words) for reason, words in REASONS.items()},
         chart=chart(item["points"], is_share=indicator.unit == "share"),
-        size=(WIDTH, HEIGHT),
+        drawn={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT},
         of_api=of_api,
         until=until,
         audit=audit and {**audit, "at": datetime.fromtimestamp(audit["at_ms"] / 1000, UTC)},

@@ -8,9 +8,9 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
 from services.monitoring import counters
-from services.monitoring.api import Asked, compared, worked_out
+from services.monitoring.api import Asked, compared
 from services.monitoring.indicators import INDICATORS, Scope
-from services.monitoring.ranking import AGAINST, Filters, Order, left_over
+from services.monitoring.ranking import Filters, Order, left_over
 from services.monitoring.tables import WORDS
 from shared.contract.events import Month
 from shared.http.problems import Problem
@@ -57,11 +57,10 @@ async def ranking_page(visit: AnyVisit, fields: Annotated[Fields, Query()]) -> R
     chosen = fields.model_dump(by_alias=True) | {"scope": scope, "page": ""}
     visit.form.values = {name: [value] for name, value in chosen.items()}
     asked, filters = _read(visit, scope, chosen)
-    items, until = await compared(visit.service, of, asked)
+    items, network, until = await compared(visit.service, of, asked)
     registry = await counters.registry(visit.service.db)
     found = filters.of(items, scope, registry)
     ranked = [item for item in found if item["value"] is not None]
-    (network,) = await worked_out(visit.service, [of], Asked(begin=asked.begin, end=asked.end))
     part = pager(fields.page, SHOWN_ROWS, len(ranked), **chosen)
     greatest = 1.0 if of.unit == "share" else _greatest([*ranked, network])
     shown = ranked[max(0, part.first - 1) : part.last]
@@ -79,7 +78,7 @@ async def ranking_page(visit: AnyVisit, fields: Annotated[Fields, Query()]) -> R
         network_at=bar(network, greatest),
         hidden=hidden,
         without=without,
-        against=AGAINST,
+        against={side: visit.word(WORDS[side]) for side in ("below", "above")},
         indicators=_indicators(visit),
         orders=[(str(order), visit.word(words)) for order, words in ORDERS.items()],
         regions=_options(visit, registry, "region"),
