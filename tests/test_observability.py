@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
-from deploy.local.processes import ROOT, Server, free_port
+from deploy.local.processes import PLAIN, ROOT, Server, free_port, is_ok
 from deploy.local.stack import WORKER
 from deploy.praktika.__main__ import application
 from deploy.stack import PORTS
@@ -226,8 +227,7 @@ async def is_audited(processes: Processes) -> bool:
 
 
 async def read(service: Server) -> str:
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-        answer = await http.get(f"{service.address}/metrics")
+    answer = await asyncio.to_thread(PLAIN.get, f"{service.address}/metrics", timeout=30)
     assert answer.status_code == 200
     return answer.text
 
@@ -319,7 +319,7 @@ async def test_prometheus_reaches_everything_and_a_dead_letter_becomes_an_alert(
     command = ["prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data"]
     command.append(f"--web.listen-address=127.0.0.1:{port}")
     address = f"http://127.0.0.1:{port}"
-    prometheus = Server("prometheus", address, command, tmp_path, lambda: is_ready(address))
+    prometheus = Server("prometheus", address, command, tmp_path, partial(is_ok, f"{address}/-/ready"))
     await asyncio.to_thread(prometheus.start)
     try:
         await until(lambda: are_up(address), 60)
@@ -329,13 +329,6 @@ async def test_prometheus_reaches_everything_and_a_dead_letter_becomes_an_alert(
         assert [rule["lastError"] for group in groups for rule in group["rules"] if rule.get("lastError")] == []
     finally:
         prometheus.stop()
-
-
-def is_ready(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/-/ready", timeout=2, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
 
 
 async def ask(address: str, about: str) -> Any:

@@ -5,19 +5,32 @@ import os
 import random
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
 ROOT = Path(__file__).resolve().parents[2]
 POLL_S = 0.05
+# Without certificates of authorities: to read them takes longer than to ask. For addresses of this machine.
+PLAIN = httpx.Client(timeout=2, trust_env=False, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 _given: set[int] = set()  # nobody may listen yet on a port that was given
 
 
 class ServerError(Exception):
     """A server ended, or did not answer in time; the message shows the end of its log."""
+
+
+def is_ok(address: str) -> bool:
+    """Does this address of plain HTTP answer that all is well?"""
+    try:
+        return PLAIN.get(address).is_success
+    except httpx.TransportError:
+        return False
 
 
 def free_port() -> int:

@@ -6,10 +6,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from functools import partial
 
-import httpx
-
-from deploy.local.processes import ROOT, Server, ServerError
+from deploy.local.processes import ROOT, Server, ServerError, is_ok
 from deploy.local.servers import STATE, Secured, kafka, mongod
 
 FOLDER = STATE / "local"  # logs, pid files and data
@@ -105,13 +104,6 @@ class Local:
 def application(name: str, port: int, env: Mapping[str, str]) -> Server:
     """Describe a service, or the worker, as one process."""
     address = f"http://127.0.0.1:{port}"
-
-    def answers() -> bool:
-        try:
-            return httpx.get(f"{address}/health/ready", timeout=2, trust_env=False).is_success
-        except httpx.TransportError:
-            return False
-
     own = {
         "PRAKTIKA_HOST": "127.0.0.1",
         "PRAKTIKA_PORT": str(port),
@@ -119,7 +111,7 @@ def application(name: str, port: int, env: Mapping[str, str]) -> Server:
         "PYTHONUNBUFFERED": "1",
     }
     command = [sys.executable, "-m", f"services.{name.removesuffix('-worker')}.app"]
-    return Server(name, address, command, FOLDER, answers, env={**env, **own})
+    return Server(name, address, command, FOLDER, partial(is_ok, f"{address}/health/ready"), env={**env, **own})
 
 
 def start_all(servers: list[Server]) -> None:

@@ -15,10 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import httpx
-
 from deploy.demo.network import Network
-from deploy.local.processes import ROOT, Server, ServerError, free_port, is_free
+from deploy.local.processes import ROOT, Server, ServerError, free_port, is_free, is_ok
 from deploy.local.servers import STATE, ReplicaSet, kafka
 from deploy.local.stack import WORKER, application
 from deploy.setup import set_up
@@ -125,7 +123,7 @@ class Stack:
 
     def _service(self, name: str, port: int) -> Server:
         server = application(WORKER if name.startswith("worker") else name, port, self.env)
-        answers = partial(is_live, server.address)
+        answers = partial(is_ok, f"{server.address}/health/live")
         return replace(server, name=name, folder=self.folder, answers=answers, timeout_s=START_S)
 
     def __getitem__(self, name: str) -> Server:
@@ -213,10 +211,3 @@ def free_ports() -> Iterator[int]:
         if port not in given:
             given.add(port)
             yield port
-
-
-def is_live(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/health/live", timeout=2, trust_env=False).is_success
-    except httpx.TransportError:
-        return False

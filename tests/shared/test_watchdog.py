@@ -3,12 +3,13 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
-from deploy.local.processes import Server, free_port
+from deploy.local.processes import Server, free_port, is_ok
 from shared.contract.events import LearnerEnrolled
 from shared.log.producer import Producer, record_of
 from shared.settings import Settings
@@ -32,7 +33,7 @@ async def worker(request: pytest.FixtureRequest, kafka: str, mongodb: str, tmp_p
         pass  # only the set-up
     address = f"http://127.0.0.1:{env['PRAKTIKA_PORT']}"
     command = [sys.executable, "-m", "tests.shared.stalling", request.param, str(tmp_path)]
-    server = Server("worker", address, command, tmp_path, lambda: is_ready(address), env=env)
+    server = Server("worker", address, command, tmp_path, partial(is_ok, f"{address}/health/ready"), env=env)
     server.start()
     try:
         settings = Settings(kafka_bootstrap_servers=kafka, namespace=env["PRAKTIKA_NAMESPACE"])
@@ -42,13 +43,6 @@ async def worker(request: pytest.FixtureRequest, kafka: str, mongodb: str, tmp_p
         yield server
     finally:
         server.kill()
-
-
-def is_ready(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/health/ready", timeout=2, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
 
 
 async def test_a_stalled_worker_ends_itself_and_the_next_one_does_its_work(worker: Server):
