@@ -1,7 +1,7 @@
 """What a share of few tells about a share of many."""
 
 from collections.abc import Mapping
-from math import sqrt
+from math import hypot, sqrt
 
 Z = 1.959963984540054  # of the normal distribution, for 95 %
 Z_FUNNEL = 3.090232306167813  # for 99.8 %: of 500 that are alike one lies outside by chance
@@ -17,6 +17,16 @@ def wilson(successes: float, n: float, z: float = Z) -> tuple[float, float]:
     middle = (share + extra / 2) / (1 + extra)
     half = z / (1 + extra) * sqrt(share * (1 - share) / n + extra / (4 * n))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def difference(share: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    """The 95 % interval of how much a share is above another's, of other people (Newcombe 1998, method 10).
+
+    Args:
+        share: successes, and of how many.
+    """
+    (p, low, high), (q, other_low, other_high) = ((k / n, *wilson(k, n)) for k, n in (share, other))
+    return p - q - hypot(p - low, other_high - q), p - q + hypot(high - p, q - other_low)
 
 
 def median_ranks(n: int) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import astuple, dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from fastapi import Depends, Header, Query, Request
@@ -16,19 +15,17 @@ from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Running, Service
 from shared.http.spreadsheets import BOM, TABLES, XLSX, csv_of
-from shared.pages.languages import Chosen, Language, translated
-from shared.pages.pages import page, static
+from shared.pages.languages import Chosen, Language
 from shared.processing.recent import RecentAnswers, applied
 
 from . import counters, ranking
-from .figures import NO_CAVEATS, caveats, of_months, of_window, sum_of, within
+from .figures import NO_CAVEATS, caveats, of_months, of_window, of_years, sum_of, within
 from .gaps import GapScope, gap_table
 from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
-from .tables import REASONS, file_name, xlsx_of
+from .tables import file_name, xlsx_of
 
 Kind = Literal["json", "csv", "xlsx"]
 router = Router(tags=["indicators"], responses={200: {"content": TABLES}})
-SCRIPT = Path(__file__).parent / "dashboard/dashboard.js"
 
 LEFT_OUT = (
     "With `from` or `to`, months with few cases are left out: see months_left_out, and small_groups in /indicators."
@@ -92,7 +89,8 @@ async def _form(
 OfIndicator = Annotated[Indicator, Depends(_indicator)]
 Listed = Annotated[ranking.Filters, query(ranking.Filters)]
 Wanted = Annotated[Form, Depends(_form)]
-Months = Annotated[bool, Query(description="Give the months one by one.")]
+Months = Annotated[bool, Query(description="Give the months one by one; in `/values` also the years.")]
+Step = Literal["month", "year"]
 
 
 @router.get("/indicators")
@@ -128,13 +126,8 @@ def _explained(indicator: Indicator) -> dict[str, Any]:
 
 
 @router.get("/indicators/{indicator_id}")
-async def value(  # noqa: PLR0913, PLR0917
-    request: Request,
-    service: Running,
-    indicator: OfIndicator,
-    asked: Question,
-    form: Wanted,
-    series: Months = False,
+async def value(
+    service: Running, indicator: OfIndicator, asked: Question, form: Wanted, series: Months = False
 ) -> Response:
     """The value for a scope, with what it is made of and the time until which events are applied.
 
@@ -146,34 +139,36 @@ async def value(  # noqa: PLR0913, PLR0917
     """
     if series:
         return await months(service, indicator, asked, form)
-    (answer,) = await _values(request, [indicator], asked)
+    (answer,) = await _values(service, [indicator], asked)
     return await _answer(form, answer, [answer])
 
 
 @router.get("/values")
-async def values(request: Request, asked: Question, form: Wanted, series: Months = False) -> Response:
+async def values(service: Running, asked: Question, form: Wanted, series: Months = False) -> Response:
     """Every indicator that is offered for a scope, at once; in JSON also month by month. At most a second old."""
     offered = [indicator for indicator in _all() if asked.scope in indicator.scopes]
-    items = await _values(request, offered, asked, with_series=series, within_s=1)
-    rows = [{name: content for name, content in item.items() if name != "points"} for item in items]
+    items = await _values(service, offered, asked, with_series=series, within_s=1)
+    rows = [{name: content for name, content in item.items() if name not in ("points", "years")} for item in items]
     return await _answer(form, {"items": items}, rows)
 
 
 async def _values(
-    request: Request, indicators: list[Indicator], asked: Asked, *, with_series: bool = False, within_s: float = 0
+    service: Service, indicators: list[Indicator], asked: Asked, *, with_series: bool = False, within_s: float = 0
 ) -> list[dict[str, Any]]:
     """The values of *indicators*, with the time until which they contain every event."""
-    service, recent = request.app.state.service, _recent(request)
-    question = (tuple(indicator.id for indicator in indicators), astuple(asked), with_series, counters.today())
-    items, until = await recent.answer(
-        service.db, question, within_s, lambda: worked_out(service, indicators, asked, with_series=with_series)
-    )
+    items, until = await worked_out_recently(service, indicators, asked, with_series=with_series, within_s=within_s)
     return [{**item, "applied_until": until} for item in items]
 
 
-def _recent(request: Request) -> RecentAnswers:
-    recent: RecentAnswers = request.app.state.service.shared.setdefault("recent", RecentAnswers())
-    return recent
+async def worked_out_recently(
+    service: Service, indicators: list[Indicator], asked: Asked, *, with_series: bool = False, within_s: float = 1
+) -> tuple[list[dict[str, Any]], str | None]:
+    """The values, at most *within_s* old while events arrive, and the time until which they contain every event."""
+    recent: RecentAnswers = service.shared.setdefault("recent", RecentAnswers())
+    question = (tuple(indicator.id for indicator in indicators), astuple(asked), with_series, counters.today())
+    return await recent.answer(
+        service.db, question, within_s, lambda: worked_out(service, indicators, asked, with_series=with_series)
+    )
 
 
 async def worked_out(
@@ -181,7 +176,7 @@ async def worked_out(
 ) -> list[dict[str, Any]]:
     """The values of a scope. Those that are made of the same counters are read at once."""
     kinds = {_kind(indicator, asked.scope) for indicator in indicators}
-    about = await _about(service, asked)
+    about = await find_scope(service, asked)
     today = counters.today()
     below, coverage_min = service.settings.suppress_below, service.settings.coverage_min
     answers: dict[str, dict[str, Any]] = {}
@@ -206,6 +201,7 @@ async def worked_out(
             }
             if with_series:
                 answers[indicator.id]["points"] = of_months(indicator, by_month, asked.begin, end, below)
+                answers[indicator.id]["years"] = of_years(indicator, by_month, asked.begin, end, below)
     return [answers[indicator.id] for indicator in indicators]
 
 
@@ -219,17 +215,21 @@ async def _by_month(service: Service, alike: list[Indicator], kind: str, about: 
 
 
 @router.get("/indicators/{indicator_id}/series")
-async def months(service: Running, indicator: OfIndicator, asked: Question, form: Wanted) -> Response:
-    """The values month by month: cohorts, periods, or the ends of the months.
+async def months(
+    service: Running, indicator: OfIndicator, asked: Question, form: Wanted, step: Step = "month"
+) -> Response:
+    """The values month by month: cohorts, periods, or the ends of the months; or year by year.
 
-    A month that windows leave out is suppressed here, too.
+    A month that windows leave out is suppressed here, too, and left out of its year. `months` says how many months of
+    a year are over.
     """
     kind = _kind(indicator, asked.scope)
     now = await applied(service.db)
-    about = await _about(service, asked)
+    about = await find_scope(service, asked)
     _, end = indicator.months(asked.begin, asked.end, counters.today())
     by_month = await _by_month(service, [indicator], kind, about)
-    points = of_months(indicator, by_month, asked.begin, end, service.settings.suppress_below)
+    by_step = of_months if step == "month" else of_years
+    points = by_step(indicator, by_month, asked.begin, end, service.settings.suppress_below)
     answer = _whole(indicator, now.until) | about.scope() | {"from": asked.begin, "to": end}
     return await _answer(form, {**answer, "points": points}, [{**answer, **point} for point in points])
 
@@ -325,7 +325,7 @@ async def competency_gaps(
     region demands, and who is enrolled in it. `lack` and `surplus` are hidden where few hold the certificate.
     """
     asked = Asked(scope, scope_id)
-    about, registry = await _about(service, asked), await counters.registry(service.db)
+    about, registry = await find_scope(service, asked), await counters.registry(service.db)
     until = (await applied(service.db)).until
     below = service.settings.suppress_below
     rows = await gap_table(service.db, registry, scope, asked.scope_id, below)
@@ -345,7 +345,7 @@ class About:
         return {"scope": self.asked.scope, "scope_id": self.asked.scope_id, "scope_name": name}
 
 
-async def _about(service: Service, asked: Asked) -> About:
+async def find_scope(service: Service, asked: Asked) -> About:
     """Look up the scope.
 
     Raises:
@@ -383,24 +383,6 @@ async def _answer(form: Form, body: dict[str, Any], rows: list[dict[str, Any]]) 
         return Response(text, headers=headers, media_type="text/csv; charset=utf-8")
     content = await asyncio.to_thread(xlsx_of, rows, form.language, form.address)
     return Response(content, headers=headers, media_type=XLSX)
-
-
-# the dashboard
-
-
-@router.get("/", include_in_schema=False)
-async def dashboard(request: Request, service: Running, asked: Question, language: Chosen) -> Response:
-    """The dashboard for people; with 404 where there is nothing of that name."""
-    about = await _about(service, asked) if asked.scope_id else None
-    title = about and about.scope()["scope_name"]
-    reasons = {f"left_{reason}": translated(language, words) for reason, words in REASONS.items()}
-    template = "services/monitoring/dashboard/dashboard.html"
-    return page(request, template, language, scripts=True, title=title, reasons=reasons)
-
-
-@router.get("/dashboard/dashboard.js", include_in_schema=False)
-async def dashboard_script() -> Response:
-    return static(SCRIPT)
 
 
 # what the last audit found, for /metrics

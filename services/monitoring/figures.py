@@ -207,6 +207,20 @@ def of_months(
     return points
 
 
+def of_years(
+    indicator: Indicator, by_month: Mapping[str, Measures], begin: str | None, end: str, suppress_below: int
+) -> list[dict[str, Any]]:
+    """What is said year by year: windows from January to December; the last may not be over (`months`: how many)."""
+    first = begin or min((m for m, counted in by_month.items() if indicator.is_in(counted)), default=end)
+    points: list[dict[str, Any]] = []
+    for year in range(max(int(first[:4]), int(end[:4]) - LONGEST_SERIES // 12 + 1), int(end[:4]) + 1):
+        january, last = max(f"{year}-01", begin or ""), min(f"{year}-12", end)
+        said = of_window(indicator, by_month, january, last, suppress_below)
+        if indicator.by == "stock" or said["n"] != 0:
+            points.append({"period": str(year), "months": int(last[5:]), **said})
+    return points
+
+
 def left_out(indicator: Indicator, by_month: Mapping[str, Measures], suppress_below: int) -> frozenset[str]:
     """The months that nothing may be told of; of a stock, those at whose end it is hidden."""
     if not indicator.personal:

@@ -289,7 +289,7 @@ async def test_scopes_to_choose_from_have_names(stack: Running) -> None:
         ("/indicators/employment_rate?format=pdf", 422, "format"),
         ("/indicators/employment_rate/comparison?scope=competency", 422, "scope"),
         ("/scopes/galaxy", 422, "scope"),
-        ("/dashboard/../app.py", 404, None),
+        ("/live.js/../app.py", 404, None),
     ],
 )
 async def test_what_cannot_be_answered_is_a_problem(
@@ -389,11 +389,11 @@ async def test_everything_is_there_as_csv(stack: Running, path: str) -> None:
     assert len(list(csv.DictReader(io.StringIO(answer.text)))) > 1
 
 
-async def test_the_dashboard_needs_nothing_from_elsewhere(stack: Running) -> None:
+async def test_the_first_page_needs_nothing_from_elsewhere(stack: Running) -> None:
     page = await stack.client.get("/")
     assert page.status_code == 200
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    for path in ("dashboard/dashboard.js", "static/praktika.css"):
+    for path in ("live.js", "static/praktika.css"):
         assert path in page.text
         assert (await stack.client.get(f"/{path}")).status_code == 200
     assert not re.search(r"(src|action|stylesheet\" href)=\"http", page.text)

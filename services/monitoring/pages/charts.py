@@ -6,7 +6,7 @@ from math import floor, log10
 from typing import Any, NamedTuple
 
 WIDTH, HEIGHT = 640, 220
-LEFT, RIGHT, TOP, BOTTOM = 48, 8, 10, 26  # room for the axes
+LEFT, RIGHT, TOP, BOTTOM = 48, 20, 10, 26  # room for the axes
 NICE = (1, 2, 2.5, 5, 10)
 
 Point = Mapping[str, Any]  # of a series, as the API gives it
@@ -38,16 +38,29 @@ class Chart(NamedTuple):
     years: list[tuple[float, str]]
 
 
-def chart(points: Sequence[Point], *, is_share: bool) -> Chart | None:
-    """The chart of a series; None: nothing of it is shown."""
+def chart(
+    points: Sequence[Point], *, is_share: bool, beside: Sequence[Sequence[Point]] = (), zoomed: bool = False
+) -> Chart | None:
+    """The chart of a series; None: nothing of it is shown.
+
+    Args:
+        beside: series that are drawn on the same axes.
+        zoomed: for a small chart without an axis: from the least to the greatest end of an interval.
+    """
     known = [point for point in points if point["status"] == "ok"]
     if not known:
         return None
-    ends = [point[name] for point in known for name in ("value", "interval_to") if point[name] is not None]
+    drawn = [point for some in (known, *beside) for point in some if point["status"] == "ok"]
+    ends = [point[name] for point in drawn for name in ("value", "interval_to") if point[name] is not None]
     low, high = min(0.0, *ends), 1.0 if is_share else max(*ends, 1.0)
     step = _step(high - low)
     high = 1.0 if is_share else step * -(-high // step)
-    first, last = (_month(point["period"]) for point in (known[0], known[-1]))
+    if zoomed:
+        ends += [point["interval_from"] for point in drawn if point["interval_from"] is not None]
+        low, high = min(ends), max(ends)
+        low, high = (low, high) if high > low else (low - 1, high + 1)
+    months = [_month(point["period"]) for point in drawn]
+    first, last = min(months), max(months)
 
     def x(month: int) -> float:
         whole = WIDTH - LEFT - RIGHT
@@ -72,7 +85,8 @@ def chart(points: Sequence[Point], *, is_share: bool) -> Chart | None:
 
 
 def _month(period: str) -> int:
-    return int(period[:4]) * 12 + int(period[5:7]) - 1
+    """Months as a number; a year is its January."""
+    return int(period[:4]) * 12 + int(period[5:7] or 1) - 1
 
 
 def _step(span: float) -> float:

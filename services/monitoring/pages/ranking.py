@@ -20,6 +20,7 @@ from shared.pages.languages import N_, Text
 from shared.pages.paging import pager
 
 from .charts import bar
+from .compare import MOST
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN_ROWS = 50
@@ -43,6 +44,7 @@ class Fields(BaseModel):
     begin: Text100 = Field("", alias="from")
     end: Text100 = Field("", alias="to")
     least: Text100 = ""
+    chosen: list[Annotated[str, StringConstraints(max_length=130)]] = Field([], alias="with", max_length=MOST)
     page: int = Field(1, ge=1, le=100_000)
 
 
@@ -54,7 +56,7 @@ async def ranking_page(visit: AnyVisit, fields: Annotated[Fields, Query()]) -> R
     offered = [scope for scope in of.scopes if scope != "network"]
     wanted = [scope for scope in (fields.scope, "programme", offered[0]) if scope in offered]
     scope: Scope = wanted[0]
-    chosen = fields.model_dump(by_alias=True) | {"scope": scope, "page": ""}
+    chosen = fields.model_dump(by_alias=True, exclude={"chosen"}) | {"scope": scope, "page": ""}
     visit.form.values = {name: [value] for name, value in chosen.items()}
     asked, filters = _read(visit, scope, chosen)
     items, network, until = await compared(visit.service, of, asked)
@@ -85,6 +87,7 @@ async def ranking_page(visit: AnyVisit, fields: Annotated[Fields, Query()]) -> R
         institutions=_options(visit, registry, "institution"),
         levels=[("", visit.word(ALL)), *((str(level), str(level)) for level in range(1, 9))],
         files=f"indicators/{of.id}/comparison?{urlencode(kept)}",
+        ticked=fields.chosen,
         window="".join(f"&{name}={value}" for name, value in kept if name in ("from", "to")),
         until=until,
     )

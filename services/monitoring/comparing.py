@@ -1,0 +1,80 @@
+"""Whether two values differ, or it may be chance: between two scopes, and between two years of one. Pure."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any, NamedTuple
+
+from shared.statistics import difference
+
+from .indicators import Indicator
+
+Item = Mapping[str, Any]  # a value, as `figures.shown` gives it
+
+
+class Difference(NamedTuple):
+    """How much a value is above another.
+
+    Attributes:
+        low: with *high*, the 95 % interval; None: it has none.
+        is_clear: is it more than chance? None: that cannot be told.
+    """
+
+    by: float
+    low: float | None = None
+    high: float | None = None
+    is_clear: bool | None = None
+
+
+def differ(indicator: Indicator, one: Item, other: Item) -> Difference | None:
+    """Compare the values of two groups that have nobody in common; None: one of them has none.
+
+    Of shares the interval is Newcombe's; two medians differ clearly if their intervals have nothing in common; counts
+    of everything that happened differ as they are.
+    """
+    if one["value"] is None or other["value"] is None:
+        return None
+    by = one["value"] - other["value"]
+    if not indicator.personal:
+        return Difference(by, is_clear=bool(by))
+    if one["interval_from"] is None or other["interval_from"] is None:
+        return Difference(by)
+    if indicator.unit == "share":
+        low, high = difference(*((each["numerator"], each["denominator"]) for each in (one, other)))
+        return Difference(by, low, high, low > 0 or high < 0)
+    is_clear = one["interval_from"] > other["interval_to"] or one["interval_to"] < other["interval_from"]
+    return Difference(by, is_clear=is_clear)
+
+
+class Change(NamedTuple):
+    """How the last year that is over differs from the last one before it of which anything is shown."""
+
+    year: str
+    before: str
+    difference: Difference
+
+
+def changed(indicator: Indicator, years: Sequence[Item]) -> Change | None:
+    """The change of the last year; None: there are no two to compare.
+
+    Args:
+        years: as `figures.of_years` gives them.
+    """
+    shown = [year for year in years if year["months"] == 12 and year["status"] == "ok"]
+    if len(shown) < 2:
+        return None
+    before, now = shown[-2:]
+    found = differ(indicator, now, before)
+    return found and Change(now["period"], before["period"], found)
+
+
+class Peers(NamedTuple):
+    """The middle of those that are alike, and how many have a value."""
+
+    middle: float
+    n: int
+
+
+def peers(items: Sequence[Item], own_id: str) -> Peers | None:
+    """The middle of the others' values; None: they are fewer than three."""
+    values = [item["value"] for item in items if item["value"] is not None and item["scope_id"] != own_id]
+    return Peers(median(values), len(values)) if len(values) >= 3 else None

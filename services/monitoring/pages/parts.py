@@ -1,0 +1,58 @@
+"""What several pages about indicators share: the ways up and down, and the last audit."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlencode
+
+from services.monitoring.api import AUDITS, Asked
+from services.monitoring.counters import Registry
+from services.monitoring.indicators import Scope
+from services.monitoring.tables import WORDS
+from shared.http.visits import Visit
+from shared.pages.languages import N_
+from shared.processing.mongo import Database
+
+LIVE = Path(__file__).parent / "live.js"
+BELOW: dict[Scope, tuple[Scope, ...]] = {
+    "network": ("region", "institution", "programme", "sector", "enterprise", "competency"),
+    "region": ("institution", "programme", "enterprise"),
+    "institution": ("programme",),
+}
+LISTS: dict[Scope, str] = {
+    "region": N_("by region"),
+    "institution": N_("by institution"),
+    "programme": N_("by programme"),
+    "sector": N_("by sector"),
+    "enterprise": N_("by enterprise"),
+    "competency": N_("by competency"),
+}
+
+
+def above(visit: Visit, registry: Registry, asked: Asked) -> list[tuple[str, tuple[Scope, str | None]]]:
+    """The scopes that this one is a part of, the widest first, with their names."""
+    found: list[tuple[Scope, str | None]] = [("network", None)] if asked.scope != "network" else []
+    programme = registry.programmes.get(asked.scope_id or "", {}) if asked.scope == "programme" else {}
+    organisation = programme.get(
+        "institution", asked.scope_id if asked.scope in ("institution", "enterprise") else None
+    )
+    entry = registry.organisations.get(organisation or "", {})
+    found += [("region", entry["region"])] if entry.get("region") else []
+    found += [("institution", organisation)] if programme.get("institution") else []
+    return [(registry.name(*one) or visit.word(WORDS[one[0]]), one) for one in found]
+
+
+def address(
+    scope: Scope, scope_id: str | None, page: str = "", window: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Where a page is about a scope, in a window (`from`, `to`)."""
+    about = {"scope": scope, "scope_id": scope_id} if scope_id else {"scope": scope}
+    return f"{page}?{urlencode({**about, **window})}"
+
+
+async def last_audit(db: Database) -> dict[str, Any] | None:
+    """What the last audit found, and when."""
+    audit = await db[AUDITS].find_one({"_id": "last"})
+    return audit and {**audit, "at": datetime.fromtimestamp(audit["at_ms"] / 1000, UTC)}
