@@ -14,7 +14,6 @@ from . import (
     badges,
     collecting,
     credentials_api,
-    frameworks,
     issuers_api,
     links_api,
     recognition_api,
@@ -23,6 +22,7 @@ from . import (
     wallet_api,
 )
 from .credentials.lists import find, keep_lists, note_erasures
+from .frameworks import api as frameworks
 from .pages import issuing, publish
 from .scheme_reads import in_force, read_versions
 from .schemes import Context, Scheme, certify, decide, route, view
