@@ -16,14 +16,15 @@ from . import (
     credentials_api,
     issuers_api,
     links_api,
-    recognition_api,
     schemes_api,
     verify_api,
     wallet_api,
 )
 from .credentials.lists import find, keep_lists, note_erasures
 from .frameworks import api as frameworks
+from .issuers import endorsements
 from .pages import issuing, publish
+from .recognition import api as recognition
 from .scheme_reads import in_force, read_versions
 from .schemes import Context, Scheme, certify, decide, route, view
 from .validity import today
@@ -102,7 +103,7 @@ core = with_frameworks(core)
 
 pages = (badges, frameworks, issuing, publish)
 of_credentials = (credentials_api, issuers_api, collecting, wallet_api, verify_api)
-parts = (links_api, api, schemes_api, recognition_api, *of_credentials, *pages)
+parts = (links_api, api, schemes_api, recognition, endorsements, *of_credentials, *pages)
 router = Router(routes=[route for part in parts for route in part.router.routes])
 work, serving = (note_erasures,), (keep_lists,)
 

@@ -7,8 +7,8 @@ from shared.http.service import Service
 from shared.pages.languages import LANGUAGES, Text
 from shared.processing import mongo
 
-from . import recognition_reads
 from .credentials.badge import METHODS
+from .recognition import reads as recognition_reads
 from .validity import STATUS, as_of_today
 
 LABELS: dict[str, Any] = {"methods": METHODS, "statuses": STATUS}  # what `parts.html` calls them

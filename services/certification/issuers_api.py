@@ -14,7 +14,6 @@ from shared.http.routing import Router
 from shared.http.service import EntityId, Running, Service, require
 from shared.pages.languages import Text
 
-from . import recognition_reads
 from .api import Active
 from .credentials import badge, endorsing, issuing, keyforms, keys
 from .credentials.baking import as_text
@@ -24,6 +23,7 @@ from .credentials.endorsing import Of
 from .credentials.form import plain, values
 from .credentials.keyforms import UnknownKey
 from .credentials.verifying import did_web_address, method_of
+from .recognition import reads as recognition_reads
 from .verify_api import read_body, surroundings, verified
 
 router = Router(tags=["credentials"])

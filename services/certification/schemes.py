@@ -36,7 +36,7 @@ from shared.processing.employment import months_later
 from shared.processing.facts import DecodedEvent, Fact, State
 from shared.processing.mongo import Key
 
-from . import recognitions
+from .recognition import rules as recognitions
 
 ORGANISATION_FACTS = (OrganisationRegistered, IssuerDeclared, *CHANGES)
 LEARNER_FACTS = (

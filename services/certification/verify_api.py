@@ -39,7 +39,7 @@ from .credentials.checks import (
 from .credentials.examining import examined
 from .credentials.form import flat, moment
 from .credentials.verifying import verify
-from .recognition_api import revocation_list
+from .recognition.reads import revocation_list
 
 router = Router(tags=["credentials"])
 WITHIN_S = 40
