@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict
 
@@ -21,6 +21,7 @@ from shared.pages.languages import N_, Chosen, Language, translated
 from shared.pages.pages import page
 from shared.processing import mongo
 
+from .callers import Active
 from .certificates import LABELS, find_certificate, find_learner, with_names
 from .credentials import picture
 from .credentials_api import picture_of
@@ -28,16 +29,6 @@ from .given import HEADINGS, Wanted, rows_of
 from .validity import as_of_today
 
 router = Router()
-
-
-async def _active(service: Running, caller: Authenticated) -> Caller:
-    """The caller, unless it is suspended (its token may be older than that)."""
-    if why := await barred(service, caller):
-        raise Problem(403, why)
-    return caller
-
-
-Active = Annotated[Caller, Depends(_active)]
 
 
 @router.get("/certificates", tags=["certificates"], response_model=None, responses={200: {"content": TABLES}})

@@ -16,17 +16,17 @@ from . import (
     credentials_api,
     issuers_api,
     links_api,
-    schemes_api,
     verify_api,
     wallet_api,
 )
 from .credentials.lists import find, keep_lists, note_erasures
-from .frameworks import api as frameworks
+from .frameworks import api as frameworks_api
 from .issuers import endorsements
 from .pages import issuing, publish
-from .recognition import api as recognition
-from .scheme_reads import in_force, read_versions
-from .schemes import Context, Scheme, certify, decide, route, view
+from .recognition import api as recognition_api
+from .schemes import api as schemes_api
+from .schemes.reads import in_force, read_versions
+from .schemes.rules import Context, Scheme, certify, decide, route, view
 from .validity import today
 
 AT_ONCE = 2_000
@@ -101,9 +101,9 @@ core = Core(
 )
 core = with_frameworks(core)
 
-pages = (badges, frameworks, issuing, publish)
+pages = (badges, frameworks_api, issuing, publish)
 of_credentials = (credentials_api, issuers_api, collecting, wallet_api, verify_api)
-parts = (links_api, api, schemes_api, recognition, endorsements, *of_credentials, *pages)
+parts = (links_api, api, schemes_api, recognition_api, endorsements, *of_credentials, *pages)
 router = Router(routes=[route for part in parts for route in part.router.routes])
 work, serving = (note_erasures,), (keep_lists,)
 

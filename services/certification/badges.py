@@ -15,7 +15,7 @@ from shared.http.service import Authenticated, EntityId, Running, Service, requi
 from shared.http.visits import MemberVisit, SignedInOffline, demand_active, demand_role
 from shared.pages.languages import N_
 
-from .api import Active
+from .callers import Active
 from .credentials import own_pictures, picture, pixels
 from .credentials.issuing import names
 from .credentials_api import picture_of

@@ -13,7 +13,7 @@ from shared.pages.languages import N_, Language, translated
 from shared.processing.frameworks import Frameworks
 from shared.processing.mongo import Database
 
-from .schemes import REMINDED
+from .schemes.rules import REMINDED
 from .validity import STATUS, Status, as_of_today, match, today
 
 Doc = dict[str, Any]

@@ -17,7 +17,7 @@ from shared.http.ratelimit import Quota
 from shared.http.service import Address, Service
 from shared.processing import facts
 
-from .schemes import is_hidden
+from .schemes.rules import is_hidden
 
 WAIT_S = 10
 Learner = dict[str, Any]  # a learner's document

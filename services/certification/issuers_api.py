@@ -14,7 +14,7 @@ from shared.http.routing import Router
 from shared.http.service import EntityId, Running, Service, require
 from shared.pages.languages import Text
 
-from .api import Active
+from .callers import Active
 from .credentials import badge, endorsing, issuing, keyforms, keys
 from .credentials.baking import as_text
 from .credentials.canonical import Document

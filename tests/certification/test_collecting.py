@@ -13,7 +13,7 @@ from services.certification.app import core, router
 from services.certification.credentials import holders, issuing, jwts, keyforms
 from services.certification.credentials.baking import unbake_png, unbake_svg
 from services.certification.credentials.checks import read_json
-from services.certification.schemes import erasures_requested, is_hidden
+from services.certification.schemes.rules import erasures_requested, is_hidden
 from services.certification.verify_api import about
 from shared.contract.events import (
     AssessmentMethod,
