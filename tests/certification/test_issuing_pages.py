@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from openpyxl import load_workbook
 
-from services.certification import given
 from services.certification.app import core, router
+from services.certification.certificates import listing
 from services.certification.schemes import reads
 from shared.contract.events import (
     AssessmentMethod,
@@ -86,7 +86,7 @@ async def stack(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFacto
         await started.publish(*told)
 
         async def all_given() -> bool:
-            total, _ = await given.listed(started.service.db, given.Asked().match("uni"), "certified_at", 0, 1)
+            total, _ = await listing.listed(started.service.db, listing.Asked().match("uni"), "certified_at", 0, 1)
             return total >= 6
 
         async def end_is_said() -> bool:

@@ -6,19 +6,20 @@ from typing import Any, Literal
 
 from fastapi.responses import JSONResponse, Response
 
-from services.certification.certificates import find_certificate
+from services.certification.certificates.reads import find_certificate
 from services.certification.credentials import badge, contexts, endorsing, issuing, keys, lists
 from services.certification.credentials.badge import Achieved, Assessed
 from services.certification.credentials.canonical import Document
 from services.certification.credentials.endorsing import Endorsement, Of
 from services.certification.credentials.issuing import FORMS
-from services.certification.credentials_api import DidText
 from services.certification.recognition import reads
 from services.certification.recognition.reads import Recognition
 from shared.http.lists import found
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import EntityId, Running, Service
+
+from .documents import DidText
 
 router = Router(tags=["recognition"])
 EMBEDDED = 100  # endorsements in one answer

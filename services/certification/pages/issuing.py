@@ -8,9 +8,9 @@ from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse, Response
 from pydantic import ValidationError
 
-from services.certification.api import Revocation, certificates_file, revocation
-from services.certification.certificates import LABELS, find_certificate, find_learner, with_names
-from services.certification.given import SOON, Asked, listed
+from services.certification.certificates.api import Revocation, certificates_file, revocation
+from services.certification.certificates.listing import SOON, Asked, listed
+from services.certification.certificates.reads import LABELS, find_certificate, find_learner, with_names
 from services.certification.schemes.api import nearly_file, own_scheme, shown
 from services.certification.schemes.reads import catalogue, near
 from services.certification.schemes.rules import Scheme
