@@ -117,10 +117,10 @@ WALKS = {
                     '\n\n@router.get("/thanks", tags=["dashboard"])\n'
                     "async def thanks(request: Request, language: Chosen) -> Response:\n"
                     '    """Who made it."""\n'
-                    '    return page(request, "services/monitoring/thanks.html", language)\n',
+                    '    return page(request, "services/monitoring/pages/thanks.html", language)\n',
                 )
             ],
-            "services/monitoring/thanks.html": [
+            "services/monitoring/pages/thanks.html": [
                 (
                     END,
                     '{% extends "shared/pages/layout.html" %}\n'

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 from pymongo import MongoClient
 
-from services.certification import schemes
+from services.certification.schemes import rules as schemes
 from services.feedback import market, requests
 from services.feedback.gaps import Rules, wishes
 from services.monitoring import states

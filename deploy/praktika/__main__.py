@@ -42,7 +42,7 @@ COMMANDS = {
     "backup": ("deploy.praktika.backup", "backup", "Put all that cannot be worked out again into one folder."),
     "restore": ("deploy.praktika.backup", "restore", "Put a backup back, into an empty network."),
     "validate": (f"{FILES}.validate", "command", "Check events offline, as the ingress would."),
-    "verify": ("services.certification.verify_command", "command", "Is the file of a certificate real? Offline."),
+    "verify": ("services.certification.verification.command", "command", "Is the file of a certificate real? Offline."),
     "publish": (f"{FILES}.publish", "command", "Publish a file's rows as events."),
     "demand": ("deploy.praktika.demand", "app", "The labour market: import vacancies of job portals."),
     "frameworks": ("deploy.praktika.frameworks", "app", "Competency frameworks: list, import ESCO or your own."),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from pydantic_core import to_json
 
-from services.certification.framework_files import AT_ONCE, Items, Unfit, about_of, misnamed
+from services.certification.frameworks.files import AT_ONCE, Items, Unfit, about_of, misnamed
 from services.partners.gateway.files.publish import AGAIN, Away
 from shared.files.tables import Table, Unreadable, table
 from shared.operator import console

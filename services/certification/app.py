@@ -9,24 +9,19 @@ from shared.processing.facts import DecodedEvent
 from shared.processing.frameworks import with_frameworks
 from shared.processing.mongo import Database, Key
 
-from . import (
-    api,
-    badges,
-    collecting,
-    credentials_api,
-    frameworks,
-    issuers_api,
-    links_api,
-    recognition_api,
-    schemes_api,
-    verify_api,
-    wallet_api,
-)
+from .certificates import api as certificates_api
+from .certificates import credentials_api
 from .credentials.lists import find, keep_lists, note_erasures
+from .frameworks import api as frameworks_api
+from .issuers import badges, documents, endorsements, own_did
+from .learners import collecting, links_api, wallet_api
 from .pages import issuing, publish
-from .scheme_reads import in_force, read_versions
-from .schemes import Context, Scheme, certify, decide, route, view
+from .recognition import api as recognition_api
+from .schemes import api as schemes_api
+from .schemes.reads import in_force, read_versions
+from .schemes.rules import Context, Scheme, certify, decide, route, view
 from .validity import today
+from .verification import api as verification_api
 
 AT_ONCE = 2_000
 
@@ -100,9 +95,9 @@ core = Core(
 )
 core = with_frameworks(core)
 
-pages = (badges, frameworks, issuing, publish)
-of_credentials = (credentials_api, issuers_api, collecting, wallet_api, verify_api)
-parts = (links_api, api, schemes_api, recognition_api, *of_credentials, *pages)
+pages = (badges, frameworks_api, issuing, publish)
+of_credentials = (documents, credentials_api, own_did, collecting, wallet_api, verification_api)
+parts = (links_api, certificates_api, schemes_api, recognition_api, endorsements, *of_credentials, *pages)
 router = Router(routes=[route for part in parts for route in part.router.routes])
 work, serving = (note_erasures,), (keep_lists,)
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from httpx import Response
 
-from services.certification import holding
 from services.certification.app import core, router
 from services.certification.credentials import holders, issuing, jwts, keyforms
 from services.certification.credentials.baking import unbake_png, unbake_svg
 from services.certification.credentials.checks import read_json
-from services.certification.schemes import erasures_requested, is_hidden
-from services.certification.verify_api import about
+from services.certification.learners import choices
+from services.certification.schemes.rules import erasures_requested, is_hidden
+from services.certification.verification.api import about
 from shared.contract.events import (
     AssessmentMethod,
     AssessmentRecorded,
@@ -419,7 +419,7 @@ async def test_a_clock_that_runs_behind_does_not_keep_a_certificate_hidden(
         def now(cls, tz: Any = None) -> datetime:
             return datetime.now(tz) - timedelta(minutes=5)
 
-    monkeypatch.setattr(holding, "datetime", Behind)
+    monkeypatch.setattr(choices, "datetime", Behind)
     await switched(stack, path, on=True)
     assert (await stack.client.get(f"/certificates/{id}")).status_code == 200
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from services.certification import app
 from services.certification.app import core, router
-from services.certification.certificates import find_learner
+from services.certification.certificates.reads import find_learner
 from services.certification.credentials import badge, issuing, keyforms, keys, links, lists, numbers, proofs, status
 from services.certification.credentials.baking import as_text, unbake_png, unbake_svg
 from shared.contract.events import (

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.certification.framework_files import Items, Unfit, misnamed
+from services.certification.frameworks.files import Items, Unfit, misnamed
 from shared.files.tables import Table, Unreadable, table
 from shared.pages.languages import in_language
 from tests.feedback.test_market import ESCO, needs_real_data

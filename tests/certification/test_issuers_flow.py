@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from services.certification import verify_api
 from services.certification.app import core, router
 from services.certification.credentials import contexts, endorsing, keyforms, keys, lists, proofs
 from services.certification.credentials.checks import Found
+from services.certification.verification import api as verification_api
 from shared.contract.events import LearnerErased, OrganisationKind
 from shared.processing import mongo
 from shared.processing.runner import Runner
@@ -46,7 +46,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     async def fetch(_: httpx.AsyncClient, address: str, *, inside: bool) -> Found:
         return await found.fetch(address)
 
-    monkeypatch.setattr(verify_api, "_fetch", fetch)
+    monkeypatch.setattr(verification_api, "_fetch", fetch)
     return found
 
 

@@ -11,8 +11,9 @@ import pytest
 import pytest_asyncio
 from openpyxl import load_workbook
 
-from services.certification import given, scheme_reads
 from services.certification.app import core, router
+from services.certification.certificates import listing
+from services.certification.schemes import reads
 from shared.contract.events import (
     AssessmentMethod,
     AssessmentRecorded,
@@ -85,7 +86,7 @@ async def stack(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFacto
         await started.publish(*told)
 
         async def all_given() -> bool:
-            total, _ = await given.listed(started.service.db, given.Asked().match("uni"), "certified_at", 0, 1)
+            total, _ = await listing.listed(started.service.db, listing.Asked().match("uni"), "certified_at", 0, 1)
             return total >= 6
 
         async def end_is_said() -> bool:
@@ -153,8 +154,8 @@ async def test_a_schemes_page_has_its_versions_and_no_exact_number_of_its_certif
 
 
 def test_the_number_of_certificates_is_said_in_steps_so_that_nothing_small_follows_from_two_of_them():
-    assert scheme_reads.GIVEN[0] == 5
-    assert all(later - earlier >= 5 for earlier, later in zip(scheme_reads.GIVEN, scheme_reads.GIVEN[1:], strict=False))
+    assert reads.GIVEN[0] == 5
+    assert all(later - earlier >= 5 for earlier, later in zip(reads.GIVEN, reads.GIVEN[1:], strict=False))
 
 
 # who may
@@ -276,7 +277,7 @@ async def test_the_list_of_who_is_near_is_a_file_too(stack: Running, dean: Visit
 async def test_so_many_learners_are_looked_at_for_one_answer_and_no_more(
     stack: Running, dean: Visitor, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(scheme_reads, "LOOKED_AT", 1)
+    monkeypatch.setattr(reads, "LOOKED_AT", 1)
     seen, after = list[str](), ""
     for _ in range(9):
         part = await read(stack, "/schemes/critical/nearly", after=after)

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.certification import recognition_api, recognitions
 from services.certification.app import core, router
 from services.certification.credentials import contexts, proofs
 from services.certification.credentials.baking import as_text
+from services.certification.recognition import api, rules
 from shared.contract.events import (
     Data,
     Event,
@@ -379,11 +379,9 @@ def test_any_order_and_repetition_of_words_gives_the_same_view(said: list[Event[
     shuffled = [*said, *random.sample(said, min(3, len(said)))]
     random.shuffle(shuffled)
     key = Key("recognitions", f"{FUTURES}/plant")
-    assert recognitions.view(key, after(facts.empty(), *said)) == recognitions.view(
-        key, after(facts.empty(), *shuffled)
-    )
+    assert rules.view(key, after(facts.empty(), *said)) == rules.view(key, after(facts.empty(), *shuffled))
 
 
 def test_the_sum_is_hidden_where_all_are_few():
-    assert recognition_api._counted({"a": 2, "b": 2}, {"a": "A", "b": "B"}, 5)["graduates"] is None
-    assert recognition_api._counted({}, {}, 5) == {"graduates": 0, "institutions": []}
+    assert api._counted({"a": 2, "b": 2}, {"a": "A", "b": "B"}, 5)["graduates"] is None
+    assert api._counted({}, {}, 5) == {"graduates": 0, "institutions": []}

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.certification.scheme_words import changed, rule_in_words, step_in_words
-from services.certification.schemes import (
+from services.certification.schemes.rules import (
     Context,
     Lack,
     Scheme,
@@ -21,6 +20,7 @@ from services.certification.schemes import (
     versions,
     view,
 )
+from services.certification.schemes.words import changed, rule_in_words, step_in_words
 from shared.contract import events
 from shared.contract.events import (
     AssessmentAnnulled,

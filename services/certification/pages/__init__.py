@@ -1,1 +1,1 @@
-"""Pages of schemes and certificates: the catalogue for everybody, and what institutions do."""
+"""Pages on which institutions publish schemes and look after their certificates."""

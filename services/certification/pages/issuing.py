@@ -8,13 +8,13 @@ from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse, Response
 from pydantic import ValidationError
 
-from services.certification.api import Revocation, certificates_file, revocation
-from services.certification.certificates import LABELS, find_certificate, find_learner, with_names
-from services.certification.given import SOON, Asked, listed
-from services.certification.scheme_reads import catalogue, near
-from services.certification.scheme_words import methods_in_words, validity
-from services.certification.schemes import Scheme
-from services.certification.schemes_api import nearly_file, own_scheme, shown
+from services.certification.certificates.api import Revocation, certificates_file, revocation
+from services.certification.certificates.listing import SOON, Asked, listed
+from services.certification.certificates.reads import LABELS, find_certificate, find_learner, with_names
+from services.certification.schemes.api import nearly_file, own_scheme, shown
+from services.certification.schemes.reads import catalogue, near
+from services.certification.schemes.rules import Scheme
+from services.certification.schemes.words import methods_in_words, validity
 from services.certification.validity import STATUS, Status, today
 from shared.contract.events import Publisher
 from shared.http.auth import Role

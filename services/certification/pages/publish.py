@@ -11,9 +11,9 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import TypeAdapter, ValidationError
 
 from services.certification.credentials.badge import METHODS
-from services.certification.scheme_reads import Following, following, scheme_by
-from services.certification.scheme_words import rule_in_words
-from services.certification.schemes_api import own_scheme, publication
+from services.certification.schemes.api import own_scheme, publication
+from services.certification.schemes.reads import Consequences, consequences_of, scheme_by
+from services.certification.schemes.words import rule_in_words
 from shared.contract.events import CompetencyId, Id, SchemePublished, timestamp, wording_of
 from shared.http.auth import Role
 from shared.http.forms import Form
@@ -119,7 +119,7 @@ async def publish_scheme(visit: ByAdmin, id: Known = "") -> Response:
     if form["checked"] != about:
         said = body.model_dump(mode="json")
         scheme = scheme_by(said, form["id"], caller.organisation, timestamp(datetime.now(UTC)))
-        ahead: Following = await following(service.db, scheme)
+        ahead: Consequences = await consequences_of(service.db, scheme)
         return _show(visit, id, ahead=ahead, about=about, rule=rule_in_words(said, visit.frameworks, visit.language))
     (address,) = await service.publish(visit.frameworks.stamped(event))
     is_applied = await service.applied_within(address, WAIT_S)

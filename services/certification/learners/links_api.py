@@ -8,6 +8,9 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
+from services.certification.certificates.reads import find_certificate
+from services.certification.credentials.links import links, revoke
+from services.certification.validity import as_of_today, is_valid, match
 from shared.contract.events import INSTITUTION
 from shared.http.auth import Caller
 from shared.http.problems import Problem
@@ -18,10 +21,6 @@ from shared.http.visits import STAFF, MemberVisit, SignedInOffline, demand_activ
 from shared.pages.languages import LANGUAGES, N_, Chosen, Language, translated
 from shared.pages.paging import pager
 from shared.processing import mongo
-
-from .certificates import find_certificate
-from .credentials.links import links, revoke
-from .validity import as_of_today, is_valid, match
 
 router = Router(tags=["credentials"])
 Row = dict[str, Any]
@@ -150,7 +149,7 @@ async def _show(visit: MemberVisit, state: State, page: int) -> Response:
     cut = [{"$skip": max(part.first - 1, 0)}, {"$limit": PER_PAGE}]
     certificates = await service.db["learners"].aggregate([*stages, order, *cut, merged]).to_list(PER_PAGE)
     return visit.show(
-        "services/certification/links.html",
+        "services/certification/learners/links.html",
         once=True,
         items=await _rows(service, certificates),
         part=part,

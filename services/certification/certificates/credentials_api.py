@@ -1,73 +1,20 @@
-"""Credentials over HTTP: the issuers' DID documents and status lists, and the credential of a certificate."""
+"""The credential of a certificate over HTTP, in each of its forms, and the learner's link to it."""
 
 import asyncio
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import Path, Query
-from fastapi.responses import JSONResponse, Response
-from pydantic import StringConstraints
+from fastapi.responses import Response
 
-from shared.contract.events import DID_WEB
+from services.certification.credentials import badge, issuing, links, own_pictures, picture
 from shared.http.auth import Caller
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service, barred, refuse_sandbox
-from shared.processing import mongo
 
-from .certificates import find_certificate, find_learner
-from .credentials import badge, issuing, keys, links, lists, own_pictures, picture
+from .reads import find_certificate, find_learner
 
 router = Router(tags=["credentials"])
 Form = Literal["credential.json", "credential.jwt", "badge.png", "badge.svg", "certificate.pdf"]
-
-
-DidText = Annotated[str, StringConstraints(max_length=500, pattern=DID_WEB)]
-
-
-@router.get("/issuers/{id}/did.json", responses={200: {"content": {"application/did+json": {}}}})
-async def read_did(
-    service: Running,
-    id: EntityId,
-    did: Annotated[DidText | None, Query(description="Of a domain of its own, which is to have the document.")] = None,
-) -> Response:
-    """The DID document of an organisation: all keys that Praktika has ever signed with in its name."""
-    await _demand_known(service, id)
-    ring, public = keys.keyring(service.settings), service.settings.public("certification")
-    document = issuing.did_document(did or badge.did_of(public, id), id, ring)
-    return JSONResponse(document, headers=lists.HEADERS, media_type="application/did+json")
-
-
-async def _demand_known(service: Service, id: str) -> None:
-    """Refuse whoever is no organisation; once known, it need not be looked up while the database is away."""
-    known: set[str] = service.shared.setdefault("known_issuers", set())
-    try:
-        if await service.by_id("organisations", [id], {"_id": 1}):
-            known.add(id)
-            return
-    except mongo.DatabaseError:
-        if id in known:
-            return
-        raise
-    raise Problem(404, f"there is no institution {id}")
-
-
-@router.get(lists.PATH, responses={200: {"content": {lists.MEDIA_TYPE: {}}}})
-async def read_status_list(service: Running, id: EntityId, number: Annotated[int, Path(ge=1, le=100_000)]) -> Response:
-    """A Bitstring Status List of an institution: which of its credentials are revoked. Signed, as a credential."""
-    return await _status_list(service, id, number)
-
-
-@router.get("/issuers/{id}/status/{number}/{did}", responses={200: {"content": {"application/vc+ld+json": {}}}})
-async def read_status_list_of_did(
-    service: Running, id: EntityId, number: Annotated[int, Path(ge=1, le=100_000)], did: DidText
-) -> Response:
-    """The same list for what the institution has issued by a DID of its own: a list is of who issued."""
-    return await _status_list(service, id, number, did)
-
-
-async def _status_list(service: Service, id: str, number: int, did: str = "") -> Response:
-    content = await lists.signed_list(service, id, number, did)
-    return Response(content, media_type=lists.MEDIA_TYPE, headers=lists.HEADERS)
 
 
 @router.get(

@@ -7,6 +7,10 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
+from services.certification.callers import Active
+from services.certification.certificates.credentials_api import picture_of
+from services.certification.credentials import own_pictures, picture, pixels
+from services.certification.credentials.issuing import names
 from shared.contract.events import INSTITUTION, Publisher
 from shared.http.auth import Role
 from shared.http.problems import Problem
@@ -14,11 +18,6 @@ from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service, require
 from shared.http.visits import MemberVisit, SignedInOffline, demand_active, demand_role
 from shared.pages.languages import N_
-
-from .api import Active
-from .credentials import own_pictures, picture, pixels
-from .credentials.issuing import names
-from .credentials_api import picture_of
 
 router = Router(tags=["credentials"])
 TYPES = ("image/svg+xml", "image/png")
@@ -103,7 +102,7 @@ async def badges_page(visit: ByInstitution) -> Response:
     schemes = visit.service.db["schemes"].find({"institution": institution}, {"competency": 1})
     competencies = {doc["competency"] async for doc in schemes}
     listed = sorted((visit.frameworks.name(each, visit.language), each) for each in competencies)
-    return visit.show("services/certification/badges.html", badges=listed)
+    return visit.show("services/certification/issuers/badges.html", badges=listed)
 
 
 @router.get("/badges/{competency}/picture", include_in_schema=False)
@@ -125,7 +124,7 @@ async def badge_page(
 async def _show(visit: MemberVisit, competency: str, status: int = 200, preview: bytes | None = None) -> Response:
     own = await own_pictures.find(visit.service, visit.member.organisation, competency)
     return visit.show(
-        "services/certification/badge.html",
+        "services/certification/issuers/badge.html",
         status,
         competency=competency,
         name=visit.frameworks.name(competency, visit.language),

@@ -2,14 +2,13 @@
 
 from typing import Any
 
+from services.certification.credentials.badge import METHODS
+from services.certification.recognition import reads as recognition_reads
+from services.certification.validity import STATUS, as_of_today
 from shared.http.problems import Problem
 from shared.http.service import Service
 from shared.pages.languages import LANGUAGES, Text
 from shared.processing import mongo
-
-from . import recognition_reads
-from .credentials.badge import METHODS
-from .validity import STATUS, as_of_today
 
 LABELS: dict[str, Any] = {"methods": METHODS, "statuses": STATUS}  # what `parts.html` calls them
 _WITHIN = ("number", "collected_at", "hidden")

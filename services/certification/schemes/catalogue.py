@@ -5,12 +5,13 @@ from typing import Any
 
 from fastapi.responses import Response
 
-from services.certification.scheme_reads import GIVEN, Doc, Wanted, fitting
-from services.certification.scheme_words import RULE, changed, methods_in_words, rule_in_words, validity
 from shared.http.visits import Visit
 from shared.pages.paging import pager
 
-FOLDER = "services/certification/pages/"
+from .reads import GIVEN, Doc, Wanted, fitting
+from .words import RULE, changed, methods_in_words, rule_in_words, validity
+
+FOLDER = "services/certification/schemes/"
 SHOWN = 50
 
 

@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from services.certification.credentials.badge import METHODS
 from shared.pages.languages import N_, Language, Text, translated
 from shared.pages.pages import number
 from shared.processing.frameworks import Frameworks
 
-from .credentials.badge import METHODS
-from .scheme_reads import scheme_by
-from .schemes import Scheme, Step
+from .reads import scheme_by
+from .rules import Scheme, Step
 
 RULE = {
     "competency": N_("Competency"),

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from fastapi import Header, Query
 from fastapi.responses import JSONResponse, Response
 
+from services.certification.callers import Active
 from shared.contract.events import INSTITUTION, Data, Event, SchemePublished
 from shared.http.auth import Caller
 from shared.http.commands import Prefer, accept, event_by
@@ -18,9 +19,8 @@ from shared.http.visits import AnyVisit
 from shared.pages.languages import LANGUAGES, N_, Chosen, Language, Text
 from shared.processing.ownership import misnamed
 
-from .api import Active
-from .pages import catalogue as page
-from .scheme_reads import (
+from . import catalogue as page
+from .reads import (
     LOOKED_AT,
     Doc,
     Wanted,
@@ -32,8 +32,8 @@ from .scheme_reads import (
     scheme_of,
     with_institutions,
 )
-from .scheme_words import step_in_words
-from .schemes import Scheme, Step, versions
+from .rules import Scheme, Step, versions
+from .words import step_in_words
 
 router = Router(tags=["schemes"])
 
@@ -103,8 +103,8 @@ async def list_schemes(  # noqa: PLR0913, PLR0917
         return page.show_list(visit, schemes, wanted, number)
     items = [each for each in fitting(schemes, wanted, visit.frameworks) if each["id"] > (paging.after or "")]
     part = [_named(each, visit) for each in items[: paging.limit]]
-    following = part[-1]["id"] if len(items) > paging.limit else None
-    return JSONResponse({"items": part, "next": following}, headers={"Vary": "Accept"})
+    next_after = part[-1]["id"] if len(items) > paging.limit else None
+    return JSONResponse({"items": part, "next": next_after}, headers={"Vary": "Accept"})
 
 
 def _named(scheme: Doc, visit: AnyVisit) -> Doc:

@@ -13,7 +13,7 @@ from shared.processing import facts
 from shared.processing.frameworks import Frameworks
 from shared.processing.mongo import Database, Key
 
-from .schemes import Scheme, Schemes, Step, asked_by_method, certify, one_step
+from .rules import Scheme, Schemes, Step, asked_by_method, certify, one_step
 
 Doc = dict[str, Any]
 GIVEN = (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)  # how many certificates a scheme gave, said as "at least"
@@ -165,7 +165,7 @@ async def near(db: Database, scheme: Scheme, after: str, limit: int) -> Near:
     return Near(items, last if looked_at == LOOKED_AT else None)
 
 
-class Following(NamedTuple):
+class Consequences(NamedTuple):
     """What a scheme would do at once: how many would be certified, of how many who were looked at; are these all?"""
 
     certified: int
@@ -173,10 +173,10 @@ class Following(NamedTuple):
     is_all: bool
 
 
-async def following(db: Database, scheme: Scheme) -> Following:
+async def consequences_of(db: Database, scheme: Scheme) -> Consequences:
     """What would follow from publishing *scheme*."""
     certified = looked_at = 0
     async for doc in _assessed(db, scheme):
         looked_at += 1
         certified += bool(certify(Key("learners", doc["_id"]), doc["state"], {scheme.competency: [scheme]}))
-    return Following(certified, looked_at, looked_at < LOOKED_AT)
+    return Consequences(certified, looked_at, looked_at < LOOKED_AT)

@@ -10,6 +10,11 @@ from urllib.parse import quote
 from fastapi import Path
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from services.certification.certificates.credentials_api import Form, answer, as_file, picture_of
+from services.certification.certificates.reads import LABELS, certificate_in, with_names
+from services.certification.credentials import holders, issuing, links, picture, proofs, records, wallets
+from services.certification.credentials.badge import NOBODY, Holder
+from services.certification.validity import is_valid
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Running, Service
@@ -17,12 +22,7 @@ from shared.http.visits import AnyVisit, Visit
 from shared.pages.languages import N_, Text
 from shared.processing import facts
 
-from .certificates import LABELS, certificate_in, with_names
-from .credentials import holders, issuing, links, picture, proofs, records, wallets
-from .credentials.badge import NOBODY, Holder
-from .credentials_api import Form, answer, as_file, picture_of
-from .holding import Learner, ask_erasure, note_collected, show_in_public
-from .validity import is_valid
+from .choices import Learner, ask_erasure, note_collected, show_in_public
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 Token = Annotated[str, Path(max_length=200)]
@@ -68,7 +68,7 @@ async def _opened(service: Service, token: str) -> Opened | None:
 
 def _nowhere(visit: Visit) -> Response:
     title, detail = NOWHERE
-    template = "services/certification/nowhere.html"
+    template = "services/certification/certificates/nowhere.html"
     return visit.show(template, 404, title=visit.word(title), detail=visit.word(detail))
 
 
@@ -97,7 +97,7 @@ async def _show(visit: Visit, opened: Opened, status: int = 200, *, once: bool =
     known = [*issuing.FORMS, *(records.FORMS if number > 1 else ())]
     forms = dict.fromkeys([*(form for form in WORDS if form in known), *known])  # in the order in which they are wanted
     answered = visit.show(
-        "services/certification/collect.html",
+        "services/certification/learners/collect.html",
         status,
         once=once,
         certificate=certificate,
@@ -142,7 +142,7 @@ async def erasure_page(visit: AnyVisit, token: Token) -> Response:
     if opened is None:
         return _nowhere(visit)
     certificate = await with_names(visit.service, opened.certificate)
-    return visit.show("services/certification/erasure.html", token=token, certificate=certificate)
+    return visit.show("services/certification/learners/erasure.html", token=token, certificate=certificate)
 
 
 @router.post("/collect/{token}/erasure")

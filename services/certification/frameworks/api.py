@@ -25,8 +25,8 @@ from shared.pages.languages import LANGUAGES, N_, Text, in_language
 from shared.pages.paging import pager
 from shared.processing.frameworks import Framework, Frameworks, Item, said
 
-from .framework_files import AT_ONCE, KEPT, RESERVED, Items, Unfit, about_of, misnamed
-from .framework_import import Outcome, define, publish
+from .files import AT_ONCE, KEPT, RESERVED, Items, Unfit, about_of, misnamed
+from .importing import Outcome, define, publish
 
 router = Router(tags=["frameworks"])
 SHOWN = 50  # items on a page
@@ -128,7 +128,7 @@ async def list_frameworks(visit: AnyVisit, accept: Accept = "") -> Response:
     frameworks = [summary(each) for each in visit.frameworks.all.values()]
     if "text/html" not in accept:
         return JSONResponse({"items": frameworks, "next": None}, headers={"Vary": "Accept"})
-    return visit.show("services/certification/frameworks.html", frameworks=frameworks, said=said)
+    return visit.show("services/certification/frameworks/frameworks.html", frameworks=frameworks, said=said)
 
 
 # Pages of the import, before the framework that the next address names.
@@ -161,7 +161,7 @@ async def import_file(visit: ByOperator) -> Response:
 def _show_import(visit: MemberVisit, status: int = 200, done: Doc | None = None) -> Response:
     settings = visit.service.settings
     return visit.show(
-        "services/certification/import.html",
+        "services/certification/frameworks/import.html",
         status,
         done=done,
         most_mb=settings.batch_max_bytes // 2**20,
@@ -305,7 +305,7 @@ def _show(visit: AnyVisit, framework: Framework, asked: Wanted, items: list[Item
     areas = sorted({area for item in current if (area := said(item.area, visit.language))})
     visit.form.values = {name: [value] for name, value in filters.items()}
     return visit.show(
-        "services/certification/framework.html",
+        "services/certification/frameworks/framework.html",
         framework=summary(framework),
         items=items[max(0, part.first - 1) : part.last],
         part=part,

@@ -12,16 +12,16 @@ import jiter
 from fastapi import Path, Request
 from fastapi.responses import JSONResponse
 
+from services.certification.certificates.reads import certificate_in
+from services.certification.credentials import badge, contexts, issuing, keys, wallets
+from services.certification.credentials.badge import Holder
+from services.certification.credentials.wallets import Refused
 from shared.http.problems import FORM, Problem
 from shared.http.routing import Router
 from shared.http.service import Running, Service
 from shared.pages.languages import LANGUAGES, N_, Chosen, translated
 
-from .certificates import certificate_in
-from .credentials import badge, contexts, issuing, keys, wallets
-from .credentials.badge import Holder
-from .credentials.wallets import Refused
-from .holding import note_collected
+from .choices import note_collected
 
 router = Router(tags=["wallets"])
 GRANT = "urn:ietf:params:oauth:grant-type:pre-authorized_code"

@@ -1,13 +1,16 @@
-"""The certification service over HTTP: certificates."""
+"""Certificates over HTTP: listed, read, looked up by their number, revoked."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict
 
+from services.certification.callers import Active
+from services.certification.credentials import picture
+from services.certification.validity import as_of_today
 from shared.contract.events import CompetencyRevoked, Data, Event, Text, derive, derived_id
 from shared.http.auth import Caller, Unauthorised
 from shared.http.commands import Prefer, accept
@@ -21,23 +24,11 @@ from shared.pages.languages import N_, Chosen, Language, translated
 from shared.pages.pages import page
 from shared.processing import mongo
 
-from .certificates import LABELS, find_certificate, find_learner, with_names
-from .credentials import picture
 from .credentials_api import picture_of
-from .given import HEADINGS, Wanted, rows_of
-from .validity import as_of_today
+from .listing import HEADINGS, Wanted, rows_of
+from .reads import LABELS, find_certificate, find_learner, with_names
 
 router = Router()
-
-
-async def _active(service: Running, caller: Authenticated) -> Caller:
-    """The caller, unless it is suspended (its token may be older than that)."""
-    if why := await barred(service, caller):
-        raise Problem(403, why)
-    return caller
-
-
-Active = Annotated[Caller, Depends(_active)]
 
 
 @router.get("/certificates", tags=["certificates"], response_model=None, responses={200: {"content": TABLES}})
@@ -86,7 +77,8 @@ async def check_page(
         return RedirectResponse(f"./{quote(id)}", 303)
     own, _ = _parted(service.settings.public("certification"))
     about: dict[str, Any] = {"number": number, "foreign": host if host != own else ""}
-    return page(request, "services/certification/check.html", language, status=404 if number else 200, **about)
+    template = "services/certification/certificates/check.html"
+    return page(request, template, language, status=404 if number else 200, **about)
 
 
 @router.get(
@@ -113,7 +105,7 @@ async def read_certificate(
         )
         return page(
             request,
-            "services/certification/certificate.html",
+            "services/certification/certificates/certificate.html",
             language,
             certificate=certificate,
             **LABELS,
@@ -133,7 +125,7 @@ def _hidden(request: Request, language: Language, accept: str) -> Response:
     title, detail = HIDDEN
     if "text/html" not in accept:
         raise Problem(403, "its holder does not show this certificate in public; its file can still be checked")
-    template = "services/certification/nowhere.html"
+    template = "services/certification/certificates/nowhere.html"
     words = (translated(language, title), translated(language, detail))
     return page(request, template, language, status=403, title=words[0], detail=words[1])
 

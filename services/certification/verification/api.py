@@ -9,19 +9,10 @@ import httpx
 from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from shared.http import addresses
-from shared.http.addresses import Answered, NotAllowed
-from shared.http.problems import Problem
-from shared.http.routing import Router
-from shared.http.service import Running, Service
-from shared.http.visits import AnyVisit, Visit
-from shared.pages.languages import N_, Text
-from shared.processing import mongo
-
-from .certificates import find_certificate
-from .credentials import badge, issuing, keys, lists, qr
-from .credentials.baking import as_text, has_credential
-from .credentials.checks import (
+from services.certification.certificates.reads import find_certificate
+from services.certification.credentials import badge, issuing, keys, lists, qr
+from services.certification.credentials.baking import as_text, has_credential
+from services.certification.credentials.checks import (
     MOST_BYTES,
     Check,
     Found,
@@ -36,10 +27,18 @@ from .credentials.checks import (
     is_name,
     short,
 )
-from .credentials.examining import examined
-from .credentials.form import flat, moment
-from .credentials.verifying import verify
-from .recognition_api import revocation_list
+from services.certification.credentials.examining import examined
+from services.certification.credentials.form import flat, moment
+from services.certification.credentials.verifying import verify
+from services.certification.recognition.reads import revocation_list
+from shared.http import addresses
+from shared.http.addresses import Answered, NotAllowed
+from shared.http.problems import Problem
+from shared.http.routing import Router
+from shared.http.service import Running, Service
+from shared.http.visits import AnyVisit, Visit
+from shared.pages.languages import N_, Text
+from shared.processing import mongo
 
 router = Router(tags=["credentials"])
 WITHIN_S = 40
@@ -257,7 +256,7 @@ def _show(visit: Visit, status: int = 200, verdict: Verdict | None = None) -> Re
     named = {check: visit.word(words) for check, words in CHECKS.items()}
     shown = about(verdict.credential if verdict and verdict.credential else {})
     vouched = verdict is not None and any(each.check == "network" and each.result == "valid" for each in verdict.checks)
-    template = "services/certification/verify.html"
+    template = "services/certification/verification/verify.html"
     return visit.show(template, status, once=True, verdict=verdict, named=named, shown=shown, vouched=vouched)
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
 from typing import Any, NamedTuple
 
+from services.certification.recognition import rules as recognitions
 from shared.contract.events import (
     AssessmentAnnulled,
     AssessmentRecorded,
@@ -35,8 +36,6 @@ from shared.processing import facts
 from shared.processing.employment import months_later
 from shared.processing.facts import DecodedEvent, Fact, State
 from shared.processing.mongo import Key
-
-from . import recognitions
 
 ORGANISATION_FACTS = (OrganisationRegistered, IssuerDeclared, *CHANGES)
 LEARNER_FACTS = (

@@ -6,6 +6,17 @@ from urllib.parse import unquote
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
+from services.certification.callers import Active
+from services.certification.credentials import badge, endorsing, issuing, keyforms, keys
+from services.certification.credentials.baking import as_text
+from services.certification.credentials.canonical import Document
+from services.certification.credentials.checks import Unavailable, Wrong, as_object, short, told
+from services.certification.credentials.endorsing import Of
+from services.certification.credentials.form import plain, values
+from services.certification.credentials.keyforms import UnknownKey
+from services.certification.credentials.verifying import did_web_address, method_of
+from services.certification.recognition import reads as recognition_reads
+from services.certification.verification.api import read_body, surroundings, verified
 from shared.contract.events import HOSTS, PARTNERS, IssuerDeclared
 from shared.http import addresses
 from shared.http.commands import Prefer, accept, event_by
@@ -13,18 +24,6 @@ from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import EntityId, Running, Service, require
 from shared.pages.languages import Text
-
-from . import recognition_reads
-from .api import Active
-from .credentials import badge, endorsing, issuing, keyforms, keys
-from .credentials.baking import as_text
-from .credentials.canonical import Document
-from .credentials.checks import Unavailable, Wrong, as_object, short, told
-from .credentials.endorsing import Of
-from .credentials.form import plain, values
-from .credentials.keyforms import UnknownKey
-from .credentials.verifying import did_web_address, method_of
-from .verify_api import read_body, surroundings, verified
 
 router = Router(tags=["credentials"])
 

@@ -5,13 +5,12 @@ from typing import Annotated
 
 import typer
 
+from services.certification.credentials.checks import MOST_BYTES, Surroundings, Verdict, offline
+from services.certification.credentials.examining import examined
+from services.certification.credentials.verifying import verify
 from shared.operator import console
 from shared.operator.console import Json, Misused, show, show_json
 from shared.settings import Settings
-
-from .credentials.checks import MOST_BYTES, Surroundings, Verdict, offline
-from .credentials.examining import examined
-from .credentials.verifying import verify
 
 ONLINE = "For these use the page /verify, or POST /verify, of a Praktika that reaches the network."
 

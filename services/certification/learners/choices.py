@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from services.certification.schemes.rules import is_hidden
 from shared.contract.events import (
     CertificateCollected,
     CertificateHidden,
@@ -16,8 +17,6 @@ from shared.contract.events import (
 from shared.http.ratelimit import Quota
 from shared.http.service import Address, Service
 from shared.processing import facts
-
-from .schemes import is_hidden
 
 WAIT_S = 10
 Learner = dict[str, Any]  # a learner's document

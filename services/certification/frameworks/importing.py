@@ -23,7 +23,7 @@ from shared.http.service import Service
 from shared.pages.languages import Text
 from shared.processing.frameworks import FRAMEWORKS, ITEMS, TOPIC, misfit
 
-from .framework_files import AT_ONCE, TAKEN, misnamed
+from .files import AT_ONCE, TAKEN, misnamed
 
 Doc = dict[str, Any]
 

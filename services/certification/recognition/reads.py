@@ -4,16 +4,15 @@ import json
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
+from services.certification import validity
+from services.certification.credentials import endorsing
+from services.certification.credentials.canonical import Document
+from services.certification.credentials.endorsing import Endorsement, Of
+from services.certification.validity import is_valid, today
 from shared.http.problems import Problem
 from shared.http.service import Service
 from shared.processing import mongo
 from shared.processing.frameworks import Names
-
-from . import validity
-from .credentials import endorsing
-from .credentials.canonical import Document
-from .credentials.endorsing import Endorsement, Of
-from .validity import is_valid, today
 
 
 class Recognition(NamedTuple):
@@ -172,6 +171,19 @@ async def revoked(service: Service, enterprise: str) -> list[str]:
             of += [("schemes", scheme["_id"]) async for scheme in schemes]
         found += [endorsing.address(public, enterprise, doc["competency"], kind, id) for kind, id in of]
     return found
+
+
+async def revocation_list(service: Service, id: str, did: str = "") -> dict[str, Any]:
+    """The Revocation List of an enterprise's endorsements, of the network's DID or of its own.
+
+    Raises:
+        Problem: there is no such organisation, or it has not issued by this DID.
+    """
+    found = (await service.by_id("organisations", [id], {"dids": 1})).get(id)
+    if found is None or (did and did not in found.get("dids", ())):
+        raise Problem(404, f"there is no organisation {id}, or it has not issued by this DID")
+    ended = await service.recent(("revocations", id), lambda: revoked(service, id))
+    return endorsing.revocation_list(service.settings.public("certification"), id, did, ended)
 
 
 def own_id(enterprise: str, competency: str, of: Of, id: str) -> str:

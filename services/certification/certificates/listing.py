@@ -7,14 +7,13 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
+from services.certification.schemes.rules import REMINDED
+from services.certification.validity import STATUS, Status, as_of_today, match, today
 from shared.http.parameters import query
 from shared.http.spreadsheets import MOST_ROWS
 from shared.pages.languages import N_, Language, translated
 from shared.processing.frameworks import Frameworks
 from shared.processing.mongo import Database
-
-from .schemes import REMINDED
-from .validity import STATUS, Status, as_of_today, match, today
 
 Doc = dict[str, Any]
 SOON = REMINDED.days
