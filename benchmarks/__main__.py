@@ -10,7 +10,19 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from benchmarks import growth, ingress, latency, machine, market, pages, reads, scale_out, status_list, throughput
+from benchmarks import (
+    figures,
+    growth,
+    ingress,
+    latency,
+    machine,
+    market,
+    pages,
+    reads,
+    scale_out,
+    status_list,
+    throughput,
+)
 from benchmarks.environment import Environment, environment, tools
 from benchmarks.plan import Plan, table
 from benchmarks.systems import (
@@ -37,6 +49,7 @@ TITLES = {
     "ingress": "The ingress",
     "reads": "Reading an indicator",
     "pages": "Pages, for 20 readers at once",
+    "figures": "Pages and answers about figures of a large network, for 20 readers at once",
     "market": "The labour market",
     "status-list": "A status list, for 20 verifiers at once",
 }
@@ -81,6 +94,7 @@ def _sections(at: Environment, plan: Plan, half: dict[str, float]) -> dict[str, 
         "ingress": lambda: ingress.measure(at, plan),
         "reads": reading,
         "pages": lambda: pages.measure(at, plan),
+        "figures": lambda: figures.measure(at, plan),
         "market": lambda: market.measure(at, plan),
         "status-list": lambda: status_list.measure(at, plan),
     }
@@ -125,6 +139,7 @@ REPORTS: dict[str, Callable[[Rows], list[str]]] = {
     "ingress": ingress.report,
     "reads": reads.report,
     "pages": pages.report,
+    "figures": figures.report,
     "market": market.report,
     "status-list": status_list.report,
 }
@@ -182,6 +197,13 @@ def judged(found: dict[str, Rows]) -> list[list[str]]:
         most.append(("the slowest page over a bare one of its size, p95", 3, pages.worst(rows, pages.BARE)))
         most.append(("the slowest page over a bare one behind a sign-in, p95", 3, pages.worst(rows, pages.SIGNED_IN)))
         most.append(("the heaviest page in all, kB", 150, pages.heaviest(rows)))
+    if rows := found.get("figures"):
+        most.append(
+            ("the slowest page of figures over a bare one of its size, p95", 5, figures.worst(rows, figures.PAGE))
+        )
+        most.append(
+            ("the slowest answer about figures over find_one over HTTP, p95", 3, figures.worst(rows, figures.ANSWER))
+        )
     if rows := found.get("market"):
         most += [
             (f"the gap table over find_one over HTTP, p95, {when}", 3, market.ratio(rows, when))

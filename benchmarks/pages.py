@@ -7,6 +7,8 @@ import asyncio
 import itertools
 import re
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any, NamedTuple
@@ -76,13 +78,8 @@ async def measure(at: Environment, plan: Plan) -> list[dict[str, Any]]:
     await producer.close()
     # What is measured are pages, not how many one address may ask for.
     free = {"PRAKTIKA_STRANGERS_PER_S": "1000000", "PRAKTIKA_STRANGERS_BURST": "1000000"}
-    port, rows = free_port(), list[dict[str, Any]]()
-    command = [sys.executable, "-m", "benchmarks.peers.bare_page.app", str(port)]
-    async with (
-        service(at, NAMESPACE, "partners", "all", **free) as ours,
-        started("bare-page", command, at.env(NAMESPACE)) as bare,
-    ):
-        await answers(bare, port, "/health/ready")
+    rows = list[dict[str, Any]]()
+    async with service(at, NAMESPACE, "partners", "all", **free) as ours, bare_pages(at, NAMESPACE) as port:
         while await ours.metric("praktika_events_applied_total") < len(records):
             ours.process.check()
             await asyncio.sleep(0.2)
@@ -103,6 +100,16 @@ async def measure(at: Environment, plan: Plan) -> list[dict[str, Any]]:
             ratios = f"{own / plain:.1f} of the bare page, {own / signed_in:.1f} behind a sign-in"
             print(f"  {page.who:10} {page.path:35} {own:7.1f} ms, {ratios}", flush=True)
     return rows
+
+
+@asynccontextmanager
+async def bare_pages(at: Environment, namespace: str) -> AsyncIterator[int]:
+    """The port of an application with bare pages."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.peers.bare_page.app", str(port)]
+    async with started("bare-page", command, at.env(namespace)) as process:
+        await answers(process, port, "/health/ready")
+        yield port
 
 
 def _region() -> list[Record]:

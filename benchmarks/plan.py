@@ -5,7 +5,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SECTIONS = ("throughput", "latency", "growth", "scale-out", "ingress", "reads", "pages", "market", "status-list")
+SECTIONS = (
+    "throughput",
+    "latency",
+    "growth",
+    "scale-out",
+    "ingress",
+    "reads",
+    "pages",
+    "figures",
+    "market",
+    "status-list",
+)
 HERE = Path(__file__).parent
 
 

@@ -241,7 +241,7 @@ async def comparison(
     """The values of all regions, institutions, programmes … side by side, with their 95 % intervals.
 
     `against_network` says which shares lie clearly below or above the network's: by more than chance brings about in
-    one of 500. At most a second old.
+    one of 500. At most a second old, or 20 times as old as it took to work it out.
     """
     items, _, until = await compared(service, indicator, asked)
     begin, end = indicator.months(asked.begin, asked.end, counters.today())
@@ -259,10 +259,10 @@ class Compared(NamedTuple):
 
 
 async def compared(service: Service, indicator: Indicator, asked: Asked) -> Compared:
-    """Side by side; at most a second old."""
+    """Side by side; at most a second old, or 20 times as old as it took to work it out."""
     _kind(indicator, asked.scope)
     question = ("comparison", indicator.id, astuple(asked), counters.today())
-    recent: RecentAnswers = service.shared.setdefault("comparisons", RecentAnswers(most=8))  # each may be long
+    recent: RecentAnswers = service.shared.setdefault("comparisons", RecentAnswers(most=24, rest=20))  # each may be long
     (items, network), until = await recent.answer(
         service.db, question, 1, lambda: _side_by_side(service, indicator, asked)
     )
