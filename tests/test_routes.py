@@ -237,6 +237,7 @@ RULES: dict[str, Rule] = {
     "GET /indicators/{indicator_id}": PUBLIC,
     "GET /indicators/{indicator_id}/comparison": PUBLIC,
     "GET /indicators/{indicator_id}/series": PUBLIC,
+    "GET /indicators/{indicator_id}/years": PUBLIC,
     "GET /figures/{indicator_id}": PUBLIC,
     "GET /ranking": PUBLIC,
     "GET /scopes/{scope}": PUBLIC,

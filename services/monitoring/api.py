@@ -18,12 +18,14 @@ from shared.http.service import Running, Service
 from shared.http.spreadsheets import BOM, TABLES, XLSX, csv_of
 from shared.pages.languages import Chosen, Language, translated
 from shared.pages.pages import page, static
+from shared.processing.employment import months_later
 from shared.processing.recent import RecentAnswers, applied
 
-from . import counters, ranking
-from .figures import NO_CAVEATS, caveats, of_months, of_window, sum_of, within
+from . import counters, ranking, splits
+from .figures import NO_CAVEATS, caveats, of_months, of_window, of_years, sum_of, within
 from .gaps import GapScope, gap_table
 from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
+from .splits import Split
 from .tables import REASONS, file_name, xlsx_of
 
 Kind = Literal["json", "csv", "xlsx"]
@@ -92,6 +94,10 @@ async def _form(
 OfIndicator = Annotated[Indicator, Depends(_indicator)]
 Listed = Annotated[ranking.Filters, query(ranking.Filters)]
 Wanted = Annotated[Form, Depends(_form)]
+SplitBy = Annotated[
+    Split | None,
+    Query(description="By groups of learners, for a network, region or institution as a whole (no `from` and `to`)."),
+]
 Months = Annotated[bool, Query(description="Give the months one by one.")]
 
 
@@ -115,6 +121,7 @@ def _entry(indicator: Indicator) -> dict[str, Any]:
         "unit": indicator.unit,
         "by": indicator.by,
         "scopes": list(indicator.scopes),
+        "splits": indicator.splits,
         **_explained(indicator),
     }
 
@@ -135,6 +142,7 @@ async def value(  # noqa: PLR0913, PLR0917
     asked: Question,
     form: Wanted,
     series: Months = False,
+    split: SplitBy = None,
 ) -> Response:
     """The value for a scope, with what it is made of and the time until which events are applied.
 
@@ -143,7 +151,12 @@ async def value(  # noqa: PLR0913, PLR0917
     else is in the window. Without `from` and `to` everything is counted, and the answer says who is left out of a rate
     and why (`left_out`; of few not the reason), what share of those it is about it could use (`coverage`;
     `thin` if that is too little), and between what it would lie if everybody was known (`lower`, `upper`).
+
+    With `split` a value for each group of learners, as far as institutions have described them; all of them are
+    suppressed if one is small, here or by subtraction from what is shown of other scopes.
     """
+    if split:
+        return await _groups(service, indicator, asked, split, form)
     if series:
         return await months(service, indicator, asked, form)
     (answer,) = await _values(request, [indicator], asked)
@@ -232,6 +245,49 @@ async def months(service: Running, indicator: OfIndicator, asked: Question, form
     points = of_months(indicator, by_month, asked.begin, end, service.settings.suppress_below)
     answer = _whole(indicator, now.until) | about.scope() | {"from": asked.begin, "to": end}
     return await _answer(form, {**answer, "points": points}, [{**answer, **point} for point in points])
+
+
+@router.get("/indicators/{indicator_id}/years")
+async def years(service: Running, indicator: OfIndicator, asked: Question, form: Wanted) -> Response:
+    """The values year by year: cohorts or events of a calendar year, or the end of it, as far as it has passed.
+
+    `change` is the difference from the year before, where both are shown.
+    """
+    now, about = await applied(service.db), await _about(service, asked)
+    items = await yearly(service, indicator, asked)
+    answer = _whole(indicator, now.until) | about.scope() | {"from": asked.begin, "to": asked.end}
+    return await _answer(form, {**answer, "items": items}, [{**answer, **item} for item in items])
+
+
+async def yearly(service: Service, indicator: Indicator, asked: Asked) -> list[dict[str, Any]]:
+    """The whole years from and to the months that are asked for, if any are."""
+    about, today = await _about(service, asked), counters.today()
+    passed = min(indicator.latest(today), months_later(today.replace(day=1), -1).isoformat()[:7])
+    by_month = await _by_month(service, [indicator], _kind(indicator, asked.scope), about)
+    last = min(asked.end or passed, passed)
+    return of_years(indicator, by_month, asked.begin, last, service.settings.suppress_below)
+
+
+async def _groups(service: Service, indicator: Indicator, asked: Asked, split: Split, form: Form) -> Response:
+    """The values of groups of learners."""
+    if split not in indicator.splits:
+        raise Problem(422, f"{indicator.id} is not split", [("split", "is offered by /indicators, where it is")])
+    if asked.scope not in splits.SCOPES:
+        raise Problem(422, f"{asked.scope} is not split", [("scope", f"one of {', '.join(splits.SCOPES)}")])
+    if asked.begin or asked.end:
+        raise Problem(422, "a split is of all months", [("from" if asked.begin else "to", "leave it out")])
+    about = await _about(service, asked)
+    groups, until = await split_up(service, indicator)
+    answer = _whole(indicator, until) | about.scope() | {"split": split}
+    items = groups[split].items(asked.scope, asked.scope_id)
+    return await _answer(form, {**answer, "items": items}, [{**answer, **item} for item in items])
+
+
+async def split_up(service: Service, indicator: Indicator) -> tuple[dict[Split, splits.Groups], str | None]:
+    """Every scope at once, because what is hidden of one depends on the others; at most a second old."""
+    recent: RecentAnswers = service.shared.setdefault("splits", RecentAnswers(most=8))
+    question, below = ("split", indicator.id, counters.today()), service.settings.suppress_below
+    return await recent.answer(service.db, question, 1, lambda: splits.read(service.db, indicator, below))
 
 
 @router.get("/indicators/{indicator_id}/comparison")

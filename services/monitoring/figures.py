@@ -92,9 +92,14 @@ def interval(indicator: Indicator, counted: Measures, found: Figures) -> tuple[f
         weeks = _weeks(indicator, counted)
         low, high = (_days_at(weeks, rank) for rank in median_ranks(found.n))
         return None if low is None or high is None else (low, high)
-    if indicator.unit == "share" and found.denominator and 0 <= (found.numerator or 0) <= found.denominator:
+    if _is_of_cases(indicator) and found.denominator and 0 <= (found.numerator or 0) <= found.denominator:
         return wilson(found.numerator or 0, found.denominator)
     return None
+
+
+def _is_of_cases(indicator: Indicator) -> bool:
+    """Is it a share of the cases, and not of their hours?"""
+    return indicator.unit == "share" and indicator.cases is None
 
 
 def _weeks(indicator: Indicator, counted: Measures) -> dict[int, int]:
@@ -207,6 +212,25 @@ def of_months(
     return points
 
 
+def of_years(
+    indicator: Indicator, by_month: Mapping[str, Measures], begin: str | None, end: str, suppress_below: int
+) -> list[dict[str, Any]]:
+    """What is said of whole years, and how a value has changed from the year before.
+
+    Args:
+        begin: None: from the first year of which anything is counted.
+        end: the last month that has passed.
+    """
+    first = begin or next((month for month, _ in series(indicator, by_month, None, end)), end)
+    years: list[dict[str, Any]] = []
+    for year in range(int(first[:4]) + (first[5:] > "01" if begin else 0), int(end[:4]) + (end[5:] == "12")):
+        said = of_window(indicator, by_month, f"{year}-01", f"{year}-12", suppress_below)
+        values = [years[-1]["value"] if years else None, said["value"]]
+        change = None if None in values else values[1] - values[0]
+        years.append({"year": str(year), **said, "change": change})
+    return years
+
+
 def left_out(indicator: Indicator, by_month: Mapping[str, Measures], suppress_below: int) -> frozenset[str]:
     """The months that nothing may be told of; of a stock, those at whose end it is hidden."""
     if not indicator.personal:
@@ -218,7 +242,7 @@ def left_out(indicator: Indicator, by_month: Mapping[str, Measures], suppress_be
 def _cases(indicator: Indicator, counted: Measures) -> int:
     """How many cases a month is about, at least; a stock's may cancel out, in all or in the numerator."""
     found = figures(indicator, counted)
-    part = abs(int(found.numerator or 0)) if indicator.unit == "share" else 0
+    part = abs(int(found.numerator or 0)) if _is_of_cases(indicator) else 0
     return max(abs(found.n), part)
 
 
