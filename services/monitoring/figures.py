@@ -92,9 +92,14 @@ def interval(indicator: Indicator, counted: Measures, found: Figures) -> tuple[f
         weeks = _weeks(indicator, counted)
         low, high = (_days_at(weeks, rank) for rank in median_ranks(found.n))
         return None if low is None or high is None else (low, high)
-    if indicator.unit == "share" and found.denominator and 0 <= (found.numerator or 0) <= found.denominator:
+    if _is_of_cases(indicator) and found.denominator and 0 <= (found.numerator or 0) <= found.denominator:
         return wilson(found.numerator or 0, found.denominator)
     return None
+
+
+def _is_of_cases(indicator: Indicator) -> bool:
+    """Is it a share of the cases, and not of their hours?"""
+    return indicator.unit == "share" and indicator.cases is None
 
 
 def _weeks(indicator: Indicator, counted: Measures) -> dict[int, int]:
@@ -210,15 +215,26 @@ def of_months(
 def of_years(
     indicator: Indicator, by_month: Mapping[str, Measures], begin: str | None, end: str, suppress_below: int
 ) -> list[dict[str, Any]]:
-    """What is said year by year: windows from January to December; the last may not be over (`months`: how many)."""
+    """What is said year by year: windows from January to December.
+
+    The last may not be over: `months` says how many months of it are. `change` is the difference from the year before,
+    where both are whole and shown.
+    """
     first = begin or min((m for m, counted in by_month.items() if indicator.is_in(counted)), default=end)
     points: list[dict[str, Any]] = []
     for year in range(max(int(first[:4]), int(end[:4]) - LONGEST_SERIES // 12 + 1), int(end[:4]) + 1):
         january, last = max(f"{year}-01", begin or ""), min(f"{year}-12", end)
         said = of_window(indicator, by_month, january, last, suppress_below)
         if indicator.by == "stock" or said["n"] != 0:
-            points.append({"period": str(year), "months": int(last[5:]), **said})
+            point = {"period": str(year), "months": int(last[5:]), **said}
+            points.append({**point, "change": _change(points[-1], point) if points else None})
     return points
+
+
+def _change(before: Mapping[str, Any], now: Mapping[str, Any]) -> float | None:
+    if None in (before["value"], now["value"]) or int(now["period"]) - int(before["period"]) > 1 or now["months"] < 12:
+        return None
+    return float(now["value"] - before["value"])
 
 
 def left_out(indicator: Indicator, by_month: Mapping[str, Measures], suppress_below: int) -> frozenset[str]:
@@ -232,7 +248,7 @@ def left_out(indicator: Indicator, by_month: Mapping[str, Measures], suppress_be
 def _cases(indicator: Indicator, counted: Measures) -> int:
     """How many cases a month is about, at least; a stock's may cancel out, in all or in the numerator."""
     found = figures(indicator, counted)
-    part = abs(int(found.numerator or 0)) if indicator.unit == "share" else 0
+    part = abs(int(found.numerator or 0)) if _is_of_cases(indicator) else 0
     return max(abs(found.n), part)
 
 
