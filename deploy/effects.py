@@ -12,7 +12,8 @@ from itertools import product
 from pathlib import Path
 
 from services.monitoring import lookups, states
-from services.monitoring.indicators import CATALOGUE
+from services.monitoring.indicators import CATALOGUE, Indicator
+from services.monitoring.learners import AT_WORK
 from services.partners.gateway.contract.examples import EXAMPLES
 from services.partners.gateway.contract.messages import PUBLISHERS
 from services.partners.gateway.egress import audience
@@ -104,14 +105,29 @@ def indicators_of(short_type: str) -> list[str]:
     for but_for, said in product(("", "learner.graduated"), (example, later)):
         others = _before(short_type, but_for)
         with_it, without = _counted([*others, said]), _counted(others)
-        changed |= {c[3] for c in with_it.keys() | without.keys() if with_it.get(c) != without.get(c)}
-    return [one.id for one in CATALOGUE if changed & _made_of(one.measures) or _in_histogram(one.histogram, changed)]
+        changed |= {_named(*c) for c in with_it.keys() | without.keys() if with_it.get(c) != without.get(c)}
+    return [one.id for one in CATALOGUE if changed & _made_of(one) or _in_histogram(one.histogram, changed)]
 
 
-def _made_of(measures: set[str]) -> set[str]:
+def _named(kind: str, _: str, __: str, measure: str) -> str:
+    """A measure by name; what is counted for groups only is another."""
+    return f"{measure} by group" if kind == "programme_group" else measure
+
+
+COUNTED_FOR = {
+    "occupation_known": lookups.OCCUPATIONS,
+    "hosts_active": ("hosted",),
+    "hours_hosted": tuple(lookups.HOURS),
+    "graduates_planned": ("graduates", "planned_hours"),
+    "work_region_known": (AT_WORK,),
+    "vacancies_of_year": ("vacancies", "graduates"),
+}
+
+
+def _made_of(one: Indicator) -> set[str]:
     """The measures that are counted for those that an indicator names."""
-    looked_up = {"occupation_known", "occupation_below"} & measures
-    return {*measures, *(lookups.OCCUPATIONS if looked_up else ())}
+    behind = (counted for measure in one.measures for counted in COUNTED_FOR.get(measure, ()))
+    return {*one.measures, *behind, *(f"{measure} by group" for measure in one.measures if one.splits)}
 
 
 def _in_histogram(histogram: str | None, changed: Iterable[str]) -> bool:

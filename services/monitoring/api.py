@@ -18,10 +18,11 @@ from shared.http.spreadsheets import BOM, TABLES, XLSX, csv_of
 from shared.pages.languages import Chosen, Language
 from shared.processing.recent import RecentAnswers, applied
 
-from . import counters, ranking
+from . import counters, ranking, splits
 from .figures import NO_CAVEATS, caveats, of_months, of_window, of_years, sum_of, within
 from .gaps import GapScope, gap_table
 from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
+from .splits import Split
 from .tables import file_name, xlsx_of
 
 Kind = Literal["json", "csv", "xlsx"]
@@ -89,6 +90,10 @@ async def _form(
 OfIndicator = Annotated[Indicator, Depends(_indicator)]
 Listed = Annotated[ranking.Filters, query(ranking.Filters)]
 Wanted = Annotated[Form, Depends(_form)]
+SplitBy = Annotated[
+    Split | None,
+    Query(description="By groups of learners, for a network, region or institution as a whole (no `from` and `to`)."),
+]
 Months = Annotated[bool, Query(description="Give the months one by one; in `/values` also the years.")]
 Step = Literal["month", "year"]
 
@@ -113,6 +118,7 @@ def _entry(indicator: Indicator) -> dict[str, Any]:
         "unit": indicator.unit,
         "by": indicator.by,
         "scopes": list(indicator.scopes),
+        "splits": indicator.splits,
         **_explained(indicator),
     }
 
@@ -126,8 +132,13 @@ def _explained(indicator: Indicator) -> dict[str, Any]:
 
 
 @router.get("/indicators/{indicator_id}")
-async def value(
-    service: Running, indicator: OfIndicator, asked: Question, form: Wanted, series: Months = False
+async def value(  # noqa: PLR0913, PLR0917
+    service: Running,
+    indicator: OfIndicator,
+    asked: Question,
+    form: Wanted,
+    series: Months = False,
+    split: SplitBy = None,
 ) -> Response:
     """The value for a scope, with what it is made of and the time until which events are applied.
 
@@ -136,7 +147,12 @@ async def value(
     else is in the window. Without `from` and `to` everything is counted, and the answer says who is left out of a rate
     and why (`left_out`; of few not the reason), what share of those it is about it could use (`coverage`;
     `thin` if that is too little), and between what it would lie if everybody was known (`lower`, `upper`).
+
+    With `split` a value for each group of learners, as far as institutions have described them; all of them are
+    suppressed if one is small, here or by subtraction from what is shown of other scopes.
     """
+    if split:
+        return await _groups(service, indicator, asked, split, form)
     if series:
         return await months(service, indicator, asked, form)
     (answer,) = await _values(service, [indicator], asked)
@@ -234,6 +250,28 @@ async def months(
     return await _answer(form, {**answer, "points": points}, [{**answer, **point} for point in points])
 
 
+async def _groups(service: Service, indicator: Indicator, asked: Asked, split: Split, form: Form) -> Response:
+    """The values of groups of learners."""
+    if split not in indicator.splits:
+        raise Problem(422, f"{indicator.id} is not split", [("split", "is offered by /indicators, where it is")])
+    if asked.scope not in splits.SCOPES:
+        raise Problem(422, f"{asked.scope} is not split", [("scope", f"one of {', '.join(splits.SCOPES)}")])
+    if asked.begin or asked.end:
+        raise Problem(422, "a split is of all months", [("from" if asked.begin else "to", "leave it out")])
+    about = await find_scope(service, asked)
+    groups, until = await split_up(service, indicator)
+    answer = _whole(indicator, until) | about.scope() | {"split": split}
+    items = groups[split].items(asked.scope, asked.scope_id)
+    return await _answer(form, {**answer, "items": items}, [{**answer, **item} for item in items])
+
+
+async def split_up(service: Service, indicator: Indicator) -> tuple[dict[Split, splits.Groups], str | None]:
+    """Every scope at once, because what is hidden of one depends on the others; at most a second old."""
+    recent: RecentAnswers = service.shared.setdefault("splits", RecentAnswers(most=8))
+    question, below = ("split", indicator.id, counters.today()), service.settings.suppress_below
+    return await recent.answer(service.db, question, 1, lambda: splits.read(service.db, indicator, below))
+
+
 @router.get("/indicators/{indicator_id}/comparison")
 async def comparison(
     service: Running, indicator: OfIndicator, asked: Question, form: Wanted, filters: Listed
@@ -262,7 +300,9 @@ async def compared(service: Service, indicator: Indicator, asked: Asked) -> Comp
     """Side by side; at most a second old, or 20 times as old as it took to work it out."""
     _kind(indicator, asked.scope)
     question = ("comparison", indicator.id, astuple(asked), counters.today())
-    recent: RecentAnswers = service.shared.setdefault("comparisons", RecentAnswers(most=24, rest=20))  # each may be long
+    recent: RecentAnswers = service.shared.setdefault(
+        "comparisons", RecentAnswers(most=24, rest=20)
+    )  # each may be long
     (items, network), until = await recent.answer(
         service.db, question, 1, lambda: _side_by_side(service, indicator, asked)
     )

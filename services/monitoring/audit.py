@@ -13,7 +13,7 @@ from shared.processing.mongo import COUNTERS, POSITIONS, Counts, Database, Find,
 from shared.settings import Settings
 
 from .api import AUDITS
-from .states import COLLECTIONS, contributions
+from .states import INDEXES, contributions
 
 
 class Audit(NamedTuple):
@@ -48,7 +48,7 @@ async def audit(db: Database, advanced: Callable[[int], None] = lambda _: None) 
 async def _recompute(find: Find, label: str, advanced: Callable[[int], None]) -> tuple[Counts, int]:
     counts: Counts = {}
     entities = 0
-    for collection in COLLECTIONS.values():
+    for collection in INDEXES:
         async for doc in find(collection, {"partition": label}):
             entities += 1
             advanced(1)
@@ -97,7 +97,7 @@ def command(json: Json = False) -> None:
 
 
 async def _count(db: Database) -> int:
-    return sum([await db[collection].estimated_document_count() for collection in COLLECTIONS.values()])
+    return sum([await db[collection].estimated_document_count() for collection in INDEXES])
 
 
 async def _keep(db: Database, found: Audit) -> None:

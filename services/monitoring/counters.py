@@ -37,9 +37,11 @@ class Registry:
 
     def members(self, kind: str, scope: Scope, scope_id: str) -> list[str]:
         """The ids of this kind that the scope is the sum of."""
+        if scope == kind:
+            return [scope_id]
         entries = self.programmes if kind == "programme" else self.organisations
         registered = [id for id in entries if self.scope_of(id, kind, scope) == scope_id]
-        return registered if scope in ("region", "sector") or kind == "programme" != scope else [scope_id]
+        return registered if scope in ("region", "sector") or kind == "programme" else [scope_id]
 
     def name(self, scope: Scope, id: str | None) -> str | None:
         """How the scope is called; its id if it has no name."""
@@ -121,7 +123,8 @@ async def read(  # noqa: PLR0913
     named = measures - LOOKUPS.keys() if are_few else None
     found: Sums = {} if named == set() else await mongo.sums(db, of_all, by, named)
     if measures & LOOKUPS.keys():
-        selection = Selection(db, kind, ids, latest, (await registry(db)).programmes)
+        known = await registry(db)
+        selection = Selection(db, kind, ids, latest, known.programmes, known.organisations)
         for key, counts in (await look_up(selection, measures, by)).items():
             add(found.setdefault(key, {}), counts)
     return found

@@ -92,9 +92,14 @@ def interval(indicator: Indicator, counted: Measures, found: Figures) -> tuple[f
         weeks = _weeks(indicator, counted)
         low, high = (_days_at(weeks, rank) for rank in median_ranks(found.n))
         return None if low is None or high is None else (low, high)
-    if indicator.unit == "share" and found.denominator and 0 <= (found.numerator or 0) <= found.denominator:
+    if _is_of_cases(indicator) and found.denominator and 0 <= (found.numerator or 0) <= found.denominator:
         return wilson(found.numerator or 0, found.denominator)
     return None
+
+
+def _is_of_cases(indicator: Indicator) -> bool:
+    """Is it a share of the cases, and not of their hours?"""
+    return indicator.unit == "share" and indicator.cases is None
 
 
 def _weeks(indicator: Indicator, counted: Measures) -> dict[int, int]:
@@ -232,7 +237,7 @@ def left_out(indicator: Indicator, by_month: Mapping[str, Measures], suppress_be
 def _cases(indicator: Indicator, counted: Measures) -> int:
     """How many cases a month is about, at least; a stock's may cancel out, in all or in the numerator."""
     found = figures(indicator, counted)
-    part = abs(int(found.numerator or 0)) if indicator.unit == "share" else 0
+    part = abs(int(found.numerator or 0)) if _is_of_cases(indicator) else 0
     return max(abs(found.n), part)
 
 

@@ -13,6 +13,7 @@ from shared.pages.languages import Text
 from shared.processing.employment import HORIZONS_MONTHS, IN_WORK, STATUSES, months_later
 from shared.settings import settings
 
+from .learners import AT_WORK, OF_GROUPS, SPLITS
 from .states import EMPLOYERS
 
 Scope = Literal["network", "region", "institution", "programme", "sector", "enterprise", "competency"]
@@ -27,6 +28,7 @@ Unit = Literal[
     "organisations",
     "agreements",
     "activities",
+    "per graduate",
 ]
 Status = Literal["ok", "suppressed", "not_enough_data"]
 Measures = Mapping[str, int]
@@ -49,6 +51,7 @@ HOSTS: dict[Scope, str] = dict.fromkeys(("network", "region", "sector", "enterpr
 INSTITUTIONS: dict[Scope, str] = dict.fromkeys(("network", "region", "institution"), "organisation")
 AGREEMENTS: dict[Scope, str] = {"network": "agreement", "institution": "organisation", "enterprise": "organisation"}
 COMPETENCIES: dict[Scope, str] = {"network": "competency", "competency": "competency"}
+REGIONS: dict[Scope, str] = {"network": "region", "region": "region"}
 
 
 STUDY = Text("Study")
@@ -106,6 +109,11 @@ class Indicator:
         """The measures that are named; those of a histogram follow from its name."""
         around = (*self.of_all, *(measure for some in self.left_out.values() for measure in some))
         return {*self.numerator, *self.denominator, *(self.cases or ()), *(self.evidence or ()), *around}
+
+    @property
+    def splits(self) -> list[str]:
+        """By what it is offered split into groups of learners."""
+        return list(SPLITS) if not self.histogram and self.measures <= OF_GROUPS else []
 
     def is_in(self, counted: Measures) -> bool:
         """Is anything counted of what the indicator is made of?"""
@@ -294,6 +302,55 @@ CATALOGUE: tuple[Indicator, ...] = (
     ),
     *map(_employment_after, HORIZONS_MONTHS),
     Indicator(
+        id="graduates_at_work",
+        group=WORK,
+        title=Text("Graduates at work, by employer"),
+        formula=Text(
+            "graduates who are in work by their newest status and whose employer is known, at their employer; so the "
+            "sector and the region are the employer's"
+        ),
+        unit="people",
+        kind="sum",
+        numerator=(AT_WORK,),
+        cases=(AT_WORK,),
+        evidence=(AT_WORK,),
+        scopes=HOSTS,
+        by="cohort",
+        source="ILO (employment by economic activity)",
+    ),
+    Indicator(
+        id="employed_in_region_rate",
+        group=WORK,
+        title=Text("At work in the institution's region"),
+        formula=Text(
+            "graduates in work whose employer is registered in the region of their institution / graduates in work "
+            "whose employer is registered"
+        ),
+        numerator=("work_in_region",),
+        denominator=("work_region_known",),
+        of_all=_EMPLOYED,
+        scopes=GRADUATES,
+        by="cohort",
+        source="Praktika; ILO, by the place of work",
+    ),
+    Indicator(
+        id="vacancies_per_graduate",
+        group=WORK,
+        title=Text("Vacancies per graduate"),
+        formula=Text(
+            "vacancies of the region on job portals that were published (or else observed) in the last 12 months / "
+            "graduates of the region's institutions in the last 12 months. Vacancies name no programme: it is offered "
+            "neither for programmes nor for institutions"
+        ),
+        unit="per graduate",
+        numerator=("vacancies_of_year",),
+        denominator=("graduates_of_year",),
+        evidence=("vacancies_of_year",),
+        scopes=REGIONS,
+        by="stock",
+        source="EQAVET 9",
+    ),
+    Indicator(
         id="unemployment_rate",
         group=WORK,
         title=Text("Unemployment rate"),
@@ -462,6 +519,37 @@ CATALOGUE: tuple[Indicator, ...] = (
         group=INTERNSHIPS,
         denominator=("graduates_interned",),
     ),
+    Indicator(
+        id="hosted_hours_share",
+        group=INTERNSHIPS,
+        title=Text("Share of the programme at enterprises"),
+        formula=Text(
+            "hours of completed internships in the programme, of its graduates / hours of theory and at the workplace "
+            "that the programme's newest version plans, for each of these graduates. Programmes that do not say both "
+            "are left out, and so is what enterprises teach otherwise: activities name no programme"
+        ),
+        numerator=("hours_hosted",),
+        denominator=("hours_of_programmes",),
+        cases=("graduates_planned",),
+        scopes=GRADUATES,
+        by="cohort",
+        source="EU, Council Recommendation on vocational education and training (2020): work-based learning",
+    ),
+    Indicator(
+        id="enterprises_per_programme",
+        group=INTERNSHIPS,
+        title=Text("Enterprises per programme"),
+        formula=Text(
+            "enterprises at which an internship of the programme was completed in the last 12 months / programmes; an "
+            "enterprise counts in each of its programmes"
+        ),
+        unit="organisations",
+        numerator=("hosts_active",),
+        denominator=("programmes",),
+        scopes=GRADUATES,
+        by="stock",
+        personal=False,
+    ),
     _of_graduates(
         "workplace_month_rate",
         Text("At least a month at a workplace"),
@@ -529,6 +617,32 @@ CATALOGUE: tuple[Indicator, ...] = (
         ),
         numerator=("graduates_certified",),
         denominator=("graduates",),
+        scopes=GRADUATES,
+        by="cohort",
+    ),
+    _of_graduates(
+        "certificates_per_graduate",
+        Text("Certificates per graduate"),
+        Text(
+            "competencies of which graduates hold a valid certificate / all graduates; several certificates of one "
+            "competency are one",
+        ),
+        "graduates_competencies",
+        group=CERTIFICATES,
+        unit="per graduate",
+    ),
+    Indicator(
+        id="median_days_certificate_to_job",
+        group=CERTIFICATES,
+        title=Text("Median days from certificate to job"),
+        formula=Text(
+            "median of days from a graduate's first valid certificate to the first work after it whose first day is "
+            "known, by weeks, at most 260. Who was in work already on the day of the certificate is left out",
+        ),
+        unit="days",
+        kind="median",
+        histogram="certificate_weeks",
+        left_out={"employed_at_certificate": ("employed_at_certificate",)},
         scopes=GRADUATES,
         by="cohort",
     ),
@@ -686,6 +800,23 @@ CATALOGUE: tuple[Indicator, ...] = (
         denominator=("support_closed",),
         scopes=INSTITUTIONS,
         by="period",
+    ),
+    Indicator(
+        id="participation",
+        group=STUDY,
+        title=Text("Learners enrolled"),
+        formula=Text(
+            "learners who were enrolled and have neither graduated nor left; who studies in two programmes counts in "
+            "each"
+        ),
+        unit="people",
+        kind="sum",
+        numerator=("learners",),
+        cases=("learners",),
+        evidence=("learners",),
+        scopes=GRADUATES,
+        by="stock",
+        source="EQAVET 3",
     ),
     Indicator(
         id="completion_rate",

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from shared.contract.events import organisation_of
+from shared.contract.events import LearnerDescribed, organisation_of
 from shared.processing import employment, facts
-from shared.processing.employment import IN_WORK, Spell, day_after
+from shared.processing.employment import IN_WORK, STATUSES, Spell, day_after
 from shared.processing.facts import Fact, State
 
 from .measures import Added, hours_as, hundredths, month_of, week_of
@@ -19,6 +19,40 @@ class Placed(NamedTuple):
 
 
 def learner(_: str, state: State) -> Added:
+    """What a learner adds, and some of it once more for each group that the learner is said to belong to."""
+    groups = groups_of(state)
+    for counter, count in _counted(state):
+        yield counter, count
+        kind, programme, month, measure = counter
+        if groups and kind == "programme" and measure in OF_GROUPS:
+            for group in groups:
+                yield ("programme_group", f"{programme} {group}", month, measure), count
+
+
+def groups_of(state: State) -> list[str]:
+    """The groups that a learner belongs to, like `sex=female` and `rural=not_rural`; of what is not known none."""
+    described = facts.last(state, LearnerDescribed.short_type)
+    said = described["data"] if described else {}
+    return [f"{split}={groups[said[split]]}" for split, groups in SPLITS.items() if split in said]
+
+
+# By what learners are split into groups: what may be said of it, and how the groups are called.
+SPLITS: Mapping[str, Mapping[Any, str]] = {
+    "sex": {"female": "female", "male": "male"},
+    "disability": {True: "with_disability", False: "without_disability"},
+    "rural": {True: "rural", False: "not_rural"},
+    "first_in_family": {True: "first_in_family", False: "not_first_in_family"},
+}
+# What is counted for groups. An indicator that is made of nothing else is offered for them: see `Indicator.splits`.
+OF_GROUPS = frozenset(
+    {
+        *("learners", "expected", "expected_graduated", "graduates", "graduates_month_at_workplace"),
+        *(f"after_{months}m_{status}" for months in (12, 18) for status in STATUSES),
+    }
+)
+
+
+def _counted(state: State) -> Added:
     """What a learner adds: practice, work, certificates, studies and support, and the graduate's measures."""
     told = state["facts"]
     spells = employment.spells_of(state)
@@ -39,20 +73,34 @@ def learner(_: str, state: State) -> Added:
         month = graduated_on[:7]
         for measure in _graduate(state, programme, graduated_on, spells, placed):
             yield ("programme", programme, month, measure), 1
+        own = [fact for fact in placed.completed.values() if fact["data"]["programme"] == programme]
+        for measure, count in hours_as("graduate", _hours(own)) if own else ():
+            yield ("programme", programme, month, measure), count
+        if employer := _employer(state, spells, graduated_on):
+            yield ("enterprise", employer, month, AT_WORK), 1
+            yield ("programme_enterprise", f"{programme} {employer}", month, AT_WORK), 1
+
+
+AT_WORK = "graduates_at_work"
 
 
 def _studies(state: State) -> Added:
-    """Of those who were expected to graduate in a month: who did, at any time, and who left."""
+    """Who is enrolled; and of those who were expected to graduate in a month who did, at any time, and who left."""
     graduated, left = facts.facts(state, "learner.graduated"), facts.facts(state, "learner.left")
     for programme, enrolled in state["facts"].get("learner.enrolled", {}).items():
-        cohort = enrolled["data"].get("cohort")
-        if cohort is None:
-            continue
-        yield ("programme", programme, cohort, "expected"), 1
+        end, how = None, ""
         if programme in graduated:
-            yield ("programme", programme, cohort, "expected_graduated"), 1
+            end, how = graduated[programme]["data"]["graduated_on"], "graduated"
         elif programme in left and facts.newest(enrolled, left[programme]) is left[programme]:
-            yield ("programme", programme, cohort, "expected_left"), 1
+            end, how = left[programme]["data"]["left_on"], "left"
+        begin = month_of(enrolled)
+        yield ("programme", programme, begin, "learners"), 1
+        if end:
+            yield ("programme", programme, max(begin, month_of(end)), "learners"), -1
+        if cohort := enrolled["data"].get("cohort"):
+            yield ("programme", programme, cohort, "expected"), 1
+            if end:
+                yield ("programme", programme, cohort, f"expected_{how}"), 1
 
 
 def _support(state: State) -> Added:
@@ -109,6 +157,9 @@ def _placements(internships: Iterable[Fact], placed: Placed) -> Added:
         how = internship["data"].get("outcome", "cancelled")
         for kind in ("programme", "enterprise"):
             yield (kind, internship["data"][kind], month_of(internship), f"internships_{how}"), 1
+    for internship in placed.completed.values():
+        both = f"{internship['data']['programme']} {internship['data']['enterprise']}"
+        yield ("programme_enterprise", both, month_of(internship), "hosted"), 1
     for kind in ("programme", "enterprise"):
         yield from _workplace_hours(kind, placed)
 
@@ -149,9 +200,13 @@ def _workplace_hours(kind: str, placed: Placed) -> Added:
             yield (kind, id, month, "interns_hired"), 1
         validated = [fact for fact in internships if organisation_of(fact["source"]) == fact["data"]["enterprise"]]
         for prefix, some in (("intern", internships), ("validated", validated)):
-            hours = sum(hundredths(fact["data"]["hours"]) for fact in some)
-            for measure, count in hours_as(prefix, hours):
+            for measure, count in hours_as(prefix, _hours(some)):
                 yield (kind, id, month, measure), count
+
+
+def _hours(internships: Iterable[Fact]) -> int:
+    """In hundredths."""
+    return sum(hundredths(fact["data"]["hours"]) for fact in internships)
 
 
 def _certificates(state: State) -> Added:
@@ -197,8 +252,7 @@ def _graduate(state: State, programme: str, graduated_on: str, spells: list[Spel
     if own:
         measures.append("graduates_interned")
         measures += ["graduates_hired_where_interned"] if placed.hired_at else []
-        hours = sum(hundredths(fact["data"]["hours"]) for fact in own)
-        measures += ["graduates_month_at_workplace"] if hours >= MONTH_AT_WORKPLACE_HOURS * 100 else []
+        measures += ["graduates_month_at_workplace"] if _hours(own) >= MONTH_AT_WORKPLACE_HOURS * 100 else []
     held = state["facts"].get("competency.certified")
     if held:
         revoked = facts.facts(state, "competency.revoked")
@@ -206,7 +260,26 @@ def _graduate(state: State, programme: str, graduated_on: str, spells: list[Spel
         counted = any(facts.is_sustainability(fact, fact["data"]["competency"]) for fact in valid)
         measures += ["graduates_certified"] if valid else []
         measures += ["graduates_certified_sustainability"] if counted else []
+        measures += ["graduates_competencies"] * len({fact["data"]["competency"] for fact in valid})
+        measures += _since_certified(spells, min((fact["time"][:10] for fact in valid), default=None))
     return measures
+
+
+def _since_certified(spells: list[Spell], certified_on: str | None) -> list[str]:
+    """How long it took from the first certificate to the first work after it."""
+    if certified_on is None:
+        return []
+    if employment.works_at(spells, certified_on):
+        return ["employed_at_certificate"]
+    days = employment.days_to_first_job(spells, certified_on)
+    return [] if days is None else [f"certificate_weeks/{week_of(days)}"]
+
+
+def _employer(state: State, spells: list[Spell], graduated_on: str) -> str | None:
+    """Where a graduate works by the newest status, if that is known."""
+    own = employment.of_graduate(spells, graduated_on)
+    newest = employment.at(own, employment.last_seen(state, graduated_on)) if own else None
+    return newest.employer if newest and newest.in_work else None
 
 
 def _employment(state: State, spells: list[Spell], graduated_on: str) -> list[str]:
@@ -217,7 +290,7 @@ def _employment(state: State, spells: list[Spell], graduated_on: str) -> list[st
     for prefix, day in employment.horizons(graduated_on):
         if then := employment.at(spells, day):
             measures.append(prefix + employment.status_of(then.data))
-    if employment.works_at_graduation(spells, graduated_on):
+    if employment.works_at(spells, graduated_on):
         measures.append("employed_at_graduation")
     elif (days := employment.days_to_first_job(spells, graduated_on)) is not None:
         measures.append(f"employment_weeks/{week_of(days)}")

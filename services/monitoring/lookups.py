@@ -14,6 +14,7 @@ from shared.processing.employment import FOR_EVER, months_after
 from shared.processing.mongo import Database
 
 from .figures import add
+from .learners import AT_WORK
 from .states import UNKNOWN
 
 Sums = dict[tuple[str, ...], dict[str, int]]
@@ -21,6 +22,7 @@ LEAST_LEVEL, TERTIARY_LEVEL = 3, 5  # of the European Qualifications Framework
 OCCUPATIONS = tuple(f"occupation_{group}" for group in range(10))  # the major groups of ISCO-08
 ACTIVE_MONTHS = 12
 ByMonth = Mapping[str, Mapping[str, Mapping[str, int]]]  # what is counted, by id, month and measure
+ByPair = Mapping[tuple[str, str], Mapping[str, Mapping[str, int]]]  # of a programme and something else
 
 
 class Selection(NamedTuple):
@@ -28,7 +30,7 @@ class Selection(NamedTuple):
 
     Attributes:
         ids: None: all.
-        programmes: the entries of the registry, by id.
+        programmes, organisations: the entries of the registry, by id.
     """
 
     db: Database
@@ -36,6 +38,7 @@ class Selection(NamedTuple):
     ids: Sequence[str] | None
     latest: str
     programmes: Mapping[str, Mapping[str, Any]]
+    organisations: Mapping[str, Mapping[str, Any]]
 
     async def by_month(self, *measures: str) -> ByMonth:
         """What is counted of these measures."""
@@ -46,6 +49,22 @@ class Selection(NamedTuple):
         for (id, month), counts in (await mongo.sums(self.db, match, ("id", "period"), list(measures))).items():
             found.setdefault(id, {})[month] = counts
         return found
+
+    async def by_pair(self, kind: str, *measures: str) -> ByPair:
+        """What is counted of programmes together with something else."""
+        match: dict[str, Any] = {"kind": kind, "period": {"$lte": self.latest}}
+        if self.ids is not None:
+            match["$or"] = [{"id": {"$gte": f"{id} ", "$lt": f"{id}!"}} for id in self.ids or (UNKNOWN,)]
+        found: dict[tuple[str, str], dict[str, dict[str, int]]] = {}
+        for (both, month), counts in (await mongo.sums(self.db, match, ("id", "period"), list(measures))).items():
+            id, _, other = both.partition(" ")
+            found.setdefault((id, other), {})[month] = counts
+        return found
+
+    def regions(self) -> dict[str, str]:
+        """The region of each programme's institution, where that is registered."""
+        found = {id: self.organisations.get(entry["institution"], {}) for id, entry in self.programmes.items()}
+        return {id: entry["region"] for id, entry in found.items() if entry.get("region")}
 
 
 Change = tuple[str, str, str, int]  # id, month, measure, and by how much it changes
@@ -97,6 +116,93 @@ def occupations(levels: Mapping[str, int], graduates: ByMonth) -> list[Change]:
         for measure, groups in (("occupation_known", OCCUPATIONS), ("occupation_below", below)):
             found += [(id, m, measure, sum(counts.get(group, 0) for group in groups)) for m, counts in months.items()]
     return found
+
+
+async def _hours_hosted(asked: Selection) -> Iterable[Change]:
+    """Hours that graduates were at enterprises, and all the hours that their programmes plan."""
+    planned = {id: hours for id, entry in asked.programmes.items() if (hours := entry.get("planned_hours"))}
+    return hours_hosted(planned, await asked.by_month("graduates", *HOURS))
+
+
+HOURS = {"graduate_quarter_hours": 25, "graduate_hundredth_hours": 1}  # in hundredths
+
+
+def hours_hosted(planned: Mapping[str, int], graduates: ByMonth) -> list[Change]:
+    """Only of programmes that say what they plan.
+
+    Args:
+        planned: hundredths of an hour, by programme.
+    """
+    found: list[Change] = []
+    for id, months in graduates.items():
+        for month, counts in months.items() if id in planned else ():
+            n = counts.get("graduates", 0)
+            done = sum(hours * counts.get(measure, 0) for measure, hours in HOURS.items())
+            found += [(id, month, "hours_hosted", done), (id, month, "hours_of_programmes", n * planned[id])]
+            found.append((id, month, "graduates_planned", n))
+    return found
+
+
+async def _regions(asked: Selection) -> Iterable[Change]:
+    """Graduates who work at a registered employer, and those who do in their institution's region."""
+    employers = {id: entry["region"] for id, entry in asked.organisations.items() if entry.get("region")}
+    return same_region(asked.regions(), employers, await asked.by_pair("programme_enterprise", AT_WORK))
+
+
+def same_region(institutions: Mapping[str, str], employers: Mapping[str, str], graduates: ByPair) -> list[Change]:
+    """Who works in the region of the institution.
+
+    Args:
+        institutions: their regions, by programme.
+        employers: their regions.
+        graduates: at work, by programme and employer.
+    """
+    found: list[Change] = []
+    for (id, employer), months in graduates.items():
+        if id not in institutions or employer not in employers:
+            continue
+        for month, counts in months.items():
+            found.append((id, month, "work_region_known", counts.get(AT_WORK, 0)))
+            if institutions[id] == employers[employer]:
+                found.append((id, month, "work_in_region", counts.get(AT_WORK, 0)))
+    return found
+
+
+async def _hosts(asked: Selection) -> Iterable[Change]:
+    """Enterprises at which an internship of the programme was completed in the last 12 months."""
+    return hosts(await asked.by_pair("programme_enterprise", "hosted"), asked.latest)
+
+
+def hosts(internships: ByPair, latest: str) -> list[Change]:
+    """How the number of a programme's enterprises changes."""
+    found: list[Change] = []
+    for (id, _), months in internships.items():
+        until = _a_year_from(month for month, counts in months.items() if counts.get("hosted"))
+        limits = sorted(month for month in {*until, *until.values()} if month <= latest)
+        found += _changes(id, "hosts_active", [(m, int(_is_within(until, m))) for m in limits])
+    return found
+
+
+async def _vacancies(asked: Selection) -> Iterable[Change]:
+    """Vacancies and graduates of the last 12 months, by region."""
+    match = {"kind": "programme", "period": {"$lte": asked.latest}}
+    graduates = await mongo.sums(asked.db, match, ("id", "period"), ["graduates"])
+    changes = vacancies(asked.regions(), await asked.by_month("vacancies"), graduates, asked.latest)
+    return [change for change in changes if asked.ids is None or change[0] in asked.ids]
+
+
+def vacancies(regions: Mapping[str, str], offered: ByMonth, graduates: Sums, latest: str) -> list[Change]:
+    """How the numbers of 12 months change: what a month adds leaves them a year later.
+
+    Args:
+        regions: by programme.
+        graduates: by programme and month.
+    """
+    added = [(id, m, "vacancies_of_year", n.get("vacancies", 0)) for id, ms in offered.items() for m, n in ms.items()]
+    for (id, month), counts in graduates.items():
+        added.append((regions.get(id, UNKNOWN), month, "graduates_of_year", counts.get("graduates", 0)))
+    left = [(id, months_after(f"{m}-01", ACTIVE_MONTHS)[:7], measure, -n) for id, m, measure, n in added]
+    return [*added, *(change for change in left if change[1] <= latest)]
 
 
 async def _recognised(asked: Selection) -> Iterable[Change]:
@@ -206,9 +312,21 @@ def acts_of(counted: Sums, institutions: Mapping[str, str]) -> dict[str, set[str
     """
     acts: dict[str, set[str]] = {}
     for (kind, id, month), counts in counted.items():
-        if any(count for measure, count in counts.items() if measure != "partners"):
+        if any(count for measure, count in counts.items() if measure not in NO_ACTS):
             acts.setdefault(institutions.get(id, UNKNOWN) if kind == "programme" else id, set()).add(month)
     return acts
+
+
+NO_ACTS = ("partners", "learners", AT_WORK)  # who is a member, is enrolled, or works there
+
+
+def _a_year_from(months: Iterable[str]) -> dict[str, str]:
+    """For each of *months* the first one that no longer has it among its last 12."""
+    return {month: months_after(f"{month}-01", ACTIVE_MONTHS)[:7] for month in months}
+
+
+def _is_within(until: Mapping[str, str], month: str) -> bool:
+    return any(begin <= month < end for begin, end in until.items())
 
 
 def active(members: ByMonth, acts: Mapping[str, set[str]], latest: str) -> list[Change]:
@@ -219,10 +337,10 @@ def active(members: ByMonth, acts: Mapping[str, set[str]], latest: str) -> list[
     """
     found: list[Change] = []
     for id, counted in members.items():
-        until = {month: months_after(f"{month}-01", ACTIVE_MONTHS)[:7] for month in acts.get(id, ())}
+        until = _a_year_from(acts.get(id, ()))
         months = sorted(month for month in {*counted, *until, *until.values()} if month <= latest)
         member = _stock(counted, "partners", months)
-        in_all = [(m, int(member[m] > 0 and any(act <= m < end for act, end in until.items()))) for m in months]
+        in_all = [(m, int(member[m] > 0 and _is_within(until, m))) for m in months]
         found += _changes(id, "partners_active", in_all)
     return found
 
@@ -232,4 +350,8 @@ LOOKUPS: dict[str, Lookup] = {
     "certificates_recognised": _recognised,
     **dict.fromkeys(("demand_reports", "demand_lack", "demand_surplus"), _gaps),
     "partners_active": _active,
+    "hosts_active": _hosts,
+    **dict.fromkeys(("hours_hosted", "hours_of_programmes", "graduates_planned"), _hours_hosted),
+    **dict.fromkeys(("work_region_known", "work_in_region"), _regions),
+    **dict.fromkeys(("vacancies_of_year", "graduates_of_year"), _vacancies),
 }

@@ -53,10 +53,11 @@ COLLECTIONS = {
     "recognition": "recognitions",
     "indicator": "alert_rules",
 }
-INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in COLLECTIONS.values()}
+VACANCIES = "vacancies"  # on the topic of demand, of which the reports are looked up
+INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in (*COLLECTIONS.values(), VACANCIES)}
 
 WITHOUT_USE = (
-    *(QuestionnairePublished, FollowupOpened, VacancyObserved, VacancyClosed, SkillMapped),
+    *(QuestionnairePublished, FollowupOpened, VacancyClosed, SkillMapped),
     *(CertificateIssued, CertificateExpiring, IssuerDeclared),
     *(CertificateCollected, CertificateHidden, CertificateShown, LearnerErasureRequested),
 )
@@ -70,6 +71,8 @@ def route(event: DecodedEvent) -> Key | None:
     if collection is None or event.event_class in WITHOUT_USE:
         return None
     id = event.partitionkey
+    if event.event_class is VacancyObserved:
+        return Key(VACANCIES, id)
     if collection == "demands":
         id = f"{id}/{whose(event)}/{event.subject}"
     elif event.event_class in RECOGNITIONS:
@@ -336,6 +339,15 @@ def _opportunity(_: str, state: State) -> Added:
 # demand, recognition
 
 
+def _vacancy(_: str, state: State) -> Added:
+    """A vacancy of a region, in the month in which it was last published, or else last observed."""
+    observed = facts.last(state, VacancyObserved.short_type)
+    if observed:
+        data = observed["data"]
+        month = month_of(data.get("published_on", observed["time"]))
+        yield ("region", data.get("region", UNKNOWN), month, "vacancies"), 1
+
+
 def _nothing(_: str, __: State) -> Added:
     """Demand and recognition are looked up when certificates are read: one word of them is about many at once.
 
@@ -353,6 +365,7 @@ CONTRIBUTIONS: dict[str, Callable[[str, State], Added]] = {
     "learners": learner,
     "requests": _request,
     "demands": _nothing,
+    VACANCIES: _vacancy,
     "recognitions": _nothing,
     "alert_rules": _nothing,
 }
@@ -379,7 +392,8 @@ def _programme_view(state: State) -> dict[str, Any]:
     if version is None:
         return {}
     data = version["data"]
-    return {"title": data["title"], "level": data["level"], "institution": organisation_of(version["source"])}
+    own = {"title": data["title"], "level": data["level"], "institution": organisation_of(version["source"])}
+    return {**own, "planned_hours": _stocks_of(version, set()).get("planned_hours")}
 
 
 def _recognition_view(state: State) -> dict[str, Any]:

@@ -23,6 +23,9 @@ HEADINGS = {
     "scope": N_("Of what"),
     "scope_id": N_("Of which (identifier)"),
     "scope_name": N_("Of which"),
+    "split": N_("Split"),
+    "learners": N_("Learners"),
+    "splits": N_("Split into groups"),
     "period": N_("Month or year"),
     "months": N_("Months that are over"),
     "competency": N_("Competency"),
@@ -65,6 +68,7 @@ WORDS = {
     "organisations": N_("organisations"),
     "agreements": N_("agreements"),
     "activities": N_("activities"),
+    "per graduate": N_("per graduate"),
     "cohort": N_("month of graduation"),
     "period": N_("month of the event"),
     "stock": N_("end of the month"),
@@ -77,6 +81,22 @@ WORDS = {
     "sector": N_("Sector"),
     "enterprise": N_("Enterprise"),
     "competency": N_("Competency"),
+    "sex": N_("by sex"),
+    "disability": N_("by disability"),
+    "rural": N_("by rural or urban home"),
+    "first_in_family": N_("by the parents' education"),
+}
+# Groups of learners.
+GROUPS = {
+    "female": N_("women"),
+    "male": N_("men"),
+    "with_disability": N_("with a disability"),
+    "without_disability": N_("without a disability"),
+    "rural": N_("from rural areas"),
+    "not_rural": N_("not from rural areas"),
+    "first_in_family": N_("first in the family to study"),
+    "not_first_in_family": N_("not the first in the family to study"),
+    "not_described": N_("not known"),
 }
 # Why somebody is left out of a value.
 REASONS = {
@@ -88,8 +108,9 @@ REASONS = {
     "other": N_("other"),
     "other_reasons": N_("other reasons"),
     "employed_at_graduation": N_("in work already"),
+    "employed_at_certificate": N_("in work already"),
 }
-TRANSLATED = ("status", "unit", "by", "scope", "scopes", "against_network")
+TRANSLATED = ("status", "unit", "by", "scope", "scopes", "split", "splits", "against_network")
 SHARES = ("value", "lower", "upper", "interval_from", "interval_to")  # where the unit is a share
 
 
@@ -127,7 +148,9 @@ def _shown(row: Row, language: Language) -> dict[str, Any]:
     for name, content in row.items():
         if name not in HEADINGS or name in shown:
             continue
-        if name in TRANSLATED:
+        if name == "learners":
+            shown[name] = translated(language, GROUPS[content])
+        elif name in TRANSLATED:
             words = content if isinstance(content, list) else [content]
             shown[name] = ", ".join(translated(language, WORDS[word]) for word in words if word)
         elif isinstance(content, dict):

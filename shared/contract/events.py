@@ -393,8 +393,25 @@ class LearnerLeft(Data, topic="learner", by=INSTITUTION):
     left_on: Day
 
 
+class Sex(StrEnum):
+    female = "female"
+    male = "male"
+
+
+class LearnerDescribed(Data, topic="learner", by=INSTITUTION):
+    """Groups that a learner belongs to, for figures on equity. The newest description counts, as a whole.
+
+    Each field may be left out: that is not known or not said. A description without any takes back the earlier ones.
+    """
+
+    sex: Sex | None = None
+    disability: bool | None = Field(None, description="Has the learner a disability, as the country's law defines it?")
+    rural: bool | None = Field(None, description="Is the learner's home in a rural area?")
+    first_in_family: bool | None = Field(None, description="Has neither parent completed education at this level?")
+
+
 class LearnerAnnulled(_Annulled, Data, topic="learner", by=INSTITUTION_OR_OPERATOR):
-    """An enrolment, graduation, leaving or consent was entered by mistake."""
+    """An enrolment, graduation, leaving, description or consent was entered by mistake."""
 
 
 class FollowupOpened(Data, topic="learner", by=SERVICE, key="learner"):

@@ -128,16 +128,16 @@ def status_of(data: Mapping[str, Any]) -> str:
     return str(data.get("detail") or data["status"])
 
 
-def works_at_graduation(spells: Iterable[Spell], graduated_on: str) -> bool:
-    """Is the graduate in work already, in a job that began earlier?"""
-    return any(spell.in_work and spell.begin < graduated_on < spell.end for spell in spells)
+def works_at(spells: Iterable[Spell], day: str) -> bool:
+    """Is somebody in work already on the day of a graduation or a certificate, in a job that began earlier?"""
+    return any(spell.in_work and spell.begin < day < spell.end for spell in spells)
 
 
-def days_to_first_job(spells: Iterable[Spell], graduated_on: str) -> int | None:
-    """Days from graduation to the first work after it whose first day is known."""
+def days_to_first_job(spells: Iterable[Spell], day: str) -> int | None:
+    """Days from a graduation or a certificate to the first work after it whose first day is known."""
     begins = [spell.begin for spell in spells if spell.in_work and spell.is_begin_known]
-    later = [begin for begin in begins if begin >= graduated_on]
-    return (day_of(min(later)) - day_of(graduated_on)).days if later else None
+    later = [begin for begin in begins if begin >= day]
+    return (day_of(min(later)) - day_of(day)).days if later else None
 
 
 def hired_at(spells: Iterable[Spell], placements: Mapping[str, str]) -> set[str]:

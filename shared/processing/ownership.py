@@ -198,6 +198,7 @@ _RULES: dict[EventClass, Rule] = {
     events.LearnerEnrolled: _enrols,
     events.LearnerGraduated: _graduates,
     events.LearnerLeft: _graduates,
+    events.LearnerDescribed: _of_institutions,
     events.LearnerShared: _shares,
     events.LearnerErased: _of_institutions,
     events.SupportRequested: _supports,

@@ -20,6 +20,7 @@ from shared.contract.events import (
     DemandReported,
     Event,
     FeedbackSubmitted,
+    LearnerDescribed,
     LearnerEnrolled,
     LearnerErased,
     OrganisationRegistered,
@@ -78,6 +79,10 @@ def recognised(competency: str, organisation: str, withdrawn: bool = False) -> l
     return said
 
 
+def described(learner: str, sex: str) -> Event[Any]:
+    return event(LearnerDescribed(sex=sex), learner, time=at("2024-01-10"))
+
+
 def everything() -> list[Event[Any]]:
     return [
         *cohort("welding", 6, 2),
@@ -96,6 +101,9 @@ def everything() -> list[Event[Any]]:
             event(FeedbackSubmitted(role="enterprise", overall=5), f"answer-{n}", by=f"enterprise:plant.{n}")
             for n in range(5)
         ),
+        *(described(f"casting-2024-06-01-{n}", "female" if n % 2 else "male") for n in range(10)),
+        *(described(f"welding-2024-06-01-{n}", "female") for n in range(4)),
+        *(described(f"unregistered-2024-06-01-{n}", "female") for n in range(5)),
         published("welding", "uni"),
         published("casting", "college", '=HYPERLINK("http://a.test")'),
         # Registered last: what came before counts for their regions all the same.
@@ -205,6 +213,32 @@ async def test_who_is_left_out_is_told_of_the_whole_and_of_no_window(stack: Runn
     assert {window[name] for name in ("coverage", "thin", "lower", "upper", "left_out")} == {None}
 
 
+async def test_a_value_is_split_into_groups_where_each_is_large_enough(stack: Running) -> None:
+    async def groups(**scope: str) -> list[tuple[Any, ...]]:
+        answer = await ask(stack, "/indicators/employment_rate_18m", split="sex", **scope)
+        return [(one["learners"], one["numerator"], one["denominator"]) for one in answer["items"]]
+
+    of_all = [("female", 11, 14), ("male", 3, 5), ("not_described", 19, 25)]
+    assert await groups() == of_all
+    of_college = [("female", 2, 5), ("male", 3, 5), ("not_described", 0, 0)]
+    assert await groups(scope="region", scope_id="west") == of_college
+    assert await groups(scope="institution", scope_id="college") == of_college
+    hidden = [(group, None, None) for group, *_ in of_all]
+    assert await groups(scope="region", scope_id="east") == hidden
+    assert await groups(scope="institution", scope_id="uni") == hidden
+    path = "/indicators/employment_rate_18m?split=sex&lang=ru&format="
+    table = list(csv.DictReader(io.StringIO((await stack.client.get(f"{path}csv")).text)))
+    assert [(row["split"], row["learners"], row["n"]) for row in table] == [
+        ("sex", one[0], str(one[2])) for one in of_all
+    ]
+    figures = load_workbook(io.BytesIO((await stack.client.get(f"{path}xlsx")).content)).worksheets[0]
+    column = [cell.value for cell in figures[1]].index("Обучающиеся")
+    assert [row[column].value for row in figures.iter_rows(min_row=2)] == ["женщины", "мужчины", "неизвестно"]
+    page = await stack.client.get("/figures/employment_rate_18m", params={"lang": "en"})
+    assert "11 of 14" in page.text
+    assert "11 of 14" not in (await stack.client.get("/figures/employment_rate_18m?to=2024-06&lang=en")).text
+
+
 async def test_nobody_in_the_window_is_not_enough_data(stack: Running) -> None:
     value = await ask(stack, "/indicators/employment_rate", to="2020-01")
     assert (value["status"], value["value"], value["n"]) == ("not_enough_data", None, 0)
@@ -287,6 +321,10 @@ async def test_scopes_to_choose_from_have_names(stack: Running) -> None:
         ("/indicators/employment_rate?to=June", 422, "to"),
         ("/indicators/employment_rate?from=2024-07&to=2024-06", 422, "to"),
         ("/indicators/employment_rate?format=pdf", 422, "format"),
+        ("/indicators/employment_rate?split=sex", 422, "split"),
+        ("/indicators/employment_rate_18m?split=age", 422, "split"),
+        ("/indicators/employment_rate_18m?split=sex&scope=programme&scope_id=welding", 422, "scope"),
+        ("/indicators/employment_rate_18m?split=sex&to=2024-06", 422, "to"),
         ("/indicators/employment_rate/comparison?scope=competency", 422, "scope"),
         ("/scopes/galaxy", 422, "scope"),
         ("/live.js/../app.py", 404, None),

@@ -10,9 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.monitoring.figures import caveats, figures, median_days, series, shown
+from services.monitoring.comparing import changed
+from services.monitoring.figures import caveats, figures, left_out, median_days, of_years, series, shown
 from services.monitoring.indicators import CATALOGUE, INDICATORS
-from services.monitoring.lookups import active, acts_of, demands_of, gaps, recognised, spans_of
+from services.monitoring.lookups import (
+    active,
+    acts_of,
+    demands_of,
+    gaps,
+    hosts,
+    hours_hosted,
+    recognised,
+    same_region,
+    spans_of,
+    vacancies,
+)
 from services.monitoring.states import view
 from shared.contract.events import (
     ActivityHeld,
@@ -51,6 +63,7 @@ from shared.contract.events import (
     ProgrammeRevisionRecommended,
     Publisher,
     SupportClosed,
+    VacancyObserved,
 )
 from shared.processing.employment import months_later
 from shared.statistics import wilson
@@ -194,6 +207,51 @@ def test_months_are_calendar_months_clipped_to_their_end(day: str, months: int, 
     assert months_later(date.fromisoformat(day), months) == date.fromisoformat(then)
 
 
+# where graduates work
+
+
+def worked_out(indicator: str, changes: list[tuple[str, str, str, int]], until: str = "2026-03") -> tuple[Any, Any]:
+    """Of changes that are looked up, those up to a month together."""
+    counted: dict[str, int] = {}
+    for _, month, measure, change in changes:
+        if month <= until:
+            counted[measure] = counted.get(measure, 0) + change
+    found = figures(INDICATORS[indicator], counted)
+    return found.numerator, found.denominator
+
+
+def test_graduates_at_work_are_counted_at_the_employer_of_their_newest_status() -> None:
+    events = [
+        *map(graduated, PEOPLE),
+        status("ann", "employed", enterprise="plant"),
+        status("ann", "employed", "2025-02-10", enterprise="works"),
+        status("ben", "employed", enterprise="works"),
+        status("cid", "employed"),
+        status("dan", "seeking", enterprise="works"),
+    ]
+    found = [measured("graduates_at_work", *events, id=id).value for id in (None, "works", "plant")]
+    assert found == [2, 2, None]
+
+
+def test_who_works_in_the_region_is_of_those_whose_employer_is_registered() -> None:
+    at_work = {("welding", "plant"): 3, ("welding", "mill"): 2, ("welding", "unregistered"): 4, ("dance", "mill"): 5}
+    graduates = {pair: {"2024-06": {"graduates_at_work": n}} for pair, n in at_work.items()}
+    changes = same_region({"welding": "east"}, {"plant": "east", "mill": "west"}, graduates)
+    assert worked_out("employed_in_region_rate", changes) == (3, 5)
+
+
+def test_vacancies_and_graduates_are_those_of_the_last_twelve_months() -> None:
+    offered = {"east": {"2025-03": {"vacancies": 50}, "2025-04": {"vacancies": 30}}, "-": {"2026-01": {"vacancies": 1}}}
+    graduates = {("welding", "2024-06"): {"graduates": 7}, ("welding", "2025-06"): {"graduates": 10}}
+    changes = vacancies({"welding": "east"}, offered, graduates, "2026-03")
+    assert worked_out("vacancies_per_graduate", changes) == (31, 10)
+    assert worked_out("vacancies_per_graduate", [c for c in changes if c[0] == "east"], "2026-02") == (80, 10)
+    moved = VacancyObserved(portal="hh", title="x", region="east", published_on=date(2025, 4, 2))
+    seen = event(moved, "hh:1", by=OPERATOR, time=at("2025-05-10"))
+    earlier = event(VacancyObserved(portal="hh", title="x"), "hh:1", by=OPERATOR, time=at("2025-03-10"))
+    assert total(fold([seen, earlier])) == {("region", "east", "2025-04", "vacancies"): 1}
+
+
 # the way to the first job
 
 
@@ -271,6 +329,38 @@ def test_workplace_hours_are_added_up_per_learner_in_the_month_of_the_first_inte
     assert share("workplace_hours_per_learner", *with_rest, interned("ben", hours=0.01)) == (14.54, 2)
     programme = {period for kind, _, period, measure in total(fold(two)) if (kind, measure) == ("programme", "interns")}
     assert programme == {"2024-02"}
+
+
+def test_the_share_of_a_programme_at_enterprises_is_of_the_hours_that_it_plans() -> None:
+    hours = {"graduates": 3, "graduate_quarter_hours": 1_200, "graduate_hundredth_hours": 33}
+    graduates = {"welding": {"2024-06": hours}, "unplanned": {"2024-06": hours}}
+    changes = hours_hosted({"welding": 120_000}, graduates)
+    assert worked_out("hosted_hours_share", changes) == (30_033, 360_000)
+    told = [graduated("ann"), interned("ann", hours=80.33), interned("ann", enterprise="mill", hours=20)]
+    done = {m: n for (kind, *_, m), n in total(fold(told)).items() if kind == "programme" and m.startswith("graduate_")}
+    assert done == {"graduate_quarter_hours": 401, "graduate_hundredth_hours": 8}
+
+
+def test_a_share_of_hours_is_hidden_by_people_and_has_no_interval_of_hours() -> None:
+    entry = INDICATORS["hosted_hours_share"]
+    few = {"hours_hosted": 90_000, "hours_of_programmes": 300_000, "graduates_planned": 3}
+    assert shown(entry, few, 5)["status"] == "suppressed"
+    assert left_out(entry, {"2024-05": few, "2024-06": {**few, "graduates_planned": 9}}, 5) == {"2024-05", "2024-06"}
+    assert shown(entry, {**few, "graduates_planned": 5}, 5)["interval_from"] is None
+
+
+def test_enterprises_of_a_programme_are_those_that_hosted_in_the_last_twelve_months() -> None:
+    hosted = [("ann", "plant", "2024-02-10"), ("ben", "plant", "2025-05-10"), ("cid", "mill", "2024-03-10")]
+    events = [interned(learner, seen, enterprise) for learner, enterprise, seen in hosted]
+    pairs: dict[tuple[str, str], dict[str, dict[str, int]]] = {}
+    for (kind, id, month, measure), count in total(fold([*events, broke_off("dan", "2025-05-10", "works")])).items():
+        if kind == "programme_enterprise":
+            pairs.setdefault(("welding", id.removeprefix("welding ")), {})[month] = {measure: count}
+    by_end = {until: worked_out("enterprises_per_programme", hosts(pairs, until), until)[0] for until in ENDS}
+    assert by_end == {"2024-01": 0, "2024-02": 1, "2024-03": 2, "2025-02": 1, "2025-03": 0, "2025-05": 1}
+
+
+ENDS = ("2024-01", "2024-02", "2024-03", "2025-02", "2025-03", "2025-05")
 
 
 # feedback
@@ -409,6 +499,36 @@ def test_only_valid_certificates_certify_a_graduate() -> None:
 def test_sustainability_graduates_hold_a_certificate_of_a_sustainability_framework() -> None:
     events = [*map(graduated, PEOPLE), certified("c1"), certified("c2", "ben", "greencomp:3.1")]
     assert share("sustainability_graduates_rate", *events) == (1, 4)
+
+
+def test_certificates_per_graduate_are_competencies_with_a_valid_one() -> None:
+    held = [certified("c1"), certified("c2"), certified("c3", competency="greencomp:3.1"), certified("c4", "ben")]
+    events = [*map(graduated, PEOPLE), *held, revoked("c4", "ben")]
+    assert share("certificates_per_graduate", *events) == (2, 4)
+
+
+def test_days_from_certificate_to_job_are_to_the_first_work_after_the_first_valid_one() -> None:
+    events = [
+        *map(graduated, PEOPLE),
+        *(certified("c1", on="2024-01-01"), revoked("c1"), certified("c2"), certified("c3", on="2024-05-01")),
+        status("ann", "employed", "2025-01-10", since="2024-12-01"),
+        status("ann", "employed", "2024-04-10", since="2024-03-10"),
+        *(certified("c4", "ben"), status("ben", "employed", "2025-01-10", since="2024-02-01")),
+        status("cid", "employed", "2025-01-10", since="2024-07-01"),
+    ]
+    found = measured("median_days_certificate_to_job", *events)
+    assert (found.value, found.n) == (7 * 1.5, 1)
+
+
+def test_sustainability_is_compared_with_the_year_before() -> None:
+    cohorts = {"2023-06": (100, 20), "2024-06": (60, 20), "2024-07": (40, 30), "2025-06": (3, 3)}
+    measures = ("graduates", "graduates_certified_sustainability")
+    by_month = {month: dict(zip(measures, counts, strict=True)) for month, counts in cohorts.items()}
+    rate = INDICATORS["sustainability_graduates_rate"]
+    change = changed(rate, of_years(rate, by_month, None, "2026-03", 5))
+    assert change is not None
+    assert (change.year, change.before, change.difference.is_clear) == ("2024", "2023", True)
+    assert change.difference.by == pytest.approx(0.3)
 
 
 def test_a_revoked_certificate_leaves_the_stock_in_the_month_of_its_revocation() -> None:
@@ -797,6 +917,15 @@ def test_completion_and_drop_out_are_of_those_who_were_expected_to_graduate() ->
     assert share("drop_out_rate", *events) == (1, 4)
 
 
+def test_participation_is_of_who_was_enrolled_and_has_neither_graduated_nor_left() -> None:
+    events = [*map(enrolled, PEOPLE), graduated("ann", "2024-06-01"), left("ben")]
+    months = ("2022-08", "2022-09", "2024-02", "2024-06")
+    assert [stock(events, "participation", month, "programme") for month in months] == [0, 4, 3, 2]
+    assert total(fold([graduated("eve")])).keys() == {("programme", "welding", "2024-06", "graduates")}
+    early = [enrolled("ann"), graduated("ann", "2020-06-01")]
+    assert stock(early, "participation", "2022-08", "programme") == 0
+
+
 def test_who_was_enrolled_again_has_not_left() -> None:
     again = event(LearnerEnrolled(programme="welding", cohort="2025-06"), "ann", time=at("2024-09-01"))
     assert share("drop_out_rate", enrolled("ann"), left("ann"), again) == (0, 1)
@@ -883,14 +1012,14 @@ def test_a_rate_of_which_too_little_is_known_is_thin() -> None:
     assert not caveats_of("employment_rate", {"graduates": 100, "status_employed": 50})["thin"]
 
 
-def left_out(counted: dict[str, int]) -> dict[str, int | None]:
+def reasons(counted: dict[str, int]) -> dict[str, int | None]:
     return {item["reason"]: item["n"] for item in caveats_of("unemployment_rate", counted)["left_out"]}
 
 
 def test_why_few_are_left_out_is_not_said() -> None:
     counted = {"graduates": 50, "status_employed": 20, "status_illness": 2, "status_studying": 6, "status_other": 9}
-    assert left_out(counted) == {"other": 9, "other_reasons": 8, "unknown": 13}
-    assert left_out({"graduates": 50, "status_employed": 20, "status_illness": 2}) == {
+    assert reasons(counted) == {"other": 9, "other_reasons": 8, "unknown": 13}
+    assert reasons({"graduates": 50, "status_employed": 20, "status_illness": 2}) == {
         "other_reasons": None,
         "unknown": 28,
     }
@@ -1003,4 +1132,12 @@ def test_the_catalogue_holds_every_indicator_of_the_design() -> None:
         "joint_research_participants",
         "competency_surplus",
         "members",
+        "participation",
+        "graduates_at_work",
+        "employed_in_region_rate",
+        "vacancies_per_graduate",
+        "hosted_hours_share",
+        "enterprises_per_programme",
+        "certificates_per_graduate",
+        "median_days_certificate_to_job",
     }

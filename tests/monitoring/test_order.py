@@ -36,6 +36,7 @@ ONE_SPEAKS = (
     e.OpportunityClosed,
     e.LearnerEnrolled,
     e.LearnerLeft,
+    e.LearnerDescribed,
     e.LearnerGraduated,
     e.LearnerErased,
     e.ApplicationSubmitted,
@@ -167,6 +168,14 @@ TOPICS = (
     ],
     [
         says(e.LearnerEnrolled, LEARNERS, programme=PROGRAMMES, cohort=st.just("2024-06") | st.none()),
+        says(
+            e.LearnerDescribed,
+            LEARNERS,
+            sex=st.sampled_from(e.Sex) | st.none(),
+            disability=MAYBE,
+            rural=MAYBE,
+            first_in_family=MAYBE,
+        ),
         says(e.LearnerLeft, LEARNERS, programme=PROGRAMMES, left_on=DAYS),
         says(e.SupportRequested, key=LEARNERS, need=st.just("job")),
         says(e.SupportClosed, key=LEARNERS, outcome=st.sampled_from(e.SupportOutcome)),
@@ -250,6 +259,7 @@ TOPICS = (
             horizon=DAYS,
             research=st.just("survey"),
         ),
+        says(e.VacancyObserved, portal=st.just("hh"), title=IDS, region=IDS | st.none(), published_on=DAYS | st.none()),
         says(e.RecognitionGranted, competency=COMPETENCIES, certificate=IDS | st.none(), since=DAYS),
         says(e.RecognitionWithdrawn, competency=COMPETENCIES, certificate=IDS | st.none(), reason=IDS),
     ],
@@ -262,7 +272,7 @@ SEQUENCES = st.one_of(*(st.lists(st.one_of(*topic), max_size=20) for topic in (*
 def test_every_type_that_counts_is_drawn() -> None:
     alerts = {e.IndicatorRuleSet, e.IndicatorRuleRemoved, e.IndicatorAlerted}
     asking = {e.FollowupOpened, e.QuestionnairePublished, e.FeedbackReminded, e.FeedbackExpired}
-    market = {e.VacancyObserved, e.VacancyClosed, e.SkillMapped}
+    market = {e.VacancyClosed, e.SkillMapped}
     told = {e.LearnerShared, e.AssessmentRecorded, *ANNULMENTS}  # annulments: tests/shared/test_annulments.py
     frameworks = {e.FrameworkItemDefined, e.FrameworkPublished}  # tests/shared/test_frameworks.py
     credentials = {e.CertificateIssued, e.CertificateExpiring, e.IssuerDeclared}

@@ -298,6 +298,10 @@ NETWORK = [
     demand(OPERATOR, "2025-01-01", "region-1", "esco:cnc", 6, of="plant"),
     demand(PLANT, "2025-02-01", "plan", "esco:cnc", 4, of="plant"),
     demand(CLINIC, "2025-02-01", "green", "greencomp:3.1", 1),
+    *(
+        said(OPERATOR, on, f"hh:{on}", e.VacancyObserved(portal="hh", title="x", region="east"))
+        for on in ("2024-01-10", "2025-09-10")
+    ),
     activity(
         CLINIC,
         "2025-05-10",
@@ -323,20 +327,37 @@ def measures(kind: str) -> dict[str, dict[str, int]]:
     states = fold([*NETWORK, *LEARNERS, *CIRCLE])
     by_id: dict[str, dict[str, dict[str, int]]] = {}
     acts: lookups.Sums = {}
+    pairs: dict[tuple[str, str], dict[str, dict[str, int]]] = {}
+    graduates: lookups.Sums = {}
     for (of_kind, id, month, measure), count in total(states).items():
+        if of_kind == "programme_enterprise":
+            programme_id, _, enterprise = id.partition(" ")
+            pairs.setdefault((programme_id, enterprise), {}).setdefault(month, {})[measure] = count
+        if (of_kind, measure) == ("programme", "graduates"):
+            graduates[id, month] = {measure: count}
         acts.setdefault((of_kind, id, month), {})[measure] = count
         if of_kind == kind:
             by_id.setdefault(id, {}).setdefault(month, {})[measure] = count
     views = [(key, view(key, state)) for key, state in states.items()]
-    shown_of = {name: {k.id: v for k, v in views if k.collection == name} for name in ("programmes", "demands")}
+    collections = ("programmes", "demands", "organisations")
+    shown_of = {name: {k.id: v for k, v in views if k.collection == name} for name in collections}
     recognitions = [v for k, v in views if k.collection == "recognitions" and v]
     latest = TODAY.isoformat()[:7]
     levels = {id: shown["level"] for id, shown in shown_of["programmes"].items()}
     institutions = {id: shown["institution"] for id, shown in shown_of["programmes"].items()}
+    planned = {id: shown["planned_hours"] for id, shown in shown_of["programmes"].items()}
+    regions = {id: shown["region"] for id, shown in shown_of["organisations"].items()}
+    own_regions = {programme: regions[institution] for programme, institution in institutions.items()}
     reported = [{"_id": id, **shown} for id, shown in shown_of["demands"].items()]
     acts = {key: counts for key, counts in acts.items() if key[0] in ("enterprise", "organisation", "programme")}
     found = {
-        "programme": lambda: lookups.occupations(levels, by_id),
+        "programme": lambda: [
+            *lookups.occupations(levels, by_id),
+            *lookups.hours_hosted(planned, by_id),
+            *lookups.same_region(own_regions, regions, pairs),
+            *lookups.hosts(pairs, latest),
+        ],
+        "region": lambda: lookups.vacancies(own_regions, by_id, graduates, latest),
         "organisation": lambda: lookups.active(by_id, lookups.acts_of(acts, institutions), latest),
         "competency": lambda: [
             *lookups.recognised(lookups.spans_of(recognitions, TODAY.isoformat()), by_id, latest),
@@ -367,6 +388,11 @@ BY_HAND: dict[str, tuple[float, float] | float | None] = {
     "employment_rate_24m": (0, 0),
     "employment_rate_30m": (0, 0),
     "employment_rate_36m": (0, 0),
+    # ann and dan at the plant, hal at the clinic; of cid no employer is known
+    "graduates_at_work": 3,
+    "employed_in_region_rate": (3, 3),
+    # one vacancy is older than a year, and so are all graduations
+    "vacancies_per_graduate": (1, 0),
     "unemployment_rate": (1, 5),
     "insertion_rate": (4, 5),
     # ann, cid, dan, hal, fay and lea twice
@@ -392,12 +418,18 @@ BY_HAND: dict[str, tuple[float, float] | float | None] = {
     "retention_rate": (2, 3),
     # ann, ben and hal
     "workplace_month_rate": (3, 10),
+    # in hundredths of an hour: 590, of seven times 1,200 and three times 1,500
+    "hosted_hours_share": (59_000, 1_290_000),
+    # all internships are older than a year
+    "enterprises_per_programme": (0, 2),
     "internship_completion_rate": (3, 5),
     "internship_failure_rate": (1, 5),
     "internship_cancellation_rate": (1, 5),
     "workplace_hours_per_learner": (590, 4),
     # not the 150 that only the university says
     "validated_hours_per_learner": (440, 4),
+    # jan, whose graduation was annulled
+    "participation": 1,
     # not gus and jan, of twelve enrolments: kim is erased, lea counts twice
     "completion_rate": (10, 12),
     "drop_out_rate": (1, 12),
@@ -410,6 +442,9 @@ BY_HAND: dict[str, tuple[float, float] | float | None] = {
     # ann, hal and lea twice; ben's is revoked
     "certified_graduates_rate": (4, 10),
     "sustainability_graduates_rate": (3, 10),
+    "certificates_per_graduate": (4, 10),
+    # ann after 61 days, in the middle of the week 8; hal worked already
+    "median_days_certificate_to_job": 59.5,
     "recognised_certificates_rate": (1, 3),
     # the plant's own word on its demand is newer; one of the four places could be filled
     "competency_gap": 3,

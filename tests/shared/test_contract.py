@@ -82,7 +82,6 @@ WITHOUT_FIGURE = {
     "scheme.published",
     "framework.item_defined",
     "framework.published",
-    "vacancy.observed",
     "vacancy.closed",
     "skill.mapped",
     "indicator.rule_set",

@@ -5,10 +5,10 @@ from urllib.parse import urlencode
 
 from fastapi.responses import HTMLResponse, Response
 
-from services.monitoring import counters
-from services.monitoring.api import Asked, OfIndicator, Question, worked_out
+from services.monitoring import counters, splits
+from services.monitoring.api import Asked, OfIndicator, Question, split_up, worked_out
 from services.monitoring.indicators import Indicator
-from services.monitoring.tables import REASONS, WORDS
+from services.monitoring.tables import GROUPS, REASONS, WORDS
 from shared.http.routing import Router
 from shared.http.visits import AnyVisit, Visit
 from shared.processing.recent import applied
@@ -41,6 +41,7 @@ async def figure_page(visit: AnyVisit, indicator: OfIndicator, asked: Question) 
         ],
         below=_below(visit, indicator, asked, window),
         reasons={reason: visit.word(words) for reason, words in REASONS.items()},
+        groups=await _groups(visit, indicator, asked),
         chart=chart(item["points"], is_share=indicator.unit == "share"),
         drawn={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT},
         of_api=of_api,
@@ -48,6 +49,19 @@ async def figure_page(visit: AnyVisit, indicator: OfIndicator, asked: Question) 
         audit=await last_audit(service.db),
         least=service.settings.suppress_below,
     )
+
+
+async def _groups(visit: Visit, of: Indicator, asked: Asked) -> list[tuple[str, list[tuple[str, dict[str, Any]]]]]:
+    """The groups of each split that somebody is said to belong to: words and value of each group."""
+    if not of.splits or asked.scope not in splits.SCOPES or asked.begin or asked.end:
+        return []
+    found, _ = await split_up(visit.service, of)
+    items = {split: groups.items(asked.scope, asked.scope_id) for split, groups in found.items()}
+    return [
+        (visit.word(WORDS[split]), [(visit.word(GROUPS[item["learners"]]), item) for item in rows])
+        for split, rows in items.items()
+        if any(item["n"] != 0 for item in rows if item["learners"] != splits.NOT_DESCRIBED)
+    ]
 
 
 def _below(visit: Visit, of: Indicator, asked: Asked, window: dict[str, str]) -> list[tuple[str, str]]:

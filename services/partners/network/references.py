@@ -570,6 +570,7 @@ RULES: dict[type[Data], tuple[Rule, ...]] = {
     events.LearnerEnrolled: (_programmes, _offers),
     events.LearnerGraduated: (_programmes, _own_learner, _enrolled),
     events.LearnerLeft: (_programmes, _own_learner, _enrolled),
+    events.LearnerDescribed: _OF_LEARNER,
     events.LearnerErased: _OF_LEARNER,
     events.SupportRequested: _OF_LEARNER,
     events.SupportClosed: _OF_LEARNER,

@@ -40,6 +40,7 @@ _OF_INSTITUTIONS = (
     events.LearnerEnrolled,
     events.LearnerGraduated,
     events.LearnerLeft,
+    events.LearnerDescribed,
     events.LearnerShared,
     events.LearnerErased,
     events.SupportRequested,

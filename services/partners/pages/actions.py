@@ -151,6 +151,17 @@ ACTIONS: dict[str, Action] = {
     "leave": Action(
         N_("Record that the learner left"), N_("Record"), "learner.left", "learners", ("programme", "left_on")
     ),
+    "describe": Action(
+        N_("Say which groups a learner belongs to"),
+        N_("Record"),
+        "learner.described",
+        "learners",
+        ("sex", "disability", "rural", "first_in_family"),
+        hint=N_(
+            "For figures on equity, which hide groups of under five. Nobody else is told, not even other institutions "
+            "of the learner. What you leave out is unknown; leave out everything to take back what you have said."
+        ),
+    ),
     "share": Action(
         N_("Share with another institution"),
         N_("Share"),

@@ -142,6 +142,11 @@ _ALL = (
     _by(COLLEGE, LEARNER, events.LearnerEnrolled(programme="welding", cohort="2026-06")),
     _by(COLLEGE, LEARNER, events.LearnerGraduated(programme="welding", graduated_on=date(2026, 6, 14))),
     _by(COLLEGE, LEARNER, events.LearnerLeft(programme="welding", left_on=date(2026, 3, 31))),
+    _by(
+        COLLEGE,
+        LEARNER,
+        events.LearnerDescribed(sex=events.Sex.female, disability=False, rural=True, first_in_family=True),
+    ),
     _by(COLLEGE, LEARNER, events.LearnerAnnulled(event="learner-17-graduated", reason="Another learner graduated.")),
     _by(COLLEGE, LEARNER, events.LearnerShared(institution="south-university")),
     _by(COLLEGE, LEARNER, events.LearnerErased()),

@@ -170,6 +170,7 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.LearnerEnrolled: (_institutions,),
     events.LearnerGraduated: (_institutions,),
     events.LearnerLeft: (_institutions,),
+    events.LearnerDescribed: (),  # nobody but who said it: it is sensitive
     events.LearnerAnnulled: (_concerned, _institutions),
     events.LearnerShared: (_consented, _institutions),
     events.FollowupOpened: (),  # who is to pass something on is sent the requests
