@@ -20,6 +20,15 @@ Count = tuple[str, str, str, str]  # kind, id, month, measure
 Gap = tuple[str, str, str]  # programme, competency, quarter
 Demand = tuple[str | None, str | None]  # a competency, and a region (None: the network knows none)
 IN_WORK = ("employed", "self_employed")
+GROUPS = {
+    **{("sex", "female"): "female", ("sex", "male"): "male", ("rural", True): "rural", ("rural", False): "not_rural"},
+    **{("disability", True): "with_disability", ("disability", False): "without_disability"},
+    **{("first_in_family", True): "first_in_family", ("first_in_family", False): "not_first_in_family"},
+}
+OF_GROUPS = {
+    *("learners", "expected", "expected_graduated", "graduates", "graduates_month_at_workplace"),
+    *(f"after_{n}m_{what}" for n in (12, 18) for what in (*IN_WORK, "studying", "seeking", "other")),
+}
 
 
 class Said(NamedTuple):
@@ -123,6 +132,7 @@ class Expected:
         erased: learners.
         vacancies: the newest word on each.
         mappings: the newest word on each skill, by its first spelling.
+        groups: those that the learner belongs to who is being counted.
         due: by the id of a derived request, when the log says that it is due: that depends on when it was raised.
     """
 
@@ -137,6 +147,7 @@ class Expected:
     erased: set[str] = field(default_factory=set)
     vacancies: dict[str, Said] = field(default_factory=dict)
     mappings: dict[str, Said] = field(default_factory=dict)
+    groups: list[str] = field(default_factory=list)
 
     @property
     def certificates(self) -> dict[str, Derived]:
@@ -162,12 +173,16 @@ class Expected:
                     self.add_activity(max(said))
                 case "vacancy":
                     self.vacancies[key] = max(said)
+                    offer = max(one for one in said if one.type == "vacancy.observed").data
+                    self.count("region", offer.get("region", "-"), offer["published_on"][:7], "vacancies")
                 case "skill":
                     skill, newest = skill_of(said[0].data["skill"]), max(said)
                     self.mappings[skill] = max(newest, self.mappings.get(skill, newest))
 
     def count(self, kind: str, id: str, month: str, measure: str, number: int = 1) -> None:
         self.counters[kind, id, month, measure] += number
+        for group in self.groups if kind == "programme" and measure in OF_GROUPS else ():
+            self.counters["programme_group", f"{id} {group}", month, measure] += number
 
     def count_hours(self, kind: str, id: str, month: str, prefix: str, hours: list[float]) -> None:
         whole, rest = divmod(sum(round(each * 100) for each in hours), 25)
@@ -211,6 +226,8 @@ class Expected:
                     self.rated[gap] += 1
 
     def count_learner(self, facts: Facts, certificates: list[Derived]) -> None:
+        described = facts["learner.described"].values()
+        self.groups = [f"{split}={GROUPS[split, value]}" for one in described for split, value in one.data.items()]
         completed, cancelled = facts["internship.completed"], facts["internship.cancelled"]
         ends = [max(e[id] for e in (completed, cancelled) if id in e) for id in {*completed, *cancelled}]
         practice = [end for end in ends if end.type == "internship.completed"]
@@ -229,21 +246,47 @@ class Expected:
                 self.count_hours(kind, place, first, "intern", [end.data["hours"] for end in there])
                 own = [end.data["hours"] for end in there if end.by == end.data["enterprise"]]
                 self.count_hours(kind, place, first, "validated", own)
+        for end in practice:
+            both = f"{end.data['programme']} {end.data['enterprise']}"
+            self.count("programme_enterprise", both, end.month, "hosted")
         self.count_certificates(certificates, facts["learner.enrolled"])
         self.count_studies(facts)
         self.count_hires(jobs)
+        self.count_graduations(facts, certificates, practice, jobs)
+        self.groups = []
+
+    def count_graduations(
+        self, facts: Facts, certificates: list[Derived], practice: list[Said], jobs: "list[Spell]"
+    ) -> None:
+        """What a graduate adds in the month of graduation, for the programme and for who has hired the graduate."""
+        hired = any(is_hired(end, facts, jobs) for end in practice)
         for programme, graduation in facts["learner.graduated"].items():
             day = date.fromisoformat(graduation.data["graduated_on"])
-            for measure in {*graduate(programme, day, practice, facts), *certified(certificates)}:
-                self.count("programme", programme, day.strftime("%Y-%m"), measure)
-            self.count_cohort(programme, day, spells(facts))
+            month = day.strftime("%Y-%m")
+            for measure in {*graduate(programme, day, practice, facts), *certified(certificates, jobs)}:
+                self.count("programme", programme, month, measure)
+            competencies = len({certificate.data["competency"] for certificate in certificates})
+            self.count("programme", programme, month, "graduates_competencies", competencies)
+            hours = [end.data["hours"] for end in practice if end.data["programme"] == programme]
+            self.count_hours("programme", programme, month, "graduate", hours)
+            self.count_cohort(programme, day, jobs)
             if hired and programme in {end.data["programme"] for end in practice}:
-                self.count("programme", programme, day.strftime("%Y-%m"), "graduates_hired_where_interned")
+                self.count("programme", programme, month, "graduates_hired_where_interned")
+            newest = status_on(last_seen(day, facts), [job for job in jobs if job.holds or job.said.day >= day])
+            if newest and newest.data["status"] in IN_WORK and (place := place_of(newest)):
+                self.count("enterprise", place, month, "graduates_at_work")
+                self.count("programme_enterprise", f"{programme} {place}", month, "graduates_at_work")
 
     def count_studies(self, facts: Facts) -> None:
         """Who was expected to graduate in a month: who has, who has left and not come back, and who is still there."""
         for programme, enrolled in facts["learner.enrolled"].items():
             month, left = enrolled.data["cohort"], facts["learner.left"].get(programme)
+            self.count("programme", programme, enrolled.month, "learners")
+            if programme in facts["learner.graduated"]:
+                end = facts["learner.graduated"][programme].data["graduated_on"]
+                self.count("programme", programme, max(enrolled.month, end[:7]), "learners", -1)
+            elif left and left > enrolled:
+                self.count("programme", programme, max(enrolled.month, left.data["left_on"][:7]), "learners", -1)
             self.count("programme", programme, month, "expected")
             if programme in facts["learner.graduated"]:
                 self.count("programme", programme, month, "expected_graduated")
@@ -528,7 +571,7 @@ class Spell(NamedTuple):
 
     @property
     def at(self) -> str | None:
-        return self.said.data.get("enterprise") or (self.said.by if self.said.kind == "enterprise" else None)
+        return place_of(self.said)
 
     @property
     def hours(self) -> float:
@@ -562,8 +605,7 @@ def graduate(programme: str, day: date, practice: list[Said], facts: Facts) -> I
     """The measures that a graduate adds one to."""
     yield "graduates"
     own = [job for job in spells(facts) if job.holds or job.said.day >= day]
-    seen = [said.day for type_ in ("employment.recorded", "employment.ended") for said in facts[type_].values()]
-    if newest := status_on(max([day, *seen]), own):
+    if newest := status_on(last_seen(day, facts), own):
         yield from status_measures(newest.data)
     for months in (6, 12, 18, 24, 30, 36):
         if then := status_on(later(day, months), own):
@@ -579,9 +621,24 @@ def graduate(programme: str, day: date, practice: list[Said], facts: Facts) -> I
             yield "graduates_month_at_workplace"
 
 
-def certified(certificates: list[Derived]) -> Iterator[str]:
+def last_seen(day: date, facts: Facts) -> date:
+    """The day of the newest word on a graduate's work, not before the graduation."""
+    told = (said.day for type_ in ("employment.recorded", "employment.ended") for said in facts[type_].values())
+    return max([day, *told])
+
+
+def place_of(said: Said) -> str | None:
+    return said.data.get("enterprise") or (said.by if said.kind == "enterprise" else None)
+
+
+def certified(certificates: list[Derived], jobs: list[Spell]) -> Iterator[str]:
     if certificates:
         yield "graduates_certified"
+        first = min(certificate.at for certificate in certificates).date()
+        if any(job.works and job.begin < first < job.end for job in jobs):
+            yield "employed_at_certificate"
+        elif starts := [job.begin for job in jobs if job.works and "since" in job.said.data and job.begin >= first]:
+            yield f"certificate_weeks/w{min((min(starts) - first).days // 7, 260):03}"
     if any(certificate.data["competency"].startswith("greencomp:") for certificate in certificates):
         yield "graduates_certified_sustainability"
 

@@ -151,6 +151,8 @@ class Story:
         self.erased = self.random.random() < 0.015
         enrolled = {"programme": self.programme.id, "cohort": self.date(700)[:7]}
         self.say(self.programme.institution, "learner.enrolled", self.learner, 0, enrolled)
+        if self.random.random() < 0.4:
+            self.describe()
         for internship in range(self.random.choice((0, 1, 1, 1, 2))):
             self.intern(f"{self.learner}-internship-{internship}", 60 + 200 * internship)
         if self.random.random() < 0.75:
@@ -165,6 +167,15 @@ class Story:
             self.tell_of_the_region()
         if self.number % 4 == 0:
             self.tell_of_the_market()
+
+    def describe(self) -> None:
+        """Which groups the learner belongs to; some say it anew, or take it back by saying nothing."""
+        for again in (False, True)[: 1 + (self.random.random() < 0.2)]:
+            said: Json = {"sex": self.random.choice(("female", "male"))} if self.random.random() < 0.9 else {}
+            for field in ("disability", "rural", "first_in_family"):
+                if self.random.random() < 0.5:
+                    said[field] = self.random.random() < 0.3
+            self.say(self.programme.institution, "learner.described", self.learner, 10, said, again=again)
 
     def intern(self, id: str, day: int) -> None:
         host = self.random.choice((*ENTERPRISES, *ENTERPRISES, *UNREGISTERED))
