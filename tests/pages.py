@@ -12,7 +12,9 @@ _MENTORS = _PARTNERS | {("institution", "mentor"), ("enterprise", "mentor")}
 FORMS: dict[str, set[tuple[str, str]]] = {
     **dict.fromkeys(("register", "edit", "suspend", "reinstate"), _OPERATOR),
     **dict.fromkeys(("propose", "sign", "refuse", "end", "hold", "status", "status_end", "join"), _PARTNERS),
-    **dict.fromkeys(("publish", "revise", "plan", "decline", "enrol", "graduate", "leave", "share"), _INSTITUTION),
+    **dict.fromkeys(
+        ("publish", "revise", "plan", "decline", "enrol", "graduate", "leave", "describe", "share"), _INSTITUTION
+    ),
     **dict.fromkeys(("apply", "support", "support_end"), _INSTITUTION),
     **dict.fromkeys(("start", "complete", "cancel", "assess", "answer"), _MENTORS),
     **dict.fromkeys(("offer", "close", "accept", "turn_down", "recognise"), _ENTERPRISE),

@@ -35,6 +35,17 @@ def test_what_is_said_in_the_sandbox_is_for_nobody_else():
     assert audience_of(tried, Known(learners={LEARNER: {"institutions": ["uni"]}})) == {"works"}
 
 
+def test_which_groups_a_learner_belongs_to_is_sent_to_nobody_and_shown_to_nobody():
+    enrolled = event(events.LearnerEnrolled(programme="mechanics"), LEARNER)
+    said = event(events.LearnerDescribed(sex=events.Sex.female, disability=True), LEARNER)
+    known = Known(learners={LEARNER: {"institutions": ["uni", "college"], "readers": ["uni", "college", "plant"]}})
+    assert audience_of(said, known) == {"uni"}
+    before, then = after(facts.empty(), enrolled), after(facts.empty(), enrolled, said)
+    assert before != then
+    assert view(Key("learners", LEARNER), before) == view(Key("learners", LEARNER), then)
+    assert after(then, event(events.LearnerDescribed(), LEARNER, by="institution:college")) is then
+
+
 def names(value: Any) -> set[str]:
     """Every text within a value, and the organisation of what is written organisation/assessment."""
     if isinstance(value, dict):

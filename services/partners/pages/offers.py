@@ -83,7 +83,7 @@ def _of_learner(item: Doc, member: Member) -> list[Offer]:
         for case in item.get("support", [])
         if case["status"] == "open"
     ]
-    return [*found, Offer("share", {"subject": item["id"]}), Offer("erase", {"subject": item["id"]})]
+    return [*found, *(Offer(action, {"subject": item["id"]}) for action in ("describe", "share", "erase"))]
 
 
 def _of_placement(item: Doc, member: Member) -> list[Offer]:
