@@ -241,6 +241,7 @@ RULES: dict[str, Rule] = {
     "GET /indicators/{indicator_id}/series": PUBLIC,
     "GET /figures/{indicator_id}": PUBLIC,
     "GET /ranking": PUBLIC,
+    **dict.fromkeys(("GET /changes", "GET /recommendations", "GET /unanswered"), PUBLIC),
     "GET /scopes/{scope}": PUBLIC,
     "GET /values": PUBLIC,
     "GET /a/answer.js": PUBLIC,

@@ -304,14 +304,15 @@ async def compared(service: Service, indicator: Indicator, asked: Asked) -> Comp
         "comparisons", RecentAnswers(most=24, rest=20)
     )  # each may be long
     (items, network), until = await recent.answer(
-        service.db, question, 1, lambda: _side_by_side(service, indicator, asked)
+        service.db, question, 1, lambda: side_by_side(service, indicator, asked)
     )
     return Compared(items, network, until)
 
 
-async def _side_by_side(
+async def side_by_side(
     service: Service, indicator: Indicator, asked: Asked
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The items of a comparison, and the whole network's, as they are now."""
     registry, whole = await counters.registry(service.db), Asked(begin=asked.begin, end=asked.end)
     (network,) = await worked_out(service, [indicator], whole)
     by_scope = await counters.by_scope(

@@ -8,7 +8,8 @@ from shared.processing.frameworks import with_frameworks
 from . import alert_api, api
 from .alerts import DueRules, react, read_context
 from .api import last_audit
-from .pages import compare, figure, overview, ranking
+from .pages import changes, compare, figure, overview, ranking, recommendations, unanswered
+from .published import keep_published
 from .states import COLLECTIONS, INDEXES, contributions, route, view
 
 core = Core(
@@ -24,8 +25,9 @@ core = Core(
 )
 core = with_frameworks(core)
 
-parts = (api, alert_api, overview, ranking, compare, figure)
+parts = (api, alert_api, overview, ranking, compare, figure, changes, recommendations, unanswered)
 router = Router(routes=[route for part in parts for route in part.router.routes])
+work = (keep_published,)
 
 if __name__ == "__main__":
-    serve(core, router, [last_audit])
+    serve(core, router, [last_audit], work=work)

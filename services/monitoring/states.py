@@ -231,14 +231,14 @@ def _programme(id: str, state: State) -> Added:
     yield from _programme_stocks(id, state)
     for slot, recommended in facts.recommended(state).items():
         yield ("programme", id, month_of(recommended), "revisions_recommended"), 1
-        answered = _first_answer(state, slot)
+        answered = first_answer(state, slot)
         if answered:
             week = week_of((day_of(answered[:10]) - day_of(recommended["time"][:10])).days)
             yield ("programme", id, month_of(recommended), "revisions_answered"), 1
             yield ("programme", id, month_of(recommended), f"revision_weeks/{week}"), 1
 
 
-def _first_answer(state: State, recommendation: str) -> str | None:
+def first_answer(state: State, recommendation: str) -> str | None:
     """When the institution first declined, or published the version that it revised to; another's word is none."""
     published = facts.facts(state, "programme.published")
     newest_first = sorted(published.values(), key=facts.age, reverse=True)

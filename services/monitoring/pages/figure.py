@@ -1,15 +1,17 @@
 """What is behind a figure: who counts, who is left out and why, how sure it is, as of when, and how it changed."""
 
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from fastapi.responses import HTMLResponse, Response
 
-from services.monitoring import counters, splits
+from services.monitoring import counters, published, splits
 from services.monitoring.api import Asked, OfIndicator, Question, split_up, worked_out
 from services.monitoring.indicators import Indicator
+from services.monitoring.published import Recorded, differs, recorded, told
 from services.monitoring.tables import GROUPS, REASONS, WORDS
 from shared.http.routing import Router
+from shared.http.service import Service
 from shared.http.visits import AnyVisit, Visit
 from shared.processing.recent import applied
 
@@ -17,6 +19,7 @@ from .charts import HEIGHT, LEFT, RIGHT, WIDTH, chart
 from .parts import BELOW, LISTS, above, address, last_audit
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
+SHOWN_RECORDED = 12
 
 
 @router.get("/figures/{indicator_id}")
@@ -46,6 +49,7 @@ async def figure_page(visit: AnyVisit, indicator: OfIndicator, asked: Question) 
         drawn={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT},
         of_api=of_api,
         until=until,
+        history=await _history(service, indicator, asked, item),
         audit=await last_audit(service.db),
         least=service.settings.suppress_below,
     )
@@ -62,6 +66,32 @@ async def _groups(visit: Visit, of: Indicator, asked: Asked) -> list[tuple[str, 
         for split, rows in items.items()
         if any(item["n"] != 0 for item in rows if item["learners"] != splits.NOT_DESCRIBED)
     ]
+
+
+class History(NamedTuple):
+    """What was shown of a figure before, the newest first.
+
+    Attributes:
+        recorded: each with whether it may be told beside what is shown now.
+        is_current: it is still as it was recorded last.
+        begins: the first day on which figures were recorded.
+    """
+
+    recorded: list[tuple[Recorded, bool]]
+    is_current: bool
+    begins: str
+
+
+async def _history(service: Service, of: Indicator, asked: Asked, item: dict[str, Any]) -> History | None:
+    """None: nothing is recorded yet, or months are asked for, of which nothing is."""
+    home = service.store.home
+    begins = (await published.days(home)).first
+    if begins is None or asked.begin or asked.end:
+        return None
+    kept, now = (await published.histories(home, [of], asked.scope, asked.scope_id)).get(of.id, []), recorded("", item)
+    may_be_told = told(of, kept, now, service.settings.suppress_below)
+    newest = [(each, each in may_be_told) for each in kept[: -SHOWN_RECORDED - 1 : -1]]
+    return History(newest, bool(kept) and not differs(kept[-1], now), begins)
 
 
 def _below(visit: Visit, of: Indicator, asked: Asked, window: dict[str, str]) -> list[tuple[str, str]]:

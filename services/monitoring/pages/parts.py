@@ -1,20 +1,28 @@
-"""What several pages about indicators share: the ways up and down, and the last audit."""
+"""What several pages about indicators share: the ways up and down, filters, forms of answers, and the last audit."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
+
+from pydantic import StringConstraints
 
 from services.monitoring.api import AUDITS, Asked
 from services.monitoring.counters import Registry
 from services.monitoring.indicators import Scope
 from services.monitoring.tables import WORDS
+from shared.http.spreadsheets import TABLES
 from shared.http.visits import Visit
 from shared.pages.languages import N_
 from shared.processing.mongo import Database
 
+ALL = N_("all")
+Text100 = Annotated[str, StringConstraints(max_length=100)]
+PAGE_AND_TABLES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/html": {"schema": {"type": "string"}}, **TABLES}}
+}
 LIVE = Path(__file__).parent / "live.js"
 BELOW: dict[Scope, tuple[Scope, ...]] = {
     "network": ("region", "institution", "programme", "sector", "enterprise", "competency"),
@@ -50,6 +58,17 @@ def address(
     """Where a page is about a scope, in a window (`from`, `to`)."""
     about = {"scope": scope, "scope_id": scope_id} if scope_id else {"scope": scope}
     return f"{page}?{urlencode({**about, **window})}"
+
+
+def for_people(visit: Visit, format: str | None) -> bool:
+    """Is a page wanted? Browsers ask for one, unless a file is named; programs get JSON."""
+    return format is None and "text/html" in visit.request.headers.get("accept", "")
+
+
+def options(visit: Visit, registry: Registry, scope: Scope) -> list[tuple[str, str]]:
+    """What a filter offers: ids and names."""
+    named = [(id, registry.name(scope, id) or id) for id in registry.ids(scope)]
+    return [("", visit.word(ALL)), *sorted(named, key=lambda one: one[1].casefold())]
 
 
 async def last_audit(db: Database) -> dict[str, Any] | None:

@@ -21,13 +21,12 @@ from shared.pages.paging import pager
 
 from .charts import bar
 from .compare import MOST
+from .parts import ALL, Text100, options
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN_ROWS = 50
 FIRST = "employment_rate_18m"
 ORDERS = {Order.lowest: N_("lowest first"), Order.highest: N_("highest first")}
-ALL = N_("all")
-Text100 = Annotated[str, StringConstraints(max_length=100)]
 _MONTH: TypeAdapter[str] = TypeAdapter(Month)
 _COUNT: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=1, le=1_000_000)])
 
@@ -83,8 +82,8 @@ async def ranking_page(visit: AnyVisit, fields: Annotated[Fields, Query()]) -> R
         against={side: visit.word(WORDS[side]) for side in ("below", "above")},
         indicators=_indicators(visit),
         orders=[(str(order), visit.word(words)) for order, words in ORDERS.items()],
-        regions=_options(visit, registry, "region"),
-        institutions=_options(visit, registry, "institution"),
+        regions=options(visit, registry, "region"),
+        institutions=options(visit, registry, "institution"),
         levels=[("", visit.word(ALL)), *((str(level), str(level)) for level in range(1, 9))],
         files=f"indicators/{of.id}/comparison?{urlencode(kept)}",
         ticked=fields.chosen,
@@ -125,8 +124,3 @@ def _indicators(visit: Visit) -> list[tuple[str, list[tuple[str, str]]]]:
         group = groups.setdefault(each.group.into(visit.language), [])
         group.append((each.id, each.title.into(visit.language)))
     return list(groups.items())
-
-
-def _options(visit: Visit, registry: counters.Registry, scope: Scope) -> list[tuple[str, str]]:
-    named = [(id, registry.name(scope, id) or id) for id in registry.ids(scope)]
-    return [("", visit.word(ALL)), *sorted(named, key=lambda one: one[1].casefold())]
