@@ -8,7 +8,7 @@ from shared.processing.frameworks import with_frameworks
 from . import alert_api, api
 from .alerts import DueRules, react, read_context
 from .api import last_audit
-from .pages import compare, figure, overview, ranking
+from .pages import compare, competencies, figure, overview, ranking, sustainability
 from .states import COLLECTIONS, INDEXES, contributions, route, view
 
 core = Core(
@@ -24,7 +24,7 @@ core = Core(
 )
 core = with_frameworks(core)
 
-parts = (api, alert_api, overview, ranking, compare, figure)
+parts = (api, alert_api, overview, ranking, compare, figure, competencies, sustainability)
 router = Router(routes=[route for part in parts for route in part.router.routes])
 
 if __name__ == "__main__":

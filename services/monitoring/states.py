@@ -379,7 +379,12 @@ def _programme_view(state: State) -> dict[str, Any]:
     if version is None:
         return {}
     data = version["data"]
-    return {"title": data["title"], "level": data["level"], "institution": organisation_of(version["source"])}
+    return {
+        "title": data["title"],
+        "level": data["level"],
+        "institution": organisation_of(version["source"]),
+        "competencies": sorted({part["competency"] for part in data["competencies"]}),
+    }
 
 
 def _recognition_view(state: State) -> dict[str, Any]:

@@ -32,7 +32,7 @@ async def figure_page(visit: AnyVisit, indicator: OfIndicator, asked: Question) 
         of=indicator,
         item=item,
         asked=asked,
-        name=item["scope_name"] or visit.word(WORDS["network"]),
+        name=_name(visit, item),
         kind=visit.word(WORDS[asked.scope]),
         above=[
             (words, address(*at, f"figures/{indicator.id}", window))
@@ -48,6 +48,13 @@ async def figure_page(visit: AnyVisit, indicator: OfIndicator, asked: Question) 
         audit=await last_audit(service.db),
         least=service.settings.suppress_below,
     )
+
+
+def _name(visit: Visit, item: dict[str, Any]) -> str:
+    """What the scope is called."""
+    if item["scope"] == "competency":
+        return visit.frameworks.name(item["scope_id"], visit.language)
+    return str(item["scope_name"] or visit.word(WORDS["network"]))
 
 
 def _below(visit: Visit, of: Indicator, asked: Asked, window: dict[str, str]) -> list[tuple[str, str]]:

@@ -66,6 +66,9 @@ async def ranking_page(visit: AnyVisit, fields: Annotated[Fields, Query()]) -> R
     part = pager(fields.page, SHOWN_ROWS, len(ranked), **chosen)
     greatest = 1.0 if of.unit == "share" else _greatest([*ranked, network])
     shown = ranked[max(0, part.first - 1) : part.last]
+    if scope == "competency":
+        names = visit.frameworks
+        shown = [item | {"scope_name": names.name(item["scope_id"], visit.language)} for item in shown]
     hidden, without = left_over(found)
     kept = [(name, value) for name, value in chosen.items() if value and name not in ("indicator", *visit.form.errors)]
     return visit.show(
@@ -83,8 +86,8 @@ async def ranking_page(visit: AnyVisit, fields: Annotated[Fields, Query()]) -> R
         against={side: visit.word(WORDS[side]) for side in ("below", "above")},
         indicators=_indicators(visit),
         orders=[(str(order), visit.word(words)) for order, words in ORDERS.items()],
-        regions=_options(visit, registry, "region"),
-        institutions=_options(visit, registry, "institution"),
+        regions=options(visit, registry, "region"),
+        institutions=options(visit, registry, "institution"),
         levels=[("", visit.word(ALL)), *((str(level), str(level)) for level in range(1, 9))],
         files=f"indicators/{of.id}/comparison?{urlencode(kept)}",
         ticked=fields.chosen,
@@ -127,6 +130,6 @@ def _indicators(visit: Visit) -> list[tuple[str, list[tuple[str, str]]]]:
     return list(groups.items())
 
 
-def _options(visit: Visit, registry: counters.Registry, scope: Scope) -> list[tuple[str, str]]:
+def options(visit: Visit, registry: counters.Registry, scope: Scope) -> list[tuple[str, str]]:
     named = [(id, registry.name(scope, id) or id) for id in registry.ids(scope)]
     return [("", visit.word(ALL)), *sorted(named, key=lambda one: one[1].casefold())]
