@@ -75,10 +75,11 @@ def items_of(known: Competencies, frameworks: Frameworks, framework: str | None)
 
 
 def foremost(items: Sequence[str], known: Competencies) -> list[str]:
-    """As many as are shown: those that most programmes teach, then those that are demanded most, in their order."""
+    """As many as are shown, in their order: those built in, then those that most programmes teach, then by demand."""
 
-    def weight(id: str) -> tuple[int, int]:
-        return known.teaching("network", None, id), sum(one.places for one in known.demand("network", None, id))
+    def weight(id: str) -> tuple[bool, int, int]:
+        places = sum(one.places for one in known.demand("network", None, id))
+        return framework_of(id) in BUILT_IN, known.teaching("network", None, id), places
 
     kept = set(sorted(items, key=weight, reverse=True)[:MOST_ITEMS])
     return [id for id in items if id in kept]

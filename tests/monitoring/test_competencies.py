@@ -24,8 +24,9 @@ from openpyxl import load_workbook
 from playwright.async_api import Browser, expect
 
 from services.monitoring.app import core, router
-from services.monitoring.competencies import GapFilters, GapOrder, Holders, hidden
+from services.monitoring.competencies import Competencies, GapFilters, GapOrder, Holders, hidden
 from services.monitoring.states import view
+from services.monitoring.sustainability import foremost
 from shared.contract import events as e
 from shared.contract.events import Data, Event
 from shared.processing import facts
@@ -205,6 +206,14 @@ def test_what_is_hidden_stands_where_at_least_it_belongs():
     assert ids == {"lack": ["b:1", "c:1", "a:1", "b:2"], "holders": ["c:1", "a:1", "b:2", "b:1"]}
     assert [each["competency"] for each in GapFilters(framework="b").of(rows)] == ["b:1", "b:2"]
     assert [each["competency"] for each in GapFilters(uncertified=True).of(rows)] == ["c:1"]
+
+
+def test_what_is_built_in_is_shown_and_of_other_frameworks_what_most_programmes_teach():
+    greencomp, others = [f"greencomp:{n}" for n in range(12)], [f"esco:{n:02}" for n in range(60)]
+    taught = {id: frozenset(map(str, range(n % 30))) for n, id in enumerate(others)}
+    known = Competencies({}, taught, {}, frozenset(), {})
+    shown = foremost([*greencomp, *others], known)
+    assert shown == [*greencomp, *(id for n, id in enumerate(others) if n % 30 >= 16)]
 
 
 # the API
