@@ -35,15 +35,18 @@ def median_ranks(n: int) -> tuple[float, float]:
     return max(0.0, n / 2 - half), min(float(n), n / 2 + half)
 
 
-def smallest(cases: Mapping[str, int], least: int) -> set[str]:
+def smallest(cases: Mapping[str, int], least: int, *, always: bool = False) -> set[str]:
     """The groups with fewer than *least* cases, and the next smallest until they have as many together.
 
     With these left out, no group of few follows from a sum over all and the groups that are shown.
+
+    Args:
+        always: the smallest groups are left out even if none has fewer, so that the sum over all does not follow.
     """
     groups: set[str] = set()
     together = 0
     for group in sorted((group for group in cases if cases[group]), key=lambda group: (cases[group], group)):
-        if cases[group] >= least and (not together or together >= least):
+        if cases[group] >= least and (together >= least or not (together or always)):
             break
         groups.add(group)
         together += cases[group]

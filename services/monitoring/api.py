@@ -18,9 +18,9 @@ from shared.http.spreadsheets import BOM, TABLES, XLSX, csv_of
 from shared.pages.languages import Chosen, Language
 from shared.processing.recent import RecentAnswers, applied
 
-from . import counters, ranking, splits
+from . import counters, ranking, splits, sustainability
+from .competencies import GapFilters, GapScope, Names, competencies_of, gaps, is_demanded
 from .figures import NO_CAVEATS, caveats, of_months, of_window, of_years, sum_of, within
-from .gaps import GapScope, gap_table
 from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
 from .splits import Split
 from .tables import file_name, xlsx_of
@@ -89,6 +89,7 @@ async def _form(
 
 OfIndicator = Annotated[Indicator, Depends(_indicator)]
 Listed = Annotated[ranking.Filters, query(ranking.Filters)]
+Gaps = Annotated[GapFilters, query(GapFilters)]
 Wanted = Annotated[Form, Depends(_form)]
 Months = Annotated[bool, Query(description="Give the months one by one; in `/values` also the years.")]
 Step = Literal["month", "year"]
@@ -345,6 +346,8 @@ async def scopes(service: Running, scope: Scope, form: Wanted) -> Response:
     """What there is to choose from: ids with their names."""
     registry = await counters.registry(service.db)
     ids = {*registry.ids(scope), *(await counters.counted_ids(service.db, scope))}
+    if scope == "competency":
+        ids |= (await competencies_of(service)).competencies.demanded.keys()
     known = await service.frameworks()
     names = {id: known.name(id, form.language) if scope == "competency" else registry.name(scope, id) for id in ids}
     items = [{"id": id, "name": name} for id, name in sorted(names.items())]
@@ -355,23 +358,69 @@ async def scopes(service: Running, scope: Scope, form: Wanted) -> Response:
 async def competency_gaps(
     service: Running,
     form: Wanted,
+    filters: Gaps,
     scope: GapScope = "network",
     scope_id: Annotated[
         str | None, Query(max_length=100, description="Needed unless the scope is the network.")
     ] = None,
 ) -> Response:
-    """Places demanded now beside people who hold a valid certificate, by competency.
+    """Places demanded now beside people who hold a valid certificate and programmes that teach it, by competency.
 
-    Of a region: what its organisations demand, and who was certified by its institutions. Of a programme: what its
-    region demands, and who is enrolled in it. `lack` and `surplus` are hidden where few hold the certificate.
+    Of a region: what its organisations demand, who was certified by its institutions, and their programmes. Of a
+    programme: what its region demands, and who is enrolled in it. `holders`, `lack` and `surplus` are hidden where few
+    hold the certificate, and where it would tell a few elsewhere. At most a second old.
     """
-    asked = Asked(scope, scope_id)
-    about, registry = await find_scope(service, asked), await counters.registry(service.db)
-    until = (await applied(service.db)).until
-    below = service.settings.suppress_below
-    rows = await gap_table(service.db, registry, scope, asked.scope_id, below)
-    items = [{**about.scope(), **row} for row in rows]
-    return await _answer(form, {**about.scope(), "items": items, "applied_until": until}, items)
+    about, rows, until = await gaps_of(service, Asked(scope, scope_id), filters, form.language)
+    items = [{**about, **row} for row in rows]
+    flat = [{**item, "demanded_by": _in_words(item["demanded_by"])} for item in items]
+    return await _answer(form, {**about, "items": items, "applied_until": until}, flat)
+
+
+class Demanded(NamedTuple):
+    """The scope, a row for each competency that is demanded there, and until when every event is in them."""
+
+    about: dict[str, Any]
+    rows: list[dict[str, Any]]
+    until: str | None
+
+
+async def gaps_of(service: Service, asked: Asked, filters: GapFilters, language: Language) -> Demanded:
+    """What is demanded, certified and taught in the network, a region or for a programme; at most a second old.
+
+    Raises:
+        Problem: there is no such region or programme.
+    """
+    about = (await find_scope(service, asked)).scope()
+    known, until = await competencies_of(service)
+    names = Names(await counters.registry(service.db), await service.frameworks(), language)
+    scope: Any = asked.scope
+    rows = gaps(known, names, scope, asked.scope_id, service.settings.suppress_below)
+    return Demanded(about, filters.of(rows), until)
+
+
+@router.get("/sustainability/programmes")
+async def sustainability_programmes(
+    service: Running,
+    form: Wanted,
+    region: Annotated[str | None, Query(max_length=100)] = None,
+    institution: Annotated[str | None, Query(max_length=100)] = None,
+    framework: Annotated[str | None, Query(max_length=100)] = None,
+) -> Response:
+    """Which programmes teach sustainability competencies, and how many of their learners hold a valid certificate.
+
+    `is_taught`: the newest version names it. `holders` is null where few hold it, and where it would tell a few
+    elsewhere. What is neither taught nor certified is left out. At most a second old.
+    """
+    known, until = await competencies_of(service)
+    registry, frameworks = await counters.registry(service.db), await service.frameworks()
+    items = sustainability.items_of(known, frameworks, framework)
+    found = sustainability.heat_map(known, registry, items, region, institution)
+    rows = sustainability.rows_of(found, frameworks, form.language)
+    return await _answer(form, {"items": rows, "applied_until": until}, rows)
+
+
+def _in_words(demanded_by: list[dict[str, Any]]) -> str:
+    return "; ".join(f"{one['name']}: {one['places']}" for one in demanded_by)
 
 
 @dataclass(frozen=True)
@@ -397,7 +446,9 @@ async def find_scope(service: Service, asked: Asked) -> About:
     if asked.scope_id is None:
         raise Problem(422, "which one?", [("scope_id", f"is needed with the scope {asked.scope}")])
     registry = await counters.registry(service.db)
-    is_known = registry.has(asked.scope, asked.scope_id)
+    is_known = registry.has(asked.scope, asked.scope_id) or (
+        asked.scope == "competency" and await is_demanded(service.db, asked.scope_id)
+    )
     if not is_known and not await counters.is_counted(service.db, asked.scope, asked.scope_id):
         raise Problem(404, f"there is no {asked.scope} {asked.scope_id} (yet)")
     return About(asked, registry)

@@ -8,7 +8,17 @@ from shared.processing.frameworks import with_frameworks
 from . import alert_api, api
 from .alerts import DueRules, react, read_context
 from .api import last_audit
-from .pages import changes, compare, figure, overview, ranking, recommendations, unanswered
+from .pages import (
+    changes,
+    compare,
+    competencies,
+    figure,
+    overview,
+    ranking,
+    recommendations,
+    sustainability,
+    unanswered,
+)
 from .published import keep_published
 from .states import COLLECTIONS, INDEXES, contributions, route, view
 
@@ -25,7 +35,10 @@ core = Core(
 )
 core = with_frameworks(core)
 
-parts = (api, alert_api, overview, ranking, compare, figure, changes, recommendations, unanswered)
+parts = (
+    *(api, alert_api, overview, ranking, compare, figure),
+    *(changes, competencies, sustainability, recommendations, unanswered),
+)
 router = Router(routes=[route for part in parts for route in part.router.routes])
 work = (keep_published,)
 

@@ -287,10 +287,10 @@ def gaps(demanded: Demands, holders: ByMonth, latest: str) -> list[Change]:
 
 def in_force(reports: Mapping[str, Sequence[Report]], month: str) -> list[Report]:
     """The newest report on each demand that is in force in a month."""
-    return [report for some in reports.values() if (report := _newest(some, month))]
+    return [report for some in reports.values() if (report := newest(some, month))]
 
 
-def _newest(reports: Iterable[Report], month: str) -> Report | None:
+def newest(reports: Iterable[Report], month: str) -> Report | None:
     """Of the reports on one demand the newest that is in force."""
     return max((report for report in reports if report.begin <= month <= report.end), default=None)
 

@@ -392,8 +392,13 @@ def _programme_view(state: State) -> dict[str, Any]:
     if version is None:
         return {}
     data = version["data"]
-    own = {"title": data["title"], "level": data["level"], "institution": organisation_of(version["source"])}
-    return {**own, "planned_hours": _stocks_of(version, set()).get("planned_hours")}
+    return {
+        "title": data["title"],
+        "level": data["level"],
+        "institution": organisation_of(version["source"]),
+        "competencies": sorted({part["competency"] for part in data["competencies"]}),
+        "planned_hours": _stocks_of(version, set()).get("planned_hours"),
+    }
 
 
 def _recognition_view(state: State) -> dict[str, Any]:

@@ -35,7 +35,7 @@ async def figure_page(visit: AnyVisit, indicator: OfIndicator, asked: Question) 
         of=indicator,
         item=item,
         asked=asked,
-        name=item["scope_name"] or visit.word(WORDS["network"]),
+        name=_name(visit, item),
         kind=visit.word(WORDS[asked.scope]),
         above=[
             (words, address(*at, f"figures/{indicator.id}", window))
@@ -92,6 +92,13 @@ async def _history(service: Service, of: Indicator, asked: Asked, item: dict[str
     may_be_told = told(of, kept, now, service.settings.suppress_below)
     newest = [(each, each in may_be_told) for each in kept[: -SHOWN_RECORDED - 1 : -1]]
     return History(newest, bool(kept) and not differs(kept[-1], now), begins)
+
+
+def _name(visit: Visit, item: dict[str, Any]) -> str:
+    """What the scope is called."""
+    if item["scope"] == "competency":
+        return visit.frameworks.name(item["scope_id"], visit.language)
+    return str(item["scope_name"] or visit.word(WORDS["network"]))
 
 
 def _below(visit: Visit, of: Indicator, asked: Asked, window: dict[str, str]) -> list[tuple[str, str]]:

@@ -7,10 +7,10 @@ from fastapi import Query
 from fastapi.responses import HTMLResponse, Response
 
 from services.monitoring import counters
-from services.monitoring.api import About, Asked, Question, compared, find_scope, worked_out_recently
+from services.monitoring.api import About, Asked, Question, compared, find_scope, gaps_of, worked_out_recently
 from services.monitoring.comparing import Change, Peers, changed, peers
+from services.monitoring.competencies import GapFilters, GapOrder, competencies_of
 from services.monitoring.counters import Registry
-from services.monitoring.gaps import GapScope, gap_table
 from services.monitoring.indicators import INDICATORS, Indicator, Scope
 from services.monitoring.ranking import Filters, Order, against, in_order
 from services.monitoring.tables import WORDS
@@ -19,7 +19,6 @@ from shared.http.sessions import signed_in
 from shared.http.visits import AnyVisit, Visit
 from shared.pages.languages import N_
 from shared.pages.pages import static
-from shared.processing.mongo import Database
 
 from .charts import Chart, bar, chart
 from .parts import BELOW, LISTS, LIVE, above, address, last_audit
@@ -68,7 +67,6 @@ async def overview_page(visit: AnyVisit, asked: Question) -> Response:
         return visit.go(f"{visit.service.settings.public('monitoring')}/find?{urlencode({'kind': asked.scope})}")
     about = await find_scope(visit.service, asked)
     rows, until = await _rows(visit, asked)
-    lacks = await _lacks(db, registry, asked, visit.service.settings.suppress_below)
     heads = _heads(asked.scope, rows)
     return visit.show(
         "services/monitoring/pages/overview.html",
@@ -80,8 +78,7 @@ async def overview_page(visit: AnyVisit, asked: Question) -> Response:
         heads=[(row, await _peers(visit, registry, asked, row.of)) for row in heads],
         groups=_groups(visit, rows),
         against={side: visit.word(WORDS[side]) for side in ("below", "above")},
-        lacks=lacks,
-        names={row["competency"]: visit.frameworks.name(row["competency"], visit.language) for row in lacks},
+        lacks=await _lacks(visit, asked),
         thin=[row.of for row in rows if row.item["thin"] and row.item["status"] == "ok"],
         hidden=sum(row.item["status"] == "suppressed" for row in rows),
         parts=[await _part(visit, registry, asked, kind) for kind in BELOW.get(asked.scope, ())],
@@ -154,14 +151,12 @@ async def _peers(visit: Visit, registry: Registry, asked: Asked, of: Indicator) 
     return peers(Filters(level=level).of(items, asked.scope, registry), asked.scope_id)
 
 
-async def _lacks(db: Database, registry: Registry, asked: Asked, suppress_below: int) -> list[dict[str, Any]]:
+async def _lacks(visit: Visit, asked: Asked) -> list[dict[str, Any]]:
     """The competencies that lack most people, in the network, a region, or for a programme."""
-    scopes: dict[Scope, GapScope] = {"network": "network", "region": "region", "programme": "programme"}
-    if asked.scope not in scopes:
+    if asked.scope not in ("network", "region", "programme"):
         return []
-    rows = await gap_table(db, registry, scopes[asked.scope], asked.scope_id, suppress_below)
-    lacking = [row for row in rows if row["lack"]]
-    return sorted(lacking, key=lambda row: (-row["lack"], row["competency"]))[:SHOWN_LACKS]
+    found = await gaps_of(visit.service, asked, GapFilters(order=GapOrder.lack), visit.language)
+    return [row for row in found.rows if row["lack"]][:SHOWN_LACKS]
 
 
 async def _part(visit: Visit, registry: Registry, asked: Asked, kind: Scope) -> dict[str, Any]:
@@ -213,7 +208,8 @@ async def _all(visit: Visit) -> list[tuple[Scope, str, str]]:
     registry = await counters.registry(visit.service.db)
     of_registry: tuple[Scope, ...] = ("region", "institution", "programme", "sector", "enterprise")
     named = [(scope, id, registry.name(scope, id) or id) for scope in of_registry for id in registry.ids(scope)]
-    competencies = await counters.counted_ids(visit.service.db, "competency")
+    known, _ = await competencies_of(visit.service)
+    competencies = {*known.demanded, *(await counters.counted_ids(visit.service.db, "competency"))}
     return [*named, *(("competency", id, visit.frameworks.name(id, visit.language)) for id in competencies)]
 
 

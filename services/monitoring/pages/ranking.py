@@ -65,6 +65,9 @@ async def ranking_page(visit: AnyVisit, fields: Annotated[Fields, Query()]) -> R
     part = pager(fields.page, SHOWN_ROWS, len(ranked), **chosen)
     greatest = 1.0 if of.unit == "share" else _greatest([*ranked, network])
     shown = ranked[max(0, part.first - 1) : part.last]
+    if scope == "competency":
+        names = visit.frameworks
+        shown = [item | {"scope_name": names.name(item["scope_id"], visit.language)} for item in shown]
     hidden, without = left_over(found)
     kept = [(name, value) for name, value in chosen.items() if value and name not in ("indicator", *visit.form.errors)]
     return visit.show(

@@ -61,6 +61,11 @@ SYSTEMS = (
     System("partners", "work/health", N_("How the network is"), NETWORK),
     System("partners", "people-log", N_("Who signed in, was invited, changed"), (Role.admin, Role.operator)),
 )
+# Pages of figures, which everybody may open: service, path, words.
+FIGURES = (
+    ("monitoring", "competencies", N_("Competencies: demanded, certified, taught")),
+    ("monitoring", "sustainability", N_("Sustainability competencies")),
+)
 
 
 class Task(NamedTuple):
@@ -104,6 +109,7 @@ async def home_page(
         waiting=waits,
         count=sum(each.number for each in waits),
         lists=[(name, visit.word(listing.title)) for name, listing in lists_of(member)],
+        figures=[(service, path, visit.word(words)) for service, path, words in FIGURES],
         systems=[(each.service, each.path, visit.word(each.words)) for each in SYSTEMS if each.is_open_to(member)],
         begins=begins,
         zone=zone(visit),
