@@ -6,6 +6,7 @@ The days on which figures are recorded are given to the recorder, not waited for
 import asyncio
 import csv
 import io
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import date
@@ -32,7 +33,10 @@ from shared.contract.events import (
     ProgrammeRevisionDeclined,
     ProgrammeRevisionPlanned,
     ProgrammeRevisionRecommended,
+    Publisher,
 )
+from shared.http.auth import Member, Role, Signer
+from shared.http.sessions import COOKIE
 from shared.processing import facts
 from shared.processing.mongo import ABOUT, COUNTERS, POSITIONS
 from shared.statistics import difference
@@ -328,6 +332,18 @@ async def test_a_definition_that_has_changed_is_said_and_nothing_is_compared(sta
         await kept.update_one({"_id": "employment_rate"}, {"$set": {"recorded": [now]}})
 
 
+async def test_without_a_record_it_is_said_that_there_is_none_yet(stack: Running):
+    kept = stack.service.store.home[DAYS]
+    days = await kept.find_one_and_delete({"_id": "days"})
+    try:
+        found = await ask(stack, "/changes")
+        assert (found["since"], found["items"], found["within"]) == (None, [], [])
+        page = await stack.client.get("/changes?lang=en", headers={"Accept": "text/html"})
+        assert "Nothing has been recorded yet." in page.text
+    finally:
+        await kept.insert_one(days)
+
+
 # recommendations
 
 
@@ -385,9 +401,33 @@ async def test_who_has_not_answered_is_said_as_the_indicator_shows_it(stack: Run
     assert [(each["scope_id"], each["unanswered"]) for each in institutions] == [("college", 7), ("uni", 3)]
     programmes = (await ask(stack, "/unanswered", scope="programme", institution="uni"))["items"]
     assert [(each["scope_id"], each["due"]) for each in programmes] == [("welding", 7)]
-    page = (await stack.client.get("/unanswered", headers={"Accept": "text/html"})).text
+    page = (await stack.client.get("/unanswered?lang=en", headers={"Accept": "text/html"})).text
     assert "&lt;b&gt;Works" in page
     assert "<b>Works" not in page
+    assert "My own open requests" not in page
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "path"),
+    [
+        ("enterprise", Role.admin, "asked"),
+        ("enterprise", Role.mentor, "answers"),
+        ("institution", Role.staff, "asked"),
+        ("institution", Role.mentor, None),
+        ("operator", Role.coordinator, None),
+    ],
+)
+async def test_who_is_signed_in_is_led_to_the_own_open_requests(
+    stack: Running, kind: str, role: Role, path: str | None
+):
+    now = int(time.time())
+    member = Member("m", "plant", Publisher(kind), role, "Ann", "s", now, now + 600, now + 3_600)
+    cookie = f"{COOKIE}={Signer(stack.settings).session_token(member)}"
+    answer = await stack.client.get("/unanswered?lang=en", headers={"Accept": "text/html", "Cookie": cookie})
+    main = answer.text.partition("<main")[2]
+    assert ("My own open requests" in main) == (path is not None)
+    if path:
+        assert f'/{path}">My own' in main
 
 
 # pages
