@@ -23,6 +23,7 @@ CREDENTIALS = "keys-credentials"
 KEPT = {
     "partners": ("credentials", "webhooks", "webhook_failures", "members", "invitations", "people_journal"),
     "feedback": ("answers", "links"),
+    "monitoring": ("alert_notes",),
     "certification": ("badge_pictures", "collect_links", "issued_numbers", "issued_counters", "own_endorsements"),
 }
 AFTER_THE_LOG = ("certification",)  # else its counters would not know of numbers that the log has

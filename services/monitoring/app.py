@@ -8,12 +8,14 @@ from shared.processing.frameworks import with_frameworks
 from . import alert_api, api
 from .alerts import DueRules, react, read_context
 from .api import last_audit
+from .pages import alerts as alert_pages
 from .pages import compare, figure, overview, ranking
 from .states import COLLECTIONS, INDEXES, contributions, route, view
 
 core = Core(
     name="monitoring",
     topics=tuple(COLLECTIONS),
+    tells=("indicator",),
     indexes=INDEXES,
     route=route,
     view=view,
@@ -24,7 +26,7 @@ core = Core(
 )
 core = with_frameworks(core)
 
-parts = (api, alert_api, overview, ranking, compare, figure)
+parts = (api, alert_pages, alert_api, overview, ranking, compare, figure)
 router = Router(routes=[route for part in parts for route in part.router.routes])
 
 if __name__ == "__main__":
