@@ -22,6 +22,7 @@ from services.monitoring.states import INDEXES, owner_of, rule_of
 from shared.contract.events import (
     Data,
     Event,
+    IndicatorAlerted,
     IndicatorRuleRemoved,
     IndicatorRuleSet,
     OrganisationRegistered,
@@ -337,6 +338,8 @@ async def test_people_see_alerts_take_note_of_them_and_set_rules(stack: Running)
     form = {**LOW, "id": "uni:typed", "threshold": "61,5", "least_n": "ten", "scope_id": "welding"}
     page = await dean.post("/alerts/rules", **form)
     assert (page.status_code, 'value="61,5"' in page.text, 'id="least_n-wrong"' in page.text) == (422, True, True)
+    page = await dean.post("/alerts/rules", **form | {"least_n": "10", "id": "uni:a/b"})
+    assert (page.status_code, 'id="id-wrong"' in page.text) == (422, True)
     page = await dean.post("/alerts/rules", **form | {"least_n": "10", "scope_id": "casting"})
     assert (page.status_code, 'id="scope_id-wrong"' in page.text) == (403, True)
     assert (await dean.post("/alerts/rules", **form | {"least_n": "10", "csrf": "x"})).status_code == 403
@@ -375,6 +378,47 @@ async def test_people_see_alerts_take_note_of_them_and_set_rules(stack: Running)
     assert "uni:typed" not in (await dean.get("/alerts/rules")).text
     for who in (everybody, dean, mentor, college):
         await close(who)
+
+
+async def test_a_fall_and_what_is_no_share_are_shown_and_the_operator_sets_rules_for_all(stack: Running) -> None:
+    about = {"scope": "region", "scope_id": "east", "n": 50, "window": "2026Q1"}
+    fell = IndicatorAlerted(
+        **about, indicator="internship_completion_rate", value=0.6, threshold=0.2, when="falls", before=0.9, n_before=40
+    )
+    days = IndicatorAlerted(**about, indicator="median_days_to_employment", value=91.4, threshold=60)
+    past = datetime(2026, 4, 1, tzinfo=UTC)
+    await stack.publish(
+        event(IndicatorRuleSet.model_validate(LOW), "early", by=OPERATOR, time=past),
+        event(IndicatorRuleRemoved(), "early", by=OPERATOR, time=past + timedelta(seconds=1)),
+        *(event(data, "early", by="service:monitoring", time=past + timedelta(seconds=1)) for data in (fell, days)),
+    )
+    await stack.applied()
+    operator = await signed_in(stack, "operator", "operator", "operator")
+    coordinator = await signed_in(stack, "operator", "coordinator", "operator")
+    page = (await operator.get("/alerts", region="east", lang="en")).text
+    for words in (
+        "falls by 20.0 percentage points or more",
+        "before: 90.0&nbsp;%, n = 40",
+        "91 days",
+        "lies below 60 days",
+    ):
+        assert words in page
+    assert "from=2026-01&amp;to=2026-03" in page
+    (one, _) = await alerts_of(stack, "early")
+    assert one["institution"] is None  # so the operator alone takes note of it
+    assert (await send(stack, "PUT", f"/alerts/{one['id']}/acknowledgement", {}, by="uni")).status_code == 403
+    assert (await coordinator.post(f"/alerts/{one['id']}", note="x")).status_code == 403
+    assert (await operator.post(f"/alerts/{one['id']}", note="x")).status_code == 303
+    assert 'class="written"' not in (await coordinator.get(f"/alerts/{one['id']}")).text
+    form = {"id": "all", "indicator": "members", "scope": "programme", "when": "below", "threshold": "3"}
+    page = (await operator.post("/alerts/rules?lang=ru", **form)).text
+    assert "в этом разрезе показателя нет" in page
+    assert (await operator.post("/alerts/rules", **form | {"scope": "region"})).status_code == 303
+    assert (await stack.client.get("/alert-rules/all")).json()["organisation"] is None
+    assert 'value="3"' in (await operator.get("/alerts/rules", id="all")).text
+    assert (await coordinator.get("/alerts/rules")).status_code == 403
+    await close(operator)
+    await close(coordinator)
 
 
 @within(240)

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Header, Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from services.monitoring import counters
 from services.monitoring.alert_api import LONGEST_NOTE, acknowledging, removal, setting
@@ -27,7 +27,7 @@ from services.monitoring.alert_reads import (
 from services.monitoring.alerts import RULES, own_scopes
 from services.monitoring.indicators import INDICATORS, Scope
 from services.monitoring.tables import WORDS
-from shared.contract.events import Data, Event, IndicatorRuleSet, Publisher, wording_of
+from shared.contract.events import Data, Event, Id, IndicatorRuleSet, Publisher, wording_of
 from shared.http.auth import Member
 from shared.http.lists import Pages
 from shared.http.parameters import query
@@ -51,6 +51,7 @@ _PAGE: dict[str, Any] = {"text/html": {"schema": {"type": "string"}}}
 Short = Annotated[str, Query(max_length=100)]
 Filtered = Annotated[Filters, query(Filters)]
 FIELDS = ("id", "indicator", "scope", "scope_id", "when", "threshold", "least_n")
+_ID: TypeAdapter[str] = TypeAdapter(Id)
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 DONE = {
     "acknowledged": N_("The alert is acknowledged"),
@@ -171,7 +172,7 @@ def _typed(rule: Doc | None, new_id: str) -> dict[str, str]:
     if rule is None:
         return {"id": new_id, "indicator": FIRST, "scope": "programme", "when": "below", "least_n": "30"}
     threshold = 100 * rule["threshold"] if INDICATORS[rule["indicator"]].unit == "share" else rule["threshold"]
-    return {name: str(rule[name] or "") for name in FIELDS} | {"threshold": f"{round(threshold, 6):g}"}
+    return {name: str(rule[name] or "") for name in FIELDS} | {"threshold": f"{threshold:.6f}".rstrip("0").rstrip(".")}
 
 
 async def _own_rules(visit: MemberVisit) -> list[Doc]:
@@ -246,6 +247,10 @@ async def _done(visit: MemberVisit, event: Event[Data] | None, address: str) -> 
 def _read(visit: MemberVisit) -> IndicatorRuleSet | None:
     """The rule that the form says; None: something is wrong, which then stands beside its field."""
     form, member = visit.form, visit.member
+    try:
+        _ID.validate_python(form["id"])
+    except ValidationError:
+        form.add_error("id", visit.word(N_("takes Latin letters, digits and . _ : ~ - only")))
     of = INDICATORS.get(form["indicator"])
     own = member.organisation if form["scope"] == "institution" and not member.is_operator else None
     said: Doc = {
