@@ -358,6 +358,7 @@ async def test_people_see_alerts_take_note_of_them_and_set_rules(stack: Running)
     figure = f"figures/{RATE}?scope=programme&amp;scope_id=welding&amp;from={YEAR}-01&amp;to={YEAR}-12"
     assert figure in listed.text
     assert f"/alerts/{one['id']}" not in (await everybody.get("/alerts", region="west")).text
+    assert 'alerts?institution=uni">' in (await everybody.get("/", scope="institution", scope_id="uni")).text
     assert '<form class="form"' not in (await college.get(f"/alerts/{one['id']}")).text
     assert (await college.post(f"/alerts/{one['id']}", note="x")).status_code == 403
     page = await dean.post(f"/alerts/{one['id']}", note="x" * 2_001)
