@@ -54,6 +54,8 @@ TOLD = {
     "_publisher": "the organisation that it is about",
     "_scope": "the institution or enterprise that it is about",
     "_region": "the institutions of its region",
+    "_alerted": "the institution whose rule it is; by a rule of the operator: the institution or enterprise that it is "
+    "about, the programme's institution and partners, the institutions of its region",
     "_concerned": "whom the event concerned that is taken back",
 }
 INTRO = """<!-- Written by `make contract` from the code (deploy/effects.py): do not edit. -->

@@ -87,6 +87,10 @@ class Settings(BaseSettings):
         "a user, smtp:// speaks TLS before it logs in. Empty: links are only shown, to be sent by hand.",
     )
     smtp_from: str = Field("", max_length=254, description="The sender's address of these mails.")
+    alert_mails: bool = Field(
+        False,
+        description="Alerts of indicators are mailed, too: to the operators, and the admins of whom they are for.",
+    )
     oidc_issuer: str = Field("", description="OpenID Connect: the provider's issuer. Empty: no sign-in through one.")
     oidc_client_id: str = ""
     oidc_client_secret: SecretStr = SecretStr("")

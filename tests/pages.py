@@ -126,6 +126,13 @@ LINK_PAGES: dict[str, PageRule] = dict.fromkeys(
     PageRule(frozenset({"admin", "staff"}), kinds=frozenset({"institution"})),
 )
 
+# Pages of monitoring about alerts; tried in tests/monitoring/test_alerts.py.
+ALERT_PAGES: dict[str, PageRule] = {
+    "GET /alerts/rules": PageRule(STAFF, kinds=frozenset({"institution", "operator"})),
+    "POST /alerts/rules": PageRule(STAFF, kinds=frozenset({"institution", "operator"})),
+    "POST /alerts/{id}": PageRule(STAFF, "/alerts/x", kinds=frozenset({"institution", "operator"})),
+}
+
 # Pages of feedback about the labour market; tried in tests/feedback/test_market.py.
 MARKET_PAGES: dict[str, PageRule] = {
     "GET /market/mapping": PageRule(frozenset({"operator"})),

@@ -22,6 +22,7 @@ from shared.log.topics import SERVICES
 from shared.settings import Settings
 from tests.network import COHORT, INTERNSHIP, LEARNER, STRUCTURED, as_, cloudevent
 from tests.pages import (
+    ALERT_PAGES,
     BADGE_PAGES,
     FRAMEWORK_PAGES,
     ISSUING_PAGES,
@@ -227,10 +228,14 @@ RULES: dict[str, Rule] = {
     "POST /certificates/{id}/revocation": own("/certificates/{certificate}/revocation", body={"reason": "x"}),
     "PUT /schemes/{id}": own("/schemes/futures", body={**SCHEME, "enterprise_required": False}),
     # monitoring
-    "DELETE /alert-rules/{id}": OPERATOR,
+    "DELETE /alert-rules/{id}": own("/alert-rules/x", 404),
     "GET /alert-rules": PUBLIC,
     "GET /alert-rules/{id}": PUBLIC,
-    "PUT /alert-rules/{id}": operator(ALERT_RULE),
+    "PUT /alert-rules/{id}": own("/alert-rules/x", body=ALERT_RULE),
+    "GET /alerts": PUBLIC,
+    "GET /alerts/{id}": PUBLIC,
+    "GET /alerts/{id}/notes": own("/alerts/x/notes", 404, shown=False),
+    "PUT /alerts/{id}/acknowledgement": own("/alerts/x/acknowledgement", 404, body={}),
     "GET /compare": PUBLIC,
     "GET /find": PUBLIC,
     "GET /live.js": PUBLIC,
@@ -262,7 +267,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("GET /asked", "POST /asked", "GET /asked/links.{format}", "GET /answers", "POST /answers"), PAGE),
     **dict.fromkeys(("GET /sheets", "GET /sheets/{role}", "POST /sheets/{role}"), PAGE),
     **dict.fromkeys(PAGES | MARKET_PAGES | FRAMEWORK_PAGES, PAGE),
-    **dict.fromkeys(BADGE_PAGES | RECOGNITION_PAGES | ISSUING_PAGES | LINK_PAGES, PAGE),
+    **dict.fromkeys(BADGE_PAGES | RECOGNITION_PAGES | ISSUING_PAGES | LINK_PAGES | ALERT_PAGES, PAGE),
 }
 
 

@@ -1,5 +1,6 @@
-"""Alerts: which rules of the operator an indicator meets, looked at when time has passed. The rules are pure."""
+"""Alerts: which rules an indicator meets, looked at when time has passed. What they are judged by is pure."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from shared.contract.events import (
     derive,
     derived_id,
 )
+from shared.pages.languages import Text, enumerated
 from shared.processing import facts, mongo
 from shared.processing.employment import months_later
 from shared.processing.facts import DecodedEvent, State
@@ -21,11 +23,14 @@ from shared.settings import settings
 from shared.statistics import wilson
 
 from . import counters
+from .counters import Registry
 from .figures import of_window
 from .indicators import INDICATORS, Indicator, Measures
-from .states import rule_of
+from .states import owner_of, rule_of
+from .tables import WORDS
 
 RULES = "alert_rules"
+MOST_RULES = 50  # of an institution
 
 
 class Window(NamedTuple):
@@ -63,33 +68,63 @@ def _window(end: date, months: int) -> Window:
     return Window(id, months_later(end, 1 - months).isoformat()[:7], end.isoformat()[:7])
 
 
+class Rule(NamedTuple):
+    """A rule that is in force: what it asks for, as `IndicatorRuleSet` has it, and whose it is.
+
+    Attributes:
+        organisation: the institution; None: the operator.
+    """
+
+    asks: Mapping[str, Any]
+    organisation: str | None = None
+
+
 def objection(rule: IndicatorRuleSet) -> tuple[str, str] | None:
     """The field of a rule that cannot be met, and why."""
     indicator = INDICATORS.get(rule.indicator)
     if indicator is None:
-        return "indicator", f"there is no indicator {rule.indicator}"
+        return "indicator", Text("there is no indicator {id}", {"id": rule.indicator})
     if rule.scope not in indicator.scopes:
-        return "scope", f"one of {', '.join(indicator.scopes)}"
+        words = [Text(WORDS[scope]) for scope in indicator.scopes]
+        return "scope", Text("this indicator is not offered for it, but for: {scopes}", {"scopes": enumerated(words)})
     if rule.when is AlertWhen.falls and indicator.unit != "share":
-        return "when", f"{rule.indicator} is no share: by how much it falls by chance cannot be said"
+        return "when", Text("this indicator is no share: how much of a fall is chance cannot be said")
     return None
 
 
+def judged_for(rule: Rule, registry: Registry) -> list[str] | None:
+    """The ids of the scopes that a rule is judged for; None: all that there are.
+
+    Of an institution's rule it is the registry that says which are its own, whatever the rule names.
+    """
+    asked = rule.asks.get("scope_id")
+    if rule.organisation is None:
+        return [asked] if asked else None
+    return [id for id in own_scopes(rule.organisation, registry).get(rule.asks["scope"], []) if asked in (None, id)]
+
+
+def own_scopes(institution: str, registry: Registry) -> dict[str, list[str]]:
+    """What an institution may be alerted of by rules of its own: itself, and its programmes."""
+    own = [id for id, entry in registry.programmes.items() if entry["institution"] == institution]
+    is_one = registry.organisations.get(institution, {}).get("kind") == "institution"
+    return {"institution": [institution] if is_one else [], "programme": sorted(own)}
+
+
 def crossing(
-    id: str, rule: Mapping[str, Any], scope_id: str, by_month: Mapping[str, Measures], today: date
+    id: str, asks: Mapping[str, Any], scope_id: str, by_month: Mapping[str, Measures], today: date
 ) -> Crossing | None:
     """Does a scope meet a rule in the last window? What is hidden from the public meets none."""
-    indicator, below = INDICATORS[rule["indicator"]], settings().suppress_below
+    indicator, below = INDICATORS[asks["indicator"]], settings().suppress_below
     now, then = windows(indicator, today)
     said = of_window(indicator, by_month, now.begin, now.end, below)
-    if said["status"] != "ok" or said["n"] < rule["least_n"]:
+    if said["status"] != "ok" or said["n"] < asks["least_n"]:
         return None
-    value, threshold = said["value"], rule["threshold"]
-    if rule["when"] != AlertWhen.falls:
-        is_met = value < threshold if rule["when"] == AlertWhen.below else value > threshold
+    value, threshold = said["value"], asks["threshold"]
+    if asks["when"] != AlertWhen.falls:
+        is_met = value < threshold if asks["when"] == AlertWhen.below else value > threshold
         return Crossing(id, scope_id, now.id, value, said["n"]) if is_met else None
     before = of_window(indicator, by_month, then.begin, then.end, below)
-    if before["status"] != "ok" or before["n"] < rule["least_n"]:
+    if before["status"] != "ok" or before["n"] < asks["least_n"]:
         return None
     is_met = before["value"] - value >= threshold and _interval(said)[1] < _interval(before)[0]
     return Crossing(id, scope_id, now.id, value, said["n"], before["value"], before["n"]) if is_met else None
@@ -102,40 +137,45 @@ def _interval(said: Mapping[str, Any]) -> tuple[float, float]:
 
 def alert(id: str, state: State, crossings: Iterable[Crossing], now: datetime) -> list[Event[Data]]:
     """What a rule's crossings call for, once per scope and window."""
-    rule = rule_of(state)
-    if rule is None:
+    asks = rule_of(state)
+    if asks is None:
         return []
+    rule = Rule(asks, owner_of(state))
     said = {fact["id"] for fact in facts.facts(state, IndicatorAlerted.short_type).values()}
     events = [_alerted(one, rule, now) for one in crossings if one.rule == id]
     return [event for event in events if event.id not in said]
 
 
-def _alerted(one: Crossing, rule: Mapping[str, Any], now: datetime) -> Event[Data]:
+def _alerted(one: Crossing, rule: Rule, now: datetime) -> Event[Data]:
+    asks = rule.asks
     data = IndicatorAlerted(
-        indicator=rule["indicator"],
-        scope=rule["scope"],
+        indicator=asks["indicator"],
+        scope=asks["scope"],
         scope_id=one.scope_id,
         value=one.value,
-        threshold=rule["threshold"],
+        threshold=asks["threshold"],
         window=one.window,
         n=one.n,
-        when=rule["when"],
+        when=asks["when"],
         before=one.before,
         n_before=one.n_before,
+        organisation=rule.organisation,
     )
-    id = derived_id("indicator.alerted", one.rule, rule["indicator"], rule["scope"], one.scope_id, one.window)
+    id = derived_id("indicator.alerted", one.rule, asks["indicator"], asks["scope"], one.scope_id, one.window)
     return derive("monitoring", data, id=id, subject=one.rule, key=one.rule, time=now)
 
 
-async def find_crossings(db: Database, rules: Mapping[str, Mapping[str, Any]], today: date) -> list[Crossing]:
+async def find_crossings(db: Database, rules: Mapping[str, Rule], today: date) -> list[Crossing]:
     """Where these rules are met."""
     found: list[Crossing] = []
+    registry = await counters.registry(db) if rules else Registry({}, {})
     for id, rule in rules.items():
-        if objection(IndicatorRuleSet.model_validate(rule)):
-            continue  # an event may name what this version has not
-        indicator = INDICATORS[rule["indicator"]]
-        read = await counters.by_scope(db, indicator, rule["scope"], rule.get("scope_id"), indicator.latest(today))
-        met = (crossing(id, rule, scope_id, by_month, today) for scope_id, by_month in sorted(read.items()))
+        asks, scope_ids = rule.asks, judged_for(rule, registry)
+        if objection(IndicatorRuleSet.model_validate(asks)) or scope_ids == []:
+            continue  # an event may name what this version has not, or what is not for its sender to judge
+        indicator = INDICATORS[asks["indicator"]]
+        read = await counters.by_scope(db, indicator, asks["scope"], scope_ids, indicator.latest(today))
+        met = (crossing(id, asks, scope_id, by_month, today) for scope_id, by_month in sorted(read.items()))
         found += [one for one in met if one]
     return found
 
@@ -158,8 +198,16 @@ async def read_context(db: Database, keys: Collection[Key], events: Sequence[Dec
     return Context(await find_crossings(db, _active(docs), counters.today()), datetime.now(UTC))
 
 
-def _active(docs: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {doc["_id"]: rule for doc in docs if (rule := rule_of(doc["state"]))}
+def _active(docs: Iterable[Mapping[str, Any]]) -> dict[str, Rule]:
+    """The rules in force; of an institution that has more of them than it may, the first."""
+    found: dict[str, Rule] = {}
+    numbers = Counter[str]()
+    for doc in sorted(docs, key=lambda doc: doc["_id"]):
+        asks, organisation = rule_of(doc["state"]), owner_of(doc["state"])
+        numbers[organisation or ""] += asks is not None
+        if asks and (organisation is None or numbers[organisation] <= MOST_RULES):
+            found[doc["_id"]] = Rule(asks, organisation)
+    return found
 
 
 class DueRules:

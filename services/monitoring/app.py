@@ -8,6 +8,7 @@ from shared.processing.frameworks import with_frameworks
 from . import alert_api, api
 from .alerts import DueRules, react, read_context
 from .api import last_audit
+from .pages import alerts as alert_pages
 from .pages import (
     changes,
     compare,
@@ -25,6 +26,7 @@ from .states import COLLECTIONS, INDEXES, contributions, route, view
 core = Core(
     name="monitoring",
     topics=tuple(COLLECTIONS),
+    tells=("indicator",),
     indexes=INDEXES,
     route=route,
     view=view,
@@ -36,7 +38,7 @@ core = Core(
 core = with_frameworks(core)
 
 parts = (
-    *(api, alert_api, overview, ranking, compare, figure),
+    *(api, alert_pages, alert_api, overview, ranking, compare, figure),
     *(changes, competencies, sustainability, recommendations, unanswered),
 )
 router = Router(routes=[route for part in parts for route in part.router.routes])

@@ -1,6 +1,6 @@
 """Reading counters and the registry from MongoDB, as indicators.py needs them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -37,11 +37,10 @@ class Registry:
 
     def members(self, kind: str, scope: Scope, scope_id: str) -> list[str]:
         """The ids of this kind that the scope is the sum of."""
-        if scope == kind:
+        if scope not in ("region", "sector") and (kind != "programme" or scope == "programme"):
             return [scope_id]
         entries = self.programmes if kind == "programme" else self.organisations
-        registered = [id for id in entries if self.scope_of(id, kind, scope) == scope_id]
-        return registered if scope in ("region", "sector") or kind == "programme" else [scope_id]
+        return [id for id in entries if self.scope_of(id, kind, scope) == scope_id]
 
     def name(self, scope: Scope, id: str | None) -> str | None:
         """How the scope is called; its id if it has no name."""
@@ -131,19 +130,21 @@ async def read(  # noqa: PLR0913
 
 
 async def by_scope(  # noqa: PLR0913, PLR0917
-    db: Database, indicator: Indicator, scope: Scope, scope_id: str | None, latest: str, by_month: bool = True
+    db: Database, indicator: Indicator, scope: Scope, asked: Collection[str] | None, latest: str, by_month: bool = True
 ) -> dict[str, dict[str, dict[str, int]]]:
     """What is counted of an indicator in each region, institution, programme …, month by month, or all as *latest*.
 
     Args:
-        scope_id: only this one.
+        asked: only these; None: all.
     Returns:
         {id: {month: {measure: count}}}; all that are registered are there. The network's id is "network".
     """
     kind, known = indicator.scopes[scope], await registry(db)
-    ids = known.members(kind, scope, scope_id) if scope_id and scope != "network" else None
+    ids = None
+    if asked is not None and scope != "network":
+        ids = [id for scope_id in asked for id in known.members(kind, scope, scope_id)]
     by = (["id"] if scope != "network" else []) + (["period"] if by_month else [])
-    found: dict[str, dict[str, dict[str, int]]] = {id: {} for id in ([scope_id] if scope_id else known.ids(scope))}
+    found: dict[str, dict[str, dict[str, int]]] = {id: {} for id in (known.ids(scope) if asked is None else asked)}
     for key, counted in (await read(db, [indicator], kind, ids, by=by, latest=latest)).items():
         id = known.scope_of(key[0], kind, scope) if scope != "network" else scope
         if id is not None and indicator.is_in(counted):

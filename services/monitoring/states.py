@@ -6,7 +6,7 @@ signed changes: their sum up to a month is the stock at its end. A histogram's m
 and the week (`employment_weeks/w012`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from shared.contract.events import (
@@ -17,11 +17,13 @@ from shared.contract.events import (
     CertificateIssued,
     CertificateShown,
     FollowupOpened,
+    IndicatorAcknowledged,
     IndicatorAlerted,
     IndicatorRuleRemoved,
     IndicatorRuleSet,
     IssuerDeclared,
     LearnerErasureRequested,
+    Publisher,
     QuestionnairePublished,
     RecognitionGranted,
     RecognitionWithdrawn,
@@ -54,7 +56,9 @@ COLLECTIONS = {
     "indicator": "alert_rules",
 }
 VACANCIES = "vacancies"  # on the topic of demand, of which the reports are looked up
-INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in (*COLLECTIONS.values(), VACANCIES)}
+ACKNOWLEDGEMENTS = "acknowledgements"  # of alerts, on the topic of their rules
+BESIDE = (VACANCIES, ACKNOWLEDGEMENTS)
+INDEXES: dict[str, list[tuple[str, ...]]] = {collection: [] for collection in (*COLLECTIONS.values(), *BESIDE)}
 
 WITHOUT_USE = (
     *(QuestionnairePublished, FollowupOpened, VacancyClosed, SkillMapped),
@@ -75,9 +79,16 @@ def route(event: DecodedEvent) -> Key | None:
         return Key(VACANCIES, id)
     if collection == "demands":
         id = f"{id}/{whose(event)}/{event.subject}"
+    elif event.event_class is IndicatorAcknowledged:
+        collection, id = ACKNOWLEDGEMENTS, f"{alert_key(id, event.fact['data'])}/{event.publisher}"
     elif event.event_class in RECOGNITIONS:
         id = f"{id}/{organisation_of(event.source)}"
     return Key(collection, id)
+
+
+def alert_key(rule: str, alert: Mapping[str, Any]) -> str:
+    """What an alert is, and nothing else: there is one for each rule, scope and window."""
+    return "/".join((rule, *(alert[name] for name in ("indicator", "scope", "scope_id", "window"))))
 
 
 def view(key: Key, state: State) -> dict[str, Any]:
@@ -368,6 +379,7 @@ CONTRIBUTIONS: dict[str, Callable[[str, State], Added]] = {
     VACANCIES: _vacancy,
     "recognitions": _nothing,
     "alert_rules": _nothing,
+    ACKNOWLEDGEMENTS: _nothing,
 }
 
 
@@ -430,6 +442,12 @@ def rule_of(state: State) -> dict[str, Any] | None:
     return said["data"] if said and "indicator" in said["data"] else None
 
 
+def owner_of(state: State) -> str | None:
+    """The institution whose rule it is; None: the operator's."""
+    said = facts.last(state, IndicatorRuleSet.short_type)
+    return organisation_of(said["source"]) if said and said["kind"] == Publisher.institution else None
+
+
 def _rule_view(state: State) -> dict[str, Any]:
     """A rule with its alerts, the newest first."""
     said = facts.last(state, IndicatorRuleSet.short_type)
@@ -438,6 +456,7 @@ def _rule_view(state: State) -> dict[str, Any]:
     alerts = [_alert_view(fact) for fact in facts.facts(state, IndicatorAlerted.short_type).values()]
     return {
         **{name: said["data"].get(name) for name in IndicatorRuleSet.model_fields},
+        "organisation": owner_of(state),
         "status": "removed" if rule_of(state) is None else "active",
         "set_at": said["time"],
         "alerts": sorted(alerts, key=lambda alert: (alert["alerted_at"], alert["scope_id"]), reverse=True),
@@ -445,10 +464,15 @@ def _rule_view(state: State) -> dict[str, Any]:
 
 
 def _alert_view(fact: Fact) -> dict[str, Any]:
-    return {"alerted_at": fact["time"], **{name: fact["data"].get(name) for name in _SHOWN}}
+    return {"id": fact["id"], "alerted_at": fact["time"], **{name: fact["data"].get(name) for name in _SHOWN}}
 
 
-_SHOWN = ("scope_id", "window", "value", "threshold", "n", "before", "n_before")
+_SHOWN = ("indicator", "scope", "scope_id", "window", "when", "value", "threshold", "n", "before", "n_before")
+
+
+def _acknowledgement_view(state: State) -> dict[str, Any]:
+    said = facts.last(state, IndicatorAcknowledged.short_type)
+    return {"acknowledged_at": said["time"], "by_operator": said["kind"] == Publisher.operator} if said else {}
 
 
 VIEWS: dict[str, Callable[[State], dict[str, Any]]] = {
@@ -457,4 +481,5 @@ VIEWS: dict[str, Callable[[State], dict[str, Any]]] = {
     "recognitions": _recognition_view,
     "demands": _demand_view,
     "alert_rules": _rule_view,
+    ACKNOWLEDGEMENTS: _acknowledgement_view,
 }

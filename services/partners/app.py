@@ -21,6 +21,7 @@ from .network.registry import COLLECTIONS, SANDBOX, route, view
 from .pages import browse, confirm, do, files, health, home, integration, public
 from .pages import rejections as rejection_pages
 from .people import account, member_pages, sign_in
+from .people.alert_mail import mail_alerts
 
 core = Core(
     name="partners",
@@ -59,7 +60,7 @@ people = (
 router = Router(routes=[route for part in (*gateway, *people) for route in part.router.routes])
 
 observations = (observe_lag,)
-work = (ingress_over_kafka, access_to_kafka, forward, deliver, work_on_uploads)
+work = (ingress_over_kafka, access_to_kafka, forward, deliver, work_on_uploads, mail_alerts)
 
 if __name__ == "__main__":
     serve(core, router, observations, work)

@@ -1016,10 +1016,11 @@ class AlertWhen(StrEnum):
     falls = "falls"
 
 
-class IndicatorRuleSet(Data, topic="indicator", by=OPERATOR):
-    """The operator wants to be alerted when an indicator crosses a threshold, or falls; the subject is the rule.
+class IndicatorRuleSet(Data, topic="indicator", by=INSTITUTION_OR_OPERATOR):
+    """Somebody wants to be alerted when an indicator crosses a threshold, or falls; the subject is the rule.
 
-    Of one rule the newest word counts. Windows are whole years of cohorts, and quarters of everything else.
+    The operator sets rules for all, an institution for itself and its own programmes. Of one rule the newest word
+    counts. Windows are whole years of cohorts, and quarters of everything else.
     """
 
     indicator: Id
@@ -1032,7 +1033,7 @@ class IndicatorRuleSet(Data, topic="indicator", by=OPERATOR):
     least_n: int = Field(30, ge=1, description="With fewer cases in a window there is no alert.")
 
 
-class IndicatorRuleRemoved(Data, topic="indicator", by=OPERATOR):
+class IndicatorRuleRemoved(Data, topic="indicator", by=INSTITUTION_OR_OPERATOR):
     """The rule alerts no more."""
 
 
@@ -1049,6 +1050,16 @@ class IndicatorAlerted(Data, topic="indicator", by=SERVICE):
     when: AlertWhen | None = None
     before: float | None = Field(None, description="falls: the value in the window before.")
     n_before: int | None = Field(None, ge=0)
+    organisation: OrganisationId | None = Field(None, description="Whose rule it is; left out: the operator's.")
+
+
+class IndicatorAcknowledged(Data, topic="indicator", by=INSTITUTION_OR_OPERATOR):
+    """The operator, or the institution that an alert is about, has taken note of it; the subject is the rule."""
+
+    indicator: Id
+    scope: Id
+    scope_id: Id
+    window: Id = Field(description="As the alert has it.")
 
 
 # refusal

@@ -174,6 +174,11 @@ def _answers(held: HeldFacts, event: "DecodedEvent") -> str | None:
     return None
 
 
+def _alert_rule(held: HeldFacts, event: "DecodedEvent") -> str | None:
+    """An institution's rule has a number of its own, which nobody else can have had before."""
+    return misnamed(event.subject, event.publisher) or _of_who_introduced("indicator.rule_set")(held, event)
+
+
 _INTRODUCING = (
     "learner.enrolled",
     "programme.published",
@@ -209,4 +214,6 @@ _RULES: dict[EventClass, Rule] = {
     events.ApplicationSubmitted: _applies,
     events.ApplicationWithdrawn: _applies,
     events.FeedbackSubmitted: _answers,
+    events.IndicatorRuleSet: _alert_rule,
+    events.IndicatorRuleRemoved: _alert_rule,
 }

@@ -270,7 +270,7 @@ SEQUENCES = st.one_of(*(st.lists(st.one_of(*topic), max_size=20) for topic in (*
 
 
 def test_every_type_that_counts_is_drawn() -> None:
-    alerts = {e.IndicatorRuleSet, e.IndicatorRuleRemoved, e.IndicatorAlerted}
+    alerts = {e.IndicatorRuleSet, e.IndicatorRuleRemoved, e.IndicatorAlerted, e.IndicatorAcknowledged}
     asking = {e.FollowupOpened, e.QuestionnairePublished, e.FeedbackReminded, e.FeedbackExpired}
     market = {e.VacancyClosed, e.SkillMapped}
     told = {e.LearnerShared, e.AssessmentRecorded, *ANNULMENTS}  # annulments: tests/shared/test_annulments.py

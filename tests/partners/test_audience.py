@@ -125,6 +125,25 @@ def test_nobody_is_concerned_whom_neither_the_event_nor_its_entity_names():
             "service:monitoring",
             {"plant"},
         ),
+        (
+            events.IndicatorAlerted(
+                indicator="i",
+                scope="programme",
+                scope_id="entity",
+                value=0,
+                threshold=1,
+                window="w",
+                n=9,
+                organisation="uni",
+            ),
+            "service:monitoring",
+            {"uni"},
+        ),
+        (
+            events.IndicatorAcknowledged(indicator="i", scope="programme", scope_id="entity", window="w"),
+            "operator:operator",
+            {"operator", "uni"},
+        ),
     ],
 )
 def test_parties_partners_and_institutions_hear_of_what_is_theirs(data: Data, by: str, whom: set[str]):

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from services.partners.app import core, router
-from services.partners.network.references import RULES, gap_of
+from services.partners.network.references import OWN_WORD, RULES, gap_of
 from shared.contract import events
 from shared.contract.events import (
     DATA,
@@ -94,6 +94,20 @@ EMPLOYED = {"status": "employed"}
 # by whom, type, subject, learner (or None), data, day of March 2026
 DecodedEvent = tuple[str, str, str, str | None, dict[str, Any], int]
 ACCEPTED: dict[str, DecodedEvent] = {
+    "an alert rule about one's own programme": (
+        "uni",
+        "indicator.rule_set",
+        "uni:low",
+        None,
+        {
+            "indicator": "employment_rate",
+            "scope": "programme",
+            "scope_id": "drawing",
+            "when": "below",
+            "threshold": 0.5,
+        },
+        2,
+    ),
     "a learner of one's programme": ("uni", "learner.enrolled", "n-1", None, {"programme": "drawing"}, 2),
     "a learner of a joint programme": ("college", "learner.enrolled", "n-2", None, {"programme": "mechanics"}, 2),
     "an internship under an agreement": ("plant", "internship.started", "i-2", "l-2", INTERNSHIP, 2),
@@ -164,7 +178,43 @@ ACCEPTED: dict[str, DecodedEvent] = {
     "a job of an applicant whom one has accepted": ("works", "employment.recorded", "j-7", "l-4", EMPLOYED, 2),
     "the end of one's offer": ("plant", "opportunity.closed", "o-1", None, {"filled": 2}, 2),
 }
+ALERT_RULE = {"indicator": "employment_rate", "scope": "programme", "when": "below", "threshold": 0.5}
 REFUSED: dict[str, tuple[DecodedEvent, int, str, str, str]] = {
+    "an alert rule about another's programme": (
+        ("college", "indicator.rule_set", "college:low", None, ALERT_RULE | {"scope_id": "mechanics"}, 2),
+        403,
+        "scope",
+        "mechanics",
+        "data.scope_id",
+    ),
+    "an alert rule about another institution": (
+        (
+            "college",
+            "indicator.rule_set",
+            "college:low",
+            None,
+            ALERT_RULE | {"scope": "institution", "scope_id": "uni"},
+            2,
+        ),
+        403,
+        "scope",
+        "uni",
+        "data.scope_id",
+    ),
+    "an acknowledgement of an alert about a region": (
+        (
+            "uni",
+            "indicator.acknowledged",
+            "low",
+            None,
+            {"indicator": "employment_rate", "scope": "region", "scope_id": "r", "window": "2024"},
+            2,
+        ),
+        403,
+        "scope",
+        "r",
+        "data.scope_id",
+    ),
     "a certificate that nobody issued": (
         (
             "plant",
@@ -612,10 +662,11 @@ def test_every_type_that_organisations_send_has_rules_or_needs_none():
     without = {
         type_
         for type_, data in DATA.items()
-        if data not in RULES and not {Publisher.service, Publisher.operator} >= {*data.by}
+        if data not in {*RULES, *OWN_WORD} and not {Publisher.service, Publisher.operator} >= {*data.by}
     }
     assert without == {
         "praktika.opportunity.posted.v1",
         "praktika.demand.reported.v1",
         "praktika.recognition.withdrawn.v1",
+        "praktika.indicator.rule_removed.v1",
     }

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,15 +19,19 @@ from pydantic import SecretStr
 from deploy.local.processes import free_port
 from services.certification.app import core as certification_core
 from services.certification.app import router as certification_router
+from services.partners.app import core, router
 from services.partners.gateway.login_limits import SHARED_BY
-from services.partners.people import members, passwords
+from services.partners.people import alert_mail, members, passwords
+from services.partners.people.alert_mail import mail_alerts
 from services.partners.people.members import INVITATIONS, JOURNAL, MEMBERS, SESSIONS, Wrong
 from services.partners.people.sign_in import safe
+from shared.contract.events import IndicatorAlerted, IndicatorRuleRemoved
 from shared.http.sessions import COOKIE
 from shared.settings import Settings
+from tests.making import event
 from tests.partners.conftest import register
 from tests.people import PASSWORD, Visitor, in_session, invited, person, signed_in, visitor
-from tests.stack import Running, running
+from tests.stack import Running, running, until
 
 
 @pytest.fixture
@@ -517,6 +522,48 @@ async def test_an_invitation_goes_by_mail_where_there_is_a_server(partners: Runn
     assert link
     assert (await visitor(partners).get(link[0])).status_code == 200
     assert "Вера Bcc: x" in text
+
+
+async def test_alerts_go_by_mail_to_admins_of_whom_they_are_for_and_to_the_operator(
+    kafka: str, mongodb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(alert_mail, "AGAIN_S", 0.2)
+    taken, port = Inbox(), free_port()
+    mails = {"alert_mails": True, "smtp_url": f"smtp://127.0.0.1:{port}", "smtp_from": "praktika@region.example"}
+
+    def alert(scope_id: str, **more: Any) -> Any:
+        about = {"indicator": "employment_rate", "scope": "institution", "scope_id": scope_id, "window": "2024"}
+        data = IndicatorAlerted.model_validate({**about, "value": 0.4, "threshold": 0.5, "n": 9, **more})
+        return event(data, f"rule-{scope_id}", by="service:monitoring")
+
+    async with running(
+        core, router, kafka=kafka, mongodb=mongodb, keys_dir=tmp_path, work=(mail_alerts,), **mails
+    ) as stack:
+        for organisation, role in (("uni", "admin"), ("uni", "staff"), ("college", "admin"), ("operator", "operator")):
+            await person(stack, organisation, role)
+        await stack.publish(
+            alert("uni"),
+            alert("college", organisation="college"),
+            event(IndicatorRuleRemoved(), "rule", by="operator:operator"),
+        )
+        controller = Controller(taken, hostname="127.0.0.1", port=port)
+        controller.start()
+        try:
+
+            async def come() -> bool:
+                return len(taken.mails) >= 3
+
+            await until(come, 90)  # the server was away at first
+        finally:
+            controller.stop()
+    to = sorted(envelope.rcpt_tos[0].partition("@")[2] for envelope in taken.mails)
+    assert to == ["college.example", "operator.example", "uni.example"]
+    mail = next(
+        message_from_bytes(each.content, policy=policy.default) for each in taken.mails if "uni" in each.rcpt_tos[0]
+    )
+    assert isinstance(mail, EmailMessage)
+    assert "employment_rate, institution uni, 2024: 0.4, n = 9" in mail.get_content()
+    assert mail["Message-ID"].endswith("@praktika>")
 
 
 async def test_without_a_server_or_if_it_is_away_the_link_is_handed_over(partners: Running, monkeypatch: Any):

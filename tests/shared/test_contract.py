@@ -87,6 +87,7 @@ WITHOUT_FIGURE = {
     "indicator.rule_set",
     "indicator.rule_removed",
     "indicator.alerted",
+    "indicator.acknowledged",
     "event.refused",
     "followup.opened",
     "certificate.issued",

@@ -7,6 +7,8 @@ from fastapi import Query
 from fastapi.responses import HTMLResponse, Response
 
 from services.monitoring import counters
+from services.monitoring.alert_reads import Filters as AlertFilters
+from services.monitoring.alert_reads import all_alerts
 from services.monitoring.api import About, Asked, Question, compared, find_scope, gaps_of, worked_out_recently
 from services.monitoring.comparing import Change, Peers, changed, peers
 from services.monitoring.competencies import GapFilters, GapOrder, competencies_of
@@ -78,6 +80,7 @@ async def overview_page(visit: AnyVisit, asked: Question) -> Response:
         heads=[(row, await _peers(visit, registry, asked, row.of)) for row in heads],
         groups=_groups(visit, rows),
         against={side: visit.word(WORDS[side]) for side in ("below", "above")},
+        alerts=await _alerts(visit, asked),
         lacks=await _lacks(visit, asked),
         thin=[row.of for row in rows if row.item["thin"] and row.item["status"] == "ok"],
         hidden=sum(row.item["status"] == "suppressed" for row in rows),
@@ -149,6 +152,15 @@ async def _peers(visit: Visit, registry: Registry, asked: Asked, of: Indicator) 
     items, _, _ = await compared(visit.service, of, Asked(asked.scope, None, asked.begin, asked.end))
     level = registry.programmes.get(asked.scope_id, {}).get("level") if asked.scope == "programme" else None
     return peers(Filters(level=level).of(items, asked.scope, registry), asked.scope_id)
+
+
+async def _alerts(visit: Visit, asked: Asked) -> tuple[int, str] | None:
+    """How many alerts are open, and where they are listed; None: none, or it is no scope of that list."""
+    if asked.scope not in ("network", "region", "institution"):
+        return None
+    of: dict[str, Any] = {asked.scope: asked.scope_id} if asked.scope_id else {}
+    number = len(AlertFilters(**of).of(await all_alerts(visit.service)))
+    return (number, f"alerts?{urlencode(of)}") if number else None
 
 
 async def _lacks(visit: Visit, asked: Asked) -> list[dict[str, Any]]:

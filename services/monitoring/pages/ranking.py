@@ -1,5 +1,6 @@
 """The ranked list of an indicator: which programmes, institutions, regions … have the lowest, and how sure that is."""
 
+from collections.abc import Collection
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -83,7 +84,7 @@ async def ranking_page(visit: AnyVisit, fields: Annotated[Fields, Query()]) -> R
         hidden=hidden,
         without=without,
         against={side: visit.word(WORDS[side]) for side in ("below", "above")},
-        indicators=_indicators(visit),
+        indicators=indicators_by_group(visit),
         orders=[(str(order), visit.word(words)) for order, words in ORDERS.items()],
         regions=options(visit, registry, "region"),
         institutions=options(visit, registry, "institution"),
@@ -120,10 +121,12 @@ def _greatest(items: list[dict[str, Any]]) -> float:
     return max((item[name] or 0 for item in items for name in ("value", "interval_to")), default=0)
 
 
-def _indicators(visit: Visit) -> list[tuple[str, list[tuple[str, str]]]]:
-    """All that can be ranked, by group."""
+def indicators_by_group(visit: Visit, scopes: Collection[Scope] = ()) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The indicators that are offered for one of *scopes* (none given: all), by group."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for each in INDICATORS.values():
+        if scopes and not {*scopes} & each.scopes.keys():
+            continue
         group = groups.setdefault(each.group.into(visit.language), [])
         group.append((each.id, each.title.into(visit.language)))
     return list(groups.items())

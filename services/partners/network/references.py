@@ -35,6 +35,7 @@ READ: dict[str, tuple[str, ...]] = {
 }
 # What a type does not have is not asked for: pydantic takes long to say so.
 _FIELDS = {data: frozenset(data.model_fields) for data in events.DATA.values()}
+OF_SCOPES = (events.IndicatorRuleSet, events.IndicatorAcknowledged)
 INTERNSHIP = (events.InternshipStarted, events.InternshipCompleted, events.InternshipCancelled)
 NEAR_MISSES = 3
 
@@ -157,6 +158,8 @@ def named_in(event: Event[Data]) -> set[str]:
 def _programmes_in(data: Any) -> list[str]:
     if "programmes" in _FIELDS[type(data)]:
         return list(data.programmes)
+    if isinstance(data, OF_SCOPES):
+        return [data.scope_id] if data.scope == "programme" and data.scope_id else []
     return [data.programme] if "programme" in _FIELDS[type(data)] and data.programme else []
 
 
@@ -377,6 +380,20 @@ def _said(event: Event[Any], known: Known) -> Objection | None:
     what = one.event_class.short_type.partition(".")[0]
     detail = f"{annulments.whose(one)} has said no {what} event {event.data.event} about {key.id} that still counts"
     return _missing("annulled", key, "data.event", f"{detail}; if a newer one has replaced it, take that back")
+
+
+def _own_scope(event: Event[Any], known: Known) -> Objection | None:
+    """An institution is alerted of itself and of its own programmes."""
+    scope, id, sender = event.data.scope, event.data.scope_id, _sender(event)
+    if scope == "institution" and id == sender:
+        return None
+    programmes = _programmes_in(event.data)
+    if scope == "programme" and all(known.of("programmes", p).get("institution") == sender for p in programmes):
+        return None
+    detail = f"must be {sender} itself or a programme of {sender}, not {scope} {id or ''}".rstrip()
+    return Objection(
+        403, "scope", id or scope, "data.scope_id", detail, tuple(Key("programmes", p) for p in programmes)
+    )
 
 
 def _few_named(event: Event[Any], known: Known) -> Objection | None:
@@ -605,4 +622,5 @@ OWN_WORD: dict[type[Data], tuple[Rule, ...]] = {
     **dict.fromkeys(INTERNSHIP, (_at_home,)),
     events.EmploymentRecorded: (_at_home, _own_employment),
     events.FeedbackSubmitted: (_at_home,),
+    **dict.fromkeys(OF_SCOPES, (_own_scope,)),
 }

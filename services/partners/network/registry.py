@@ -13,7 +13,7 @@ from shared.processing import facts, frameworks
 from shared.processing.annulments import ANNULMENTS
 from shared.processing.facts import DecodedEvent, Fact, State, age, newest
 from shared.processing.mongo import Key
-from shared.processing.ownership import is_asked, is_withdrawn
+from shared.processing.ownership import is_asked, is_withdrawn, misnamed
 
 OPERATOR = "operator"  # an identity without an entry in the registry: no event is about it
 COLLECTIONS = {
@@ -138,6 +138,12 @@ def _of_a_vacancy(event: Event[Data], data: events.VacancyObserved, _: str) -> M
     return [] if is_of_portal else [("subject", f"must be the portal and the id there: {data.portal}:{event.subject}")]
 
 
+def _of_a_rule(event: Event[Data], _: Data, sender: str) -> Misfits:
+    is_operator = event.sourcekind == events.Publisher.operator
+    wrong = None if is_operator else misnamed(event.subject, sender)
+    return [("subject", wrong)] if wrong else []
+
+
 def _of_a_framework(event: Event[Data], _: Data, __: str) -> Misfits:
     wrong = frameworks.misfit(event)
     return [wrong] if wrong else []
@@ -165,6 +171,8 @@ _MISFITS: dict[type[Data], Callable[[Event[Data], Any, str], Misfits]] = {
     events.SkillMapped: _of_a_mapping,
     events.FrameworkItemDefined: _of_a_framework,
     events.FrameworkPublished: _of_a_framework,
+    events.IndicatorRuleSet: _of_a_rule,
+    events.IndicatorRuleRemoved: _of_a_rule,
     **dict.fromkeys(ANNULMENTS, _of_an_annulment),
 }
 

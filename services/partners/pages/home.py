@@ -14,7 +14,7 @@ from services.partners.gateway.egress.hooks import WEBHOOKS
 from services.partners.network.registry import OPERATOR
 from services.partners.people.members import MEMBERS, is_chief
 from services.partners.people.visits import SignedIn, name_of
-from shared.contract.events import HOSTS, Publisher
+from shared.contract.events import HOSTS, INSTITUTION_OR_OPERATOR, Publisher
 from shared.http.auth import Member, Role
 from shared.http.routing import Router
 from shared.http.visits import NETWORK, STAFF, MemberVisit
@@ -52,6 +52,7 @@ SYSTEMS = (
     System("certification", "issuing", N_("Schemes and certificates"), STAFF, (Publisher.institution,)),
     System("certification", "links", N_("Links for learners"), (Role.admin, Role.staff), (Publisher.institution,)),
     System("partners", "uploads", N_("Files"), STAFF),
+    System("monitoring", "alerts", N_("Alerts of indicators"), STAFF, INSTITUTION_OR_OPERATOR),
     System("feedback", "market/import", N_("Import vacancies"), (Role.operator,)),
     System("feedback", "market/mapping", N_("Map skills to competencies"), (Role.operator,)),
     System("certification", "frameworks", N_("Competency frameworks"), (Role.operator,)),

@@ -1,4 +1,4 @@
-"""Invitations by mail, over the SMTP server that the settings name."""
+"""Mail over the SMTP server that the settings name: letters in all languages, and invitations."""
 
 import asyncio
 import smtplib
@@ -28,18 +28,32 @@ async def send_link(settings: Settings, invited: Invited, organisation: str, lin
     if not settings.smtp_url.get_secret_value():
         return False
     given = {"name": invited.name, "organisation": organisation, "days": INVITED_DAYS, "link": link}
-    message = EmailMessage()
-    message["Subject"] = " / ".join(SUBJECT.into(language) for language in LANGUAGES)
-    message["From"] = settings.smtp_from
-    message["To"] = invited.email
-    message["Date"], message["Message-ID"] = formatdate(), make_msgid(domain="praktika")
-    message.set_content("\n\n".join(Text(BODY, given).into(language) for language in LANGUAGES))
     try:
-        await asyncio.to_thread(_send, settings.smtp_url.get_secret_value(), message)
+        await send(settings, letter(settings, invited.email, SUBJECT, Text(BODY, given)))
     except (OSError, smtplib.SMTPException, ValueError) as error:
         log.warning("mail_not_sent", reason=type(error).__name__)
         return False
     return True
+
+
+def letter(settings: Settings, address: str, subject: Text, body: Text, id: str = "") -> EmailMessage:
+    """A letter in each language; *id*: by which one that comes twice is known again."""
+    message = EmailMessage()
+    message["Subject"] = " / ".join(subject.into(language) for language in LANGUAGES)
+    message["From"] = settings.smtp_from
+    message["To"] = address
+    message["Date"], message["Message-ID"] = formatdate(), f"<{id}@praktika>" if id else make_msgid(domain="praktika")
+    message.set_content("\n\n".join(body.into(language) for language in LANGUAGES))
+    return message
+
+
+async def send(settings: Settings, message: EmailMessage) -> None:
+    """Hand a letter to the server.
+
+    Raises:
+        OSError, smtplib.SMTPException, ValueError: it did not work.
+    """
+    await asyncio.to_thread(_send, settings.smtp_url.get_secret_value(), message)
 
 
 def _send(url: str, message: EmailMessage) -> None:

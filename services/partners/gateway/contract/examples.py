@@ -474,6 +474,13 @@ _ALL = (
             when=events.AlertWhen.below,
         ),
     ),
+    _by(
+        OPERATOR,
+        "low-employment",
+        events.IndicatorAcknowledged(
+            indicator="employment_rate_18m", scope="programme", scope_id="welding", window="2024"
+        ),
+    ),
     _concluded(
         "partners",
         "refusal-3",

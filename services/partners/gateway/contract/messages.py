@@ -82,6 +82,10 @@ OWN_FIELDS = (
     "IndicatorAlerted.threshold",
     "IndicatorAlerted.window",
     "IndicatorAlerted.n_before",
+    "IndicatorAlerted.organisation",
+    "IndicatorAcknowledged.scope",
+    "IndicatorAcknowledged.scope_id",
+    "IndicatorAcknowledged.window",
     "IndicatorRuleSet.scope",
     "IndicatorRuleSet.scope_id",
     "IndicatorRuleSet.threshold",
@@ -114,6 +118,7 @@ REGISTRY_RULES = (
     "annulled",
     "places",
     "certificate",
+    "scope",
 )
 
 # What the ingress says of an event that it refuses; fields have words of their own.

@@ -13,6 +13,8 @@ from services.partners.network.registry import OF_PARTNERS, View
 from shared.contract import events
 from shared.contract.events import Data, Event, EventClass, FeedbackRole
 
+OF_ALERTS = (events.IndicatorAlerted, events.IndicatorAcknowledged)
+
 
 @dataclass(frozen=True)
 class Known:
@@ -56,7 +58,7 @@ def programme_of(event: Event[Data]) -> str | None:
     """The programme whose institution and partners an event may concern."""
     if event.data.topic == "programme":
         return event.subject
-    if isinstance(event.data, events.IndicatorAlerted):
+    if isinstance(event.data, OF_ALERTS):
         return event.data.scope_id if event.data.scope == "programme" else None
     return getattr(event.data, "programme", None)
 
@@ -140,6 +142,13 @@ def _scope(event: Event[Any], _: Known) -> Iterable[str]:
     return (event.data.scope_id,) if event.data.scope in ("institution", "enterprise") else ()
 
 
+def _alerted(event: Event[Any], known: Known) -> Iterable[str]:
+    """Whose rule it is; if that is the operator, whom the alert is about."""
+    if event.data.organisation:
+        return (event.data.organisation,)
+    return (*_scope(event, known), *_partners(event, known), *_region(event, known))
+
+
 def _region(event: Event[Any], known: Known) -> Iterable[str]:
     """The institutions of the region that it is of."""
     return known.institutions.get(of_region(event) or "", ())
@@ -221,6 +230,7 @@ RULES: dict[EventClass, tuple[Rule, ...]] = {
     events.FrameworkPublished: (),
     events.IndicatorRuleSet: (),
     events.IndicatorRuleRemoved: (),
-    events.IndicatorAlerted: (_scope, _partners, _region),
+    events.IndicatorAlerted: (_alerted,),
+    events.IndicatorAcknowledged: (_scope, _institution),
     events.EventRefused: (_publisher,),
 }

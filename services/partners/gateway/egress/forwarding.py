@@ -124,12 +124,12 @@ async def _decode(records: Sequence[ConsumerRecord]) -> list[tuple[ConsumerRecor
     for number, record in enumerate(records):
         if number % BREATH == 0:
             await asyncio.sleep(0)  # who sends an event meanwhile is not kept waiting
-        if event := _event_in(record):
+        if event := event_in(record):
             decoded.append((record, event))
     return decoded
 
 
-def _event_in(record: ConsumerRecord) -> Event[Data] | None:
+def event_in(record: ConsumerRecord) -> Event[Data] | None:
     """What is no event the services' own consumers report."""
     try:
         if len(record.value or b"") <= LARGEST:
@@ -172,7 +172,7 @@ Decoded = Sequence[tuple[ConsumerRecord, Event[Data]]]
 
 async def _send(decoded: Decoded, service: Service, with_topic: set[str]) -> None:
     home, events = service.store.home, [event for _, event in decoded]
-    known, erased = await _known(events, service)
+    known, erased = await read_known(events, service)
     audiences = _Audiences(
         {doc["_id"]: doc async for doc in home[AUDIENCES].find({"_id": {"$in": _learners(events)}})}, erased
     )
@@ -215,7 +215,7 @@ def _learners(events: Iterable[Event[Data]]) -> list[str]:
     return sorted({event.partitionkey for event in events if event.topic == "learner"})
 
 
-async def _known(events: Iterable[Event[Data]], service: Service) -> tuple[Known, set[str]]:
+async def read_known(events: Iterable[Event[Data]], service: Service) -> tuple[Known, set[str]]:
     """What the registry shows of what these events are about, and which of their learners are erased."""
     events = [event for event in events if not event.sandbox]
     learners = await service.by_id(
