@@ -40,7 +40,8 @@ from shared.http.visits import STAFF, AnyVisit, MemberVisit, SignedInOffline, Vi
 from shared.pages.languages import N_, Text, in_language
 from shared.pages.paging import pager
 
-from .ranking import ALL, FIRST, indicators_by_group
+from .parts import ALL
+from .ranking import FIRST, indicators_by_group
 
 router = Router(tags=["alerts"])
 pages: dict[str, Any] = {"include_in_schema": False, "response_class": HTMLResponse}
