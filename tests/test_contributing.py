@@ -112,13 +112,14 @@ WALKS = {
     "A page": Walk(
         {
             "services/monitoring/api.py": [
+                ("from shared.pages.languages import Chosen, Language\n", "from shared.pages.pages import page\n"),
                 (
                     END,
                     '\n\n@router.get("/thanks", tags=["dashboard"])\n'
                     "async def thanks(request: Request, language: Chosen) -> Response:\n"
                     '    """Who made it."""\n'
                     '    return page(request, "services/monitoring/pages/thanks.html", language)\n',
-                )
+                ),
             ],
             "services/monitoring/pages/thanks.html": [
                 (
