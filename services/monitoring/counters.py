@@ -123,8 +123,8 @@ async def read(  # noqa: PLR0913
     found: Sums = {} if named == set() else await mongo.sums(db, of_all, by, named)
     if measures & LOOKUPS.keys():
         known = await registry(db)
-        selection = Selection(db, kind, ids, latest, known.programmes, known.organisations)
-        for key, counts in (await look_up(selection, measures, by)).items():
+        selection = Selection(db, kind, ids, by, latest, known.programmes, known.organisations, {})
+        for key, counts in (await look_up(selection, measures)).items():
             add(found.setdefault(key, {}), counts)
     return found
 
