@@ -37,7 +37,7 @@ class Registry:
 
     def members(self, kind: str, scope: Scope, scope_id: str) -> list[str]:
         """The ids of this kind that the scope is the sum of."""
-        if scope not in ("region", "sector") and (kind != "programme" or scope == "programme"):
+        if scope == kind or (scope not in ("region", "sector") and kind != "programme"):
             return [scope_id]
         entries = self.programmes if kind == "programme" else self.organisations
         return [id for id in entries if self.scope_of(id, kind, scope) == scope_id]
