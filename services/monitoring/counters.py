@@ -37,7 +37,7 @@ class Registry:
 
     def members(self, kind: str, scope: Scope, scope_id: str) -> list[str]:
         """The ids of this kind that the scope is the sum of."""
-        if scope not in ("region", "sector") and (kind != "programme" or scope == "programme"):
+        if scope == kind or (scope not in ("region", "sector") and kind != "programme"):
             return [scope_id]
         entries = self.programmes if kind == "programme" else self.organisations
         return [id for id in entries if self.scope_of(id, kind, scope) == scope_id]
@@ -123,8 +123,8 @@ async def read(  # noqa: PLR0913
     found: Sums = {} if named == set() else await mongo.sums(db, of_all, by, named)
     if measures & LOOKUPS.keys():
         known = await registry(db)
-        selection = Selection(db, kind, ids, latest, known.programmes, known.organisations)
-        for key, counts in (await look_up(selection, measures, by)).items():
+        selection = Selection(db, kind, ids, by, latest, known.programmes, known.organisations, {})
+        for key, counts in (await look_up(selection, measures)).items():
             add(found.setdefault(key, {}), counts)
     return found
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from shared.processing import mongo
 from shared.processing.employment import FOR_EVER, months_after
-from shared.processing.mongo import Database
+from shared.processing.mongo import TOTAL, Database
 
 from .figures import add
 from .learners import AT_WORK
@@ -20,9 +20,10 @@ from .states import UNKNOWN
 Sums = dict[tuple[str, ...], dict[str, int]]
 LEAST_LEVEL, TERTIARY_LEVEL = 3, 5  # of the European Qualifications Framework
 OCCUPATIONS = tuple(f"occupation_{group}" for group in range(10))  # the major groups of ISCO-08
+HOURS = {"graduate_quarter_hours": 25, "graduate_hundredth_hours": 1}  # in hundredths
 ACTIVE_MONTHS = 12
 ByMonth = Mapping[str, Mapping[str, Mapping[str, int]]]  # what is counted, by id, month and measure
-ByPair = Mapping[tuple[str, str], Mapping[str, Mapping[str, int]]]  # of a programme and something else
+ByPair = Mapping[tuple[str, str], Mapping[str, Mapping[str, int]]]  # of a programme and an enterprise
 
 
 class Selection(NamedTuple):
@@ -30,15 +31,19 @@ class Selection(NamedTuple):
 
     Attributes:
         ids: None: all.
+        by: what is wanted apart: id or period or both.
         programmes, organisations: the entries of the registry, by id.
+        kept: what several look-ups need, once it is read.
     """
 
     db: Database
     kind: str
     ids: Sequence[str] | None
+    by: Sequence[str]
     latest: str
     programmes: Mapping[str, Mapping[str, Any]]
     organisations: Mapping[str, Mapping[str, Any]]
+    kept: dict[str, Any]
 
     async def by_month(self, *measures: str) -> ByMonth:
         """What is counted of these measures."""
@@ -50,15 +55,28 @@ class Selection(NamedTuple):
             found.setdefault(id, {})[month] = counts
         return found
 
-    async def by_pair(self, kind: str, *measures: str) -> ByPair:
-        """What is counted of programmes together with something else."""
-        match: dict[str, Any] = {"kind": kind, "period": {"$lte": self.latest}}
+    async def of_programmes(self) -> ByMonth:
+        """What is counted of programmes."""
+        if "programmes" not in self.kept:
+            self.kept["programmes"] = await self.by_month("graduates", *OCCUPATIONS, *HOURS)
+        found: ByMonth = self.kept["programmes"]
+        return found
+
+    async def of_pairs(self) -> ByPair:
+        """What is counted of programmes together with an enterprise."""
+        if "pairs" not in self.kept:
+            self.kept["pairs"] = await self._read_pairs()
+        found: ByPair = self.kept["pairs"]
+        return found
+
+    async def _read_pairs(self) -> ByPair:
+        match: dict[str, Any] = {"kind": "programme_enterprise", "period": {"$lte": self.latest}}
         if self.ids is not None:
             match["$or"] = [{"id": {"$gte": f"{id} ", "$lt": f"{id}!"}} for id in self.ids or (UNKNOWN,)]
         found: dict[tuple[str, str], dict[str, dict[str, int]]] = {}
-        for (both, month), counts in (await mongo.sums(self.db, match, ("id", "period"), list(measures))).items():
-            id, _, other = both.partition(" ")
-            found.setdefault((id, other), {})[month] = counts
+        for (both, month), counts in (await mongo.sums(self.db, match, ("id", "period"), None)).items():
+            id, _, enterprise = both.partition(" ")
+            found.setdefault((id, enterprise), {})[month] = counts
         return found
 
     def regions(self) -> dict[str, str]:
@@ -71,13 +89,13 @@ Change = tuple[str, str, str, int]  # id, month, measure, and by how much it cha
 Lookup = Callable[[Selection], Awaitable[Iterable[Change]]]
 
 
-async def look_up(selection: Selection, measures: set[str], by: Sequence[str]) -> Sums:
-    """Those of *measures* that are not counted, summed by id or period or both."""
+async def look_up(selection: Selection, measures: set[str]) -> Sums:
+    """Those of *measures* that are not counted, summed by what is wanted apart."""
     found: Sums = {}
     for lookup in {LOOKUPS[measure] for measure in measures & LOOKUPS.keys()}:
         for id, month, measure, change in await lookup(selection):
             values = {"id": id, "period": month}
-            add(found.setdefault(tuple(values[name] for name in by), {}), {measure: change})
+            add(found.setdefault(tuple(values[name] for name in selection.by), {}), {measure: change})
     return found
 
 
@@ -99,7 +117,7 @@ def _stock(changes: Mapping[str, Mapping[str, int]], measure: str, months: Seque
 async def _occupations(asked: Selection) -> Iterable[Change]:
     """Graduates whose occupation is known, and those who work below what their programme qualifies for."""
     levels = {id: entry.get("level") or 0 for id, entry in asked.programmes.items()}
-    return occupations(levels, await asked.by_month(*OCCUPATIONS))
+    return occupations(levels, await asked.of_programmes())
 
 
 def occupations(levels: Mapping[str, int], graduates: ByMonth) -> list[Change]:
@@ -121,10 +139,7 @@ def occupations(levels: Mapping[str, int], graduates: ByMonth) -> list[Change]:
 async def _hours_hosted(asked: Selection) -> Iterable[Change]:
     """Hours that graduates were at enterprises, and all the hours that their programmes plan."""
     planned = {id: hours for id, entry in asked.programmes.items() if (hours := entry.get("planned_hours"))}
-    return hours_hosted(planned, await asked.by_month("graduates", *HOURS))
-
-
-HOURS = {"graduate_quarter_hours": 25, "graduate_hundredth_hours": 1}  # in hundredths
+    return hours_hosted(planned, await asked.of_programmes())
 
 
 def hours_hosted(planned: Mapping[str, int], graduates: ByMonth) -> list[Change]:
@@ -146,7 +161,7 @@ def hours_hosted(planned: Mapping[str, int], graduates: ByMonth) -> list[Change]
 async def _regions(asked: Selection) -> Iterable[Change]:
     """Graduates who work at a registered employer, and those who do in their institution's region."""
     employers = {id: entry["region"] for id, entry in asked.organisations.items() if entry.get("region")}
-    return same_region(asked.regions(), employers, await asked.by_pair("programme_enterprise", AT_WORK))
+    return same_region(asked.regions(), employers, await asked.of_pairs())
 
 
 def same_region(institutions: Mapping[str, str], employers: Mapping[str, str], graduates: ByPair) -> list[Change]:
@@ -170,7 +185,7 @@ def same_region(institutions: Mapping[str, str], employers: Mapping[str, str], g
 
 async def _hosts(asked: Selection) -> Iterable[Change]:
     """Enterprises at which an internship of the programme was completed in the last 12 months."""
-    return hosts(await asked.by_pair("programme_enterprise", "hosted"), asked.latest)
+    return hosts(await asked.of_pairs(), asked.latest)
 
 
 def hosts(internships: ByPair, latest: str) -> list[Change]:
@@ -185,10 +200,14 @@ def hosts(internships: ByPair, latest: str) -> list[Change]:
 
 async def _vacancies(asked: Selection) -> Iterable[Change]:
     """Vacancies and graduates of the last 12 months, by region."""
-    match = {"kind": "programme", "period": {"$lte": asked.latest}}
+    regions = asked.regions()
+    match: dict[str, Any] = {"kind": "programme", "period": {"$lte": asked.latest}}
+    if asked.ids is not None:
+        match["id"] = {"$in": [id for id, region in regions.items() if region in asked.ids]}
+    elif "id" not in asked.by:
+        match["kind"] += TOTAL
     graduates = await mongo.sums(asked.db, match, ("id", "period"), ["graduates"])
-    changes = vacancies(asked.regions(), await asked.by_month("vacancies"), graduates, asked.latest)
-    return [change for change in changes if asked.ids is None or change[0] in asked.ids]
+    return vacancies(regions, await asked.by_month("vacancies"), graduates, asked.latest)
 
 
 def vacancies(regions: Mapping[str, str], offered: ByMonth, graduates: Sums, latest: str) -> list[Change]:

@@ -27,6 +27,7 @@ from shared.contract.events import (
     ProgrammePublished,
     RecognitionGranted,
     RecognitionWithdrawn,
+    VacancyObserved,
 )
 from shared.processing import mongo
 from shared.processing.recent import RecentAnswers
@@ -53,7 +54,8 @@ def cohort(programme: str, employed: int, seeking: int, on: str = "2024-06-01") 
     seen = (date.fromisoformat(on) + timedelta(days=548)).isoformat()
     statuses = ["employed"] * employed + ["seeking"] * seeking
     people = [(f"{programme}-{on}-{n}", what) for n, what in enumerate(statuses)]
-    said = [status(learner, what, seen) for learner, what in people]
+    at_plant = {"enterprise": "plant"} if programme == "casting" else {}
+    said = [status(learner, what, seen, **(at_plant if what == "employed" else {})) for learner, what in people]
     return [*(graduated(learner, on, programme) for learner, _ in people), *said]
 
 
@@ -104,6 +106,12 @@ def everything() -> list[Event[Any]]:
         *(described(f"casting-2024-06-01-{n}", "female" if n % 2 else "male") for n in range(10)),
         *(described(f"welding-2024-06-01-{n}", "female") for n in range(4)),
         *(described(f"unregistered-2024-06-01-{n}", "female") for n in range(5)),
+        *(
+            event(
+                VacancyObserved(portal="hh", title="x", region="west"), f"hh:{n}", by=OPERATOR, time=datetime.now(UTC)
+            )
+            for n in range(12)
+        ),
         published("welding", "uni"),
         published("casting", "college", '=HYPERLINK("http://a.test")'),
         # Registered last: what came before counts for their regions all the same.
@@ -211,6 +219,23 @@ async def test_who_is_left_out_is_told_of_the_whole_and_of_no_window(stack: Runn
     assert (whole["coverage"], whole["thin"], whole["lower"], whole["upper"]) == (1, False, 13 / 16, 13 / 16)
     window = await ask(stack, "/indicators/employment_rate", **asked, to="2024-07")
     assert {window[name] for name in ("coverage", "thin", "lower", "upper", "left_out")} == {None}
+
+
+async def test_graduates_are_at_work_in_their_employers_sector_and_region(stack: Running) -> None:
+    for scope, scope_id in (("enterprise", "plant"), ("sector", "C25"), ("region", "east")):
+        assert (await ask(stack, "/indicators/graduates_at_work", scope=scope, scope_id=scope_id))["value"] == 5
+    of_network, of_college, of_uni = [
+        await fraction(stack, "employed_in_region_rate", **scope)
+        for scope in ({}, *({"scope": "institution", "scope_id": id} for id in ("college", "uni")))
+    ]
+    assert (of_network, of_college, of_uni) == ((0, 5), (0, 5), (0, 0))
+
+
+async def test_vacancies_are_those_of_the_region(stack: Running) -> None:
+    assert (await fraction(stack, "vacancies_per_graduate"))[0] == 12
+    compared = await ask(stack, "/indicators/vacancies_per_graduate/comparison", scope="region")
+    assert {item["scope_id"]: item["numerator"] for item in compared["items"]} == {"east": 0, "west": 12}
+    assert (await fraction(stack, "vacancies_per_graduate", scope="region", scope_id="west"))[0] == 12
 
 
 async def test_a_value_is_split_into_groups_where_each_is_large_enough(stack: Running) -> None:
