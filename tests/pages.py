@@ -126,6 +126,9 @@ LINK_PAGES: dict[str, PageRule] = dict.fromkeys(
     PageRule(frozenset({"admin", "staff"}), kinds=frozenset({"institution"})),
 )
 
+# Pages of monitoring on which reports are kept; tried in tests/monitoring/test_reports.py.
+REPORT_PAGES: dict[str, PageRule] = {"POST /report": MEMBERS, "POST /reports/{id}/removal": MEMBERS}
+
 # Pages of feedback about the labour market; tried in tests/feedback/test_market.py.
 MARKET_PAGES: dict[str, PageRule] = {
     "GET /market/mapping": PageRule(frozenset({"operator"})),
