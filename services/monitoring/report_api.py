@@ -72,7 +72,7 @@ async def read_report(
     """A report as it was kept, with the SHA-256 of its figures, and today's figures beside them.
 
     `today.items` has each figure as it is now, by how much it changed, and whether it is defined otherwise today
-    (`redefined`). The PDF has the kept figures only.
+    (`redefined`); `little_changed`: too few cases have changed to tell. The PDF has the kept figures only.
     """
     report = await reports.find(visit.service, id)
     now = await reports.today(visit.service, report.figures)

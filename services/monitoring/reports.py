@@ -21,6 +21,7 @@ from shared.processing.recent import RecentAnswers
 from . import counters
 from .api import AUDITS, Asked, worked_out
 from .indicators import INDICATORS, Indicator
+from .published import recorded, told
 
 COLLECTION = "kept_reports"
 MOST_KEPT, MOST_OF_ONE, MOST_BYTES = 10_000, 200, 500_000
@@ -260,23 +261,42 @@ async def today(service: Service, figures: Json) -> Json | None:
 SAID = ("value", "status", "numerator", "denominator", "n", "interval_from", "interval_to")
 
 
+NOTHING_TODAY: Json = {**dict.fromkeys(SAID), "little_changed": False}
+
+
 def beside(figures: Json, now: Json | None) -> list[Json]:
-    """Each figure of today beside one that was kept: by how much it changed, and whether it is defined otherwise."""
+    """Each figure of today beside one that was kept: by how much it changed, and whether it is defined otherwise.
+
+    Of people nothing is said of today where fewer cases have changed than are shown at all (`little_changed`): beside
+    the kept value it would tell of them.
+    """
     known = {item["indicator"]: item for item in now["items"]} if now else {}
-    return [_beside(item, known.get(item["indicator"])) for item in figures["items"]]
+    return [_beside(item, known.get(item["indicator"]), figures["suppressed_below"]) for item in figures["items"]]
 
 
-def _beside(item: Json, now: Json | None) -> Json:
+def _beside(item: Json, now: Json | None, least: int) -> Json:
     if now is None:
-        return {"indicator": item["indicator"], **dict.fromkeys(SAID), "change": None, "redefined": None, "rows": []}
-    both = item["value"] is not None and now["value"] is not None
+        return {"indicator": item["indicator"], **NOTHING_TODAY, "change": None, "redefined": None, "rows": []}
+    of, kept = INDICATORS[item["indicator"]], {row["period"]: row for row in item["rows"]}
+    said = _today(of, item, now, least)
+    both = item["value"] is not None and said["value"] is not None
     return {
-        "indicator": item["indicator"],
-        **{name: now[name] for name in SAID},
-        "change": now["value"] - item["value"] if both else None,
+        "indicator": of.id,
+        **said,
+        "change": said["value"] - item["value"] if both else None,
         "redefined": any(item[name] != now[name] for name in ("definition", "window", "unit")),
-        "rows": [{"period": row["period"], **{name: row[name] for name in SAID}} for row in now["rows"]],
+        "rows": [
+            {"period": row["period"], **_today(of, kept[row["period"]], row, least)}
+            for row in now["rows"]
+            if row["period"] in kept
+        ],
     }
+
+
+def _today(of: Indicator, kept: Json, now: Json, least: int) -> Json:
+    if not told(of, [recorded("", kept)], recorded("", now), least):
+        return NOTHING_TODAY | {"little_changed": True}
+    return {name: now[name] for name in SAID} | {"little_changed": False}
 
 
 # as a table

@@ -130,9 +130,11 @@ def _row(of: Json, said: Json, period: str, language: Language, now: Json | None
     """A value, and what became of it: *now* is None of a report that is not kept, and empty if there is none today."""
     made = _part(language, "made", said) if said["status"] == "ok" else ""
     row = Row(period, _value(of, said, language), _part(language, "interval", of, said), made)
-    return (
-        row if now is None else row._replace(today=_value(of, now, language), change=_change(of, said, now, language))
-    )
+    if now is None:
+        return row
+    if now.get("little_changed"):
+        return row._replace(today=translated(language, N_("little changed")))
+    return row._replace(today=_value(of, now, language), change=_change(of, said, now, language))
 
 
 def _part(language: Language, macro: str, *given: Any) -> str:
@@ -252,6 +254,9 @@ WORDS_OF_PRINT = {
     "dash": N_("A dash means that nobody is counted; it never means zero."),
     "audit": N_("Last audit"),
     "empty": N_("Without enough data"),
+    "little": N_(
+        "“Little changed”: so few cases have changed that today's value, beside the kept one, would tell of them."
+    ),
     "page": N_("Page"),
 }
 
