@@ -231,6 +231,12 @@ class Settings(BaseSettings):
     employment_leaves_out: frozenset[Literal["studying", "military_service", "parental_leave", "illness", "other"]] = (
         Field(frozenset(), description='Statuses that count in no employment rate; JSON: ["military_service"].')
     )
+    open_data_publisher: str = Field("Praktika", max_length=200, description="Who publishes the open data catalogue.")
+    open_data_licence: str = Field(
+        "",
+        pattern=r"^(https?://\S{1,200})?$",
+        description="Its licence's address: https://creativecommons.org/licenses/by/4.0/. Empty: it says none.",
+    )
     log_level: str = "INFO"
 
     def public(self, service: str) -> str:

@@ -132,6 +132,8 @@ ALERT_PAGES: dict[str, PageRule] = {
     "POST /alerts/rules": PageRule(STAFF, kinds=frozenset({"institution", "operator"})),
     "POST /alerts/{id}": PageRule(STAFF, "/alerts/x", kinds=frozenset({"institution", "operator"})),
 }
+# Pages of monitoring on which reports are kept; tried in tests/monitoring/test_reports.py.
+REPORT_PAGES: dict[str, PageRule] = {"POST /report": MEMBERS, "POST /reports/{id}/removal": MEMBERS}
 
 # Pages of feedback about the labour market; tried in tests/feedback/test_market.py.
 MARKET_PAGES: dict[str, PageRule] = {

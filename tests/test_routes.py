@@ -30,6 +30,7 @@ from tests.pages import (
     MARKET_PAGES,
     PAGES,
     RECOGNITION_PAGES,
+    REPORT_PAGES,
 )
 from tests.stack import Running
 
@@ -250,6 +251,12 @@ RULES: dict[str, Rule] = {
     "GET /competencies": PUBLIC,
     "GET /sustainability": PUBLIC,
     "GET /sustainability/programmes": PUBLIC,
+    "DELETE /reports/{id}": TOKEN,
+    "GET /catalogue": PUBLIC,
+    "GET /charts/{indicator_id}.{form}": PUBLIC,
+    "GET /report": PUBLIC,
+    "GET /reports/{id}": PUBLIC,
+    "POST /reports": TOKEN,
     "GET /scopes/{scope}": PUBLIC,
     "GET /values": PUBLIC,
     "GET /a/answer.js": PUBLIC,
@@ -267,7 +274,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("GET /asked", "POST /asked", "GET /asked/links.{format}", "GET /answers", "POST /answers"), PAGE),
     **dict.fromkeys(("GET /sheets", "GET /sheets/{role}", "POST /sheets/{role}"), PAGE),
     **dict.fromkeys(PAGES | MARKET_PAGES | FRAMEWORK_PAGES, PAGE),
-    **dict.fromkeys(BADGE_PAGES | RECOGNITION_PAGES | ISSUING_PAGES | LINK_PAGES | ALERT_PAGES, PAGE),
+    **dict.fromkeys(BADGE_PAGES | RECOGNITION_PAGES | ISSUING_PAGES | LINK_PAGES | ALERT_PAGES | REPORT_PAGES, PAGE),
 }
 
 

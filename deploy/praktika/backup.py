@@ -24,7 +24,7 @@ KEPT = {
     "partners": ("credentials", "webhooks", "webhook_failures", "members", "invitations", "people_journal"),
     "feedback": ("answers", "links"),
     "certification": ("badge_pictures", "collect_links", "issued_numbers", "issued_counters", "own_endorsements"),
-    "monitoring": ("alert_notes", "published_figures", "published_definitions", "published_days"),
+    "monitoring": ("alert_notes", "kept_reports", "published_figures", "published_definitions", "published_days"),
 }
 AFTER_THE_LOG = ("certification",)  # else its counters would not know of numbers that the log has
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="On a disk that nobody else reads: it holds secrets.")]

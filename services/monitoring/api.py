@@ -281,10 +281,11 @@ async def comparison(
 
     `against_network` says which shares lie clearly below or above the network's: by more than chance brings about in
     one of 500. At most a second old, or 20 times as old as it took to work it out.
+    `filtered` says by what the list was filtered; null: by nothing.
     """
     items, _, until = await compared(service, indicator, asked)
     begin, end = indicator.months(asked.begin, asked.end, counters.today())
-    answer = _whole(indicator, until) | {"scope": asked.scope, "from": begin, "to": end}
+    answer = _whole(indicator, until) | {"scope": asked.scope, "from": begin, "to": end, "filtered": filters.said()}
     items = filters.of(items, asked.scope, await counters.registry(service.db))
     return await _answer(form, {**answer, "items": items}, [{**answer, **item} for item in items])
 

@@ -5,7 +5,7 @@ from shared.http.routing import Router
 from shared.processing.core import Core
 from shared.processing.frameworks import with_frameworks
 
-from . import alert_api, api
+from . import alert_api, api, open_data, report_api
 from .alerts import DueRules, react, read_context
 from .api import last_audit
 from .pages import alerts as alert_pages
@@ -17,6 +17,7 @@ from .pages import (
     overview,
     ranking,
     recommendations,
+    report,
     sustainability,
     unanswered,
 )
@@ -40,6 +41,7 @@ core = with_frameworks(core)
 parts = (
     *(api, alert_pages, alert_api, overview, ranking, compare, figure),
     *(changes, competencies, sustainability, recommendations, unanswered),
+    *(report, report_api, open_data),
 )
 router = Router(routes=[route for part in parts for route in part.router.routes])
 work = (keep_published,)

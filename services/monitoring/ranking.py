@@ -1,7 +1,7 @@
 """Regions, institutions, programmes … side by side: filtered, in order, and whether they differ by more than chance."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -33,6 +33,11 @@ class Filters:
     sector: Annotated[str | None, Query(max_length=100)] = None
     least: Annotated[int | None, Query(ge=1, le=1_000_000, description="Cases: those with fewer are left out.")] = None
     order: Order = Order.id
+
+    def said(self) -> str | None:
+        """Which of them are set, as an address says it."""
+        chosen = {name: value for name, value in asdict(self).items() if name != "order" and value is not None}
+        return "; ".join(f"{name}={value}" for name, value in chosen.items()) or None
 
     def of(self, items: Sequence[Item], scope: Scope, registry: Registry) -> list[Item]:
         """Those that are asked for, in order. Each is shown or hidden by itself, so a filter tells nothing more."""

@@ -1,7 +1,7 @@
 """Answers as tables: CSV for programs, XLSX for people."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ HEADINGS = {
     "scope_name": N_("Of which"),
     "institution": N_("Institution"),
     "region": N_("Region"),
+    "year": N_("Year"),
     "period": N_("Month or year"),
     "months": N_("Months that are over"),
     "split": N_("Split"),
@@ -41,6 +42,7 @@ HEADINGS = {
     "surplus": N_("Holders without a place"),
     "from": N_("From"),
     "to": N_("To"),
+    "filtered": N_("Filtered by"),
     "value": N_("Value"),
     "unit": N_("Unit"),
     "status": N_("Is there a value?"),
@@ -59,6 +61,8 @@ HEADINGS = {
     "against_network": N_("Beside the network"),
     "by": N_("What a month means"),
     "scopes": N_("Offered for"),
+    "value_today": N_("Value today"),
+    "n_today": N_("Cases counted today"),
     "suppressed_below": N_("Hidden below"),
 }
 WORDS = {
@@ -118,14 +122,25 @@ REASONS = {
     "employed_at_certificate": N_("in work already"),
 }
 TRANSLATED = ("status", "unit", "by", "scope", "scopes", "split", "splits", "against_network")
-SHARES = ("value", "lower", "upper", "interval_from", "interval_to", "change")  # where the unit is a share
+SHARES = (
+    "value",
+    "lower",
+    "upper",
+    "interval_from",
+    "interval_to",
+    "change",
+    "value_today",
+)  # where the unit is a share
 
 
-def xlsx_of(rows: list[dict[str, Any]], language: Language, address: str) -> bytes:
+def xlsx_of(
+    rows: list[dict[str, Any]], language: Language, address: str, more: Sequence[tuple[str, str]] = ()
+) -> bytes:
     """*rows* as a workbook: a sheet of typed cells under one row of headings, and one that explains them.
 
     Args:
         address: where the same can be asked for again.
+        more: what else the second sheet says: a marked text, and what it says.
     """
     book = Workbook(write_only=True)
     _add(book, translated(language, "Figures"), [_shown(row, language) for row in rows], HEADINGS, language)
@@ -135,13 +150,13 @@ def xlsx_of(rows: list[dict[str, Any]], language: Language, address: str) -> byt
             (N_("Events applied until"), next((row["applied_until"] for row in rows if "applied_until" in row), None)),
             (N_("Made at"), datetime.now(UTC).isoformat(timespec="seconds")),
             (N_("Address"), address),
+            *more,
             (N_("Small groups"), SMALL_GROUPS.into(language)),
         )
     ]
-    for id in dict.fromkeys(row["indicator"] for row in rows if "indicator" in row):
-        one = INDICATORS[id]
-        says = f"{one.formula.into(language)} ({one.window.into(language)}; {one.source})"
-        about.append({"what": one.title.into(language), "says": says})
+    for row in {row["indicator"]: row for row in rows if "indicator" in row}.values():
+        says = f"{row['definition'][language]} ({row['window'][language]}; {row['source']})"
+        about.append({"what": _title(row, language), "says": says})
     headings = {"what": N_("What"), "says": N_("Explanation")}
     _add(book, translated(language, N_("Definitions")), about, headings, language)
     return saved(book)
@@ -150,8 +165,8 @@ def xlsx_of(rows: list[dict[str, Any]], language: Language, address: str) -> byt
 def _shown(row: Row, language: Language) -> dict[str, Any]:
     """A row in one language, without what the second sheet says."""
     shown: dict[str, Any] = {}
-    if row.get("indicator") in INDICATORS:
-        shown["title"] = INDICATORS[row["indicator"]].title.into(language)
+    if "indicator" in row:
+        shown["title"] = _title(row, language)
     for name, content in row.items():
         if name not in HEADINGS or name in shown:
             continue
@@ -166,6 +181,11 @@ def _shown(row: Row, language: Language) -> dict[str, Any]:
             is_share = name == "coverage" or (name in SHARES and row["unit"] == "share")
             shown[name] = Share(content) if is_share and content is not None else content
     return shown
+
+
+def _title(row: Row, language: Language) -> str:
+    """What an indicator is called: in a report that is kept, as it was."""
+    return str(row["title"][language]) if "title" in row else INDICATORS[row["indicator"]].title.into(language)
 
 
 def _add(

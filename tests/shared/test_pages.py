@@ -16,7 +16,20 @@ from tests.stack import Running, running
 
 TRANSLATED = [language for language in LANGUAGES if language != "en"]
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-NAMES = ("AsyncAPI", "OpenAPI", "OpenAPI 3.1", "openapi.json", "JSON Schema", "Praktika", "JSON", "CSV", "XLSX")
+NAMES = (
+    "AsyncAPI",
+    "OpenAPI",
+    "OpenAPI 3.1",
+    "openapi.json",
+    "JSON Schema",
+    "Praktika",
+    "JSON",
+    "CSV",
+    "XLSX",
+    "PDF",
+    "PNG",
+    "SVG",
+)
 FILLED_IN = re.compile(r"%\(\w+\)s|\{\w*\}")
 
 

@@ -3,13 +3,11 @@
 The page is set by Typst from `print/certificate.typ`. What it says is given as data, so no name can be markup.
 """
 
-import json
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-import typst
-
+from shared.files.typesetting import typeset
 from shared.pages.languages import LANGUAGES, N_, Language, translated
 from shared.pages.pages import day
 from shared.processing.frameworks import Names, said
@@ -47,24 +45,7 @@ def pdf(of: badge.Certificate, document: Document, drawn: str, text: str) -> byt
         drawn: the badge, as an SVG.
         text: the credential with its proof.
     """
-    facts = _facts(of, document, text) | {"badge": drawn}
-    try:
-        return _typeset(facts, ["a-3a", "ua-1"])  # for archives and for screen readers
-    except typst.TypstError:
-        return _typeset(facts, [])  # they forbid signs that the font does not have
-
-
-def _typeset(facts: dict[str, Any], standards: list[Any]) -> bytes:
-    inputs = {"facts": json.dumps(facts, ensure_ascii=False)}
-    return typst.compile(
-        _PAGE,
-        root=_PAGE.parent,
-        ignore_system_fonts=True,
-        format="pdf",
-        sys_inputs=inputs,
-        pdf_standards=standards,
-        timestamp=0,
-    )
+    return typeset(_PAGE, _facts(of, document, text) | {"badge": drawn})
 
 
 def _facts(of: badge.Certificate, document: Document, text: str) -> dict[str, Any]:

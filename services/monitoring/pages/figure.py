@@ -48,6 +48,7 @@ async def figure_page(visit: AnyVisit, indicator: OfIndicator, asked: Question) 
         chart=chart(item["points"], is_share=indicator.unit == "share"),
         drawn={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT},
         of_api=of_api,
+        public=service.settings.public("monitoring"),
         until=until,
         history=await _history(service, indicator, asked, item),
         audit=await last_audit(service.db),

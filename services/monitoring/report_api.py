@@ -1,0 +1,145 @@
+"""Reports and single charts over HTTP: kept, shown again beside today's, and as pictures for other pages."""
+
+from dataclasses import astuple
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from fastapi import Header, Query
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.contract.events import Month
+from shared.http.routing import Router
+from shared.http.service import Authenticated, EntityId, Running, refuse_sandbox
+from shared.http.spreadsheets import TABLES
+from shared.http.visits import AnyVisit, Visit
+from shared.processing.recent import RecentAnswers, applied
+
+from . import counters, reports
+from .api import Asked, OfIndicator, Question
+from .indicators import Scope
+from .pages import prints
+from .pages import report as page
+from .reports import By, Json, Report, Wanted
+
+router = Router(tags=["reports"])
+_HTML: dict[str, Any] = {"text/html": {"schema": {"type": "string"}}, "application/pdf": {}}
+_PICTURES: dict[str, Any] = {"image/svg+xml": {}, "image/png": {}}
+
+
+class ReportOf(BaseModel):
+    """What a report is of; without `indicators` it has the headlines of its scope."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scope: Scope = "network"
+    scope_id: str | None = Field(None, max_length=100, description="Needed unless the scope is the network.")
+    begin: Month | None = Field(None, alias="from")
+    end: Month | None = Field(None, alias="to")
+    by: By = Field("year", description="What a row of its tables is.")
+    indicators: list[Annotated[str, Field(max_length=100)]] = Field(
+        [], max_length=200, description=f"At most {reports.MOST_INDICATORS} of those that are offered for the scope."
+    )
+
+    def wanted(self) -> Wanted:
+        asked = Asked(self.scope, self.scope_id, self.begin, self.end)
+        return Wanted(asked, self.by, reports.chosen(self.indicators, asked))
+
+
+@router.post("/reports", status_code=201, responses={200: {"description": "They are kept already."}})
+async def keep_report(service: Running, caller: Authenticated, body: ReportOf) -> JSONResponse:
+    """Keep the figures of a report as they are now, under an address of their own. By any organisation.
+
+    The address holds the beginning of the SHA-256 of `figures` as canonical JSON (RFC 8785); 200 if they are kept
+    already. 409 once an organisation keeps 200 reports, or the network 10,000: remove one.
+    """
+    refuse_sandbox(caller)
+    figures = await reports.composed(service, body.wanted())
+    report, is_new = await reports.keep(service, figures, caller.organisation)
+    address = f"/reports/{report.id}"
+    said = {"id": report.id, "sha256": report.sha256, "as_of": report.figures["as_of"]}
+    return JSONResponse({**said, "address": address}, 201 if is_new else 200, {"Location": address})
+
+
+@router.get("/reports/{id}", response_model=None, responses={200: {"content": {**_HTML, **TABLES}}})
+async def read_report(
+    visit: AnyVisit,
+    id: EntityId,
+    format: Literal["json", "csv", "xlsx", "pdf"] | None = None,
+    done: Annotated[str, Query(max_length=10, include_in_schema=False)] = "",
+    accept: Annotated[str, Header()] = "",
+) -> Response:
+    """A report as it was kept, with the SHA-256 of its figures, and today's figures beside them.
+
+    `today.items` has each figure as it is now, by how much it changed, and whether it is defined otherwise today
+    (`redefined`); `little_changed`: too few cases have changed to tell. The PDF has the kept figures only.
+    """
+    report = await reports.find(visit.service, id)
+    now = await reports.today(visit.service, report.figures)
+    if format is None and "text/html" in accept:
+        return page.show_kept(visit, report, now, done)
+    beside = reports.beside(report.figures, now)
+    body = _body(visit, report, now, beside)
+    return await page.as_file(visit, body, format or "json", beside)
+
+
+def _body(visit: Visit, report: Report, now: Json | None, beside: list[Json]) -> Json:
+    return {
+        "id": report.id,
+        "address": page.address_of(visit, report),
+        "sha256": report.sha256,
+        "kept_at": report.at.isoformat(timespec="seconds"),
+        "kept_by": report.by,
+        "figures": report.figures,
+        "today": {"as_of": now and now["as_of"], "items": beside},
+    }
+
+
+@router.delete("/reports/{id}", status_code=204)
+async def remove_report(service: Running, caller: Authenticated, id: EntityId) -> Response:
+    """Remove a report. By the organisation that keeps it, or the operator."""
+    refuse_sandbox(caller)
+    await reports.forget(service, id, None if caller.is_operator else caller.organisation)
+    return Response(status_code=204)
+
+
+# pictures
+
+# A picture that is opened by itself may do nothing; any page may show it, also in a frame.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors *; sandbox"
+
+
+@router.get("/charts/{indicator_id}.{form}", response_model=None, responses={200: {"content": _PICTURES}})
+async def chart(
+    visit: AnyVisit, indicator: OfIndicator, form: Literal["svg", "png"], asked: Question, by: By = "month"
+) -> Response:
+    """An indicator over time as a picture for other pages (`<img>`, of SVG also `<iframe>`): with title and source.
+
+    It may be kept: it has an ETag.
+    """
+    service = visit.service
+    question = (indicator.id, astuple(asked), by, form, visit.language, counters.today())
+    recent: RecentAnswers = service.shared.setdefault("pictures", RecentAnswers(most=50))
+
+    async def drawn() -> bytes:
+        return await _drawn(visit, Wanted(asked, by, [indicator]), form)
+
+    content, _ = await recent.answer(service.db, question, 1, drawn)
+    headers = {
+        "Content-Security-Policy": _POLICY,
+        "Cache-Control": "public, no-cache",
+        "Vary": "Accept-Language, Cookie",
+    }
+    return Response(content, headers=headers, media_type="image/png" if form == "png" else "image/svg+xml")
+
+
+async def _drawn(visit: Visit, wanted: Wanted, form: str) -> bytes:
+    service, asked = visit.service, wanted.asked
+    until = (await applied(service.db)).until
+    (item,) = await reports.with_rows(service, wanted)
+    said = {"scope": asked.scope, "scope_id": asked.scope_id, "from": asked.begin, "to": asked.end}
+    query = urlencode({name: value for name, value in said.items() if value and value != "network"})
+    address = f"{service.settings.public('monitoring')}/figures/{item['indicator']}?{query}".rstrip("?")
+    name = page.scope_name(visit, asked.scope, asked.scope_id, item["scope_name"])
+    svg = prints.picture(item, name, visit.language, address, until)
+    return await prints.pixels(svg) if form == "png" else svg.encode()
