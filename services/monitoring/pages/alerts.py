@@ -187,7 +187,6 @@ async def _own_rules(visit: MemberVisit) -> list[Doc]:
         {
             **doc,
             "id": doc["_id"],
-            "unit": INDICATORS[doc["indicator"]].unit,
             "scope_name": doc["scope_id"] and registry.name(doc["scope"], doc["scope_id"]),
             "open": open_alerts.count(doc["_id"]),
         }
