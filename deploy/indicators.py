@@ -23,9 +23,10 @@ RATERS: dict[Language, str] = {
 }
 INTRO = """<!-- Written by `make contract` from services/monitoring/indicators.py: do not edit. -->
 
-Every value comes with `n`, the cases counted; fewer than five of people are hidden, and "not enough data" is never
-zero. Where a rate leaves somebody out, the answer says whom (`left_out`), and between what it would lie if everybody
-was known (`lower`, `upper`). The same from a running service: `GET /indicators` of monitoring.
+Every value comes with `n`, the cases counted; fewer than five of people are hidden, with what would tell them
+([figures.md](figures.md)), and "not enough data" is never zero. Where a rate leaves somebody out, the answer says whom
+(`left_out`), and between what it would lie if everybody was known (`lower`, `upper`). The same from a running service:
+`GET /indicators` of monitoring.
 """
 
 

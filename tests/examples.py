@@ -116,10 +116,10 @@ class Stack:
         headers = {"Authorization": f"Bearer {token}", "Prefer": "wait=20"}
         return httpx.Client(base_url=self.url("partners"), trust_env=False, timeout=60, headers=headers)
 
-    def counted(self, enterprise: str, indicator: str = "internship_completion_rate") -> dict[str, Any]:
-        """What monitoring says of an enterprise; nothing before it knows the enterprise."""
+    def counted(self, enterprise: str) -> dict[str, Any]:
+        """The hours per learner that monitoring says of an enterprise; nothing before it knows the enterprise."""
         query = {"scope": "enterprise", "scope_id": enterprise}
-        url = f"{self.url('monitoring')}/indicators/{indicator}"
+        url = f"{self.url('monitoring')}/indicators/workplace_hours_per_learner"
         answer = httpx.get(url, params=query, trust_env=False, timeout=30)
         return answer.json() if answer.status_code == 200 else {"n": 0}
 

@@ -107,7 +107,7 @@ async def prove_counted_once(network: Stack, enterprise: str, client: dict[str, 
         return counted["n"] == len(LEARNERS) and counted["applied_until"] > sent
 
     assert wait_until(applied, 30), network.counted(enterprise)
-    hours = network.counted(enterprise, "workplace_hours_per_learner")
+    hours = network.counted(enterprise)
     assert (hours["numerator"], hours["denominator"]) == (160.5 * len(LEARNERS), len(LEARNERS))
     cloudevent = await records(network, enterprise, client)
     assert {id: len(set(contents)) for id, contents in cloudevent.items()} == {

@@ -21,7 +21,7 @@ from .network import DemoError, Json, Network, until
 
 BATCH = 500
 AT_ONCE = 3
-LEAST = 5  # smaller groups are not shown
+LEAST = 5  # smaller groups are not shown, nor that all of fewer than twice as many are alike
 
 
 async def send_graduates(network: Network) -> float:
@@ -94,7 +94,7 @@ def is_equal(shown: Json | None, counts: Counts, indicator: str) -> bool:
         return shown is None or shown["status"] == "not_enough_data"
     if shown is None:
         return False
-    if denominator < LEAST:
+    if denominator < LEAST or (denominator < 2 * LEAST and numerator in (0, denominator)):
         return bool(shown["status"] == "suppressed" and shown["value"] is None)
     return (shown["numerator"], shown["denominator"]) == (numerator, denominator)
 

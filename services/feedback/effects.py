@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from shared.processing.employment import months_later
-from shared.statistics import smallest, wilson
+from shared.statistics import wilson
 
 from .gaps import QUARTERS, YEAR, Gap, Sums, window_of
 from .outcomes import AFTER_MONTHS
@@ -71,16 +71,19 @@ class Known(NamedTuple):
 def cohorts(sums: Sums, today: date, least: int) -> list[Quarter]:
     """Graduates by quarter of graduation: of those whose status half a year later is known, who is in work then.
 
-    Quarters of which half a year has passed. Left out are the months that monitoring leaves out, which says the same
-    of months: small ones with the next smallest. So none follows by subtraction, neither here nor there. Of fewer than
-    ten of whom all or none are in work nothing is said, because it would tell everybody's status.
+    Quarters of which half a year has passed. Left out are the months that monitoring leaves out of a programme by
+    itself, which says the same of months: small ones with the next smallest. So none follows by subtraction, neither
+    here nor there. Of fewer than ten of whom all or none are in work nothing is said, because it would tell everybody's
+    status.
 
     Args:
         sums: the counters `cohort` of a programme, summed by period.
     """
     latest = months_later(today.replace(day=1), -AFTER_MONTHS - 1).isoformat()[:7]
     months = {month: counts for (month,), counts in sorted(sums.items()) if month <= latest}
-    hidden = smallest({month: counts.get("known", 0) for month, counts in months.items()}, least)
+    hidden = _left_out(
+        {m: (n, counts.get("working", 0)) for m, counts in months.items() if (n := counts.get("known"))}, least
+    )
     found: dict[str, list[int]] = {}
     for month, counts in months.items():
         if month not in hidden and counts.get("known") and _last_month(window_of(month)) <= latest:
@@ -88,7 +91,26 @@ def cohorts(sums: Sums, today: date, least: int) -> list[Quarter]:
             quarter[0] += counts.get("working", 0)
             quarter[1] += counts["known"]
     quarters = [Quarter(window, *counts) for window, counts in found.items()]
-    return [q for q in quarters if q.n >= TELLING or 0 < q.successes < q.n]
+    return [q for q in quarters if _is_telling_of_nobody(q.n, q.successes)]
+
+
+def _is_telling_of_nobody(n: int, successes: int) -> bool:
+    return n >= TELLING or 0 < successes < n
+
+
+def _left_out(months: Mapping[str, tuple[int, int]], least: int) -> set[str]:
+    """Small months, and the next smallest until they are not small together."""
+
+    def is_small(some: Iterable[str]) -> bool:
+        n, successes = (sum(months[month][at] for month in some) for at in (0, 1))
+        return n < least or not _is_telling_of_nobody(n, successes)
+
+    hidden = {month for month in months if is_small([month])}
+    for month in sorted(months.keys() - hidden, key=lambda month: (months[month][0], month)):
+        if not hidden or not is_small(hidden):
+            break
+        hidden.add(month)
+    return hidden
 
 
 def _last_month(window: str) -> str:

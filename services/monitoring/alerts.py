@@ -27,6 +27,7 @@ from .counters import Registry
 from .figures import of_window
 from .indicators import INDICATORS, Indicator, Measures
 from .states import owner_of, rule_of
+from .suppression import Hidden
 from .tables import WORDS
 
 RULES = "alert_rules"
@@ -110,20 +111,20 @@ def own_scopes(institution: str, registry: Registry) -> dict[str, list[str]]:
     return {"institution": [institution] if is_one else [], "programme": sorted(own)}
 
 
-def crossing(
-    id: str, asks: Mapping[str, Any], scope_id: str, by_month: Mapping[str, Measures], today: date
+def crossing(  # noqa: PLR0913, PLR0917
+    id: str, asks: Mapping[str, Any], scope_id: str, by_month: Mapping[str, Measures], today: date, hidden: Hidden
 ) -> Crossing | None:
     """Does a scope meet a rule in the last window? What is hidden from the public meets none."""
     indicator, below = INDICATORS[asks["indicator"]], settings().suppress_below
     now, then = windows(indicator, today)
-    said = of_window(indicator, by_month, now.begin, now.end, below)
+    said = of_window(indicator, by_month, now.begin, now.end, below, hidden)
     if said["status"] != "ok" or said["n"] < asks["least_n"]:
         return None
     value, threshold = said["value"], asks["threshold"]
     if asks["when"] != AlertWhen.falls:
         is_met = value < threshold if asks["when"] == AlertWhen.below else value > threshold
         return Crossing(id, scope_id, now.id, value, said["n"]) if is_met else None
-    before = of_window(indicator, by_month, then.begin, then.end, below)
+    before = of_window(indicator, by_month, then.begin, then.end, below, hidden)
     if before["status"] != "ok" or before["n"] < asks["least_n"]:
         return None
     is_met = before["value"] - value >= threshold and _interval(said)[1] < _interval(before)[0]
@@ -173,10 +174,14 @@ async def find_crossings(db: Database, rules: Mapping[str, Rule], today: date) -
         asks, scope_ids = rule.asks, judged_for(rule, registry)
         if objection(IndicatorRuleSet.model_validate(asks)) or scope_ids == []:
             continue  # an event may name what this version has not, or what is not for its sender to judge
-        indicator = INDICATORS[asks["indicator"]]
-        read = await counters.by_scope(db, indicator, asks["scope"], scope_ids, indicator.latest(today))
-        met = (crossing(id, asks, scope_id, by_month, today) for scope_id, by_month in sorted(read.items()))
-        found += [one for one in met if one]
+        indicator, scope = INDICATORS[asks["indicator"]], asks["scope"]
+        read = await counters.by_scope(db, indicator, scope, scope_ids, indicator.latest(today))
+        one = scope_ids[0] if scope_ids and len(scope_ids) == 1 else None
+        hiding = await counters.hiding(db, [indicator], scope, one, settings().suppress_below)
+        for scope_id, by_month in sorted(read.items()):
+            hidden = hiding.of(indicator, scope, scope_id if scope != "network" else None)
+            if met := crossing(id, asks, scope_id, by_month, today, hidden):
+                found.append(met)
     return found
 
 

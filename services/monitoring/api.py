@@ -1,6 +1,7 @@
 """The public pages: the catalogue, indicators by scope as JSON and CSV, and the dashboard."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -29,7 +30,8 @@ Kind = Literal["json", "csv", "xlsx"]
 router = Router(tags=["indicators"], responses={200: {"content": TABLES}})
 
 LEFT_OUT = (
-    "With `from` or `to`, months with few cases are left out: see months_left_out, and small_groups in /indicators."
+    "With `from` or `to`, months that would tell of few are left out: see months_left_out, and small_groups in "
+    "/indicators."
 )
 
 
@@ -143,11 +145,12 @@ async def value(  # noqa: PLR0913, PLR0917
 ) -> Response:
     """The value for a scope, with what it is made of and the time until which events are applied.
 
-    `status` is ok, not_enough_data (nothing to work a value out from, never zero) or suppressed (a small group). When
-    `from` or `to` is given, months with few cases are left out and counted in `months_left_out`; `n` is null if nothing
-    else is in the window. Without `from` and `to` everything is counted, and the answer says who is left out of a rate
-    and why (`left_out`; of few not the reason), what share of those it is about it could use (`coverage`;
-    `thin` if that is too little), and between what it would lie if everybody was known (`lower`, `upper`).
+    `status` is ok, not_enough_data (nothing to work a value out from, never zero) or suppressed: a small group, or what
+    would tell one; then `n` is null, or says that there are fewer than are shown. When `from` or `to` is given, months
+    that would tell of few are left out and counted in `months_left_out`; `n` is null if nothing else is in the window.
+    Without `from` and `to` everything is counted, and the answer says who is left out of a rate and why (`left_out`; of
+    few not the reason), what share of those it is about it could use (`coverage`; `thin` if that is too little), and
+    between what it would lie if everybody was known (`lower`, `upper`).
 
     With `split` a value for each group of learners, as far as institutions have described them; all of them are
     suppressed if one is small, here or by subtraction from what is shown of other scopes.
@@ -194,6 +197,7 @@ async def worked_out(
     """The values of a scope. Those that are made of the same counters are read at once."""
     kinds = {_kind(indicator, asked.scope) for indicator in indicators}
     about = await find_scope(service, asked)
+    hiding = await _hiding(service, indicators, asked.scope, asked.scope_id)
     today = counters.today()
     below, coverage_min = service.settings.suppress_below, service.settings.coverage_min
     answers: dict[str, dict[str, Any]] = {}
@@ -203,7 +207,9 @@ async def worked_out(
         for indicator in alike:
             begin, end = indicator.months(asked.begin, asked.end, today)
             by_month = within(read, None, indicator.latest(today))
-            said = of_window(indicator, by_month, asked.begin, asked.end, below)
+            hidden = hiding.of(indicator, asked.scope, asked.scope_id)
+            said = of_window(indicator, by_month, asked.begin, asked.end, below, hidden)
+            reasons = hiding.reasons_of(indicator, asked.scope, asked.scope_id)
             is_whole = asked.begin is None and asked.end is None
             answers[indicator.id] = {
                 "indicator": indicator.id,
@@ -211,15 +217,37 @@ async def worked_out(
                 "from": begin,
                 "to": end,
                 **said,
-                **(caveats(indicator, sum_of(by_month), said, below, coverage_min) if is_whole else NO_CAVEATS),
+                **(
+                    caveats(indicator, sum_of(by_month), said, below, coverage_min, reasons) if is_whole else NO_CAVEATS
+                ),
                 "unit": indicator.unit,
                 **_explained(indicator),
                 "applied_until": None,
             }
             if with_series:
-                answers[indicator.id]["points"] = of_months(indicator, by_month, asked.begin, end, below)
-                answers[indicator.id]["years"] = of_years(indicator, by_month, asked.begin, end, below)
+                answers[indicator.id]["points"] = of_months(indicator, by_month, asked.begin, end, below, hidden)
+                answers[indicator.id]["years"] = of_years(indicator, by_month, asked.begin, end, below, hidden)
     return [answers[indicator.id] for indicator in indicators]
+
+
+async def _hiding(
+    service: Service, indicators: Iterable[Indicator], scope: Scope, scope_id: str | None, *, by_month: bool = True
+) -> counters.Hiding:
+    """What is hidden of a scope or, without an id, of all of its kind.
+
+    Where it takes long to work out, that of some time ago is taken; what is small itself is always hidden at once.
+    """
+    personal = [indicator for indicator in indicators if indicator.personal]
+    question = (tuple(indicator.id for indicator in personal), scope, scope_id, by_month, counters.today())
+    recent: RecentAnswers = service.shared.setdefault("hiding", RecentAnswers(rest=20, at_once_s=0.2))
+    below = service.settings.suppress_below
+    hiding, _ = await recent.answer(
+        service.db,
+        question,
+        0,
+        lambda: counters.hiding(service.db, personal, scope, scope_id, below, by_month=by_month),
+    )
+    return hiding
 
 
 async def _by_month(service: Service, alike: list[Indicator], kind: str, about: "About") -> dict[str, dict[str, int]]:
@@ -237,8 +265,9 @@ async def months(
 ) -> Response:
     """The values month by month: cohorts, periods, or the ends of the months; or year by year.
 
-    A month that windows leave out is suppressed here, too, and left out of its year. `months` says how many months of
-    a year are over; `change` is the difference from the year before, where both are whole and shown.
+    A month that windows leave out is suppressed here, too, whether it has cases or not, and left out of its year.
+    `months` says how many months of a year are over; `change` is the difference from the year before, where both are
+    whole and shown.
     """
     kind = _kind(indicator, asked.scope)
     now = await applied(service.db)
@@ -246,7 +275,9 @@ async def months(
     _, end = indicator.months(asked.begin, asked.end, counters.today())
     by_month = await _by_month(service, [indicator], kind, about)
     by_step = of_months if step == "month" else of_years
-    points = by_step(indicator, by_month, asked.begin, end, service.settings.suppress_below)
+    hiding = await _hiding(service, [indicator], asked.scope, asked.scope_id)
+    hidden = hiding.of(indicator, asked.scope, asked.scope_id)
+    points = by_step(indicator, by_month, asked.begin, end, service.settings.suppress_below, hidden)
     answer = _whole(indicator, now.until) | about.scope() | {"from": asked.begin, "to": end}
     return await _answer(form, {**answer, "points": points}, [{**answer, **point} for point in points])
 
@@ -317,17 +348,21 @@ async def side_by_side(
     """The items of a comparison, and the whole network's, as they are now."""
     registry, whole = await counters.registry(service.db), Asked(begin=asked.begin, end=asked.end)
     (network,) = await worked_out(service, [indicator], whole)
+    is_window = bool(asked.begin or asked.end)
     by_scope = await counters.by_scope(
         service.db,
         indicator,
         asked.scope,
         None,
         indicator.latest(counters.today()),
-        by_month=bool(asked.begin or asked.end),
+        by_month=is_window,
     )
+    hiding = await _hiding(service, [indicator], asked.scope, None, by_month=is_window)
+    below = service.settings.suppress_below
     items = []
     for scope_id, by_month in sorted(by_scope.items()):
-        said = of_window(indicator, by_month, asked.begin, asked.end, service.settings.suppress_below)
+        hidden = hiding.of(indicator, asked.scope, scope_id if asked.scope != "network" else None)
+        said = of_window(indicator, by_month, asked.begin, asked.end, below, hidden)
         about = {"scope_id": scope_id, "scope_name": registry.name(asked.scope, scope_id)}
         items.append(about | said | {"against_network": ranking.against(indicator, said, network)})
     return items, network

@@ -1,19 +1,17 @@
 """The arithmetic from counted measures to a value, and what is shown of it where few are behind it. Pure.
 
-Small groups stay hidden when answers are subtracted: any two windows of one scope and indicator, and a window and the
-whole, differ by no case or by at least as many as are shown at all (`left_out`). What is not covered: differences
-between scopes (a region less its other programmes), between indicators, and between answers of different times.
+What is hidden of which scope is worked out in suppression.py, from all scopes at once; here it is left out.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import date
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 from shared.processing.employment import months_later
 from shared.statistics import median_ranks, smallest, wilson
 
 from .indicators import Indicator, Measures, Status
+from .suppression import Cell, Hidden, Rule
 
 
 class Figures(NamedTuple):
@@ -111,30 +109,55 @@ def shown(indicator: Indicator, counted: Measures, suppress_below: int) -> dict[
     """What is said in public: value, status, what it is made of, interval. Not enough data is never zero."""
     found = figures(indicator, counted)
     few = indicator.personal and 0 < found.n < suppress_below
-    status: Status = "not_enough_data" if found.value is None else "suppressed" if few else "ok"
+    small = few or (indicator.personal and rule_of(indicator, suppress_below).is_small(_cell(indicator, found)))
+    status: Status = "not_enough_data" if found.value is None else "suppressed" if small else "ok"
     ends = interval(indicator, counted, found) if status == "ok" else None
     return {
-        "value": None if few else found.value,
+        "value": None if small else found.value,
         "status": status,
-        "numerator": None if few else found.numerator,
-        "denominator": None if few else found.denominator,
-        "n": f"<{suppress_below}" if few else found.n,
+        "numerator": None if small else found.numerator,
+        "denominator": None if small else found.denominator,
+        "n": f"<{suppress_below}" if few else None if small else found.n,
         "interval_from": ends and ends[0],
         "interval_to": ends and ends[1],
     }
 
 
+def rule_of(indicator: Indicator, suppress_below: int) -> Rule:
+    """When a group that a value is of is small."""
+    return Rule(suppress_below, _is_of_cases(indicator))
+
+
+def cell_of(indicator: Indicator, counted: Measures) -> Cell:
+    """How many cases a value is of, and of a share how many count in its numerator."""
+    if indicator.kind in ("median", "satisfied"):
+        return _cell(indicator, figures(indicator, counted))
+    get, cases = counted.get, indicator.denominator if indicator.cases is None else indicator.cases
+    part = sum([get(measure, 0) for measure in indicator.numerator]) if _is_of_cases(indicator) else 0
+    return sum([get(measure, 0) for measure in cases]), part
+
+
+def _cell(indicator: Indicator, found: Figures) -> Cell:
+    return found.n, int(found.numerator or 0) if _is_of_cases(indicator) else 0
+
+
 NO_CAVEATS: dict[str, Any] = {"coverage": None, "thin": None, "lower": None, "upper": None, "left_out": None}
 
 
-def caveats(
-    indicator: Indicator, counted: Measures, said: Mapping[str, Any], suppress_below: int, coverage_min: float
+def caveats(  # noqa: PLR0913, PLR0917
+    indicator: Indicator,
+    counted: Measures,
+    said: Mapping[str, Any],
+    suppress_below: int,
+    coverage_min: float,
+    hidden: Hidden | None = None,
 ) -> dict[str, Any]:
     """What a value is to be read with: who is left out of it and why, and how far it could be off for that.
 
     Args:
         counted: of all months; of windows nothing is said, because their differences would tell of few.
         said: the value, as `shown` gives it.
+        hidden: the reasons that are hidden; None: as if there was no other scope.
     Returns:
         `coverage`, the share of those whom the indicator is about that could be used for it; `thin`, whether that is
         too little; `lower` and `upper`, between which the value would lie if nobody was left out as unknown.
@@ -146,8 +169,10 @@ def caveats(
     everybody = total(indicator.of_all)
     if said["status"] == "suppressed" or 0 < everybody < suppress_below:
         return NO_CAVEATS
-    left_out = {reason: n for reason, measures in indicator.left_out.items() if (n := total(measures))}
-    listed = _listed(left_out, suppress_below)
+    left_out = reasons_of(indicator, counted)
+    if 0 < everybody < 2 * suppress_below and suppress_below > 1:
+        hidden = Hidden(whole=True)  # that nobody is left out for a reason would be told of few
+    listed = _listed(left_out, suppress_below, hidden)
     if not everybody:
         return NO_CAVEATS | {"left_out": listed or None}
     numerator, denominator = total(indicator.numerator), total(indicator.denominator)
@@ -164,12 +189,22 @@ def caveats(
     }
 
 
-def _listed(left_out: Mapping[str, int], suppress_below: int) -> list[dict[str, Any]]:
+def reasons_of(indicator: Indicator, counted: Measures) -> dict[str, int]:
+    """How many are left out for each reason."""
+    totals = {
+        reason: sum(counted.get(measure, 0) for measure in measures) for reason, measures in indicator.left_out.items()
+    }
+    return {reason: n for reason, n in totals.items() if n}
+
+
+def _listed(left_out: Mapping[str, int], suppress_below: int, hidden: Hidden | None) -> list[dict[str, Any]]:
     """How many are left out for each reason; of few not even the reason is said (one of them is illness)."""
-    hidden = smallest(left_out, suppress_below)
-    listed: list[dict[str, Any]] = [{"reason": r, "n": n} for r, n in left_out.items() if r not in hidden]
-    together = sum(left_out[reason] for reason in hidden)
-    if hidden:
+    if hidden is None:
+        hidden = Hidden(months=frozenset(smallest(left_out, suppress_below)))
+    few = {reason for reason, n in left_out.items() if hidden.whole or reason in hidden.months or n < suppress_below}
+    listed: list[dict[str, Any]] = [{"reason": r, "n": n} for r, n in left_out.items() if r not in few]
+    together = sum(left_out[reason] for reason in few)
+    if few:
         listed.append({"reason": "other_reasons", "n": together if together >= suppress_below else None})
     return listed
 
@@ -181,39 +216,59 @@ HIDDEN: dict[str, Any] = {
 }
 
 
-def of_window(
-    indicator: Indicator, by_month: Mapping[str, Measures], begin: str | None, end: str | None, suppress_below: int
+def of_window(  # noqa: PLR0913, PLR0917
+    indicator: Indicator,
+    by_month: Mapping[str, Measures],
+    begin: str | None,
+    end: str | None,
+    suppress_below: int,
+    hidden: Hidden,
 ) -> dict[str, Any]:
     """What is said of the months from *begin* to *end* (None: not asked for), and how many of them are left out.
 
     Args:
         by_month: all that is counted of the scope in months that the indicator reads.
+        hidden: what is hidden of the scope.
     """
     months = within(by_month, None if indicator.by == "stock" else begin, end)
-    hidden = left_out(indicator, by_month, suppress_below)
     if indicator.by == "stock":
-        few = max(months, default=None) in hidden
-        return (HIDDEN if few else shown(indicator, sum_of(months), suppress_below)) | {"months_left_out": 0}
-    left = hidden & months.keys() if begin or end else frozenset()
+        is_hidden = end is not None and hidden.has_end(end)
+        said = HIDDEN if is_hidden else shown(indicator, sum_of(months), suppress_below)
+        return (HIDDEN if hidden.whole and said["status"] == "ok" else said) | {"months_left_out": 0}
+    hidden = _with_small(indicator, by_month, suppress_below, hidden)
+    left = {month for month in hidden.months if (begin or month) <= month <= (end or month)} if begin or end else set()
     said = shown(indicator, sum_of({m: months[m] for m in months.keys() - left}), suppress_below)
-    return (HIDDEN if left and not said["n"] else said) | {"months_left_out": len(left)}
+    is_hidden = (left and not said["n"]) or (hidden.whole and said["status"] == "ok")
+    return (HIDDEN if is_hidden else said) | {"months_left_out": len(left)}
 
 
-def of_months(
-    indicator: Indicator, by_month: Mapping[str, Measures], begin: str | None, end: str, suppress_below: int
+def of_months(  # noqa: PLR0913, PLR0917
+    indicator: Indicator,
+    by_month: Mapping[str, Measures],
+    begin: str | None,
+    end: str,
+    suppress_below: int,
+    hidden: Hidden,
 ) -> list[dict[str, Any]]:
-    """What is said month by month; a month that windows leave out is hidden here, too."""
-    hidden = left_out(indicator, by_month, suppress_below)
-    points: list[dict[str, Any]] = []
+    """What is said month by month; a month that windows leave out is hidden here, too, whether it has cases or not."""
+    is_stock = indicator.by == "stock"
+    hidden = _with_small(indicator, by_month, suppress_below, hidden)
+    points: dict[str, dict[str, Any]] = {}
     for month, counted in series(indicator, by_month, begin, end):
-        said_of = max(within(by_month, None, month), default=None) if indicator.by == "stock" else month
-        said = HIDDEN if said_of in hidden else shown(indicator, counted, suppress_below)
-        points.append({"period": month, **said})
-    return points
+        is_hidden = hidden.has_end(month) if is_stock else hidden.whole or month in hidden.months
+        points[month] = HIDDEN if is_hidden else shown(indicator, counted, suppress_below)
+    if not is_stock:
+        points |= {month: HIDDEN for month in hidden.months if (begin or month) <= month <= end}
+    return [{"period": month, **said} for month, said in sorted(points.items())]
 
 
-def of_years(
-    indicator: Indicator, by_month: Mapping[str, Measures], begin: str | None, end: str, suppress_below: int
+def of_years(  # noqa: PLR0913, PLR0917
+    indicator: Indicator,
+    by_month: Mapping[str, Measures],
+    begin: str | None,
+    end: str,
+    suppress_below: int,
+    hidden: Hidden,
 ) -> list[dict[str, Any]]:
     """What is said year by year: windows from January to December.
 
@@ -224,7 +279,7 @@ def of_years(
     points: list[dict[str, Any]] = []
     for year in range(max(int(first[:4]), int(end[:4]) - LONGEST_SERIES // 12 + 1), int(end[:4]) + 1):
         january, last = max(f"{year}-01", begin or ""), min(f"{year}-12", end)
-        said = of_window(indicator, by_month, january, last, suppress_below)
+        said = of_window(indicator, by_month, january, last, suppress_below, hidden)
         if indicator.by == "stock" or said["n"] != 0:
             point = {"period": str(year), "months": int(last[5:]), **said}
             points.append({**point, "change": _change(points[-1], point) if points else None})
@@ -237,35 +292,13 @@ def _change(before: Mapping[str, Any], now: Mapping[str, Any]) -> float | None:
     return float(now["value"] - before["value"])
 
 
-def left_out(indicator: Indicator, by_month: Mapping[str, Measures], suppress_below: int) -> frozenset[str]:
-    """The months that nothing may be told of; of a stock, those at whose end it is hidden."""
-    if not indicator.personal:
-        return frozenset()
-    cases = {month: _cases(indicator, by_month[month]) for month in sorted(by_month)}
-    return frozenset((_between if indicator.by == "stock" else smallest)(cases, suppress_below))
-
-
-def _cases(indicator: Indicator, counted: Measures) -> int:
-    """How many cases a month is about, at least; a stock's may cancel out, in all or in the numerator."""
-    found = figures(indicator, counted)
-    part = abs(int(found.numerator or 0)) if _is_of_cases(indicator) else 0
-    return max(abs(found.n), part)
-
-
-def _between(cases: Mapping[str, int], least: int) -> set[str]:
-    """The months at whose end fewer than *least* cases, but some, have changed since the last end that is shown.
-
-    The end of the last month is shown, because it is the whole.
-    """
-    changed = dict(zip(cases, accumulate(cases.values()), strict=True))
-    ends = [0]
-    for so_far in changed.values():
-        if so_far - ends[-1] >= least:
-            ends.append(so_far)
-    whole = max(changed.values(), default=0)
-    if len(ends) > 1:
-        ends[-1] = whole
-    return {month for month, so_far in changed.items() if so_far not in (*ends, whole)}
+def _with_small(indicator: Indicator, by_month: Mapping[str, Measures], suppress_below: int, hidden: Hidden) -> Hidden:
+    """With the months that are small now, though nobody may have worked out yet what is to be hidden beside them."""
+    if not indicator.personal or indicator.by == "stock":
+        return hidden
+    rule = rule_of(indicator, suppress_below)
+    small = {month for month, counted in by_month.items() if rule.is_small(cell_of(indicator, counted))}
+    return hidden._replace(months=hidden.months | small)
 
 
 def add(into: dict[str, int], counted: Measures) -> None:

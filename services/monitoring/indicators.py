@@ -35,11 +35,12 @@ Measures = Mapping[str, int]
 
 
 SMALL_GROUPS = Text(
-    "Values of fewer cases than suppressed_below are hidden. So is what would tell them by subtraction: when `from` or "
-    "`to` is given, months with fewer cases are left out (months_left_out), with the smallest other months if they "
-    "are too few together; a stock is hidden at the ends of months between which too few cases changed. Without `from` "
-    "and `to` everything is counted. Not covered: differences between scopes, between indicators, and between answers "
-    "of different times.",
+    "Values of fewer cases than suppressed_below are hidden, and shares of 0 or 100 per cent of fewer than twice as "
+    "many. So is what would tell them by subtraction, of all scopes together: beside a small region, institution, "
+    "programme or enterprise the smallest others; when `from` or `to` is given, small months are left out "
+    "(months_left_out), with other months of the same scope and of those beside it; a past stock is told only if "
+    "enough cases have changed since. Without `from` and `to` everything is counted. Not covered: differences between "
+    "indicators that count the same people differently, and between answers of different times.",
 )
 
 # For each scope offered, the kind of counter that is summed: one kind only, so nothing is counted twice.
@@ -980,3 +981,16 @@ CATALOGUE: tuple[Indicator, ...] = (
     ),
 )
 INDICATORS: dict[str, Indicator] = {indicator.id: indicator for indicator in CATALOGUE}
+
+
+def dividing(indicator: Indicator) -> list[Indicator]:
+    """It, with those that divide the same cases if each case is in one's numerator: internships passed, failed, …"""
+    cases = {*indicator.denominator}
+    alike = [
+        one
+        for one in CATALOGUE
+        if ({*one.denominator}, one.scopes, one.by, one.passed_months)
+        == (cases, indicator.scopes, indicator.by, indicator.passed_months)
+    ]
+    are_all = cases and {measure for one in alike for measure in one.numerator} == cases
+    return alike if are_all else [indicator]

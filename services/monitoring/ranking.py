@@ -40,7 +40,7 @@ class Filters:
         return "; ".join(f"{name}={value}" for name, value in chosen.items()) or None
 
     def of(self, items: Sequence[Item], scope: Scope, registry: Registry) -> list[Item]:
-        """Those that are asked for, in order. Each is shown or hidden by itself, so a filter tells nothing more."""
+        """Those that are asked for, in order. What is hidden is the same whatever is asked for."""
         return in_order([item for item in items if self._has(item, scope, registry)], self.order)
 
     def _has(self, item: Item, scope: Scope, registry: Registry) -> bool:

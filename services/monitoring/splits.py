@@ -2,12 +2,13 @@
 
 Of a scope all groups are shown or none. They are if each has enough cases or no case, and if the same holds for what is
 left of the network without its regions that are shown, and of a region without its institutions that are shown. Of a
-region that is not shown no institution is. So neither other scopes nor the value of all tell of a group of few by
-subtraction. There are no splits of programmes, of months, or by two things at once.
+region that is not shown no institution is; of a scope whose value is hidden no group is. So neither other scopes nor
+the value of all tell of a group of few by subtraction. There are no splits of programmes, of months, or by two things
+at once.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 from shared.processing import mongo
@@ -53,6 +54,7 @@ async def read(db: Database, indicator: Indicator, below: int) -> dict[Split, Gr
     everybody = await counters.read(db, [indicator], "programme", None, by=["id"], latest=latest)
     match = {"kind": "programme_group", "period": {"$lte": latest}}
     described = await mongo.sums(db, match, ("id",), indicator.measures)
+    hiding = {scope: await counters.hiding(db, [indicator], scope, None, below, by_month=False) for scope in SCOPES}
     found: dict[Split, Groups] = {}
     for split in get_args(Split):
         own: dict[str, dict[str, dict[str, int]]] = {}
@@ -65,7 +67,9 @@ async def read(db: Database, indicator: Indicator, below: int) -> dict[Split, Gr
             groups = own.get(programme, {})
             part = Part(*(registry.scope_of(programme, "programme", scope) for scope in ("region", "institution")))
             parts[part] = total([parts.get(part, {}), groups, {NOT_DESCRIBED: _less(counts, sum_of(groups))}])
-        found[split] = in_all(indicator, split, below, parts)
+        fitting = in_all(indicator, split, below, parts)
+        told = frozenset(key for key in fitting.shown if not hiding[key[0]].of(indicator, *key).whole)
+        found[split] = replace(fitting, shown=told)
     return found
 
 

@@ -13,6 +13,7 @@ from .competencies import Competencies, GapScope, framework_of
 from .counters import Registry
 from .figures import HIDDEN, of_window
 from .indicators import INDICATORS, Scope
+from .suppression import Hidden
 
 MOST_ITEMS, MOST_YEARS = 40, 6  # that are shown
 GRADUATES = INDICATORS["sustainability_graduates_rate"]
@@ -152,6 +153,9 @@ class Years(NamedTuple):
     lines: list[Year]
 
 
+ByScope = Mapping[str, Mapping[str, Mapping[str, int]]]
+
+
 async def graduates_by_year(service: Service, scope: Scope, chosen: Collection[str]) -> Years:
     """The share of graduates with a certificate in sustainability, by year of graduation.
 
@@ -162,12 +166,17 @@ async def graduates_by_year(service: Service, scope: Scope, chosen: Collection[s
     """
     registry, latest = await counters.registry(service.db), GRADUATES.latest(counters.today())
     recent: RecentAnswers = service.shared.setdefault("graduates by month", RecentAnswers(most=3))
-    read, _ = await recent.answer(
-        service.db, (scope, latest), 1, lambda: counters.by_scope(service.db, GRADUATES, scope, None, latest)
-    )
+    least = service.settings.suppress_below
+
+    async def work() -> tuple[ByScope, counters.Hiding]:
+        hiding = await counters.hiding(service.db, [GRADUATES], scope, None, least)
+        return await counters.by_scope(service.db, GRADUATES, scope, None, latest), hiding
+
+    (read, hiding), _ = await recent.answer(service.db, (scope, latest), 1, work)
     counted = {id: read.get(id, {}) for id in chosen}
     years = sorted({month[:4] for by_month in counted.values() for month in by_month})[-MOST_YEARS:]
-    values = {year: _of_year(counted, year, service.settings.suppress_below) for year in years}
+    hidden = {id: hiding.of(GRADUATES, scope, id) for id in chosen}
+    values = {year: _of_year(counted, year, least, hidden) for year in years}
     lines = [
         Year(id, registry.name(scope, id) or id, [values[year][id] for year in years])
         for id, by_month in counted.items()
@@ -176,15 +185,13 @@ async def graduates_by_year(service: Service, scope: Scope, chosen: Collection[s
     return Years(years, sorted(lines, key=lambda line: (line.name.casefold(), line.id)))
 
 
-def _of_year(
-    counted: Mapping[str, Mapping[str, Mapping[str, int]]], year: str, least: int
-) -> dict[str, dict[str, Any]]:
+def _of_year(counted: ByScope, year: str, least: int, hidden: Mapping[str, Hidden]) -> dict[str, dict[str, Any]]:
     graduates = {
         id: sum(counts.get("graduates", 0) for month, counts in by_month.items() if month[:4] == year)
         for id, by_month in counted.items()
     }
-    hidden = smallest(graduates, least)
+    few = smallest(graduates, least)
     return {
-        id: HIDDEN if id in hidden else of_window(GRADUATES, by_month, f"{year}-01", f"{year}-12", least)
+        id: HIDDEN if id in few else of_window(GRADUATES, by_month, f"{year}-01", f"{year}-12", least, hidden[id])
         for id, by_month in counted.items()
     }

@@ -52,10 +52,11 @@ class RecentAnswers:
     Args:
         topic: the only one whose events matter to the answers; none: all do.
         rest: for so many times as long as an answer took it will do, though events have been applied since.
+        at_once_s: an answer that took no longer is not rested from.
     """
 
-    def __init__(self, most: int = 100, topic: str | None = None, rest: float = 0) -> None:
-        self._most, self._topic, self._rest = most, topic, rest
+    def __init__(self, most: int = 100, topic: str | None = None, rest: float = 0, at_once_s: float = 0) -> None:
+        self._most, self._topic, self._rest, self._at_once_s = most, topic, rest, at_once_s
         self._kept: dict[Hashable, _Kept] = {}
         self._applied: dict[str, CoalescedRead[Applied]] = {}
 
@@ -71,17 +72,20 @@ class RecentAnswers:
         self._kept[db.name, question] = kept
         if len(self._kept) > self._most:
             del self._kept[next(iter(self._kept))]
-        if not kept.will_do(max(within_s, self._rest * kept.took_s)):
+        if not kept.will_do(max(within_s, self._rest_s(kept))):
             asked_at, now = monotonic(), await self._now(db)
             async with kept.lock:
                 if kept.applied is None or now.positions != kept.applied.positions:
-                    if kept.will_do(self._rest * kept.took_s):  # somebody else has just worked it out
+                    if kept.will_do(self._rest_s(kept)):  # somebody else has just worked it out
                         return kept.answer, kept.applied.until if kept.applied else None
                     began = monotonic()
                     kept.answer = await work()
                     kept.took_s = monotonic() - began
                 kept.applied, kept.read_at = now, max(asked_at, monotonic() - kept.took_s)
         return kept.answer, kept.applied.until if kept.applied else None
+
+    def _rest_s(self, kept: _Kept) -> float:
+        return self._rest * kept.took_s if kept.took_s > self._at_once_s else 0
 
     async def is_current(self, db: Database, question: Hashable) -> bool:
         """Has nothing that matters been applied since the last answer to *question*?"""

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from services.feedback.effects import Known, Quarter, cohorts, effects
 from services.feedback.gaps import Gap, window_of
-from services.monitoring.figures import left_out
+from services.monitoring.counters import hidden_values
 from services.monitoring.indicators import INDICATORS
+from services.monitoring.suppression import Hidden
 
 REVISED: dict[str, Any] = {
     "id": "r-1",
@@ -115,14 +116,16 @@ MONTHS = st.dictionaries(
 
 @given(MONTHS)
 def test_attack_quarters_are_sums_of_months_that_monitoring_shows(months: dict[str, tuple[int, int]]):
-    """Who subtracts quarters from what monitoring says of months and of all of them learns of no month more."""
+    """Who subtracts quarters from what monitoring says of a programme's months and of all of them learns no more."""
     told = {(month,): {"known": known, "working": working} for month, (known, working) in months.items()}
     measures = {
         month: {"after_6m_employed": working, "after_6m_seeking": known - working}
         for month, (known, working) in months.items()
     }
-    hidden = left_out(INDICATORS["employment_rate_6m"], measures, 5)
-    shown = {(month,): counts for (month,), counts in told.items() if month not in hidden}
+    rate = INDICATORS["employment_rate_6m"]
+    hidden = hidden_values([rate], {"programme": {(("programme", "welding"),): measures}}, TODAY, 5)
+    left_out = hidden[rate.id].get(("programme", "welding"), Hidden())
+    shown = {(month,): counts for (month,), counts in told.items() if month not in left_out.months}
     sums: dict[str, list[int]] = {}
     for (month,), counts in shown.items():
         quarter = sums.setdefault(window_of(month), [0, 0])

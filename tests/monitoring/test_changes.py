@@ -181,6 +181,7 @@ async def stack(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFacto
             programme("casting", "college", "Casting"),
             *cohort("welding", 30, 10),
             *cohort("casting", 3, 1),
+            *cohort("filing", 3, 1),  # or those of casting would be the network's less welding's
         )
         await one.applied()
         await published.take(one.service, FIRST)
@@ -190,6 +191,7 @@ async def stack(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFacto
         await one.publish(
             *cohort("welding", 14, 46, "2024-08-01"),
             *cohort("casting", 3, 0, "2024-08-01"),
+            *cohort("filing", 2, 1, "2024-08-01"),
             recommended("r1", "2025-11-20"),
             recommended("r2", "2025-10-01"),
             recommended("r3", "2025-11-02", "casting"),
@@ -205,6 +207,7 @@ async def stack(kafka: str, mongodb: str, tmp_path_factory: pytest.TempPathFacto
             *(each for n in range(6) for each in asked(n, "plant", answers=n < 4)),
             *(each for n in range(8) for each in asked(n, "works", "casting", answers=n < 1)),
             *asked(0, "smithy", answers=False),
+            *(each for n in range(4) for each in asked(n, "forge", answers=n < 1)),
         )
         await one.applied()
         await published.take(one.service, LAST)
@@ -232,16 +235,16 @@ async def test_what_changed_is_told_with_what_it_means(stack: Running):
         "2025-12-01",
     )
     network = of(found["items"], "employment_rate")
-    # 33 of 44 on the first day; of the others 19 of 65.
-    assert (network["before_numerator"], network["before_n"], network["before_since"]) == (33, 44, "2025-11-03")
-    assert (network["numerator"], network["n"], network["more_cases"]) == (52, 109, 65)
+    # 36 of 48 on the first day; of the others 21 of 68.
+    assert (network["before_numerator"], network["before_n"], network["before_since"]) == (36, 48, "2025-11-03")
+    assert (network["numerator"], network["n"], network["more_cases"]) == (57, 116, 68)
     assert (network["verdict"], network["change"]) == ("clear", "changed")
-    assert (network["difference_from"], network["difference_to"]) == difference((52, 109), (33, 44))
+    assert (network["difference_from"], network["difference_to"]) == difference((57, 116), (36, 48))
     assert network["means"] == {
-        "en": "Graduates counted: 65 more, 109 now. It fell from 75.0\N{NO-BREAK SPACE}% to 47.7\N{NO-BREAK SPACE}%: "
+        "en": "Graduates counted: 68 more, 116 now. It fell from 75.0\N{NO-BREAK SPACE}% to 49.1\N{NO-BREAK SPACE}%: "
         "a clear difference.",
-        "ru": "Учтено выпускников: на 65 больше, теперь 109. Снижение с 75,0\N{NO-BREAK SPACE}% до "
-        "47,7\N{NO-BREAK SPACE}%: явная разница.",
+        "ru": "Учтено выпускников: на 68 больше, теперь 116. Снижение с 75,0\N{NO-BREAK SPACE}% до "
+        "49,1\N{NO-BREAK SPACE}%: явная разница.",
     }
     college = of(found["within"], "employment_rate", scope="institution", scope_id="college")
     assert (college["change"], college["before"], college["value"], college["n"]) == ("shown", None, 6 / 7, 7)
@@ -270,7 +273,7 @@ async def test_nothing_changed_since_the_last_day(stack: Running):
 async def test_before_the_first_day_nothing_is_known_and_the_first_day_is_compared_with(stack: Running):
     found = await ask(stack, "/changes", since="2024-01-01")
     assert found["since"] == "2025-11-03"
-    assert of(found["items"], "employment_rate")["before_n"] == 44
+    assert of(found["items"], "employment_rate")["before_n"] == 48
 
 
 async def test_a_region_and_an_institution_have_changes_of_their_own(stack: Running):
@@ -396,11 +399,11 @@ async def test_who_has_not_answered_is_said_as_the_indicator_shows_it(stack: Run
     assert [(each["scope_id"], each["due"], each["answered"], each["unanswered"]) for each in enterprises] == [
         ("works", 8, 1, 7),
         ("plant", 6, 4, 2),
-    ]  # of smithy one was due, which is hidden
+    ]  # of smithy one was due and of forge four, which are hidden
     institutions = (await ask(stack, "/unanswered", scope="institution"))["items"]
-    assert [(each["scope_id"], each["unanswered"]) for each in institutions] == [("college", 7), ("uni", 3)]
+    assert [(each["scope_id"], each["unanswered"]) for each in institutions] == [("college", 7), ("uni", 6)]
     programmes = (await ask(stack, "/unanswered", scope="programme", institution="uni"))["items"]
-    assert [(each["scope_id"], each["due"]) for each in programmes] == [("welding", 7)]
+    assert [(each["scope_id"], each["due"]) for each in programmes] == [("welding", 11)]
     page = (await stack.client.get("/unanswered?lang=en", headers={"Accept": "text/html"})).text
     assert "&lt;b&gt;Works" in page
     assert "<b>Works" not in page
@@ -458,7 +461,7 @@ async def test_each_question_is_answered_three_clicks_from_the_start(
         await page.locator('a[href*="figures/employment_rate"]').first.click()
         table = page.locator('[aria-labelledby="recorded"] tbody tr')
         assert await table.count() == 2
-        await expect(table.first).to_contain_text("109")
+        await expect(table.first).to_contain_text("116")
         if locale == "en":
             await accessible(page)
         await shot(page, f"history-{locale}-{size['width']}")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.monitoring.figures import caveats, figures, left_out, median_days, of_years, series, shown
+from services.monitoring.figures import caveats, cell_of, figures, median_days, of_years, series, shown
 from services.monitoring.indicators import CATALOGUE, INDICATORS
 from services.monitoring.lookups import (
     active,
@@ -25,6 +25,7 @@ from services.monitoring.lookups import (
     vacancies,
 )
 from services.monitoring.states import view
+from services.monitoring.suppression import Hidden
 from shared.contract.events import (
     ActivityHeld,
     ActivityKind,
@@ -344,7 +345,7 @@ def test_a_share_of_hours_is_hidden_by_people_and_has_no_interval_of_hours() -> 
     entry = INDICATORS["hosted_hours_share"]
     few = {"hours_hosted": 90_000, "hours_of_programmes": 300_000, "graduates_planned": 3}
     assert shown(entry, few, 5)["status"] == "suppressed"
-    assert left_out(entry, {"2024-05": few, "2024-06": {**few, "graduates_planned": 9}}, 5) == {"2024-05", "2024-06"}
+    assert cell_of(entry, few) == (3, 0)  # whoever hides months counts people, too
     assert shown(entry, {**few, "graduates_planned": 5}, 5)["interval_from"] is None
 
 
@@ -523,13 +524,13 @@ def test_sustainability_is_compared_with_the_year_before() -> None:
     cohorts = {"2023-06": (10, 2), "2024-06": (10, 3), "2024-07": (10, 7), "2026-06": (3, 3), "2027-06": (9, 9)}
     measures = ("graduates", "graduates_certified_sustainability")
     by_month = {month: dict(zip(measures, counts, strict=True)) for month, counts in cohorts.items()}
-    told = of_years(INDICATORS["sustainability_graduates_rate"], by_month, None, "2027-05", 5)
+    told = of_years(INDICATORS["sustainability_graduates_rate"], by_month, None, "2027-05", 5, Hidden())
     assert [(one["period"], one["value"], one["status"], one["change"]) for one in told] == [
         ("2023", 0.2, "ok", None),
         ("2024", 0.5, "ok", 0.3),
         ("2026", None, "suppressed", None),
     ]
-    members = of_years(INDICATORS["members"], {"2024-03": {"partners": 9}}, None, "2026-12", 5)
+    members = of_years(INDICATORS["members"], {"2024-03": {"partners": 9}}, None, "2026-12", 5, Hidden())
     assert [(one["period"], one["change"]) for one in members] == [("2024", None), ("2025", 0), ("2026", 0)]
 
 
@@ -977,7 +978,18 @@ def test_nobody_is_not_enough_data_and_never_zero() -> None:
 
 
 def test_none_of_many_is_zero() -> None:
-    assert shown(INDICATORS["insertion_rate"], {"status_seeking": 9}, 5)["value"] == 0
+    assert shown(INDICATORS["insertion_rate"], {"status_seeking": 10}, 5)["value"] == 0
+
+
+@pytest.mark.parametrize("status", ["status_seeking", "status_employed"])
+def test_that_all_of_fewer_than_ten_are_alike_is_not_shown(status: str) -> None:
+    said = shown(INDICATORS["insertion_rate"], {status: 9}, 5)
+    assert (said["status"], said["value"], said["numerator"], said["n"]) == ("suppressed", None, None, None)
+    assert shown(INDICATORS["insertion_rate"], {status: 1}, 1)["status"] == "ok"  # nothing is to be hidden
+
+
+def test_a_median_of_few_has_nothing_in_which_all_are_alike() -> None:
+    assert shown(INDICATORS["median_days_to_employment"], {"employment_weeks/w003": 5}, 5)["n"] == 5
 
 
 def test_few_programmes_are_shown_because_they_are_not_people() -> None:

@@ -1,6 +1,7 @@
 """Small groups stay hidden when the answers for months are subtracted from each other."""
 
 from collections.abc import Mapping
+from datetime import date
 from itertools import combinations_with_replacement, pairwise
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.monitoring.figures import left_out, of_months, of_window
+from services.monitoring.counters import hidden_values
+from services.monitoring.figures import of_months, of_window
 from services.monitoring.indicators import INDICATORS, Measures
+from services.monitoring.suppression import NETWORK, Hidden
 
 LEAST = 5
 MONTHS = [f"2024-{month:02}" for month in range(1, 9)]
@@ -22,7 +25,7 @@ Cases = Mapping[str, int]
 
 
 def counted(indicator: str, cases: Cases) -> dict[str, Measures]:
-    """So many cases by month, for one indicator of each shape."""
+    """So many cases by month, for one indicator of each shape; of shares half of them."""
     measure = {
         "insertion_rate": "status_seeking",
         "median_days_to_employment": "employment_weeks/w003",
@@ -30,11 +33,35 @@ def counted(indicator: str, cases: Cases) -> dict[str, Measures]:
         "recognised_certificates_rate": "certificates",
         "competency_gap": "holders",
     }[indicator]
-    return {month: {measure: n, "demand_reports": 1, "demand_places": 50} for month, n in cases.items()}
+    half = {"status_seeking": "status_employed", "certificates": "certificates_recognised"}.get(measure, "none")
+    alike = {month: n // 2 for month, n in cases.items()}
+    rest = alike if measure == "status_seeking" else dict.fromkeys(cases, 0)
+    return {
+        month: {measure: n - rest[month], half: alike[month], "demand_reports": 1, "demand_places": 50}
+        for month, n in cases.items()
+    }
+
+
+def hidden(indicator: str, by_month: Mapping[str, Measures]) -> Hidden:
+    """What is hidden of the network, of which nothing is divided further."""
+    entry = INDICATORS[indicator]
+    of_all = {entry.scopes["network"]: {(("", "all"),): {month: dict(counts) for month, counts in by_month.items()}}}
+    return hidden_values([entry], of_all, date(2026, 3, 15), LEAST)[entry.id].get(NETWORK, Hidden())
+
+
+def window(
+    indicator: str, by_month: Mapping[str, Measures], begin: str | None = None, end: str | None = None
+) -> dict[str, Any]:
+    return of_window(INDICATORS[indicator], by_month, begin, end, LEAST, hidden(indicator, by_month))
+
+
+def points(indicator: str, cases: Cases) -> list[dict[str, Any]]:
+    by_month = counted(indicator, cases)
+    return of_months(INDICATORS[indicator], by_month, None, MONTHS[-1], LEAST, hidden(indicator, by_month))
 
 
 def told(indicator: str, cases: Cases, begin: str | None = None, end: str | None = None) -> dict[str, Any]:
-    return of_window(INDICATORS[indicator], counted(indicator, cases), begin, end, LEAST)
+    return window(indicator, counted(indicator, cases), begin, end)
 
 
 def n_of(indicator: str, cases: Cases, begin: str | None, end: str | None) -> int:
@@ -73,8 +100,7 @@ def test_a_window_and_the_whole_differ_by_no_case_or_by_enough(
 
 @given(flows, by_month)
 def test_a_series_tells_no_more_than_windows_of_one_month(indicator: str, cases: Cases) -> None:
-    points = of_months(INDICATORS[indicator], counted(indicator, cases), None, MONTHS[-1], LEAST)
-    for point in points:
+    for point in points(indicator, cases):
         month = point.pop("period")
         assert point == {k: v for k, v in told(indicator, cases, month, month).items() if k != "months_left_out"}
 
@@ -84,7 +110,7 @@ def test_two_ends_of_a_stock_differ_by_no_case_or_by_enough(indicator: str, case
     shown = {None: told(indicator, cases)} | {month: told(indicator, cases, None, month) for month in MONTHS}
     stocks_told = sorted(said["n"] for said in shown.values() if isinstance(said["n"], int))
     assert all(b == a or b - a >= LEAST for a, b in pairwise(stocks_told))
-    for point in of_months(INDICATORS[indicator], counted(indicator, cases), None, MONTHS[-1], LEAST):
+    for point in points(indicator, cases):
         assert point["n"] == shown[point["period"]]["n"]
 
 
@@ -118,8 +144,8 @@ def test_small_months_are_left_out_with_as_many_of_the_smallest_as_it_takes(
     cases: list[int], months: list[int]
 ) -> None:
     named = dict(zip(MONTHS, cases, strict=False))
-    found = left_out(INDICATORS["insertion_rate"], counted("insertion_rate", named), LEAST)
-    assert found == {MONTHS[month] for month in months}
+    found = hidden("insertion_rate", counted("insertion_rate", named))
+    assert (found.whole, found.months) == (sum(cases) < LEAST, {MONTHS[month] for month in months})
 
 
 def test_a_window_with_nothing_but_what_is_left_out_is_suppressed_and_not_empty() -> None:
@@ -135,10 +161,10 @@ def test_certificates_that_cancel_out_are_cases_all_the_same() -> None:
         "2024-02": {"certificates": 0, "certificates_recognised": 1},
         "2024-04": {"certificates": 9, "certificates_recognised": 9},
     }
-    said = [of_window(INDICATORS["recognised_certificates_rate"], months, None, end, LEAST) for end in MONTHS[:4]]
+    said = [window("recognised_certificates_rate", months, None, end) for end in MONTHS[:4]]
     assert [one["n"] for one in said] == [20, None, None, 29]
 
 
 def test_what_is_not_about_people_is_never_left_out() -> None:
     months = {"2024-01": {"programmes": 1}, "2024-02": {"programmes": 1}}
-    assert of_window(INDICATORS["joint_programmes_rate"], months, None, "2024-01", LEAST)["n"] == 1
+    assert of_window(INDICATORS["joint_programmes_rate"], months, None, "2024-01", LEAST, Hidden())["n"] == 1
