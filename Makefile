@@ -1,7 +1,7 @@
 # Every target makes what it needs first: the virtual environment, Kafka, MongoDB.
 
 .DEFAULT_GOAL := help
-.PHONY: help test quick check format up down stop status demo audit e2e faults contract messages release lock bench bench-full
+.PHONY: help test quick check format up down stop status demo screenshots audit e2e faults contract messages release lock bench bench-full
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -53,6 +53,9 @@ status: $(INSTALLED) ## show what runs, and where
 
 demo: up ## one learner's way and 16,031 real graduates, with every number checked
 	$(BIN)/python -m deploy.demo
+
+screenshots: $(INSTALLED) ## take the README's pictures of a running demo; needs Chromium
+	$(BIN)/python -m deploy.screenshots
 
 audit: up ## recompute every counter from the stored facts and compare
 	$(BIN)/praktika audit

@@ -14,6 +14,7 @@ from services.monitoring.app import core, router
 from services.monitoring.comparing import Change, Difference, Peers, changed, differ, peers
 from services.monitoring.figures import of_window, of_years, shown
 from services.monitoring.indicators import INDICATORS
+from services.monitoring.pages.charts import distribution
 from services.monitoring.suppression import Hidden
 from shared.contract.events import OrganisationRegistered, Publisher
 from shared.http.auth import Member, Role, Signer
@@ -106,6 +107,16 @@ def test_a_year_is_the_window_of_its_months():
         window = of_window(RATE, by_month, f"{each['period']}-01", last, 5, hidden)
         assert {name: each[name] for name in window} == window
     assert points[0]["months_left_out"] > 0
+
+
+def test_a_distribution_has_each_value_once_and_few_have_none():
+    values = [n / 39 for n in range(40)]
+    bins = distribution(values, 1.0)
+    assert sum(each.n for each in bins) == len(values)
+    for each in bins:
+        top = each.high if each.high < 1 else 1.1
+        assert each.n == sum(each.low - 1e-9 <= value < top - 1e-9 for value in values)
+    assert distribution(values[:19], 1.0) == distribution([*values, -1], 1.0) == []
 
 
 # pages

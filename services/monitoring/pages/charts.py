@@ -137,3 +137,28 @@ def bar(item: Mapping[str, Any], greatest: float) -> Bar | None:
     ends = (item["value"] if end is None else end for end in (low, high))
     value, begin, end = (round(100 * min(1.0, each / greatest), 2) for each in (item["value"], *ends))
     return Bar(value, begin, end)
+
+
+class Bin(NamedTuple):
+    """A part of a distribution: so many values lie from *low* on, and below *high* (of the last up to it)."""
+
+    low: float
+    high: float
+    n: int
+
+
+BINS = 20
+
+
+def distribution(values: Sequence[float], greatest: float) -> list[Bin]:
+    """How many values lie where; none if they are too few to show a shape.
+
+    Args:
+        greatest: the end of the last part.
+    """
+    if len(values) < BINS or not greatest or min(values) < 0:
+        return []
+    counts = [0] * BINS
+    for value in values:
+        counts[min(BINS - 1, int(BINS * value / greatest))] += 1
+    return [Bin(greatest * n / BINS, greatest * (n + 1) / BINS, count) for n, count in enumerate(counts)]

@@ -15,6 +15,7 @@ from services.monitoring.competencies import GapFilters, GapOrder, competencies_
 from services.monitoring.counters import Registry
 from services.monitoring.indicators import INDICATORS, Indicator, Scope
 from services.monitoring.ranking import Filters, Order, against, in_order
+from services.monitoring.recommendations import programmes
 from services.monitoring.tables import WORDS
 from shared.http.routing import Router
 from shared.http.sessions import signed_in
@@ -81,6 +82,8 @@ async def overview_page(visit: AnyVisit, asked: Question) -> Response:
         groups=_groups(visit, rows),
         against={side: visit.word(WORDS[side]) for side in ("below", "above")},
         alerts=await _alerts(visit, asked),
+        recommended=await _recommended(visit, registry, asked),
+        story=f"stories/{asked.scope_id}" if asked.scope == "programme" else None,
         lacks=await _lacks(visit, asked),
         thin=[row.of for row in rows if row.item["thin"] and row.item["status"] == "ok"],
         hidden=sum(row.item["status"] == "suppressed" for row in rows),
@@ -161,6 +164,21 @@ async def _alerts(visit: Visit, asked: Asked) -> tuple[int, str] | None:
     of: dict[str, Any] = {asked.scope: asked.scope_id} if asked.scope_id else {}
     number = len(AlertFilters(**of).of(await all_alerts(visit.service)))
     return (number, f"alerts?{urlencode(of)}") if number else None
+
+
+async def _recommended(visit: Visit, registry: Registry, asked: Asked) -> tuple[int, int, str] | None:
+    """How many recommendations are open, how many of them overdue, and where they are listed; None: none is."""
+    own = [one for one in (await programmes(visit.service)).recommendations if one.is_open]
+    if asked.scope == "programme":
+        own = [one for one in own if one.programme == asked.scope_id]
+    elif asked.scope in ("region", "institution"):
+        scope: Scope = asked.scope
+        own = [one for one in own if registry.scope_of(one.programme, "programme", scope) == asked.scope_id]
+    elif asked.scope != "network":
+        return None
+    of: dict[str, Any] = {asked.scope: asked.scope_id} if asked.scope in ("region", "institution") else {}
+    overdue = sum(one.is_overdue(counters.today()) for one in own)
+    return (len(own), overdue, f"recommendations?{urlencode(of)}") if own else None
 
 
 async def _lacks(visit: Visit, asked: Asked) -> list[dict[str, Any]]:

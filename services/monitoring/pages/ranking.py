@@ -20,7 +20,7 @@ from shared.http.visits import AnyVisit, Visit
 from shared.pages.languages import N_, Text
 from shared.pages.paging import pager
 
-from .charts import bar
+from .charts import bar, distribution
 from .compare import MOST
 from .parts import ALL, Text100, options
 
@@ -40,6 +40,7 @@ class Fields(BaseModel):
     order: Text100 = Order.lowest
     region: Text100 = ""
     institution: Text100 = ""
+    sector: Text100 = ""
     level: Text100 = ""
     begin: Text100 = Field("", alias="from")
     end: Text100 = Field("", alias="to")
@@ -81,6 +82,7 @@ async def ranking_page(visit: AnyVisit, fields: Annotated[Fields, Query()]) -> R
         part=part,
         network=network,
         network_at=bar(network, greatest),
+        bins=distribution([item["value"] for item in ranked], greatest),
         hidden=hidden,
         without=without,
         against={side: visit.word(WORDS[side]) for side in ("below", "above")},
@@ -88,6 +90,7 @@ async def ranking_page(visit: AnyVisit, fields: Annotated[Fields, Query()]) -> R
         orders=[(str(order), visit.word(words)) for order, words in ORDERS.items()],
         regions=options(visit, registry, "region"),
         institutions=options(visit, registry, "institution"),
+        sectors=options(visit, registry, "sector"),
         levels=[("", visit.word(ALL)), *((str(level), str(level)) for level in range(1, 9))],
         files=f"indicators/{of.id}/comparison?{urlencode(kept)}",
         ticked=fields.chosen,
@@ -113,7 +116,8 @@ def _read(visit: Visit, scope: Scope, chosen: dict[str, str]) -> tuple[Asked, Fi
     level, least = (read(name, _COUNT, Text("This is no whole number from 1 on.")) for name in ("level", "least"))
     order = Order.highest if chosen["order"] == Order.highest else Order.lowest
     visit.wrong(wrong)
-    filters = Filters(chosen["region"] or None, chosen["institution"] or None, level, None, least, order)
+    region, institution, sector = (chosen[name] or None for name in ("region", "institution", "sector"))
+    filters = Filters(region, institution, level, sector, least, order)
     return Asked(scope, None, begin, end), filters
 
 
