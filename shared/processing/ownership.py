@@ -176,7 +176,8 @@ def _answers(held: HeldFacts, event: "DecodedEvent") -> str | None:
 
 def _alert_rule(held: HeldFacts, event: "DecodedEvent") -> str | None:
     """An institution's rule has a number of its own, which nobody else can have had before."""
-    return misnamed(event.subject, event.publisher) or _of_who_introduced("indicator.rule_set")(held, event)
+    wrong = misnamed(event.subject, event.publisher) if event.fact["kind"] == "institution" else None
+    return wrong or _of_who_introduced("indicator.rule_set")(held, event)
 
 
 _INTRODUCING = (

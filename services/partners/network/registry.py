@@ -139,8 +139,7 @@ def _of_a_vacancy(event: Event[Data], data: events.VacancyObserved, _: str) -> M
 
 
 def _of_a_rule(event: Event[Data], _: Data, sender: str) -> Misfits:
-    is_operator = event.sourcekind == events.Publisher.operator
-    wrong = None if is_operator else misnamed(event.subject, sender)
+    wrong = misnamed(event.subject, sender) if event.sourcekind == events.Publisher.institution else None
     return [("subject", wrong)] if wrong else []
 
 

@@ -141,8 +141,10 @@ def checked(item: Any, settings: Settings) -> Event[Data]:
         raise Problem(403, "this is not yours to publish", [("type", "only Praktika's own services publish this")])
     named = re.fullmatch(r"/organisations/(.+)", str(given.get("source")))
     claimed = given.get("sourcekind")
-    kind = Publisher(claimed) if claimed in SENDERS else data.by[0] if data else Publisher.operator
-    return check(item, Caller(named[1] if named else "<your id>", kind), settings)
+    sender = named[1] if named else "<your id>"
+    may = data.by if data else (Publisher.operator,)
+    likely = Publisher.operator if sender == Publisher.operator and Publisher.operator in may else may[0]
+    return check(item, Caller(sender, Publisher(claimed) if claimed in SENDERS else likely), settings)
 
 
 # what is there
