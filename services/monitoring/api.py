@@ -17,7 +17,7 @@ from shared.http.routing import Router
 from shared.http.service import Running, Service
 from shared.http.spreadsheets import BOM, TABLES, XLSX, csv_of
 from shared.pages.languages import Chosen, Language
-from shared.processing.recent import RecentAnswers, applied
+from shared.processing.recent import RecentAnswers
 
 from . import counters, ranking, splits, sustainability
 from .competencies import GapFilters, GapScope, Names, competencies_of, gaps, is_demanded
@@ -176,15 +176,34 @@ async def _values(
     service: Service, indicators: list[Indicator], asked: Asked, *, with_series: bool = False, within_s: float = 0
 ) -> list[dict[str, Any]]:
     """The values of *indicators*, with the time until which they contain every event."""
-    items, until = await worked_out_recently(service, indicators, asked, with_series=with_series, within_s=within_s)
+    recent: RecentAnswers = service.shared.setdefault("recent", RecentAnswers())
+    items, until = await _answered(recent, service, indicators, asked, with_series=with_series, within_s=within_s)
     return [{**item, "applied_until": until} for item in items]
 
 
 async def worked_out_recently(
-    service: Service, indicators: list[Indicator], asked: Asked, *, with_series: bool = False, within_s: float = 1
+    service: Service, indicators: list[Indicator], asked: Asked
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """The values, at most *within_s* old while events arrive, and the time until which they contain every event."""
-    recent: RecentAnswers = service.shared.setdefault("recent", RecentAnswers())
+    """The values with their series for a page, and the time until which they contain every event.
+
+    While events arrive they are at most a second old, or `REST` times as old as it took to work them out.
+    """
+    recent: RecentAnswers = service.shared.setdefault("of_pages", RecentAnswers(most=30, rest=REST))
+    return await _answered(recent, service, indicators, asked, with_series=True, within_s=1)
+
+
+REST = 40
+
+
+async def _answered(  # noqa: PLR0913
+    recent: RecentAnswers,
+    service: Service,
+    indicators: list[Indicator],
+    asked: Asked,
+    *,
+    with_series: bool,
+    within_s: float,
+) -> tuple[list[dict[str, Any]], str | None]:
     question = (tuple(indicator.id for indicator in indicators), astuple(asked), with_series, counters.today())
     return await recent.answer(
         service.db, question, within_s, lambda: worked_out(service, indicators, asked, with_series=with_series)
@@ -269,16 +288,10 @@ async def months(
     `months` says how many months of a year are over; `change` is the difference from the year before, where both are
     whole and shown.
     """
-    kind = _kind(indicator, asked.scope)
-    now = await applied(service.db)
-    about = await find_scope(service, asked)
-    _, end = indicator.months(asked.begin, asked.end, counters.today())
-    by_month = await _by_month(service, [indicator], kind, about)
-    by_step = of_months if step == "month" else of_years
-    hiding = await _hiding(service, [indicator], asked.scope, asked.scope_id)
-    hidden = hiding.of(indicator, asked.scope, asked.scope_id)
-    points = by_step(indicator, by_month, asked.begin, end, service.settings.suppress_below, hidden)
-    answer = _whole(indicator, now.until) | about.scope() | {"from": asked.begin, "to": end}
+    (said,) = await _values(service, [indicator], asked, with_series=True)
+    points = said["points" if step == "month" else "years"]
+    about = {name: said[name] for name in ("scope", "scope_id", "scope_name")}
+    answer = _whole(indicator, said["applied_until"]) | about | {"from": asked.begin, "to": said["to"]}
     return await _answer(form, {**answer, "points": points}, [{**answer, **point} for point in points])
 
 
@@ -311,7 +324,7 @@ async def comparison(
     """The values of all regions, institutions, programmes … side by side, with their 95 % intervals.
 
     `against_network` says which shares lie clearly below or above the network's: by more than chance brings about in
-    one of 500. At most a second old, or 20 times as old as it took to work it out.
+    one of 500. At most a second old, or 40 times as old as it took to work it out.
     `filtered` says by what the list was filtered; null: by nothing.
     """
     items, _, until = await compared(service, indicator, asked)
@@ -330,7 +343,7 @@ class Compared(NamedTuple):
 
 
 async def compared(service: Service, indicator: Indicator, asked: Asked) -> Compared:
-    """Side by side; at most a second old, or 20 times as old as it took. Few are kept: each may be long."""
+    """Side by side; at most a second old, or `REST` times as old as it took. Few are kept: each may be long."""
     _kind(indicator, asked.scope)
     question = ("comparison", indicator.id, astuple(asked), counters.today())
     recent: RecentAnswers = service.shared.setdefault(

@@ -86,7 +86,7 @@ def _first(sides: Sequence[Side], shared: Sequence[Indicator]) -> list[Indicator
 async def _figure(visit: Visit, registry: Registry, of: Indicator, sides: Sequence[Side]) -> dict[str, Any]:
     items = []
     for side in sides:
-        (item,), _ = await worked_out_recently(visit.service, [of], side.asked, with_series=True)
+        (item,), _ = await worked_out_recently(visit.service, [of], side.asked)
         items.append(item)
     ends = [item[name] for item in items for name in ("value", "interval_to") if item[name] is not None]
     greatest = 1.0 if of.unit == "share" else max(ends, default=0.0)

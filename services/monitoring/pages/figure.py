@@ -6,14 +6,13 @@ from urllib.parse import urlencode
 from fastapi.responses import HTMLResponse, Response
 
 from services.monitoring import counters, published, splits
-from services.monitoring.api import Asked, OfIndicator, Question, split_up, worked_out
+from services.monitoring.api import Asked, OfIndicator, Question, split_up, worked_out_recently
 from services.monitoring.indicators import Indicator
 from services.monitoring.published import Recorded, differs, recorded, told
 from services.monitoring.tables import GROUPS, REASONS, WORDS
 from shared.http.routing import Router
 from shared.http.service import Service
 from shared.http.visits import AnyVisit, Visit
-from shared.processing.recent import applied
 
 from .charts import HEIGHT, LEFT, RIGHT, WIDTH, chart
 from .parts import BELOW, LISTS, above, address, last_audit
@@ -25,8 +24,7 @@ SHOWN_RECORDED = 12
 @router.get("/figures/{indicator_id}")
 async def figure_page(visit: AnyVisit, indicator: OfIndicator, asked: Question) -> Response:
     service, registry = visit.service, await counters.registry(visit.service.db)
-    (item,) = await worked_out(service, [indicator], asked, with_series=True)
-    until = (await applied(service.db)).until
+    (item,), until = await worked_out_recently(service, [indicator], asked)
     window = {name: value for name, value in (("from", asked.begin), ("to", asked.end)) if value}
     scope = {"scope": asked.scope, "scope_id": asked.scope_id} if asked.scope_id else {}
     of_api = urlencode(scope | window)

@@ -1,5 +1,6 @@
 """The first page: what stands out in the network, or in a part of it, and all figures beside the network's."""
 
+from dataclasses import astuple
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -9,7 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from services.monitoring import counters
 from services.monitoring.alert_reads import Filters as AlertFilters
 from services.monitoring.alert_reads import all_alerts
-from services.monitoring.api import About, Asked, Question, compared, find_scope, gaps_of, worked_out_recently
+from services.monitoring.api import REST, About, Asked, Question, compared, find_scope, gaps_of, worked_out_recently
 from services.monitoring.comparing import Change, Peers, changed, peers
 from services.monitoring.competencies import GapFilters, GapOrder, competencies_of
 from services.monitoring.counters import Registry
@@ -22,6 +23,7 @@ from shared.http.sessions import signed_in
 from shared.http.visits import AnyVisit, Visit
 from shared.pages.languages import N_
 from shared.pages.pages import static
+from shared.processing.recent import RecentAnswers
 
 from .charts import Chart, bar, chart
 from .parts import BELOW, LISTS, LIVE, above, address, last_audit
@@ -119,7 +121,7 @@ def _query(asked: Asked) -> dict[str, str]:
 
 async def _rows(visit: Visit, asked: Asked) -> tuple[list[Row], str | None]:
     offered = [of for of in INDICATORS.values() if asked.scope in of.scopes]
-    items, until = await worked_out_recently(visit.service, offered, asked, with_series=True)
+    items, until = await worked_out_recently(visit.service, offered, asked)
     network = dict.fromkeys((of.id for of in offered), None)
     if asked.scope != "network":
         whole, _ = await worked_out_recently(visit.service, offered, Asked(begin=asked.begin, end=asked.end))
@@ -152,9 +154,16 @@ async def _peers(visit: Visit, registry: Registry, asked: Asked, of: Indicator) 
     """The middle of those that are alike: of programmes those of the same level."""
     if asked.scope_id is None:
         return None
-    items, _, _ = await compared(visit.service, of, Asked(asked.scope, None, asked.begin, asked.end))
     level = registry.programmes.get(asked.scope_id, {}).get("level") if asked.scope == "programme" else None
-    return peers(Filters(level=level).of(items, asked.scope, registry), asked.scope_id)
+    own_id, question = asked.scope_id, (of.id, astuple(asked), level)
+
+    async def work() -> Peers | None:
+        items, _, _ = await compared(visit.service, of, Asked(asked.scope, None, asked.begin, asked.end))
+        return peers(Filters(level=level).of(items, asked.scope, registry), own_id)
+
+    recent: RecentAnswers = visit.service.shared.setdefault("peers", RecentAnswers(most=200, rest=REST))
+    found, _ = await recent.answer(visit.service.db, question, 1, work)
+    return found
 
 
 async def _alerts(visit: Visit, asked: Asked) -> tuple[int, str] | None:
@@ -234,7 +243,13 @@ async def find_page(
 
 
 async def _all(visit: Visit) -> list[tuple[Scope, str, str]]:
-    """All that can be looked at: scope, id, name."""
+    """All that can be looked at: scope, id, name; as it was a second ago."""
+    recent: RecentAnswers = visit.service.shared.setdefault("findable", RecentAnswers(most=4, rest=REST))
+    found, _ = await recent.answer(visit.service.db, visit.language, 1, lambda: _read_all(visit))
+    return found
+
+
+async def _read_all(visit: Visit) -> list[tuple[Scope, str, str]]:
     registry = await counters.registry(visit.service.db)
     of_registry: tuple[Scope, ...] = ("region", "institution", "programme", "sector", "enterprise")
     named = [(scope, id, registry.name(scope, id) or id) for scope in of_registry for id in registry.ids(scope)]

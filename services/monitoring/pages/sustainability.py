@@ -58,7 +58,7 @@ class Fields(BaseModel):
 async def sustainability_page(visit: AnyVisit, fields: Annotated[Fields, Query()]) -> Response:
     (known, until), registry = await competencies_of(visit.service), await counters.registry(visit.service.db)
     asked = _asked(fields)
-    figures, _ = await worked_out_recently(visit.service, list(SHOWN_FIGURES), asked, with_series=True)
+    figures, _ = await worked_out_recently(visit.service, list(SHOWN_FIGURES), asked)
     items = items_of(known, visit.frameworks, fields.framework or None)
     shown = foremost(items, known)
     found = heat_map(known, registry, shown, fields.region or None, fields.institution or None)
