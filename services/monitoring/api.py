@@ -346,9 +346,7 @@ async def compared(service: Service, indicator: Indicator, asked: Asked) -> Comp
     """Side by side; at most a second old, or `REST` times as old as it took. Few are kept: each may be long."""
     _kind(indicator, asked.scope)
     question = ("comparison", indicator.id, astuple(asked), counters.today())
-    recent: RecentAnswers = service.shared.setdefault(
-        "comparisons", RecentAnswers(most=24, rest=20)
-    )  # each may be long
+    recent: RecentAnswers = service.shared.setdefault("comparisons", RecentAnswers(most=24, rest=REST))
     (items, network), until = await recent.answer(
         service.db, question, 1, lambda: side_by_side(service, indicator, asked)
     )

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from shared.pages.languages import LANGUAGES, N_, Language, translated
 from shared.pages.pages import number
-from shared.statistics import difference
 
+from .comparing import between, is_complete
 from .indicators import INDICATORS, Indicator, Scope
 from .published import Figure, Recorded, is_step
 
@@ -81,20 +81,13 @@ def _change(figure: Figure, redefined: Collection[str]) -> Change:
         return Change(*about, What.shown, None, None)
     if of.id in redefined:
         return Change(*about, What.changed, Verdict.redefined, None)
-    if not of.personal or of.by == "stock":
+    if is_complete(of):
         return Change(*about, What.changed, Verdict.complete, None)
-    shares = [_share(of, each) for each in (now, before)]
-    if shares[0] is None or shares[1] is None:
+    found = between(of, *((each.numerator, each.denominator) for each in (now, before)))
+    if found is None:
         return Change(*about, What.changed, Verdict.untold, None)
-    low, high = difference(shares[0], shares[1])
-    return Change(*about, What.changed, Verdict.unclear if low <= 0 <= high else Verdict.clear, (low, high))
-
-
-def _share(of: Indicator, said: Recorded) -> tuple[float, float] | None:
-    """The successes and the cases of a share; None: it is none."""
-    if of.unit != "share" or said.numerator is None or not said.denominator:
-        return None
-    return (said.numerator, said.denominator) if 0 <= said.numerator <= said.denominator else None
+    low, high = found
+    return Change(*about, What.changed, Verdict.unclear if low <= 0 <= high else Verdict.clear, found)
 
 
 def in_order(found: Iterable[Change]) -> list[Change]:

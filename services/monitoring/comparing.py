@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from shared.statistics import difference
 
+from .figures import is_of_cases
 from .indicators import Indicator
 
 Item = Mapping[str, Any]  # a value, as `figures.shown` gives it
@@ -29,20 +30,39 @@ def differ(indicator: Indicator, one: Item, other: Item) -> Difference | None:
     """Compare the values of two groups that have nobody in common; None: one of them has none.
 
     Of shares the interval is Newcombe's; two medians differ clearly if their intervals have nothing in common; counts
-    of everything that happened differ as they are.
+    of everything that happened, and stocks, differ as they are.
     """
     if one["value"] is None or other["value"] is None:
         return None
     by = one["value"] - other["value"]
-    if not indicator.personal:
+    if is_complete(indicator):
         return Difference(by, is_clear=bool(by))
+    if found := between(indicator, *((each["numerator"], each["denominator"]) for each in (one, other))):
+        low, high = found
+        return Difference(by, low, high, low > 0 or high < 0)
     if one["interval_from"] is None or other["interval_from"] is None:
         return Difference(by)
-    if indicator.unit == "share":
-        low, high = difference(*((each["numerator"], each["denominator"]) for each in (one, other)))
-        return Difference(by, low, high, low > 0 or high < 0)
     is_clear = one["interval_from"] > other["interval_to"] or one["interval_to"] < other["interval_from"]
     return Difference(by, is_clear=is_clear)
+
+
+def is_complete(indicator: Indicator) -> bool:
+    """Is every case counted, so that no difference is chance?"""
+    return not indicator.personal or indicator.by == "stock"
+
+
+def between(
+    indicator: Indicator, one: tuple[float | None, float | None], other: tuple[float | None, float | None]
+) -> tuple[float, float] | None:
+    """The 95 % interval of how much a share is above another; None: it is no share of people, or not shown.
+
+    Args:
+        one: numerator and denominator.
+    """
+    (k, n), (other_k, other_n) = one, other
+    if not is_of_cases(indicator) or k is None or other_k is None or not n or not other_n:
+        return None
+    return difference((k, n), (other_k, other_n)) if 0 <= k <= n and 0 <= other_k <= other_n else None
 
 
 class Change(NamedTuple):

@@ -90,12 +90,12 @@ def interval(indicator: Indicator, counted: Measures, found: Figures) -> tuple[f
         weeks = _weeks(indicator, counted)
         low, high = (_days_at(weeks, rank) for rank in median_ranks(found.n))
         return None if low is None or high is None else (low, high)
-    if _is_of_cases(indicator) and found.denominator and 0 <= (found.numerator or 0) <= found.denominator:
+    if is_of_cases(indicator) and found.denominator and 0 <= (found.numerator or 0) <= found.denominator:
         return wilson(found.numerator or 0, found.denominator)
     return None
 
 
-def _is_of_cases(indicator: Indicator) -> bool:
+def is_of_cases(indicator: Indicator) -> bool:
     """Is it a share of the cases, and not of their hours?"""
     return indicator.unit == "share" and indicator.cases is None
 
@@ -125,7 +125,7 @@ def shown(indicator: Indicator, counted: Measures, suppress_below: int) -> dict[
 
 def rule_of(indicator: Indicator, suppress_below: int) -> Rule:
     """When a group that a value is of is small."""
-    return Rule(suppress_below, _is_of_cases(indicator))
+    return Rule(suppress_below, is_of_cases(indicator))
 
 
 def cell_of(indicator: Indicator, counted: Measures) -> Cell:
@@ -133,12 +133,12 @@ def cell_of(indicator: Indicator, counted: Measures) -> Cell:
     if indicator.kind in ("median", "satisfied"):
         return _cell(indicator, figures(indicator, counted))
     get, cases = counted.get, indicator.denominator if indicator.cases is None else indicator.cases
-    part = sum([get(measure, 0) for measure in indicator.numerator]) if _is_of_cases(indicator) else 0
+    part = sum([get(measure, 0) for measure in indicator.numerator]) if is_of_cases(indicator) else 0
     return sum([get(measure, 0) for measure in cases]), part
 
 
 def _cell(indicator: Indicator, found: Figures) -> Cell:
-    return found.n, int(found.numerator or 0) if _is_of_cases(indicator) else 0
+    return found.n, int(found.numerator or 0) if is_of_cases(indicator) else 0
 
 
 NO_CAVEATS: dict[str, Any] = {"coverage": None, "thin": None, "lower": None, "upper": None, "left_out": None}

@@ -23,6 +23,7 @@ from shared.processing.recent import applied
 
 from . import counters
 from .api import Asked, side_by_side, worked_out
+from .figures import is_of_cases
 from .indicators import INDICATORS, Indicator, Scope
 
 FIGURES, DEFINITIONS, DAYS = "published_figures", "published_definitions", "published_days"
@@ -53,7 +54,7 @@ def recorded(day: str, said: Mapping[str, Any]) -> Recorded:
 def cases_between(of: Indicator, one: Recorded, other: Recorded) -> int:
     """How many cases must have changed, at least, between two values that are shown."""
     changed = [abs(_number(one.n) - _number(other.n))]
-    if of.unit == "share":
+    if is_of_cases(of):
         parts = [(_number(each.numerator), _number(each.denominator)) for each in (one, other)]
         (part, whole), (other_part, other_whole) = parts
         changed += [abs(part - other_part), abs(whole - part - other_whole + other_part)]
@@ -79,7 +80,7 @@ def is_step(of: Indicator, before: Recorded, now: Recorded, least: int) -> bool:
         return False
     if not of.personal or before.status != now.status:
         return True
-    return not 0 < cases_between(of, before, now) < least
+    return cases_between(of, before, now) >= least
 
 
 def told(of: Indicator, history: Iterable[Recorded], now: Recorded, least: int) -> list[Recorded]:

@@ -66,6 +66,8 @@ def test_two_values_differ_clearly_only_where_chance_does_not_explain_it():
     assert differ(RATE, rate(8, 10), rate(6, 10)).is_clear is False  # type: ignore[union-attr]
     assert differ(RATE, rate(3, 4), rate(6, 10)) is None  # hidden
     assert differ(RATE, rate(0, 0), rate(6, 10)) is None
+    enrolled = [shown(INDICATORS["participation"], {"learners": n}, 5) for n in (100, 101)]
+    assert differ(INDICATORS["participation"], enrolled[1], enrolled[0]) == Difference(1, is_clear=True)
     near, far = days(range(20)), days(range(60, 80))
     assert differ(DAYS, far, near).is_clear is True  # type: ignore[union-attr]
     assert differ(DAYS, days(range(1, 21)), near).is_clear is False  # type: ignore[union-attr]

@@ -10,7 +10,9 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from services.monitoring import counters, published
-from services.monitoring.alerts import RULES
+from services.monitoring.alert_reads import Filters as AlertFilters
+from services.monitoring.alert_reads import Status as AlertStatus
+from services.monitoring.alert_reads import all_alerts
 from services.monitoring.api import Asked, worked_out_recently
 from services.monitoring.changes import VERDICTS, WHAT, Change, changes, in_order, row, value_in
 from services.monitoring.counters import Registry
@@ -230,13 +232,13 @@ async def _facts(service: Service, registry: Registry, asking: Asking, since: st
         return moment is not None and moment[:10] > since
 
     meant = [each for each in known.recommendations if is_meant(each.institution)]
-    rules = [doc async for doc in service.db[RULES].find({}, {"scope": 1, "alerts": 1})]
-    alerts = [alert for doc in rules if about.scope in ("network", doc.get("scope")) for alert in doc.get("alerts", ())]
+    of = {about.scope: about.scope_id} if about.scope_id else {}
+    alerts = AlertFilters(AlertStatus.all, **of).of(await all_alerts(service))
     return {
         "versions": sum(is_meant(institution) and is_since(at) for _, institution, at in known.versions),
         "recommended": sum(is_since(each.recommended_at) for each in meant),
         "answered": sum(is_since(each.answered_at) for each in meant),
-        "alerts": sum(about.scope_id in (None, a["scope_id"]) and is_since(a["alerted_at"]) for a in alerts),
+        "alerts": sum(is_since(alert["alerted_at"]) for alert in alerts),
     }
 
 
