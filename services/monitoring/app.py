@@ -7,7 +7,7 @@ from shared.processing.frameworks import with_frameworks
 
 from . import alert_api, api, open_data, report_api
 from .alerts import DueRules, react, read_context
-from .api import last_audit
+from .api import show_audit
 from .pages import alerts as alert_pages
 from .pages import (
     changes,
@@ -47,4 +47,4 @@ router = Router(routes=[route for part in parts for route in part.router.routes]
 work = (keep_published,)
 
 if __name__ == "__main__":
-    serve(core, router, [last_audit], work=work)
+    serve(core, router, [show_audit], work=work)

@@ -12,7 +12,7 @@ from shared.processing import mongo
 from shared.processing.mongo import COUNTERS, POSITIONS, Counts, Database, Find, Key
 from shared.settings import Settings
 
-from .api import AUDITS
+from .counters import AUDITS
 from .states import INDEXES, contributions
 
 

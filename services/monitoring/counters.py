@@ -170,6 +170,15 @@ async def by_scope(  # noqa: PLR0913, PLR0917
     return found
 
 
+AUDITS = "_audits"
+
+
+async def last_audit(db: Database) -> dict[str, Any] | None:
+    """What the last audit found, and `at` when; None: none was made."""
+    audit = await db[AUDITS].find_one({"_id": "last"})
+    return audit and {**audit, "at": datetime.fromtimestamp(audit["at_ms"] / 1000, UTC)}
+
+
 def today() -> date:
     return datetime.now(UTC).date()
 

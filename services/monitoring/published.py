@@ -22,7 +22,7 @@ from shared.processing.mongo import DUPLICATE_KEY, Database
 from shared.processing.recent import applied
 
 from . import counters
-from .api import Asked, side_by_side, worked_out
+from .answers import Asked, side_by_side, worked_out
 from .figures import is_of_cases
 from .indicators import INDICATORS, Indicator, Scope
 

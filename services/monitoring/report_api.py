@@ -16,7 +16,8 @@ from shared.http.visits import AnyVisit, Visit
 from shared.processing.recent import RecentAnswers, applied
 
 from . import counters, reports
-from .api import Asked, OfIndicator, Question
+from .answers import Asked, Question
+from .api import OfIndicator
 from .indicators import Scope
 from .pages import prints
 from .pages import report as page

@@ -19,7 +19,7 @@ from shared.pages.languages import Text
 from shared.processing.recent import RecentAnswers
 
 from . import counters
-from .api import AUDITS, Asked, worked_out
+from .answers import Asked, worked_out
 from .indicators import INDICATORS, Indicator
 from .published import recorded, told
 
@@ -89,7 +89,7 @@ async def composed(service: Service, wanted: Wanted) -> Json:
     ids = tuple(indicator.id for indicator in wanted.indicators)
     question = (ids, astuple(wanted.asked), wanted.by, counters.today())
     items, until = await recent.answer(service.db, question, 0, lambda: with_rows(service, wanted))
-    audit = await service.db[AUDITS].find_one({"_id": "last"})
+    audit = await counters.last_audit(service.db)
     asked = wanted.asked
     return {
         "scope": asked.scope,
@@ -102,7 +102,7 @@ async def composed(service: Service, wanted: Wanted) -> Json:
         "suppressed_below": service.settings.suppress_below,
         "audit": audit
         and {
-            "at": datetime.fromtimestamp(audit["at_ms"] / 1000, UTC).isoformat(timespec="seconds"),
+            "at": audit["at"].isoformat(timespec="seconds"),
             "counters": audit["counters"],
             "differences": audit["differences"],
         },

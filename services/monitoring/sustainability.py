@@ -9,6 +9,7 @@ from shared.processing.recent import RecentAnswers
 from shared.statistics import smallest
 
 from . import counters
+from .answers import hiding_of
 from .competencies import Competencies, GapScope, framework_of
 from .counters import Registry
 from .figures import HIDDEN, of_window
@@ -168,11 +169,11 @@ async def graduates_by_year(service: Service, scope: Scope, chosen: Collection[s
     recent: RecentAnswers = service.shared.setdefault("graduates by month", RecentAnswers(most=3))
     least = service.settings.suppress_below
 
-    async def work() -> tuple[ByScope, counters.Hiding]:
-        hiding = await counters.hiding(service.db, [GRADUATES], scope, None, least)
-        return await counters.by_scope(service.db, GRADUATES, scope, None, latest), hiding
+    async def work() -> ByScope:
+        return await counters.by_scope(service.db, GRADUATES, scope, None, latest)
 
-    (read, hiding), _ = await recent.answer(service.db, (scope, latest), 1, work)
+    read, _ = await recent.answer(service.db, (scope, latest), 1, work)
+    hiding = await hiding_of(service, [GRADUATES], scope, None)
     counted = {id: read.get(id, {}) for id in chosen}
     years = sorted({month[:4] for by_month in counted.values() for month in by_month})[-MOST_YEARS:]
     hidden = {id: hiding.of(GRADUATES, scope, id) for id in chosen}

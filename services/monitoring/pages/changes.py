@@ -13,7 +13,7 @@ from services.monitoring import counters, published
 from services.monitoring.alert_reads import Filters as AlertFilters
 from services.monitoring.alert_reads import Status as AlertStatus
 from services.monitoring.alert_reads import all_alerts
-from services.monitoring.api import Asked, worked_out_recently
+from services.monitoring.answers import Asked, worked_out_recently
 from services.monitoring.changes import VERDICTS, WHAT, Change, changes, in_order, row, value_in
 from services.monitoring.counters import Registry
 from services.monitoring.indicators import INDICATORS, Scope

@@ -9,7 +9,7 @@ from fastapi import Query
 from fastapi.responses import HTMLResponse, Response
 
 from services.monitoring import counters
-from services.monitoring.api import Asked, find_scope, worked_out_recently
+from services.monitoring.answers import Asked, find_scope, worked_out_recently
 from services.monitoring.comparing import Difference, differ
 from services.monitoring.counters import Registry
 from services.monitoring.indicators import INDICATORS, Indicator, Scope

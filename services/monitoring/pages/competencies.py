@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, Field
 
 from services.monitoring import counters
-from services.monitoring.api import Asked, gaps_of
+from services.monitoring.answers import Asked, gaps_of
 from services.monitoring.competencies import GapFilters, GapOrder, framework_of
 from shared.http.routing import Router
 from shared.http.visits import AnyVisit, Visit

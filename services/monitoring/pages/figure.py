@@ -6,7 +6,8 @@ from urllib.parse import urlencode
 from fastapi.responses import HTMLResponse, Response
 
 from services.monitoring import counters, published, splits
-from services.monitoring.api import Asked, OfIndicator, Question, split_up, worked_out_recently
+from services.monitoring.answers import Asked, Question, split_up, worked_out_recently
+from services.monitoring.api import OfIndicator
 from services.monitoring.indicators import Indicator
 from services.monitoring.published import Recorded, differs, recorded, told
 from services.monitoring.tables import GROUPS, REASONS, WORDS
@@ -15,7 +16,7 @@ from shared.http.service import Service
 from shared.http.visits import AnyVisit, Visit
 
 from .charts import HEIGHT, LEFT, RIGHT, WIDTH, chart
-from .parts import BELOW, LISTS, above, address, last_audit
+from .parts import BELOW, LISTS, above, address
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN_RECORDED = 12
@@ -49,7 +50,7 @@ async def figure_page(visit: AnyVisit, indicator: OfIndicator, asked: Question) 
         public=service.settings.public("monitoring"),
         until=until,
         history=await _history(service, indicator, asked, item),
-        audit=await last_audit(service.db),
+        audit=await counters.last_audit(service.db),
         least=service.settings.suppress_below,
     )
 

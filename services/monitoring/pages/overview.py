@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from services.monitoring import counters
 from services.monitoring.alert_reads import Filters as AlertFilters
 from services.monitoring.alert_reads import all_alerts
-from services.monitoring.api import REST, About, Asked, Question, compared, find_scope, gaps_of, worked_out_recently
+from services.monitoring.answers import REST, About, Asked, Question, compared, find_scope, gaps_of, worked_out_recently
 from services.monitoring.comparing import Change, Peers, changed, peers
 from services.monitoring.competencies import GapFilters, GapOrder, competencies_of
 from services.monitoring.counters import Registry
@@ -26,7 +26,7 @@ from shared.pages.pages import static
 from shared.processing.recent import RecentAnswers
 
 from .charts import Chart, bar, chart
-from .parts import BELOW, LISTS, LIVE, above, address, last_audit
+from .parts import BELOW, LISTS, LIVE, above, address
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 _OF_STUDIES = (
@@ -92,7 +92,7 @@ async def overview_page(visit: AnyVisit, asked: Question) -> Response:
         parts=[await _part(visit, registry, asked, kind) for kind in BELOW.get(asked.scope, ())],
         of_api=urlencode(_query(asked)),
         until=until,
-        audit=await last_audit(db),
+        audit=await counters.last_audit(db),
         least=visit.service.settings.suppress_below,
     )
 

@@ -1,7 +1,6 @@
-"""What several pages about indicators share: the ways up and down, filters, forms of answers, and the last audit."""
+"""What several pages about indicators share: the ways up and down, filters and forms of answers."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -9,14 +8,13 @@ from urllib.parse import urlencode
 
 from pydantic import StringConstraints
 
-from services.monitoring.api import AUDITS, Asked
+from services.monitoring.answers import Asked
 from services.monitoring.counters import Registry
 from services.monitoring.indicators import Scope
 from services.monitoring.tables import WORDS
 from shared.http.spreadsheets import TABLES
 from shared.http.visits import Visit
 from shared.pages.languages import N_
-from shared.processing.mongo import Database
 
 ALL = N_("all")
 Text100 = Annotated[str, StringConstraints(max_length=100)]
@@ -69,9 +67,3 @@ def options(visit: Visit, registry: Registry, scope: Scope) -> list[tuple[str, s
     """What a filter offers: ids and names."""
     named = [(id, registry.name(scope, id) or id) for id in registry.ids(scope)]
     return [("", visit.word(ALL)), *sorted(named, key=lambda one: one[1].casefold())]
-
-
-async def last_audit(db: Database) -> dict[str, Any] | None:
-    """What the last audit found, and when."""
-    audit = await db[AUDITS].find_one({"_id": "last"})
-    return audit and {**audit, "at": datetime.fromtimestamp(audit["at_ms"] / 1000, UTC)}

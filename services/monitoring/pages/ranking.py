@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
 from services.monitoring import counters
-from services.monitoring.api import Asked, compared
+from services.monitoring.answers import Asked, compared
 from services.monitoring.indicators import INDICATORS, Scope
 from services.monitoring.ranking import Filters, Order, left_over
 from services.monitoring.tables import WORDS

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
 from services.monitoring import counters, reports
-from services.monitoring.api import Asked
+from services.monitoring.answers import Asked
 from services.monitoring.indicators import Scope
 from services.monitoring.reports import By, Json, Report, Wanted
 from services.monitoring.tables import WORDS, file_name, xlsx_of

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, Field
 
 from services.monitoring import counters
-from services.monitoring.api import Asked, worked_out_recently
+from services.monitoring.answers import Asked, worked_out_recently
 from services.monitoring.competencies import Competencies, competencies_of, framework_of
 from services.monitoring.counters import Registry
 from services.monitoring.indicators import INDICATORS, Scope

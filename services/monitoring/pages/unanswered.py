@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from services.monitoring import counters
-from services.monitoring.api import Asked, compared
+from services.monitoring.answers import Asked, compared
 from services.monitoring.indicators import INDICATORS, Scope
 from services.monitoring.ranking import Filters, left_over
 from services.monitoring.tables import WORDS
