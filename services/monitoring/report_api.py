@@ -21,6 +21,7 @@ from .api import OfIndicator
 from .indicators import Scope
 from .pages import prints
 from .pages import report as page
+from .pages.parts import name_of
 from .reports import By, Json, Report, Wanted
 
 router = Router(tags=["reports"])
@@ -141,6 +142,6 @@ async def _drawn(visit: Visit, wanted: Wanted, form: str) -> bytes:
     said = {"scope": asked.scope, "scope_id": asked.scope_id, "from": asked.begin, "to": asked.end}
     query = urlencode({name: value for name, value in said.items() if value and value != "network"})
     address = f"{service.settings.public('monitoring')}/figures/{item['indicator']}?{query}".rstrip("?")
-    name = page.scope_name(visit, asked.scope, asked.scope_id, item["scope_name"])
+    name = name_of(visit, item)
     svg = prints.picture(item, name, visit.language, address, until)
     return await prints.pixels(svg) if form == "png" else svg.encode()

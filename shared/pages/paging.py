@@ -1,7 +1,10 @@
 """Which part of a long list a page shows."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlencode
+
+Row = TypeVar("Row")
 
 
 class Pager(NamedTuple):
@@ -12,6 +15,10 @@ class Pager(NamedTuple):
     total: int
     before: str | None
     behind: str | None
+
+    def of(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """The rows of this part."""
+        return rows[max(0, self.first - 1) : self.last]
 
 
 def pager(number: int, size: int, total: int, **filters: str) -> Pager:

@@ -307,7 +307,7 @@ def _show(visit: AnyVisit, framework: Framework, asked: Wanted, items: list[Item
     return visit.show(
         "services/certification/frameworks/framework.html",
         framework=summary(framework),
-        items=items[max(0, part.first - 1) : part.last],
+        items=part.of(items),
         part=part,
         asked=asked,
         areas=[(area, area) for area in areas] if 1 < len(areas) <= MOST_AREAS else [],

@@ -26,7 +26,7 @@ def show_list(visit: Visit, schemes: list[Doc], wanted: Wanted, number: int) -> 
         FOLDER + "catalogue.html",
         items=[
             {**each, "name": name, "asked": methods_in_words(each, visit.language), "valid": _valid(visit, each)}
-            for name, each in items[max(0, part.first - 1) : part.last]
+            for name, each in part.of(items)
         ],
         part=part,
         wanted=wanted,

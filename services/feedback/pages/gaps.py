@@ -43,7 +43,7 @@ async def gaps_page(visit: AnyVisit, wanted: Filtered, number: Number = 1) -> Re
     visit.form.values = {name: [value] for name, value in filters.items()}
     return visit.show(
         "services/feedback/pages/gaps.html",
-        rows=[shown(row, least) for row in rows[max(0, part.first - 1) : part.last]],
+        rows=[shown(row, least) for row in part.of(rows)],
         part=part,
         wanted=wanted,
         heads={column: _head(visit, wanted, column, filters) for column in Column},

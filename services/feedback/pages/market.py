@@ -53,7 +53,7 @@ async def market_page(
     return visit.show(
         "services/feedback/pages/market.html",
         422 if visit.form.errors else 200,
-        rows=rows[max(0, part.first - 1) : part.last],
+        rows=part.of(rows),
         part=part,
         covered=covered,
         sources=sorted(applied.market.sources.items()),
@@ -140,10 +140,7 @@ async def _show(visit: MemberVisit, status: Status, q: str, number: int, code: i
     return visit.show(
         "services/feedback/pages/mapping.html",
         code,
-        items=[
-            _item(visit, skill, listed.decided.get(skill.id, {}), known)
-            for skill in listed.skills[max(0, part.first - 1) : part.last]
-        ],
+        items=[_item(visit, skill, listed.decided.get(skill.id, {}), known) for skill in part.of(listed.skills)],
         part=part,
         wanted=status,
         q=q,

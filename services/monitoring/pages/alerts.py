@@ -40,8 +40,8 @@ from shared.http.visits import STAFF, AnyVisit, MemberVisit, SignedInOffline, Vi
 from shared.pages.languages import N_, Text, in_language
 from shared.pages.paging import pager
 
-from .parts import ALL
-from .ranking import FIRST, indicators_by_group
+from .parts import ALL, indicators_by_group
+from .ranking import FIRST
 
 router = Router(tags=["alerts"])
 pages: dict[str, Any] = {"include_in_schema": False, "response_class": HTMLResponse}
@@ -124,7 +124,7 @@ async def _list_page(visit: Visit, wanted: Filters, alerts: list[Doc], number: i
     part = pager(number, SHOWN, len(alerts), **filters)
     return visit.show(
         FOLDER + "alerts.html",
-        alerts=alerts[max(0, part.first - 1) : part.last],
+        alerts=part.of(alerts),
         part=part,
         statuses=[(str(each), visit.word(STATES.get(each, ALL))) for each in Status],
         regions=_options({id: id for id in of_any["region"]}, all),

@@ -1,6 +1,6 @@
 """What changed since a day, and what that means: the network, a region or an institution, and what is within it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlencode
@@ -29,7 +29,7 @@ from shared.http.visits import AnyVisit, Visit
 from shared.pages.languages import N_, Language, Text, translated
 from shared.pages.paging import pager
 
-from .parts import ALL, PAGE_AND_TABLES, Text100, for_people, options
+from .parts import ALL, PAGE_AND_TABLES, Text100, address, for_people, options, scope_name
 
 router = Router(tags=["changes"])
 SHOWN_ROWS, AT_ONCE = 25, 1_000
@@ -242,11 +242,11 @@ async def _facts(service: Service, registry: Registry, asking: Asking, since: st
     }
 
 
-def _names(visit: Visit, registry: Registry, found: list[Change]) -> dict[tuple[Scope, str | None], str | None]:
+def _names(visit: Visit, registry: Registry, found: Sequence[Change]) -> dict[tuple[Scope, str | None], str]:
     return {
-        (each.scope, each.scope_id): visit.frameworks.name(each.scope_id or "", visit.language)
-        if each.scope == "competency"
-        else registry.name(each.scope, each.scope_id)
+        (each.scope, each.scope_id): scope_name(
+            visit, each.scope, each.scope_id, registry.name(each.scope, each.scope_id)
+        )
         for each in found
     }
 
@@ -303,7 +303,7 @@ def _page(  # noqa: PLR0913, PLR0917
     visit.wrong(wrong)
     kept = {name: value for name, value in chosen.items() if value and name not in wrong}
     part = pager(fields.page, SHOWN_ROWS, len(found.within), **kept)
-    within = found.within[max(0, part.first - 1) : part.last]
+    within = part.of(found.within)
     about = asking.about
     return visit.show(
         "services/monitoring/pages/changes.html",
@@ -330,10 +330,10 @@ def _page(  # noqa: PLR0913, PLR0917
 
 def _shown(change: Change, language: Language) -> dict[str, Any]:
     """A change as a row of the page."""
-    scope = {"scope": change.scope, "scope_id": change.scope_id} if change.scope_id else {}
     values = {
         name: value_in(change.of, said.value, language)
         for name, said in (("before", change.before), ("now", change.now))
     }
     means = row(change, None)["means"][language]
-    return {"change": change, "address": f"figures/{change.of.id}?{urlencode(scope)}", "means": means, **values}
+    at = address(change.scope, change.scope_id, f"figures/{change.of.id}")
+    return {"change": change, "address": at, "means": means, **values}

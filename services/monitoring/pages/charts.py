@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 WIDTH, HEIGHT = 640, 220
 LEFT, RIGHT, TOP, BOTTOM = 48, 20, 10, 26  # room for the axes
+DRAWN = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT}  # what templates draw with
 NICE = (1, 2, 2.5, 5, 10)
 
 Point = Mapping[str, Any]  # of a series, as the API gives it

@@ -19,8 +19,8 @@ from shared.http.routing import Router
 from shared.http.visits import AnyVisit, Visit
 
 from .charts import bar, chart
-from .overview import HEADLINES, scope_name
-from .parts import address
+from .overview import HEADLINES
+from .parts import address, name_of
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 MOST = 6
@@ -71,7 +71,7 @@ async def _sides(visit: Visit, keys: Sequence[str]) -> list[Side]:
         if scope not in SCOPES:
             raise Problem(422, f"{key} is no scope and id", [("of", f"one of {', '.join(SCOPES)}, a colon, an id")])
         asked = Asked(scope, id or None)  # type: ignore[arg-type]
-        name = scope_name(visit, await find_scope(visit.service, asked))
+        name = name_of(visit, (await find_scope(visit.service, asked)).scope())
         others = urlencode([("of", other) for other in keys if other != key])
         found.append(Side(asked, name, f"compare?{others}"))
     return found

@@ -57,7 +57,7 @@ async def competencies_page(visit: AnyVisit, fields: Annotated[Fields, Query()])
     kept = {name: value for name, value in chosen.items() if value and name != "region"}
     return visit.show(
         "services/monitoring/pages/competencies.html",
-        rows=rows[max(0, part.first - 1) : part.last],
+        rows=part.of(rows),
         part=part,
         totals=_totals(GapFilters(fields.framework or None).of(demanded)),
         names=names,

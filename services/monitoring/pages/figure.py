@@ -15,8 +15,8 @@ from shared.http.routing import Router
 from shared.http.service import Service
 from shared.http.visits import AnyVisit, Visit
 
-from .charts import HEIGHT, LEFT, RIGHT, WIDTH, chart
-from .parts import BELOW, LISTS, above, address
+from .charts import DRAWN, chart
+from .parts import BELOW, LISTS, above, address, months_of, name_of, of_api
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN_RECORDED = 12
@@ -26,15 +26,13 @@ SHOWN_RECORDED = 12
 async def figure_page(visit: AnyVisit, indicator: OfIndicator, asked: Question) -> Response:
     service, registry = visit.service, await counters.registry(visit.service.db)
     (item,), until = await worked_out_recently(service, [indicator], asked)
-    window = {name: value for name, value in (("from", asked.begin), ("to", asked.end)) if value}
-    scope = {"scope": asked.scope, "scope_id": asked.scope_id} if asked.scope_id else {}
-    of_api = urlencode(scope | window)
+    window = months_of(asked)
     return visit.show(
         "services/monitoring/pages/figure.html",
         of=indicator,
         item=item,
         asked=asked,
-        name=_name(visit, item),
+        name=name_of(visit, item),
         kind=visit.word(WORDS[asked.scope]),
         above=[
             (words, address(*at, f"figures/{indicator.id}", window))
@@ -45,8 +43,8 @@ async def figure_page(visit: AnyVisit, indicator: OfIndicator, asked: Question) 
         reasons={reason: visit.word(words) for reason, words in REASONS.items()},
         groups=await _groups(visit, indicator, asked),
         chart=chart(item["points"], is_share=indicator.unit == "share"),
-        drawn={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT},
-        of_api=of_api,
+        drawn=DRAWN,
+        of_api=of_api(asked),
         public=service.settings.public("monitoring"),
         until=until,
         history=await _history(service, indicator, asked, item),
@@ -92,13 +90,6 @@ async def _history(service: Service, of: Indicator, asked: Asked, item: dict[str
     may_be_told = told(of, kept, now, service.settings.suppress_below)
     newest = [(each, each in may_be_told) for each in kept[: -SHOWN_RECORDED - 1 : -1]]
     return History(newest, bool(kept) and not differs(kept[-1], now), begins)
-
-
-def _name(visit: Visit, item: dict[str, Any]) -> str:
-    """What the scope is called."""
-    if item["scope"] == "competency":
-        return visit.frameworks.name(item["scope_id"], visit.language)
-    return str(item["scope_name"] or visit.word(WORDS["network"]))
 
 
 def _below(visit: Visit, of: Indicator, asked: Asked, window: dict[str, str]) -> list[tuple[str, str]]:

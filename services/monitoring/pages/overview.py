@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from services.monitoring import counters
 from services.monitoring.alert_reads import Filters as AlertFilters
 from services.monitoring.alert_reads import all_alerts
-from services.monitoring.answers import REST, About, Asked, Question, compared, find_scope, gaps_of, worked_out_recently
+from services.monitoring.answers import REST, Asked, Question, compared, find_scope, gaps_of, worked_out_recently
 from services.monitoring.comparing import Change, Peers, changed, peers
 from services.monitoring.competencies import GapFilters, GapOrder, competencies_of
 from services.monitoring.counters import Registry
@@ -26,7 +26,7 @@ from shared.pages.pages import static
 from shared.processing.recent import RecentAnswers
 
 from .charts import Chart, bar, chart
-from .parts import BELOW, LISTS, LIVE, above, address
+from .parts import BELOW, LISTS, LIVE, above, address, name_of, of_api, scope_name
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 _OF_STUDIES = (
@@ -77,7 +77,7 @@ async def overview_page(visit: AnyVisit, asked: Question) -> Response:
         "services/monitoring/pages/overview.html",
         scripts=True,
         asked=asked,
-        name=scope_name(visit, about),
+        name=name_of(visit, about.scope()),
         kind=visit.word(WORDS[asked.scope]),
         above=[(words, address(*at)) for words, at in above(visit, registry, asked)],
         heads=[(row, await _peers(visit, registry, asked, row.of)) for row in heads],
@@ -90,7 +90,7 @@ async def overview_page(visit: AnyVisit, asked: Question) -> Response:
         thin=[row.of for row in rows if row.item["thin"] and row.item["status"] == "ok"],
         hidden=sum(row.item["status"] == "suppressed" for row in rows),
         parts=[await _part(visit, registry, asked, kind) for kind in BELOW.get(asked.scope, ())],
-        of_api=urlencode(_query(asked)),
+        of_api=of_api(asked),
         until=until,
         audit=await counters.last_audit(db),
         least=visit.service.settings.suppress_below,
@@ -105,18 +105,6 @@ def _own(visit: Visit, registry: Registry) -> Asked | None:
     id = member.caller.organisation
     kind = registry.organisations.get(id, {}).get("kind")
     return Asked(kind, id) if kind in ("institution", "enterprise") else None
-
-
-def scope_name(visit: Visit, about: About) -> str:
-    asked = about.asked
-    if asked.scope == "competency" and asked.scope_id:
-        return visit.frameworks.name(asked.scope_id, visit.language)
-    return about.scope()["scope_name"] or visit.word(WORDS["network"])
-
-
-def _query(asked: Asked) -> dict[str, str]:
-    window = {name: value for name, value in (("from", asked.begin), ("to", asked.end)) if value}
-    return ({"scope": asked.scope, "scope_id": asked.scope_id} if asked.scope_id else {}) | window
 
 
 async def _rows(visit: Visit, asked: Asked) -> tuple[list[Row], str | None]:
@@ -206,13 +194,12 @@ async def _part(visit: Visit, registry: Registry, asked: Asked, kind: Scope) -> 
     found = Filters(**within).of(items, kind, registry)
     ranked = in_order(found, Order.lowest)[:SHOWN_PARTS]
     greatest = 1.0 if of.unit == "share" else max((item["value"] or 0 for item in found), default=0)
-    names = {item["scope_id"]: visit.frameworks.name(item["scope_id"], visit.language) for item in ranked}
     return {
         "of": of,
         "kind": kind,
         "words": visit.word(LISTS[kind]),
         "rows": [
-            (item, names[item["scope_id"]] if kind == "competency" else item["scope_name"], bar(item, greatest))
+            (item, scope_name(visit, kind, item["scope_id"], item["scope_name"]), bar(item, greatest))
             for item in ranked
         ],
         "network": bar(network, greatest),

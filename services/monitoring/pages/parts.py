@@ -1,22 +1,24 @@
 """What several pages about indicators share: the ways up and down, filters and forms of answers."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from pydantic import StringConstraints
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from services.monitoring.answers import Asked
 from services.monitoring.counters import Registry
-from services.monitoring.indicators import Scope
+from services.monitoring.indicators import INDICATORS, Scope
 from services.monitoring.tables import WORDS
+from shared.contract.events import Month
 from shared.http.spreadsheets import TABLES
 from shared.http.visits import Visit
-from shared.pages.languages import N_
+from shared.pages.languages import N_, Text
 
 ALL = N_("all")
+_MONTH: TypeAdapter[str] = TypeAdapter(Month)
 Text100 = Annotated[str, StringConstraints(max_length=100)]
 PAGE_AND_TABLES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/html": {"schema": {"type": "string"}}, **TABLES}}
@@ -48,6 +50,57 @@ def above(visit: Visit, registry: Registry, asked: Asked) -> list[tuple[str, tup
     found += [("region", entry["region"])] if entry.get("region") else []
     found += [("institution", organisation)] if programme.get("institution") else []
     return [(registry.name(*one) or visit.word(WORDS[one[0]]), one) for one in found]
+
+
+def read_months(begin: str, end: str, wrong: dict[str, Text]) -> tuple[str | None, str | None]:
+    """The window of a form; what does not do is left open, and said in *wrong* by its field."""
+    found: dict[str, str | None] = {}
+    for name, typed in (("from", begin), ("to", end)):
+        try:
+            found[name] = _MONTH.validate_python(typed) if typed else None
+        except ValidationError:
+            found[name], wrong[name] = None, Text("This is no month: 2026-06.")
+    first, last = found["from"], found["to"]
+    if first and last and first > last:
+        wrong["to"], last = Text("The period ends before it begins."), None
+    return first, last
+
+
+def indicators_by_group(visit: Visit, scopes: Collection[Scope] = ()) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The indicators that are offered for one of *scopes* (none given: all), by group."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for each in INDICATORS.values():
+        if scopes and not {*scopes} & each.scopes.keys():
+            continue
+        group = groups.setdefault(each.group.into(visit.language), [])
+        group.append((each.id, each.title.into(visit.language)))
+    return list(groups.items())
+
+
+def scope_name(visit: Visit, scope: Scope, id: str | None, name: str | None) -> str:
+    """How a scope is called, in the visitor's language where it has a name in several.
+
+    Args:
+        name: as the registry has it.
+    """
+    if scope == "competency" and id:
+        return visit.frameworks.name(id, visit.language)
+    return name or id or visit.word(WORDS["network"])
+
+
+def name_of(visit: Visit, said: Mapping[str, Any]) -> str:
+    """The same of what an answer is about."""
+    return scope_name(visit, said["scope"], said["scope_id"], said["scope_name"])
+
+
+def months_of(asked: Asked) -> dict[str, str]:
+    """The window that is asked for, as an address has it (`from`, `to`)."""
+    return {name: value for name, value in (("from", asked.begin), ("to", asked.end)) if value}
+
+
+def of_api(asked: Asked) -> str:
+    """The query by which the API is asked for the same."""
+    return urlencode(({"scope": asked.scope, "scope_id": asked.scope_id} if asked.scope_id else {}) | months_of(asked))
 
 
 def address(

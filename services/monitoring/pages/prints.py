@@ -13,7 +13,7 @@ from shared.http.problems import Problem
 from shared.pages.languages import N_, Language, Text, translated
 from shared.pages.pages import day, environment, moment, number, render
 
-from .charts import HEIGHT, LEFT, RIGHT, WIDTH, Chart, chart
+from .charts import DRAWN, Chart, chart
 
 PRINT = Path(__file__).with_name("print")
 STYLE = (
@@ -21,7 +21,6 @@ STYLE = (
     ".grid{stroke:#d9e0dc}.axis,.notes{fill:#53615b}.line{fill:none;stroke:#0b6b50;stroke-width:2}"
     ".interval{stroke:#0b6b50;stroke-width:4;opacity:.4}.at{fill:#0b6b50}"
 )
-DRAWN = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT}
 PERIODS = {
     ("cohort", "year"): N_("Year of graduation"),
     ("cohort", "month"): N_("Month of graduation"),

@@ -1,6 +1,5 @@
 """The ranked list of an indicator: which programmes, institutions, regions … have the lowest, and how sure that is."""
 
-from collections.abc import Collection
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -13,7 +12,6 @@ from services.monitoring.answers import Asked, compared
 from services.monitoring.indicators import INDICATORS, Scope
 from services.monitoring.ranking import Filters, Order, left_over
 from services.monitoring.tables import WORDS
-from shared.contract.events import Month
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.visits import AnyVisit, Visit
@@ -22,13 +20,12 @@ from shared.pages.paging import pager
 
 from .charts import bar, distribution
 from .compare import MOST
-from .parts import ALL, Text100, options
+from .parts import ALL, Text100, indicators_by_group, options, read_months, scope_name
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN_ROWS = 50
 FIRST = "employment_rate_18m"
 ORDERS = {Order.lowest: N_("lowest first"), Order.highest: N_("highest first")}
-_MONTH: TypeAdapter[str] = TypeAdapter(Month)
 _COUNT: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=1, le=1_000_000)])
 
 
@@ -66,10 +63,8 @@ async def ranking_page(visit: AnyVisit, fields: Annotated[Fields, Query()]) -> R
     ranked = [item for item in found if item["value"] is not None]
     part = pager(fields.page, SHOWN_ROWS, len(ranked), **chosen)
     greatest = 1.0 if of.unit == "share" else _greatest([*ranked, network])
-    shown = ranked[max(0, part.first - 1) : part.last]
-    if scope == "competency":
-        names = visit.frameworks
-        shown = [item | {"scope_name": names.name(item["scope_id"], visit.language)} for item in shown]
+    shown = part.of(ranked)
+    shown = [item | {"scope_name": scope_name(visit, scope, item["scope_id"], item["scope_name"])} for item in shown]
     hidden, without = left_over(found)
     kept = [(name, value) for name, value in chosen.items() if value and name not in ("indicator", *visit.form.errors)]
     return visit.show(
@@ -103,17 +98,15 @@ def _read(visit: Visit, scope: Scope, chosen: dict[str, str]) -> tuple[Asked, Fi
     """What is asked for; what does not do is left open, and said beside its field."""
     wrong: dict[str, Text] = {}
 
-    def read(name: str, kind: TypeAdapter[Any], words: Text) -> Any:
+    def count(name: str) -> int | None:
         try:
-            return kind.validate_python(chosen[name]) if chosen[name] else None
+            return _COUNT.validate_python(chosen[name]) if chosen[name] else None
         except ValidationError:
-            wrong[name] = words
+            wrong[name] = Text("This is no whole number from 1 on.")
             return None
 
-    begin, end = (read(name, _MONTH, Text("This is no month: 2026-06.")) for name in ("from", "to"))
-    if begin and end and begin > end:
-        wrong["to"], end = Text("The period ends before it begins."), None
-    level, least = (read(name, _COUNT, Text("This is no whole number from 1 on.")) for name in ("level", "least"))
+    begin, end = read_months(chosen["from"], chosen["to"], wrong)
+    level, least = (count(name) for name in ("level", "least"))
     order = Order.highest if chosen["order"] == Order.highest else Order.lowest
     visit.wrong(wrong)
     region, institution, sector = (chosen[name] or None for name in ("region", "institution", "sector"))
@@ -123,14 +116,3 @@ def _read(visit: Visit, scope: Scope, chosen: dict[str, str]) -> tuple[Asked, Fi
 
 def _greatest(items: list[dict[str, Any]]) -> float:
     return max((item[name] or 0 for item in items for name in ("value", "interval_to")), default=0)
-
-
-def indicators_by_group(visit: Visit, scopes: Collection[Scope] = ()) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The indicators that are offered for one of *scopes* (none given: all), by group."""
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for each in INDICATORS.values():
-        if scopes and not {*scopes} & each.scopes.keys():
-            continue
-        group = groups.setdefault(each.group.into(visit.language), [])
-        group.append((each.id, each.title.into(visit.language)))
-    return list(groups.items())

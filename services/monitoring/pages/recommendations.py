@@ -136,7 +136,7 @@ def _page(
     chosen = fields.model_dump(exclude={"page", "format"})
     visit.form.values = {name: [value] for name, value in chosen.items()}
     part, today = pager(fields.page, SHOWN_ROWS, len(found), **chosen), counters.today()
-    rows = [(each, _row(visit, each, registry, today)) for each in found[max(0, part.first - 1) : part.last]]
+    rows = [(each, _row(visit, each, registry, today)) for each in part.of(found)]
     return visit.show(
         "services/monitoring/pages/recommendations.html",
         rows=rows,

@@ -7,14 +7,13 @@ from urllib.parse import urlencode
 
 from fastapi import Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field
 
 from services.monitoring import counters, reports
 from services.monitoring.answers import Asked
 from services.monitoring.indicators import Scope
 from services.monitoring.reports import By, Json, Report, Wanted
 from services.monitoring.tables import WORDS, file_name, xlsx_of
-from shared.contract.events import Month
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import EntityId, refuse_sandbox
@@ -23,6 +22,8 @@ from shared.http.visits import AnyVisit, MemberVisit, SignedInOffline, Visit, de
 from shared.pages.languages import LANGUAGES, N_, NAMES, Text
 
 from . import prints
+from .charts import DRAWN
+from .parts import Text100, indicators_by_group, name_of, read_months, scope_name
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 TEMPLATE = "services/monitoring/pages/report.html"
@@ -31,8 +32,6 @@ OWN_SHOWN = 20
 Format = Literal["", "json", "csv", "xlsx", "pdf"]
 BYS: dict[By, str] = {"year": N_("by year"), "month": N_("by month")}
 DONE = {"kept": N_("The report is kept under this address."), "known": N_("This report was kept already.")}
-Text100 = Annotated[str, StringConstraints(max_length=100)]
-_MONTH: TypeAdapter[str] = TypeAdapter(Month)
 
 
 class Fields(BaseModel):
@@ -50,18 +49,8 @@ class Fields(BaseModel):
 def _read(visit: Visit, fields: Fields) -> Wanted:
     """What is asked for; what does not do is left open, and said beside its field."""
     wrong: dict[str, Text] = {}
-
-    def month(name: str, typed: str) -> str | None:
-        try:
-            return _MONTH.validate_python(typed) if typed else None
-        except ValidationError:
-            wrong[name] = Text("This is no month: 2026-06.")
-            return None
-
     scope = cast(Scope, fields.scope if fields.scope in get_args(Scope) else "network")
-    begin, end = month("from", fields.begin), month("to", fields.end)
-    if begin and end and begin > end:
-        wrong["to"], end = Text("The period ends before it begins."), None
+    begin, end = read_months(fields.begin, fields.end, wrong)
     asked = Asked(scope, fields.scope_id or None, begin, end)
     ticked = [indicator for indicator in reports.offered(asked) if indicator.id in fields.indicators]
     if len(ticked) > reports.MOST_INDICATORS:
@@ -123,36 +112,25 @@ async def _show(visit: Visit, fields: Fields) -> Response:
         choices=await _choices(visit, asked.scope),
         scopes=[(each, visit.word(WORDS[each])) for each in get_args(Scope)],
         bys=[(each, visit.word(words)) for each, words in BYS.items()],
-        groups=_groups(visit, asked),
+        groups=indicators_by_group(visit, [asked.scope]),
         asked=asked,
         most=reports.MOST_INDICATORS,
         query=query_of(figures) if figures else "",
-        own=[(each, _name(visit, each.figures)) for each in own],
+        own=[(each, name_of(visit, each.figures)) for each in own],
     )
 
 
 def _words(visit: Visit, figures: Json | None, now: list[Json] | None = None) -> dict[str, Any]:
     """What the page says of figures, in the visitor's language."""
     if figures is None:
-        return {"cover": None, "sections": [], "drawn": prints.DRAWN}
+        return {"cover": None, "sections": [], "drawn": DRAWN}
     return {
-        "cover": prints.cover(figures, _name(visit, figures), visit.language),
+        "cover": prints.cover(figures, name_of(visit, figures), visit.language),
         "sections": prints.sections(figures, visit.language, now or ()),
-        "drawn": prints.DRAWN,
+        "drawn": DRAWN,
         "files_by_language": [(code, NAMES[code]) for code in LANGUAGES],
         "words": {key: visit.word(words) for key, words in prints.WORDS_OF_PRINT.items()},
     }
-
-
-def _name(visit: Visit, figures: Json) -> str:
-    return scope_name(visit, figures["scope"], figures["scope_id"], figures["scope_name"])
-
-
-def scope_name(visit: Visit, scope: Scope, id: str | None, name: str | None) -> str:
-    """How a scope is called, in the visitor's language where it has a name in several."""
-    if scope == "competency" and id:
-        return visit.frameworks.name(id, visit.language)
-    return name or visit.word(WORDS["network"])
 
 
 async def _choices(visit: Visit, scope: Scope) -> list[tuple[str, str]] | None:
@@ -166,15 +144,6 @@ async def _choices(visit: Visit, scope: Scope) -> list[tuple[str, str]] | None:
     if len(named) > MOST_CHOICES:
         return None
     return [("", visit.word(N_("choose one"))), *sorted(named, key=lambda each: each[1].casefold())]
-
-
-def _groups(visit: Visit, asked: Asked) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The indicators that are offered for the scope, by group."""
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for each in reports.offered(asked):
-        titles = groups.setdefault(each.group.into(visit.language), [])
-        titles.append((each.id, each.title.into(visit.language)))
-    return list(groups.items())
 
 
 @router.post("/report")
@@ -249,7 +218,7 @@ async def as_file(visit: Visit, body: Json, format: Format, now: list[Json] | No
     headers["Content-Disposition"] = f'attachment; filename="{name}"'
     if format == "pdf":
         kept_as = sha256 if now is not None else ""
-        made = await prints.pdf(figures, _name(visit, figures), visit.language, address, kept_as)
+        made = await prints.pdf(figures, name_of(visit, figures), visit.language, address, kept_as)
         return Response(made, headers=headers, media_type="application/pdf")
     rows = reports.rows_of(figures, now)
     if format == "csv":

@@ -27,9 +27,9 @@ from shared.http.routing import Router
 from shared.http.visits import AnyVisit, Visit
 from shared.pages.paging import pager
 
-from .charts import HEIGHT, LEFT, RIGHT, WIDTH, chart
+from .charts import DRAWN, chart
 from .competencies import framework_name
-from .parts import ALL, Text100, options
+from .parts import ALL, Text100, of_api, options, scope_name
 
 router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN_ROWS = 50
@@ -69,7 +69,7 @@ async def sustainability_page(visit: AnyVisit, fields: Annotated[Fields, Query()
     return visit.show(
         "services/monitoring/pages/sustainability.html",
         **_heat(visit, found, known, registry, _region(registry, fields)),
-        lines=found.lines[max(0, part.first - 1) : part.last],
+        lines=part.of(found.lines),
         part=part,
         without=found.without,
         left_out=len(items) - len(shown),
@@ -78,9 +78,9 @@ async def sustainability_page(visit: AnyVisit, fields: Annotated[Fields, Query()
         below_words=visit.word(WORDS[below]),
         of=GRADUATES,
         drawn=[(of, item, *_points(of.unit, item)) for of, item in zip(SHOWN_FIGURES, figures, strict=True)],
-        size={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT},
-        address=urlencode({"scope": asked.scope, **({"scope_id": asked.scope_id} if asked.scope_id else {})}),
-        name=registry.name(asked.scope, asked.scope_id) or visit.word(WORDS["network"]),
+        size=DRAWN,
+        address=of_api(asked),
+        name=scope_name(visit, asked.scope, asked.scope_id, registry.name(asked.scope, asked.scope_id)),
         regions=options(visit, registry, "region"),
         institutions=options(visit, registry, "institution"),
         frameworks=_frameworks(visit, items_of(known, visit.frameworks, None)),

@@ -59,7 +59,7 @@ async def who_has_not_answered(visit: AnyVisit, fields: Annotated[Fields, Query(
         return visit.show(
             "services/monitoring/pages/unanswered.html",
             scope=fields.scope,
-            rows=rows[max(0, part.first - 1) : part.last],
+            rows=part.of(rows),
             part=part,
             network=_row(network) if network["status"] == "ok" else None,
             heading=visit.word(WORDS[fields.scope]),
