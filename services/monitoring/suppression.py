@@ -28,7 +28,6 @@ The parts of one whole make a tree. Where there are two ways to divide a whole, 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import NamedTuple
 
 Cell = tuple[int, int]  # cases, and how many of them count in the numerator (of a share; else 0)
@@ -353,34 +352,37 @@ class _Blocks:
 def hidden_ends(counted: Counted, kind: str, rule: Rule) -> dict[Key, Hidden]:
     """What is hidden of a stock: of which parts all, and of which the ends of months before the last.
 
-    Ends of the network are told between which enough cases have changed. A part is told at the same ends if between any
-    two enough of its cases have changed or none; else only as it is now. The parts that are not told at these ends
-    stand in one block: together enough of their cases have changed between any two, or none.
+    Ends are told at which nothing is small and between which enough cases have changed. A part is told at the ends of
+    its whole if that holds for it, too, or nothing of it has changed; else only as it is now. The parts that are not
+    told at these ends stand in one block, for which it must hold together. So it goes on with the parts of a part:
+    what is told of it is less than its whole tells, so nothing more follows of what lies beside it.
     """
     network = _tree(counted.get(kind, {}))
     if rule.is_small(network.whole):
         _hide_all([network], network.months)
         return _found(network)
-    parts = [part for part in network.parts.values() if part.months]
-    months = {month for part in parts for month in part.months}
-    told, together = _divided(parts, months, rule)
-    ends = _ends(sorted(months), [network], rule)
-    closed = [part for part in told if not _is_told_at(ends, part, rule)]
-    ends = _ends(ends, [network, _merged([*together, *closed])], rule)
-    last = max(months, default="")
-    found = {part.key[:2]: Hidden(True, frozenset(months)) for part in together if part.is_told}
-    for group in (network, *told):
-        at = {last} if group in closed else {last, *ends}
-        found[group.key] = Hidden(months=frozenset(months - at), ends=frozenset(at))
-    return found
+    found: dict[Key, Hidden] = {}
+    months = sorted(network.months)
+    _tell_ends(network, months, frozenset(months), rule, found)
+    return found | {key: hidden for key, hidden in _found(network).items() if hidden.whole}
 
 
-def _merged(parts: Iterable[Group]) -> Group:
-    merged = Group(("", None))
-    for part in parts:
-        for month, cell in part.months.items():
-            merged.months[month] = total([merged.months.get(month, NONE), (_changed(cell), 0)])
-    return merged
+def _tell_ends(
+    group: Group, candidates: Sequence[str], months: frozenset[str], rule: Rule, found: dict[Key, Hidden]
+) -> None:
+    """Note at which of the ends of its whole a group is told, and so with its parts."""
+    parts = [part for part in group.parts.values() if part.months]
+    told, together = ([], []) if SUMMED in group.parts else _divided(parts, months, rule)
+    ends = _ends(candidates, [[group]], rule)
+    closed = [part for part in told if not _is_told_at(ends, [part], rule)]
+    ends = _ends(ends, [[group], [*together, *closed]], rule)
+    at = frozenset({max(months, default=""), *ends})
+    found[group.key[:2]] = Hidden(months=months - at, ends=at)
+    for part in told:
+        _tell_ends(part, [] if part in closed else ends, months, rule, found)
+
+
+Block = Sequence[Group]  # groups that are told of together only
 
 
 def _changed(cell: Cell) -> int:
@@ -388,21 +390,29 @@ def _changed(cell: Cell) -> int:
     return max(map(abs, cell))
 
 
-def _between(group: Group, begin: str, end: str) -> int:
+def _between(block: Block, begin: str, end: str) -> int:
     """How many cases have changed after one end up to another."""
-    return sum(_changed(cell) for month, cell in group.months.items() if begin < month <= end)
+    return sum(_changed(cell) for group in block for month, cell in group.months.items() if begin < month <= end)
 
 
-def _ends(candidates: Sequence[str], groups: Sequence[Group], rule: Rule) -> list[str]:
-    """The ends between any two of which enough cases of each group have changed, or none; now is one, too."""
+def _until(block: Block, end: str) -> Cell:
+    """The stock at an end."""
+    return total(cell for group in block for month, cell in group.months.items() if month <= end)
+
+
+def _ends(candidates: Sequence[str], blocks: Sequence[Block], rule: Rule) -> list[str]:
+    """The ends at which no block is small, and between any two of which enough of its cases have changed, or none.
+
+    Now is an end, too.
+    """
 
     def is_enough(begin: str, end: str) -> bool:
-        changed = [_between(group, begin, end) for group in groups]
+        changed = [_between(block, begin, end) for block in blocks]
         return all(n == 0 or n >= rule.least for n in changed)
 
     ends = [""]
     for end in candidates:
-        if is_enough(ends[-1], end):
+        if is_enough(ends[-1], end) and not any(rule.is_small(_until(block, end)) for block in blocks):
             ends.append(end)
     while len(ends) > 1 and not is_enough(ends[-1], LAST):
         ends.pop()
@@ -412,6 +422,5 @@ def _ends(candidates: Sequence[str], groups: Sequence[Group], rule: Rule) -> lis
 LAST = "9"  # after any month
 
 
-def _is_told_at(ends: Sequence[str], part: Group, rule: Rule) -> bool:
-    changed = [_between(part, begin, end) for begin, end in pairwise(["", *ends, LAST])]
-    return all(n == 0 or n >= rule.least for n in changed)
+def _is_told_at(ends: Sequence[str], block: Block, rule: Rule) -> bool:
+    return _ends(ends, [block], rule) == list(ends)

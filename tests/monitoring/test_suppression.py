@@ -5,7 +5,7 @@ from datetime import date
 from itertools import combinations, combinations_with_replacement
 from math import gcd, inf
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 
@@ -355,6 +355,67 @@ def ends_told(changes: Mapping[Atom, int], months: list[str]) -> list[frozenset[
             if isinstance(said["n"], int):
                 found.append(frozenset(a for a in changes if id in (None, a[0]) and a[2] <= (end or "9")))
     return found
+
+
+ENROLLED = INDICATORS["participation"]
+
+
+def test_attack_a_stock_tells_of_no_small_region_institution_or_programme_at_any_end() -> None:
+    """Three levels, so what is hidden of one must not follow from the parts of another."""
+    months, told_in_all = [f"2024-{n:02}" for n in range(1, 5)], 0
+    for seed in NETWORKS:
+        random = chance(seed)
+        programmes = {
+            f"p{r}{i}{p}": (("region", f"r{r}"), ("institution", f"i{r}{i}"), ("programme", f"p{r}{i}{p}"))
+            for r in range(random.randint(1, 3))
+            for i in range(random.randint(1, 3))
+            for p in range(random.randint(1, 3))
+        }
+        changes = {(id, "", month): random.choice([0, 0, 1, 3, 6, 12]) for id in programmes for month in months}
+        counted = {
+            path: {m: {"learners": changes[id, "", m]} for m in months if changes[id, "", m]}
+            for id, path in programmes.items()
+        }
+        hidden = Hiding(hidden_values([ENROLLED], {"programme": counted}, TODAY, LEAST), {})
+        within: dict[tuple[Scope, str | None], set[str]] = {("network", None): {*programmes}}
+        for id, path in programmes.items():
+            for scope, of in path:
+                within.setdefault((cast(Scope, scope), of), set()).add(id)
+        told: list[frozenset[Atom]] = []
+        sums: dict[frozenset[Atom], int] = {}
+        for (scope, of), own in within.items():
+            by_month = {m: {"learners": sum(changes[id, "", m] for id in own)} for m in months}
+            by_month = {m: counts for m, counts in by_month.items() if counts["learners"]}
+            for end in (*months, None):
+                atoms = frozenset(a for a in changes if a[0] in own and a[2] <= (end or "9"))
+                sums[atoms] = sum(changes[a] for a in atoms)
+                said = of_window(ENROLLED, by_month, None, end, LEAST, hidden.of(ENROLLED, scope, of))
+                if isinstance(said["n"], int) and said["status"] != "suppressed":
+                    told.append(atoms)
+        told_in_all += len(told)
+        span = Span(told)
+        for atoms, n in sums.items():
+            assert not (0 < n < LEAST and span.has(atoms)), (seed, sorted(atoms))
+        small = [frozenset({atom}) for atom, n in changes.items() if 0 < n < LEAST]
+        assert not any(span.has(atom) for atom in small), seed
+    assert told_in_all > 500
+
+
+def test_attack_a_stock_tells_no_past_end_at_which_all_were_alike() -> None:
+    """Competencies a, b and c of which all, a quarter and a sixth were recognised at first."""
+    first = {"a": (6, 6), "b": (20, 5), "c": (30, 5)}
+    paths = {
+        (("competency", id),): {
+            "2025-01": {"certificates": n, "certificates_recognised": k},
+            "2025-02": {"certificates": 40, "certificates_recognised": 20},
+        }
+        for id, (n, k) in first.items()
+    }
+    hidden = Hiding(hidden_values([STOCK], {"competency": paths}, TODAY, LEAST), {})
+    told = {id for id in first if not hidden.of(STOCK, "competency", id).has_end("2025-01")}
+    is_network_told = not hidden.of(STOCK, "network", None).has_end("2025-01")
+    assert not (is_network_told and told >= {"b", "c"})
+    assert "a" not in told
 
 
 # what it costs
