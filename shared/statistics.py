@@ -16,7 +16,8 @@ def wilson(successes: float, n: float, z: float = Z) -> tuple[float, float]:
     share, extra = successes / n, z * z / n
     middle = (share + extra / 2) / (1 + extra)
     half = z / (1 + extra) * sqrt(share * (1 - share) / n + extra / (4 * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # Exactly, where rounding would leave out the share itself.
+    return 0.0 if successes == 0 else max(0.0, middle - half), 1.0 if successes == n else min(1.0, middle + half)
 
 
 def difference(share: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:

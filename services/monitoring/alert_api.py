@@ -1,9 +1,8 @@
 """Alert rules over HTTP, with what they have alerted of; and taking note of an alert."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any, cast
 
-from fastapi import Depends
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,27 +20,19 @@ from shared.http.commands import Prefer, accept, event_by
 from shared.http.lists import Pages, found, listed
 from shared.http.problems import Problem
 from shared.http.routing import Router
-from shared.http.service import Authenticated, EntityId, Running, Service, barred, require
+from shared.http.service import Active, EntityId, Running, Service, require
 from shared.pages.languages import Text
 from shared.processing.ownership import misnamed
 
 from . import counters
 from .alert_reads import NOTES, Doc, find_alert, is_concerned, notes_on
 from .alerts import MOST_RULES, RULES, objection, own_scopes
+from .answers import Asked, find_scope
+from .indicators import Scope
 from .states import alert_key
 
 router = Router(tags=["alerts"])
 LONGEST_NOTE = 2_000
-
-
-async def _active(service: Running, caller: Authenticated) -> Caller:
-    """The caller, unless it is suspended (its token may be older than that)."""
-    if why := await barred(service, caller):
-        raise Problem(403, why)
-    return caller
-
-
-Active = Annotated[Caller, Depends(_active)]
 
 
 @router.put("/alert-rules/{id}", status_code=202)
@@ -71,6 +62,8 @@ async def setting(service: Service, caller: Caller, id: str, body: IndicatorRule
     require(caller, *INSTITUTION_OR_OPERATOR)
     if wrong := objection(body):
         raise Problem(422, wrong[1], [wrong])
+    if body.scope_id:
+        await _demand_known(service, body)
     if not caller.is_operator:
         await _demand_own_scope(service, caller, body)
     await service.current("indicator", id)
@@ -87,6 +80,13 @@ async def setting(service: Service, caller: Caller, id: str, body: IndicatorRule
     if not (is_active or caller.is_operator):
         await _demand_few(service, caller)
     return event_by(caller, body, id)
+
+
+async def _demand_known(service: Service, body: IndicatorRuleSet) -> None:
+    try:
+        await find_scope(service, Asked(cast(Scope, body.scope), body.scope_id))
+    except Problem as problem:
+        raise Problem(422, problem.detail, [("scope_id", problem.detail)]) from None
 
 
 async def _demand_own_scope(service: Service, caller: Caller, body: IndicatorRuleSet) -> None:

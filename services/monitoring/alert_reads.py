@@ -82,14 +82,14 @@ async def _read(db: Database) -> list[Doc]:
 def shown(
     id: str, rule: Mapping[str, Any], alert: Mapping[str, Any], given: Iterable[Mapping[str, Any]], registry: Registry
 ) -> Doc:
-    """An alert with all that is looked for; only the operator's and the institution's acknowledgement counts."""
+    """An alert with all that is looked for; what the operator or the institution says of it later acknowledges it."""
     scope = cast(Scope, alert["scope"])
     begin, end = months_of(alert["window"])
     institution = _institution(scope, alert["scope_id"], registry)
     counted = [
         {"by": one["by"], "at": one["acknowledged_at"]}
         for one in given
-        if one["by_operator"] or one["by"] == institution
+        if (one["by_operator"] or one["by"] == institution) and one["acknowledged_at"] >= alert["alerted_at"]
     ]
     return {
         "id": alert["id"],

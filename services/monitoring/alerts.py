@@ -1,6 +1,5 @@
 """Alerts: which rules an indicator meets, looked at when time has passed. What they are judged by is pure."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
@@ -23,9 +22,9 @@ from shared.settings import settings
 from shared.statistics import wilson
 
 from . import counters
-from .counters import Registry
-from .figures import of_window
-from .indicators import INDICATORS, Indicator, Measures
+from .counters import Hiding, Registry
+from .figures import is_of_cases, of_window
+from .indicators import INDICATORS, Indicator, Measures, Scope
 from .states import owner_of, rule_of
 from .suppression import Hidden
 from .tables import WORDS
@@ -88,8 +87,10 @@ def objection(rule: IndicatorRuleSet) -> tuple[str, str] | None:
     if rule.scope not in indicator.scopes:
         words = [Text(WORDS[scope]) for scope in indicator.scopes]
         return "scope", Text("this indicator is not offered for it, but for: {scopes}", {"scopes": enumerated(words)})
-    if rule.when is AlertWhen.falls and indicator.unit != "share":
+    if rule.when is AlertWhen.falls and not is_of_cases(indicator):
         return "when", Text("this indicator is no share: how much of a fall is chance cannot be said")
+    if indicator.unit == "share" and not 0 <= rule.threshold <= 1:
+        return "threshold", Text("a share is from 0 to 1 (100 per cent)")
     return None
 
 
@@ -170,6 +171,7 @@ async def find_crossings(db: Database, rules: Mapping[str, Rule], today: date) -
     """Where these rules are met."""
     found: list[Crossing] = []
     registry = await counters.registry(db) if rules else Registry({}, {})
+    hidings: dict[tuple[str, Scope, str | None], Hiding] = {}  # which rules share
     for id, rule in rules.items():
         asks, scope_ids = rule.asks, judged_for(rule, registry)
         if objection(IndicatorRuleSet.model_validate(asks)) or scope_ids == []:
@@ -177,7 +179,11 @@ async def find_crossings(db: Database, rules: Mapping[str, Rule], today: date) -
         indicator, scope = INDICATORS[asks["indicator"]], asks["scope"]
         read = await counters.by_scope(db, indicator, scope, scope_ids, indicator.latest(today))
         one = scope_ids[0] if scope_ids and len(scope_ids) == 1 else None
-        hiding = await counters.hiding(db, [indicator], scope, one, settings().suppress_below)
+        if (indicator.id, scope, one) not in hidings:
+            hidings[indicator.id, scope, one] = await counters.hiding(
+                db, [indicator], scope, one, settings().suppress_below
+            )
+        hiding = hidings[indicator.id, scope, one]
         for scope_id, by_month in sorted(read.items()):
             hidden = hiding.of(indicator, scope, scope_id if scope != "network" else None)
             if met := crossing(id, asks, scope_id, by_month, today, hidden):
@@ -200,18 +206,18 @@ async def read_context(db: Database, keys: Collection[Key], events: Sequence[Dec
     # Rules are judged at a tick: in the middle of a backlog a window's figures are not all there.
     ids = [] if events else [key.id for key in keys if key.collection == RULES]
     docs = [doc async for doc in db[RULES].find({"_id": {"$in": ids}})] if ids else []
-    return Context(await find_crossings(db, _active(docs), counters.today()), datetime.now(UTC))
+    return Context(await find_crossings(db, await _active(db, docs), counters.today()), datetime.now(UTC))
 
 
-def _active(docs: Iterable[Mapping[str, Any]]) -> dict[str, Rule]:
-    """The rules in force; of an institution that has more of them than it may, the first."""
-    found: dict[str, Rule] = {}
-    numbers = Counter[str]()
-    for doc in sorted(docs, key=lambda doc: doc["_id"]):
-        asks, organisation = rule_of(doc["state"]), owner_of(doc["state"])
-        numbers[organisation or ""] += asks is not None
-        if asks and (organisation is None or numbers[organisation] <= MOST_RULES):
-            found[doc["_id"]] = Rule(asks, organisation)
+async def _active(db: Database, docs: Iterable[Mapping[str, Any]]) -> dict[str, Rule]:
+    """The rules in force; of an institution that has more of them than it may, the first by id, whoever judges them."""
+    found = {
+        doc["_id"]: Rule(asks, owner_of(doc["state"])) for doc in docs if (asks := rule_of(doc["state"])) is not None
+    }
+    for organisation in {rule.organisation for rule in found.values() if rule.organisation}:
+        own = db[RULES].find({"organisation": organisation, "status": "active"}, {"_id": 1}).sort("_id")
+        first = {doc["_id"] async for doc in own.limit(MOST_RULES)}
+        found = {id: rule for id, rule in found.items() if rule.organisation != organisation or id in first}
     return found
 
 
@@ -228,7 +234,7 @@ class DueRules:
             return []
         docs = [doc async for doc in db[RULES].find({"status": "active", "partition": {"$in": list(labels)}})]
         now, states = datetime.now(UTC), {doc["_id"]: doc["state"] for doc in docs}
-        crossings = await find_crossings(db, _active(docs), counters.today())
+        crossings = await find_crossings(db, await _active(db, docs), counters.today())
         met = {doc["_id"]: doc["partition"] for doc in docs if alert(doc["_id"], states[doc["_id"]], crossings, now)}
         if not met:
             self._quiet_at = seen

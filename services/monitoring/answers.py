@@ -13,7 +13,7 @@ from shared.contract.events import Month
 from shared.http.parameters import query
 from shared.http.problems import Problem
 from shared.http.service import Service
-from shared.pages.languages import Language
+from shared.pages.languages import Language, Text
 from shared.processing.recent import RecentAnswers
 
 from . import counters, ranking, splits
@@ -21,6 +21,7 @@ from .competencies import GapFilters, Names, competencies_of, gaps, is_demanded
 from .figures import NO_CAVEATS, caveats, of_months, of_window, of_years, sum_of, within
 from .indicators import Indicator, Scope
 from .splits import Split
+from .tables import WORDS
 
 LEFT_OUT = (
     "With `from` or `to`, months that would tell of few are left out: see months_left_out, and small_groups in "
@@ -41,7 +42,11 @@ class Asked:
         if self.scope == "network":
             self.scope_id = None
         if self.begin and self.end and self.begin > self.end:
-            raise Problem(422, "the period ends before it begins", [("to", f"must not be before {self.begin}")])
+            raise Problem(
+                422,
+                Text("The period ends before it begins."),
+                [("to", Text("must not be before {month}", {"month": self.begin}))],
+            )
 
 
 Question = Annotated[Asked, query(Asked)]
@@ -74,7 +79,8 @@ async def find_scope(service: Service, asked: Asked) -> About:
         asked.scope == "competency" and await is_demanded(service.db, asked.scope_id)
     )
     if not is_known and not await counters.is_counted(service.db, asked.scope, asked.scope_id):
-        raise Problem(404, f"there is no {asked.scope} {asked.scope_id} (yet)")
+        given = {"scope": Text(WORDS[asked.scope]), "id": asked.scope_id}
+        raise Problem(404, Text("There is nothing of this name (yet): {scope} {id}", given))
     return About(asked, registry)
 
 

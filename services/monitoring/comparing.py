@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from shared.statistics import difference
 
-from .figures import is_of_cases
+from .figures import is_of_cases, is_whole
 from .indicators import Indicator
 
 Item = Mapping[str, Any]  # a value, as `figures.shown` gives it
@@ -65,8 +65,11 @@ def between(
     return difference((k, n), (other_k, other_n)) if 0 <= k <= n and 0 <= other_k <= other_n else None
 
 
+APART_YEARS = 3
+
+
 class Change(NamedTuple):
-    """How the last year that is over differs from the last one before it of which anything is shown."""
+    """How the last year that is shown whole differs from the one before that is, at most three years earlier."""
 
     year: str
     before: str
@@ -79,10 +82,12 @@ def changed(indicator: Indicator, years: Sequence[Item]) -> Change | None:
     Args:
         years: as `figures.of_years` gives them.
     """
-    shown = [year for year in years if year["months"] == 12 and year["status"] == "ok"]
-    if len(shown) < 2:
+    whole = [year for year in years if is_whole(year)]
+    if len(whole) < 2:
         return None
-    before, now = shown[-2:]
+    before, now = whole[-2:]
+    if int(now["period"]) - int(before["period"]) > APART_YEARS:
+        return None
     found = differ(indicator, now, before)
     return found and Change(now["period"], before["period"], found)
 

@@ -1,7 +1,8 @@
 """What is demanded, certified and taught, competency by competency: in the network, a region or a programme.
 
-Few holders are hidden. So is what would tell them by subtraction: the smallest other region of the network, and the
-smallest other programme of the region. That is worked out as if who is enrolled in a region was certified there.
+Few holders are hidden. So is what would tell them by subtraction: the smallest other competency of the network, whose
+holders are told in all, the smallest other region of the network, and the smallest other programme of the region. That
+is worked out as if who is enrolled in a region was certified there.
 """
 
 from collections import defaultdict
@@ -165,11 +166,10 @@ def hidden(holders: Holders, regions: Mapping[str, str], least: int) -> set[tupl
     """
     of_regions: dict[str, dict[str, int]] = defaultdict(dict)
     of_programmes: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    found: set[tuple[GapScope, str, str]] = set()
+    of_network = {competency: held for (scope, _, competency), held in holders.items() if scope == "network"}
+    found: set[tuple[GapScope, str, str]] = {("network", "", each) for each in smallest(of_network, least)}
     for (scope, id, competency), held in holders.items():
-        if scope == "network" and held < least:
-            found.add((scope, id, competency))
-        elif scope == "region":
+        if scope == "region":
             of_regions[competency][id] = held
         elif scope == "programme":
             of_programmes[competency, regions.get(id, "")][id] = held
@@ -249,7 +249,8 @@ def gaps(known: Competencies, names: Names, scope: GapScope, scope_id: str | Non
     for competency in sorted(known.demanded):
         if demand := known.demand(scope, scope_id, competency):
             held = known.held(scope, scope_id, competency)
-            few = f"<{least}" if scope == "network" else None
+            is_few = scope == "network" and known.holders.get((scope, "", competency), 0) < least
+            few = f"<{least}" if is_few else None  # another may be hidden beside it
             rows.append(
                 {
                     "competency": competency,

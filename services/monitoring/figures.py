@@ -175,6 +175,10 @@ def caveats(  # noqa: PLR0913, PLR0917
     listed = _listed(left_out, suppress_below, hidden)
     if not everybody:
         return NO_CAVEATS | {"left_out": listed or None}
+    if len(indicator.left_out) - len({each["reason"] for each in listed} & indicator.left_out.keys()) == 1 and any(
+        each["n"] is None for each in listed
+    ):
+        return NO_CAVEATS | {"left_out": listed}  # how many are unknown would tell how few it is for the one reason
     numerator, denominator = total(indicator.numerator), total(indicator.denominator)
     unknown = everybody - denominator - sum(left_out.values())
     possible = denominator + unknown
@@ -281,13 +285,18 @@ def of_years(  # noqa: PLR0913, PLR0917
         january, last = max(f"{year}-01", begin or ""), min(f"{year}-12", end)
         said = of_window(indicator, by_month, january, last, suppress_below, hidden)
         if indicator.by == "stock" or said["n"] != 0:
-            point = {"period": str(year), "months": int(last[5:]), **said}
+            point = {"period": str(year), "months": int(last[5:]) - int(january[5:]) + 1, **said}
             points.append({**point, "change": _change(points[-1], point) if points else None})
     return points
 
 
+def is_whole(year: Mapping[str, Any]) -> bool:
+    """Is all of a year shown?"""
+    return bool(year["status"] == "ok" and year["months"] == 12 and not year.get("months_left_out"))
+
+
 def _change(before: Mapping[str, Any], now: Mapping[str, Any]) -> float | None:
-    if None in (before["value"], now["value"]) or int(now["period"]) - int(before["period"]) > 1 or now["months"] < 12:
+    if not (is_whole(before) and is_whole(now)) or int(now["period"]) - int(before["period"]) > 1:
         return None
     return float(now["value"] - before["value"])
 

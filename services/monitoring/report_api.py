@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.contract.events import Month
 from shared.http.routing import Router
-from shared.http.service import Authenticated, EntityId, Running, refuse_sandbox
+from shared.http.service import Active, EntityId, Running, refuse_sandbox
 from shared.http.spreadsheets import TABLES
 from shared.http.visits import AnyVisit, Visit
 from shared.processing.recent import RecentAnswers, applied
@@ -49,7 +49,7 @@ class ReportOf(BaseModel):
 
 
 @router.post("/reports", status_code=201, responses={200: {"description": "They are kept already."}})
-async def keep_report(service: Running, caller: Authenticated, body: ReportOf) -> JSONResponse:
+async def keep_report(service: Running, caller: Active, body: ReportOf) -> JSONResponse:
     """Keep the figures of a report as they are now, under an address of their own. By any organisation.
 
     The address holds the beginning of the SHA-256 of `figures` as canonical JSON (RFC 8785); 200 if they are kept
@@ -98,7 +98,7 @@ def _body(visit: Visit, report: Report, now: Json | None, beside: list[Json]) ->
 
 
 @router.delete("/reports/{id}", status_code=204)
-async def remove_report(service: Running, caller: Authenticated, id: EntityId) -> Response:
+async def remove_report(service: Running, caller: Active, id: EntityId) -> Response:
     """Remove a report. By the organisation that keeps it, or the operator."""
     refuse_sandbox(caller)
     await reports.forget(service, id, None if caller.is_operator else caller.organisation)

@@ -197,6 +197,16 @@ async def barred(service: Service, caller: Caller) -> str | None:
 
 Running = Annotated[Service, Depends(_service)]
 Authenticated = Annotated[Caller, Depends(_caller)]
+
+
+async def _active(service: Running, caller: Authenticated) -> Caller:
+    """The caller, unless it is suspended: for commands of services that learn of it from the log."""
+    if why := await barred(service, caller):
+        raise Problem(403, why)
+    return caller
+
+
+Active = Annotated[Caller, Depends(_active)]
 EntityId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,99}$")]
 
 

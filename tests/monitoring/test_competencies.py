@@ -55,6 +55,7 @@ HELD = {
     ("welding", "greencomp:1.1"): 6,
     ("history", "greencomp:2.1"): 7,
     ("welding", "national:cnc"): 2,
+    ("history", "esco:other"): 4,  # hidden beside it
 }
 
 
@@ -195,6 +196,12 @@ def test_no_few_follow_from_what_is_shown_of_programmes_regions_and_the_network(
 
 def row(competency: str, lack: int | None, places: int, holders: Any) -> dict[str, Any]:
     return {"competency": competency, "lack_at_least": lack, "places": places, "holders": holders, "taught": 0}
+
+
+def test_the_smallest_other_competency_is_hidden_beside_one_of_few():
+    """The holders of all together are told by competency_gap of the network."""
+    holders: dict[Any, int] = {("network", "", id): n for id, n in (("a", 3), ("b", 10), ("c", 20))}
+    assert hidden(holders, {}, 5) == {("network", "", "a"), ("network", "", "b")}
 
 
 def test_what_is_hidden_stands_where_at_least_it_belongs():

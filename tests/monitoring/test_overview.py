@@ -86,6 +86,8 @@ def test_the_change_is_between_the_last_two_years_that_are_over_and_shown():
     assert isinstance(found, Change)
     assert (found.year, found.before, found.difference.is_clear) == ("2023", "2021", True)
     assert changed(RATE, years[:2]) is None
+    assert changed(RATE, [{**years[0], "period": "2015"}, years[2]]) is None  # too long ago
+    assert changed(RATE, [years[0], {**years[2], "months_left_out": 1}]) is None
 
 
 def test_the_middle_is_of_the_others_and_of_three_at_least():
@@ -109,6 +111,8 @@ def test_a_year_is_the_window_of_its_months():
         window = of_window(RATE, by_month, f"{each['period']}-01", last, 5, hidden)
         assert {name: each[name] for name in window} == window
     assert points[0]["months_left_out"] > 0
+    (part, *_) = of_years(RATE, by_month, "2021-09", "2023-05", 5, Hidden())
+    assert (part["period"], part["months"], part["change"]) == ("2021", 4, None)
 
 
 def test_a_distribution_has_each_value_once_and_few_have_none():

@@ -101,6 +101,14 @@ def test_only_what_chance_would_hardly_bring_about_is_said_to_be_below_or_above(
     assert wilson(8, 18)[1] < 0.7
 
 
+def test_all_or_none_of_few_is_not_clearly_off_a_network_of_all_or_none():
+    for n in range(5, 400):
+        assert (wilson(n, n)[1], wilson(0, n)[0]) == (1.0, 0.0)
+    everybody = item("network", 1_000, 1_000)
+    assert against(RATE, item("h", 37, 37), everybody) is None
+    assert against(RATE, item("h", 0, 29), item("network", 0, 1_000)) is None
+
+
 # charts
 
 

@@ -8,7 +8,6 @@ from fastapi import Header, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict
 
-from services.certification.callers import Active
 from services.certification.credentials import picture
 from services.certification.validity import as_of_today
 from shared.contract.events import CompetencyRevoked, Data, Event, Text, derive, derived_id
@@ -17,7 +16,7 @@ from shared.http.commands import Prefer, accept
 from shared.http.lists import Pages
 from shared.http.problems import Problem
 from shared.http.routing import Router
-from shared.http.service import Authenticated, EntityId, Running, Service, barred
+from shared.http.service import Active, Authenticated, EntityId, Running, Service, barred
 from shared.http.sessions import signed_in
 from shared.http.spreadsheets import TABLES, Sheet, one_file, table_file
 from shared.pages.languages import N_, Chosen, Language, translated

@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from services.certification.callers import Active
 from services.certification.certificates.credentials_api import picture_of
 from services.certification.credentials import own_pictures, picture, pixels
 from services.certification.credentials.issuing import names
@@ -15,7 +14,7 @@ from shared.contract.events import INSTITUTION, Publisher
 from shared.http.auth import Role
 from shared.http.problems import Problem
 from shared.http.routing import Router
-from shared.http.service import Authenticated, EntityId, Running, Service, require
+from shared.http.service import Active, Authenticated, EntityId, Running, Service, require
 from shared.http.visits import MemberVisit, SignedInOffline, demand_active, demand_role
 from shared.pages.languages import N_
 

@@ -6,7 +6,6 @@ from urllib.parse import unquote
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
-from services.certification.callers import Active
 from services.certification.credentials import badge, endorsing, issuing, keyforms, keys
 from services.certification.credentials.baking import as_text
 from services.certification.credentials.canonical import Document
@@ -22,7 +21,7 @@ from shared.http import addresses
 from shared.http.commands import Prefer, accept, event_by
 from shared.http.problems import Problem
 from shared.http.routing import Router
-from shared.http.service import EntityId, Running, Service, require
+from shared.http.service import Active, EntityId, Running, Service, require
 from shared.pages.languages import Text
 
 router = Router(tags=["credentials"])

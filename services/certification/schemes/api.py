@@ -6,14 +6,13 @@ from typing import Annotated, Literal
 from fastapi import Header, Query
 from fastapi.responses import JSONResponse, Response
 
-from services.certification.callers import Active
 from shared.contract.events import INSTITUTION, Data, Event, SchemePublished
 from shared.http.auth import Caller
 from shared.http.commands import Prefer, accept, event_by
 from shared.http.lists import Pages, found
 from shared.http.problems import Problem
 from shared.http.routing import Router
-from shared.http.service import Authenticated, EntityId, Running, Service, require
+from shared.http.service import Active, Authenticated, EntityId, Running, Service, require
 from shared.http.spreadsheets import MOST_ROWS, TABLES, Sheet, one_file, table_file
 from shared.http.visits import AnyVisit
 from shared.pages.languages import LANGUAGES, N_, Chosen, Language, Text

@@ -58,8 +58,7 @@ def chart(
     high = 1.0 if is_share else step * -(-high // step)
     if zoomed:
         ends += [point["interval_from"] for point in drawn if point["interval_from"] is not None]
-        low, high = min(ends), max(ends)
-        low, high = (low, high) if high > low else (low - 1, high + 1)
+        low, high = _zoomed(min(ends), max(ends), LEAST_SPAN if is_share else 0)
     months = [_month(point["period"]) for point in drawn]
     first, last = min(months), max(months)
 
@@ -83,6 +82,17 @@ def chart(
     ]
     values = [low + step * n for n in range(round((high - low) / step) + 1)]
     return Chart(marks, _runs(points, marks), [(y(value) or 0.0, value) for value in values], _years(first, last, x))
+
+
+LEAST_SPAN = 0.1  # of shares: else a hundredth of a percentage point fills the height
+
+
+def _zoomed(low: float, high: float, least: float) -> tuple[float, float]:
+    """An axis from the least to the greatest, which is as long as *least* and longer than nothing."""
+    missing = max(least, 0.0 if high > low else 2.0) - (high - low)
+    if missing <= 0:
+        return low, high
+    return (low, high + missing) if least and low < missing / 2 else (low - missing / 2, high + missing / 2)
 
 
 def _month(period: str) -> int:

@@ -111,6 +111,8 @@ class Pair(NamedTuple):
 
 def _pair(registry: Registry, of: Indicator, one: tuple[Side, Any], other: tuple[Side, Any]) -> Pair | None:
     """None: one has no value, or may be a part of the other, whose difference would say little."""
+    if of.scopes[one[0].asked.scope] != of.scopes[other[0].asked.scope]:
+        return None  # an internship counts for its programme and for its enterprise
     if _overlap(registry, one[0].asked, other[0].asked) or _overlap(registry, other[0].asked, one[0].asked):
         return None
     high, low = sorted((one, other), key=lambda each: -(each[1]["value"] or 0))

@@ -44,6 +44,7 @@ HEADLINES: dict[Scope, tuple[str, ...]] = {
     "competency": ("competency_gap", "competency_surplus", "recognised_certificates_rate"),
 }
 SHOWN_HEADS = 4
+AGAINST = {"below": N_("clearly below the network"), "above": N_("clearly above the network")}
 SHOWN_PARTS, SHOWN_LACKS, SHOWN_FOUND = 10, 3, 50
 
 
@@ -73,6 +74,7 @@ async def overview_page(visit: AnyVisit, asked: Question) -> Response:
     about = await find_scope(visit.service, asked)
     rows, until = await _rows(visit, asked)
     heads = _heads(asked.scope, rows)
+    parts = [await _part(visit, registry, asked, kind) for kind in BELOW.get(asked.scope, ())]
     return visit.show(
         "services/monitoring/pages/overview.html",
         scripts=True,
@@ -82,16 +84,16 @@ async def overview_page(visit: AnyVisit, asked: Question) -> Response:
         above=[(words, address(*at)) for words, at in above(visit, registry, asked)],
         heads=[(row, await _peers(visit, registry, asked, row.of)) for row in heads],
         groups=_groups(visit, rows),
-        against={side: visit.word(WORDS[side]) for side in ("below", "above")},
+        against={side: visit.word(words) for side, words in AGAINST.items()},
         alerts=await _alerts(visit, asked),
         recommended=await _recommended(visit, registry, asked),
         story=f"stories/{asked.scope_id}" if asked.scope == "programme" else None,
         lacks=await _lacks(visit, asked),
         thin=[row.of for row in rows if row.item["thin"] and row.item["status"] == "ok"],
         hidden=sum(row.item["status"] == "suppressed" for row in rows),
-        parts=[await _part(visit, registry, asked, kind) for kind in BELOW.get(asked.scope, ())],
+        parts=parts,
         of_api=of_api(asked),
-        until=until,
+        until=min(filter(None, (until, *(part["until"] for part in parts))), default=None),  # of what rests longest
         audit=await counters.last_audit(db),
         least=visit.service.settings.suppress_below,
     )
@@ -112,7 +114,8 @@ async def _rows(visit: Visit, asked: Asked) -> tuple[list[Row], str | None]:
     items, until = await worked_out_recently(visit.service, offered, asked)
     network = dict.fromkeys((of.id for of in offered), None)
     if asked.scope != "network":
-        whole, _ = await worked_out_recently(visit.service, offered, Asked(begin=asked.begin, end=asked.end))
+        whole, since = await worked_out_recently(visit.service, offered, Asked(begin=asked.begin, end=asked.end))
+        until = min(filter(None, (until, since)), default=None)
         network = {item["indicator"]: item for item in whole}
     return [_row(of, item, network[of.id]) for of, item in zip(offered, items, strict=True)], until
 
@@ -190,13 +193,14 @@ async def _part(visit: Visit, registry: Registry, asked: Asked, kind: Scope) -> 
     """What lies within the scope, lowest first by the first figure that it has."""
     of = next(INDICATORS[id] for id in HEADLINES[kind] if kind in INDICATORS[id].scopes)
     within: dict[str, Any] = {asked.scope: asked.scope_id} if asked.scope_id else {}
-    items, network, _ = await compared(visit.service, of, Asked(kind, None, asked.begin, asked.end))
+    items, network, until = await compared(visit.service, of, Asked(kind, None, asked.begin, asked.end))
     found = Filters(**within).of(items, kind, registry)
     ranked = in_order(found, Order.lowest)[:SHOWN_PARTS]
     greatest = 1.0 if of.unit == "share" else max((item["value"] or 0 for item in found), default=0)
     return {
         "of": of,
         "kind": kind,
+        "until": until,
         "words": visit.word(LISTS[kind]),
         "rows": [
             (item, scope_name(visit, kind, item["scope_id"], item["scope_name"]), bar(item, greatest))

@@ -36,6 +36,7 @@ async def mail_alerts(service: Service) -> None:
     settings = service.settings
     if not (settings.alert_mails and settings.smtp_url.get_secret_value()):
         await asyncio.Event().wait()
+    sent: set[str] = service.shared.setdefault("alert_mails", set())  # ids, until their alerts are committed
     consumer = raw_consumer(settings, "partners-alert-mails")
     consumer.subscribe(topics=[topic_name(settings.namespace, IndicatorAlerted.topic)])
     try:
@@ -46,17 +47,26 @@ async def mail_alerts(service: Service) -> None:
             young = [record for part in parts.values() for record in part if record.timestamp > oldest_ms]
             said = [event for record in young if (event := event_in(record))]
             alerts = [event for event in said if isinstance(event.data, IndicatorAlerted)]
-            if not await _mail(service, alerts):
+            if not await _mail(service, alerts, sent):
                 await asyncio.sleep(AGAIN_S)
                 return
             if parts:
                 await consumer.commit()
+                sent.clear()
     finally:
         await consumer.stop()
 
 
-async def _mail(service: Service, alerts: list[Event[Data]]) -> bool:
-    """Send each organisation's admins what it is told, in one mail; False: there is no way to the server."""
+# What is wrong with one address or letter, and will be wrong again.
+OF_ONE = (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, smtplib.SMTPNotSupportedError, ValueError)
+
+
+async def _mail(service: Service, alerts: list[Event[Data]], sent: set[str]) -> bool:
+    """Send each organisation's admins what it is told, in one mail; False: there is no way to the server now.
+
+    Args:
+        sent: the ids of those that were sent at an earlier try, and are not sent again.
+    """
     known, _ = await read_known(alerts, service)
     told: dict[str, list[Event[Data]]] = {}
     for event in alerts:
@@ -67,13 +77,17 @@ async def _mail(service: Service, alerts: list[Event[Data]]) -> bool:
         chiefs = [role.value for role in roles_in(organisation) if is_chief(role)]
         match = {"organisation": organisation, "role": {"$in": chiefs}}
         async for person in service.store.home[MEMBERS].find(match).sort("_id"):
+            mail = _letter(service, person, some)
+            if mail["Message-ID"] in sent:
+                continue
             try:
-                await send(service.settings, _letter(service, person, some))
-            except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, ValueError) as error:
+                await send(service.settings, mail)
+            except OF_ONE as error:
                 log.warning("mail_not_sent", member=person["_id"], reason=type(error).__name__)
             except (OSError, smtplib.SMTPException) as error:
                 log.warning("mail_not_sent", reason=type(error).__name__)
                 return False
+            sent.add(mail["Message-ID"])
     return True
 
 
