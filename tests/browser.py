@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
@@ -14,7 +13,6 @@ from tests.packages import packages
 
 expect.set_options(timeout=20_000)
 Test = Callable[..., Awaitable[None]]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def within(limit_s: float) -> Callable[[Test], Test]:

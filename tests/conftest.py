@@ -15,10 +15,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
+from deploy.screenshots import CHROMIUM
 from shared.http.auth import ensure_keys
 from shared.settings import settings
 from tests import servers as test_servers
-from tests.browser import CHROMIUM
 from tests.network import network, tell
 from tests.servers import Servers
 from tests.stack import Running

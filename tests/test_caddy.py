@@ -41,7 +41,7 @@ def test_a_route_of_one_service_is_reached_at_the_origin(path: str):
     assert claimed_by(re.sub(r"{\w+}", "x", path)) == OWN[path], "name it in deploy/caddy/Caddyfile"
 
 
-def test_what_all_services_have_is_partners_but_for_the_dashboard():
+def test_what_all_services_have_is_partners_but_for_the_overview():
     assert {path: claimed_by(path) for path in COMMON} == {
         path: {"monitoring" if path == "/" else "partners"} for path in COMMON
     }

@@ -133,7 +133,7 @@ async def demonstrate() -> bool:
         print(f"\n  {run('monitoring', 'deploy.praktika', 'audit').strip()}")
         await independent.check(network)
         figures = Choice.kept().address()
-        print(f"\n  dashboard: {figures}/  who has the lowest, who the highest: {figures}/ranking")
+        print(f"\n  overview: {figures}/  who has the lowest, who the highest: {figures}/ranking")
         market = Choice.kept().address("feedback")
         print(f"  labour market: {market}/market  gaps: {market}/market/gaps")
         print(f"  what became of the programme: {market}/stories/{loop.PROGRAMME}")

@@ -19,7 +19,7 @@ from shared.processing.recent import RecentAnswers
 from . import counters, ranking, splits
 from .competencies import GapFilters, Names, competencies_of, gaps, is_demanded
 from .figures import NO_CAVEATS, caveats, of_months, of_window, of_years, sum_of, within
-from .indicators import Indicator, Scope
+from .indicators import INDICATORS, Indicator, Scope
 from .splits import Split
 from .tables import WORDS
 
@@ -64,6 +64,17 @@ class About:
         return {"scope": self.asked.scope, "scope_id": self.asked.scope_id, "scope_name": name}
 
 
+def find_indicator(id: str) -> Indicator:
+    """The indicator of this id.
+
+    Raises:
+        Problem: there is none.
+    """
+    if id not in INDICATORS:
+        raise Problem(404, Text("there is no indicator {id}", {"id": id}))
+    return INDICATORS[id]
+
+
 async def find_scope(service: Service, asked: Asked) -> About:
     """Look up the scope.
 
@@ -73,7 +84,8 @@ async def find_scope(service: Service, asked: Asked) -> About:
     if asked.scope == "network":
         return About(asked, counters.Registry({}, {}))
     if asked.scope_id is None:
-        raise Problem(422, "which one?", [("scope_id", f"is needed with the scope {asked.scope}")])
+        needed = Text("is needed with the scope {scope}", {"scope": Text(WORDS[asked.scope])})
+        raise Problem(422, Text("which one?"), [("scope_id", needed)])
     registry = await counters.registry(service.db)
     is_known = registry.has(asked.scope, asked.scope_id) or (
         asked.scope == "competency" and await is_demanded(service.db, asked.scope_id)
@@ -192,9 +204,15 @@ async def _by_month(service: Service, alike: list[Indicator], kind: str, about: 
 def kind_of(indicator: Indicator, scope: Scope) -> str:
     """The kind of counter that the indicator is summed from for a scope; a problem if it is not offered."""
     if scope not in indicator.scopes:
-        offered = ", ".join(indicator.scopes)
-        raise Problem(422, f"{indicator.id} is not offered by {scope}", [("scope", f"one of {offered}")])
+        one_of = Text("one of {values}", {"values": ", ".join(indicator.scopes)})
+        raise Problem(422, not_offered(indicator, scope), [("scope", one_of)])
     return indicator.scopes[scope]
+
+
+def not_offered(indicator: Indicator, scope: Scope) -> Text:
+    return Text(
+        "“{indicator}” is not offered for: {scope}", {"indicator": indicator.title, "scope": Text(WORDS[scope])}
+    )
 
 
 async def split_up(service: Service, indicator: Indicator) -> tuple[dict[Split, splits.Groups], str | None]:

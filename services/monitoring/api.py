@@ -14,11 +14,11 @@ from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Running, Service
 from shared.http.spreadsheets import BOM, TABLES, XLSX, csv_of
-from shared.pages.languages import Chosen, Language
+from shared.pages.languages import Chosen, Language, Text
 from shared.processing.recent import RecentAnswers
 
 from . import counters, ranking, splits, sustainability
-from .answers import Asked, Question, answered, compared, explained, find_scope, gaps_of, split_up
+from .answers import Asked, Question, answered, compared, explained, find_indicator, find_scope, gaps_of, split_up
 from .competencies import GapFilters, GapScope, competencies_of
 from .indicators import INDICATORS, SMALL_GROUPS, Indicator, Scope
 from .splits import Split
@@ -30,9 +30,7 @@ router = Router(tags=["indicators"], responses={200: {"content": TABLES}})
 
 # Coroutines, though they wait for nothing: FastAPI runs plain functions in threads.
 async def _indicator(indicator_id: Annotated[str, InPath(max_length=100)]) -> Indicator:
-    if indicator_id not in INDICATORS:
-        raise Problem(404, f"there is no indicator {indicator_id}")
-    return INDICATORS[indicator_id]
+    return find_indicator(indicator_id)
 
 
 @dataclass(frozen=True)
@@ -169,7 +167,8 @@ async def _groups(service: Service, indicator: Indicator, asked: Asked, split: S
     if split not in indicator.splits:
         raise Problem(422, f"{indicator.id} is not split", [("split", "is offered by /indicators, where it is")])
     if asked.scope not in splits.SCOPES:
-        raise Problem(422, f"{asked.scope} is not split", [("scope", f"one of {', '.join(splits.SCOPES)}")])
+        one_of = Text("one of {values}", {"values": ", ".join(splits.SCOPES)})
+        raise Problem(422, f"{asked.scope} is not split", [("scope", one_of)])
     if asked.begin or asked.end:
         raise Problem(422, "a split is of all months", [("from" if asked.begin else "to", "leave it out")])
     about = await find_scope(service, asked)

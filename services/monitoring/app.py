@@ -5,7 +5,7 @@ from shared.http.routing import Router
 from shared.processing.core import Core
 from shared.processing.frameworks import with_frameworks
 
-from . import alert_api, api, open_data, report_api
+from . import alert_api, api, open_data
 from .alerts import DueRules, react, read_context
 from .api import show_audit
 from .pages import alerts as alert_pages
@@ -14,6 +14,7 @@ from .pages import (
     compare,
     competencies,
     figure,
+    kept,
     overview,
     ranking,
     recommendations,
@@ -41,7 +42,7 @@ core = with_frameworks(core)
 parts = (
     *(api, alert_pages, alert_api, overview, ranking, compare, figure),
     *(changes, competencies, sustainability, recommendations, unanswered),
-    *(report, report_api, open_data),
+    *(report, kept, open_data),
 )
 router = Router(routes=[route for part in parts for route in part.router.routes])
 work = (keep_published,)

@@ -68,7 +68,9 @@ def changes(figures: Iterable[Figure], redefined: Collection[str], least: int) -
     """
     known = (figure for figure in figures if figure.indicator in INDICATORS)  # an earlier version may have had others
     return [
-        _change(each, redefined) for each in known if is_step(INDICATORS[each.indicator], each.before, each.now, least)
+        _change(each, redefined)
+        for each in known
+        if is_step(INDICATORS[each.indicator], [each.before], each.now, least)
     ]
 
 

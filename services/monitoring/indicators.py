@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any, Literal
 
 from shared.contract.events import PayBand
-from shared.pages.languages import Text
+from shared.pages.languages import N_, Text
 from shared.processing.employment import HORIZONS_MONTHS, IN_WORK, STATUSES, months_later
 from shared.settings import settings
 
@@ -317,7 +317,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         evidence=(AT_WORK,),
         scopes=HOSTS,
         by="cohort",
-        source="ILO (employment by economic activity)",
+        source=N_("ILO (employment by economic activity)"),
     ),
     Indicator(
         id="employed_in_region_rate",
@@ -332,7 +332,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         of_all=_EMPLOYED,
         scopes=GRADUATES,
         by="cohort",
-        source="Praktika; ILO, by the place of work",
+        source=N_("Praktika; ILO, by the place of work"),
     ),
     Indicator(
         id="vacancies_per_graduate",
@@ -379,7 +379,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         left_out=_reasons("status_", _NOT_AVAILABLE),
         scopes=GRADUATES,
         by="cohort",
-        source="French ministry of higher education",
+        source=N_("French ministry of higher education"),
     ),
     Indicator(
         id="placement_rate",
@@ -392,7 +392,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         denominator=("graduates",),
         scopes=GRADUATES,
         by="cohort",
-        source="EQAVET 5, whose placement rate is of those placed within 12-36 months",
+        source=N_("EQAVET 5, whose placement rate is of those placed within 12-36 months"),
     ),
     Indicator(
         id="further_study_rate",
@@ -418,7 +418,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         of_all=_EMPLOYED,
         scopes=GRADUATES,
         by="cohort",
-        source="EQAVET 6a, which asks for the occupation of graduates; here they are asked themselves",
+        source=N_("EQAVET 6a, which asks for the occupation of graduates; here they are asked themselves"),
     ),
     Indicator(
         id="stable_job_rate",
@@ -432,7 +432,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         of_all=_EMPLOYED,
         scopes=GRADUATES,
         by="cohort",
-        source="French ministry of higher education",
+        source=N_("French ministry of higher education"),
     ),
     Indicator(
         id="full_time_rate",
@@ -446,7 +446,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         of_all=_EMPLOYED,
         scopes=GRADUATES,
         by="cohort",
-        source="French ministry of higher education; ACS",
+        source=N_("French ministry of higher education; ACS"),
     ),
     Indicator(
         id="low_pay_rate",
@@ -458,7 +458,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         of_all=_EMPLOYED,
         scopes=GRADUATES,
         by="cohort",
-        source="OECD (incidence of low pay)",
+        source=N_("OECD (incidence of low pay)"),
     ),
     Indicator(
         id="above_median_pay_rate",
@@ -485,7 +485,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         of_all=_EMPLOYED,
         scopes=GRADUATES,
         by="cohort",
-        source="Eurostat (over-qualification rate), which is of tertiary education only",
+        source=N_("Eurostat (over-qualification rate), which is of tertiary education only"),
     ),
     Indicator(
         id="median_days_to_employment",
@@ -534,7 +534,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         cases=("graduates_planned",),
         scopes=GRADUATES,
         by="cohort",
-        source="EU, Council Recommendation on vocational education and training (2020): work-based learning",
+        source=N_("EU, Council Recommendation on vocational education and training (2020): work-based learning"),
     ),
     Indicator(
         id="enterprises_per_programme",
@@ -557,7 +557,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         Text("graduates with at least 140 hours of completed internships in the programme / all graduates"),
         "graduates_month_at_workplace",
         group=INTERNSHIPS,
-        source="EU, Council Recommendation on vocational education and training (2020): work-based learning",
+        source=N_("EU, Council Recommendation on vocational education and training (2020): work-based learning"),
     ),
     Indicator(
         id="status_response_rate",
@@ -658,7 +658,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         denominator=("graduates",),
         scopes=GRADUATES,
         by="cohort",
-        source="SDG 4.7, for graduates of whom it is certified",
+        source=N_("SDG 4.7, for graduates of whom it is certified"),
     ),
     Indicator(
         id="recognised_certificates_rate",
@@ -859,7 +859,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         scopes=GRADUATES,
         by="stock",
         personal=False,
-        source="STARS AC-2 and SDG 4.7.1, by the competencies that a programme names",
+        source=N_("STARS AC-2 and SDG 4.7.1, by the competencies that a programme names"),
     ),
     Indicator(
         id="teacher_sustainability_hours",
@@ -879,7 +879,7 @@ CATALOGUE: tuple[Indicator, ...] = (
         scopes=ORGANISERS,
         by="period",
         personal=False,
-        source="EQAVET 2, which is of all training of teachers",
+        source=N_("EQAVET 2, which is of all training of teachers"),
     ),
     Indicator(
         id="activities_held",

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from shared.http.routing import Router
 from shared.http.service import Running
 from shared.http.spreadsheets import XLSX
-from shared.pages.languages import LANGUAGES, Language, Text
+from shared.pages.languages import LANGUAGES, Language, Text, translated
 
 from .api import Kind
 from .indicators import INDICATORS, Indicator, Scope
@@ -85,8 +85,11 @@ def _service(base: str) -> dict[str, Any]:
 
 def _dataset(base: str, of: Indicator) -> dict[str, Any]:
     about = [
-        {"@value": f"{of.formula.into(language)} ({of.window.into(language)}; {of.source})", "@language": language}
-        for language in LANGUAGES
+        {
+            "@value": f"{of.formula.into(each)} ({of.window.into(each)}; {translated(each, of.source)})",
+            "@language": each,
+        }
+        for each in LANGUAGES
     ]
     return {
         "@id": f"{base}/figures/{of.id}",

@@ -11,7 +11,7 @@ who have come one by one.
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from .indicators import INDICATORS, Indicator, Scope
 
 FIGURES, DEFINITIONS, DAYS = "published_figures", "published_definitions", "published_days"
 MOST = 400  # of what is recorded of a figure, the last ones are kept
+LOOKED_BACK = 10  # of them, for the last value that was shown
 LEASE_S = 900  # so long one process has for a day before another may try
 LOOK_EVERY_S = 60
 
@@ -70,22 +71,24 @@ def differs(one: Recorded, other: Recorded) -> bool:
     return one.status != other.status or (one.status == "ok" and one[1:] != other[1:])
 
 
-def is_step(of: Indicator, before: Recorded, now: Recorded, least: int) -> bool:
+def is_step(of: Indicator, before: Sequence[Recorded], now: Recorded, least: int) -> bool:
     """Is it to be recorded again? Of people only if so many cases have changed that none of them is told of.
 
     Args:
+        before: what was recorded last, the oldest first. While a value was hidden, the one before that matters.
         least: how many cases are shown at all.
     """
-    if not differs(before, now):
+    if not differs(before[-1], now):
         return False
-    if not of.personal or before.status != now.status:
+    shown = [each for each in before if each.status == "ok"]
+    if not of.personal or now.status != "ok" or not shown:
         return True
-    return cases_between(of, before, now) >= least
+    return not differs(shown[-1], now) or cases_between(of, shown[-1], now) >= least
 
 
 def told(of: Indicator, history: Iterable[Recorded], now: Recorded, least: int) -> list[Recorded]:
     """What of a history may stand beside a value of now: no difference tells of few."""
-    return [each for each in history if not differs(each, now) or is_step(of, each, now, least)]
+    return [each for each in history if not differs(each, now) or is_step(of, [each], now, least)]
 
 
 def digest(of: Indicator) -> str:
@@ -151,20 +154,20 @@ async def _record(
     home, least = service.store.home, service.settings.suppress_below
     begin = f"{of.id}|{scope}|"
     of_scope = {"_id": {"$gte": begin, "$lt": f"{begin[:-1]}}}"}}
-    found = home[FIGURES].find(of_scope, {"recorded": {"$slice": -1}, "latest": 1})
+    found = home[FIGURES].find(of_scope, {"recorded": {"$slice": -LOOKED_BACK}, "latest": 1})
     known = {doc["_id"].removeprefix(begin): doc async for doc in found}
     updates, steps = [], 0
     for id in sorted({*items, *known}):
         now = recorded(at, items[id]) if id in items else NOTHING._replace(day=at)
         doc = known.get(id)
-        last, latest = (Recorded(*doc["recorded"][-1]), Recorded(*doc["latest"])) if doc else (NOTHING, NOTHING)
-        if is_step(of, last, now, least):
+        before = [Recorded(*each) for each in doc["recorded"]] if doc else [NOTHING]
+        if is_step(of, before, now, least):
             about = {"indicator": of.id, "scope": scope, "scope_id": id or None, "day": at, "latest": list(now)}
             change = {"$set": about, "$push": {"recorded": {"$each": [list(now)], "$slice": -MOST}}}
             # What another process has recorded of this day stays.
             updates.append({"q": {"_id": begin + id, "day": {"$lt": at}}, "u": change, "upsert": True})
             steps += 1
-        elif differs(latest, now):
+        elif doc and differs(Recorded(*doc["latest"]), now):
             updates.append({"q": {"_id": begin + id}, "u": {"$set": {"latest": list(now)}}})
     for start in range(0, len(updates), 1_000):
         part = updates[start : start + 1_000]

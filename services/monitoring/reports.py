@@ -19,9 +19,10 @@ from shared.pages.languages import Text
 from shared.processing.recent import RecentAnswers
 
 from . import counters
-from .answers import Asked, worked_out
+from .answers import Asked, not_offered, worked_out
 from .indicators import INDICATORS, Indicator
 from .published import recorded, told
+from .tables import HEADINGS
 
 COLLECTION = "kept_reports"
 MOST_KEPT, MOST_OF_ONE, MOST_BYTES = 10_000, 200, 500_000
@@ -69,14 +70,16 @@ def chosen(ids: Iterable[str], asked: Asked) -> list[Indicator]:
     """
     wanted = set(ids)
     if unknown := sorted(wanted - INDICATORS.keys()):
-        raise Problem(422, f"there is no indicator {unknown[0]}", [("indicators", f"there is no {unknown[0]}")])
+        detail = Text("there is no indicator {id}", {"id": unknown[0]})
+        raise Problem(422, detail, [("indicators", detail)])
     if len(wanted) > MOST_INDICATORS:
         detail = Text("a report has at most {most} indicators", {"most": MOST_INDICATORS})
         raise Problem(422, detail, [("indicators", detail)])
     found = [indicator for indicator in offered(asked) if indicator.id in wanted]
     if len(found) < len(wanted):
-        lacking = min(wanted - {indicator.id for indicator in found})
-        raise Problem(422, f"{lacking} is not offered by {asked.scope}", [("indicators", f"not offered: {lacking}")])
+        lacking = INDICATORS[min(wanted - {indicator.id for indicator in found})]
+        detail = not_offered(lacking, asked.scope)
+        raise Problem(422, detail, [("indicators", detail)])
     return found or headlines(asked)
 
 
@@ -302,6 +305,7 @@ def _today(of: Indicator, kept: Json, now: Json, least: int) -> Json:
 # as a table
 
 _NOT_IN_TABLES = ("rows", "rows_left_out", "group", "by", "kind")
+_PLACES = {name: place for place, name in enumerate(HEADINGS)}
 _ONLY_OF_WHOLE = ("months_left_out", "coverage", "thin", "lower", "upper", "left_out")
 
 
@@ -323,7 +327,7 @@ def rows_of(figures: Json, now: list[Json] | None = None) -> list[Json]:
             own = {column if name == "period" else name: content for name, content in row.items()}
             parts.append(({**whole, **dict.fromkeys(_ONLY_OF_WHOLE), **own}, current.get(row["period"], {})))
         rows += [one | _of_today(then) if now else one for one, then in parts]
-    return rows
+    return [dict(sorted(row.items(), key=lambda each: _PLACES.get(each[0], len(_PLACES)))) for row in rows]
 
 
 def _of_today(then: Json) -> Json:

@@ -155,7 +155,7 @@ def xlsx_of(
         )
     ]
     for row in {row["indicator"]: row for row in rows if "indicator" in row}.values():
-        says = f"{row['definition'][language]} ({row['window'][language]}; {row['source']})"
+        says = f"{row['definition'][language]} ({row['window'][language]}; {translated(language, row['source'])})"
         about.append({"what": _title(row, language), "says": says})
     headings = {"what": N_("What"), "says": N_("Explanation")}
     _add(book, translated(language, N_("Definitions")), about, headings, language)

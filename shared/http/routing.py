@@ -1,14 +1,26 @@
-"""Routers whose routes are passed over quickly: FastAPI asks each route in turn, and an application has a hundred."""
+"""Routers whose routes are passed over quickly: FastAPI asks each route in turn, and an application has a hundred.
 
+A crowd that looks at one page is shown the same page.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from copy import copy
+from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
 
 from shared.http.parameters import known_parameters
 from shared.http.problems import REFUSALS
+from shared.http.sessions import signed_in
+
+PUBLIC_PAGE_S, PUBLIC_PAGES = 0.5, 30  # so long a page is shown to strangers as it is; so many of a route are kept
 
 
 class Route(APIRoute):
@@ -24,15 +36,54 @@ class Route(APIRoute):
         return super().matches(scope)
 
 
+@dataclass
+class _Shown:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    answer: Response | None = None
+    made_at: float = 0
+
+
+class PublicPage(Route):
+    """A page that all strangers see alike: it is made for them at most twice a second. Members get their own."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        make, kept = super().get_route_handler(), dict[Any, _Shown]()
+
+        async def answer(request: Request) -> Response:
+            headers = request.headers
+            if signed_in(request) or "authorization" in headers:
+                return await make(request)
+            # What the answer depends on, as its `Vary` says.
+            asked = (str(request.url), *(headers.get(name) for name in ("accept", "accept-language", "cookie")))
+            shown = kept.pop(asked, None) or _Shown()
+            kept[asked] = shown
+            if len(kept) > PUBLIC_PAGES:
+                del kept[next(iter(kept))]  # the one that was asked for longest ago
+            async with shown.lock:
+                if shown.answer is None or monotonic() - shown.made_at > PUBLIC_PAGE_S:
+                    shown.answer, shown.made_at = await make(request), monotonic()
+            own = copy(shown.answer)
+            own.raw_headers = [*shown.answer.raw_headers]  # compression and ETag write into them
+            return own
+
+        return answer
+
+
 class Router(APIRouter):
     """A router of such routes, with what all have in common.
 
     An application takes the routes as they are: of a router that it includes FastAPI would look for the route twice.
     """
 
-    def __init__(self, *, responses: dict[int | str, dict[str, Any]] | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        responses: dict[int | str, dict[str, Any]] | None = None,
+        route_class: type[Route] = Route,
+        **settings: Any,
+    ) -> None:
         super().__init__(
-            route_class=Route,
+            route_class=route_class,
             dependencies=[Depends(known_parameters)],
             responses={**REFUSALS, **(responses or {})},
             generate_unique_id_function=_operation_id,

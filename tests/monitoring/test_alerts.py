@@ -119,8 +119,18 @@ def test_an_alert_is_given_once_for_a_scope_and_window_and_none_by_a_rule_that_i
 
 def test_a_rule_names_an_indicator_a_scope_that_it_has_and_falls_of_a_share() -> None:
     assert objection(rule()) is None
-    wrong = [rule(indicator="nothing"), rule(scope="enterprise"), rule("falls", indicator="members", scope="region")]
-    assert [found and found[0] for found in map(objection, wrong)] == ["indicator", "scope", "when"]
+    wrong = [
+        (rule(indicator="nothing"), "indicator"),
+        (rule(scope="enterprise"), "scope"),
+        (rule("falls", indicator="members", scope="region"), "when"),
+        (rule("falls", indicator="hosted_hours_share"), "when"),  # hours are no cases
+        (rule(threshold=60), "threshold"),
+        (rule(threshold=-0.1), "threshold"),
+    ]
+    for one, field in wrong:
+        found = objection(one)
+        assert found, one
+        assert found[0] == field, one
 
 
 # whose rules
@@ -180,6 +190,8 @@ def test_only_the_operators_and_the_institutions_own_acknowledgement_counts() ->
     assert shown_alert("low", one, said, [noted["plant"]], REGISTRY)["status"] == "open"
     found = shown_alert("low", one, said, noted.values(), REGISTRY)
     assert (found["status"], found["acknowledged"]) == ("acknowledged", [{"by": "uni", "at": "uni"}])
+    again = {**said, "alerted_at": "v"}  # after the note was taken
+    assert shown_alert("low", one, again, noted.values(), REGISTRY)["status"] == "open"
     assert (found["institution"], found["region"], found["from"], found["to"]) == ("uni", "east", "2023-01", "2023-12")
     assert months_of("2025Q4") == ("2025-10", "2025-12")
 
@@ -257,6 +269,7 @@ async def test_a_rule_that_cannot_be_met_is_refused_with_the_field(stack: Runnin
     wrong = LOW | {"indicator": "nothing"}
     for by, status_code, field, body in (
         ("operator", 422, "indicator", wrong),
+        ("operator", 422, "scope_id", LOW | {"scope_id": "nowhere"}),
         ("uni", 422, "indicator", wrong),
         ("uni", 403, "scope", LOW | {"scope": "region"}),
         ("uni", 403, "scope_id", LOW | {"scope_id": "casting"}),

@@ -103,26 +103,34 @@ FEW = Recorded("2025-01-01", "suppressed", None, None, None, "<5")
 def test_of_people_only_what_differs_by_as_many_as_are_shown_is_recorded(
     before: Recorded, now: Recorded, is_recorded: bool
 ):
-    assert is_step(RATE, before, now, 5) == is_recorded
+    assert is_step(RATE, [before], now, 5) == is_recorded
     assert [*told(RATE, [before], now, 5)] == ([before] if is_recorded or before.value == now.value else [])
+
+
+def test_what_was_hidden_in_between_is_recorded_again_only_if_many_have_changed_since_it_was_shown():
+    shown, hidden = rate(20, 30), FEW
+    assert is_step(RATE, [shown, hidden], rate(20, 30), 5)
+    assert not is_step(RATE, [shown, hidden], rate(21, 31), 5)
+    assert is_step(RATE, [shown, hidden], rate(25, 35), 5)
+    assert is_step(RATE, [hidden], rate(21, 31), 5)
 
 
 def test_of_hours_and_of_medians_only_the_cases_are_counted():
     """One more graduate adds hundreds of hours; a median may move though nobody came."""
     hours = INDICATORS["hosted_hours_share"]
     before = Recorded("2025-01-01", "ok", 0.2, 2_000.0, 10_000.0, 10)
-    assert not is_step(hours, before, before._replace(value=0.22, numerator=2_400.0, denominator=11_000.0, n=11), 5)
-    assert is_step(hours, before, before._replace(value=0.22, numerator=4_000.0, denominator=18_000.0, n=15), 5)
+    assert not is_step(hours, [before], before._replace(value=0.22, numerator=2_400.0, denominator=11_000.0, n=11), 5)
+    assert is_step(hours, [before], before._replace(value=0.22, numerator=4_000.0, denominator=18_000.0, n=15), 5)
     median = Recorded("2025-01-01", "ok", 100.0, None, None, 10)
-    assert not is_step(DAYS_TO_WORK, median, median._replace(value=150.0), 5)
-    assert is_step(DAYS_TO_WORK, median, median._replace(value=150.0, n=15), 5)
+    assert not is_step(DAYS_TO_WORK, [median], median._replace(value=150.0), 5)
+    assert is_step(DAYS_TO_WORK, [median], median._replace(value=150.0, n=15), 5)
     (found,) = changes([Figure(hours.id, "network", None, before, before._replace(value=0.5, n=99))], (), 5)
     assert (found.verdict, found.interval) == ("untold", None)
 
 
 def test_what_is_not_about_people_is_recorded_whenever_it_differs():
-    assert is_step(PROGRAMMES, rate(9, 10), rate(10, 11), 5)
-    assert not is_step(PROGRAMMES, rate(9, 10), rate(9, 10), 5)
+    assert is_step(PROGRAMMES, [rate(9, 10)], rate(10, 11), 5)
+    assert not is_step(PROGRAMMES, [rate(9, 10)], rate(9, 10), 5)
 
 
 @pytest.mark.parametrize(

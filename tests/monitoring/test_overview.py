@@ -232,6 +232,11 @@ async def test_side_by_side_says_what_differs_and_nothing_of_a_part(stack: Runni
     assert page.count("clearly different") == 1
     alike = await text_of(stack, f"{query}&of=programme:programme-0&of=programme:programme-1")
     assert "no clear difference" in alike
+    # An internship counts for its programme and for its enterprise.
+    query = "/compare?lang=en&indicator=internship_completion_rate"
+    both = await text_of(stack, f"{query}&of=programme:welding&of=enterprise:plant")
+    assert "Internship" in both
+    assert " pp " not in both
 
 
 async def test_years_are_in_the_api_too(stack: Running):

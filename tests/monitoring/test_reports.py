@@ -22,12 +22,13 @@ from services.monitoring import reports
 from services.monitoring.app import core, router
 from services.monitoring.indicators import INDICATORS
 from services.monitoring.pages.prints import period_of
-from shared.contract.events import Publisher
+from shared.contract.events import OrganisationKind, OrganisationRegistered, OrganisationSuspended, Publisher
 from shared.files import bounded
 from shared.http.auth import Caller, Signer
 from shared.http.spreadsheets import XLSX
 from shared.pages.languages import LANGUAGES
 from tests.browser import DESK, PHONE, accessible, shot, visited, within
+from tests.making import event
 from tests.pages import REPORT_PAGES
 from tests.people import close, signed_in, visitor
 from tests.stack import Running, on_a_socket, running
@@ -332,6 +333,25 @@ async def test_only_who_keeps_a_report_or_the_operator_removes_it(stack: Running
         assert other.status_code == 403
         gone = await stack.client.delete(path, headers=stack.token(by, kind))
         assert (gone.status_code, (await stack.client.get(path)).status_code) == (204, 404)
+
+
+async def test_who_is_suspended_keeps_and_removes_no_report(stack: Running):
+    await stack.publish(
+        event(
+            OrganisationRegistered(kind=OrganisationKind.enterprise, name="Mill", region="east"),
+            "mill",
+            by="operator:region",
+        )
+    )
+    await stack.applied()
+    kept = await keep(stack, "mill", indicators=["members"])
+    assert kept.status_code in (200, 201), kept.text
+    await stack.publish(event(OrganisationSuspended(reason="late"), "mill", by="operator:region"))
+    await stack.applied()
+    refused = await keep(stack, "mill", indicators=[RATE])
+    removed = await stack.client.delete(kept.headers["Location"], headers=stack.token("mill", "enterprise"))
+    for answer in (refused, removed):
+        assert (answer.status_code, "suspended" in answer.json()["detail"]) == (403, True)
 
 
 async def test_who_is_signed_in_keeps_and_removes_a_report_on_its_page_and_nobody_else(stack: Running):

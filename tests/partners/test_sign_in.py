@@ -529,6 +529,15 @@ async def test_alerts_go_by_mail_to_admins_of_whom_they_are_for_and_to_the_opera
 ):
     monkeypatch.setattr(alert_mail, "AGAIN_S", 0.2)
     taken, port = Inbox(), free_port()
+    away = iter((False, True))  # after one letter the server is away for a while
+    send = alert_mail.send
+
+    async def send_or_not(settings: Settings, mail: EmailMessage) -> None:
+        if taken.mails and next(away, False):
+            raise ConnectionError
+        await send(settings, mail)
+
+    monkeypatch.setattr(alert_mail, "send", send_or_not)
     mails = {"alert_mails": True, "smtp_url": f"smtp://127.0.0.1:{port}", "smtp_from": "praktika@region.example"}
 
     def alert(scope_id: str, **more: Any) -> Any:
@@ -556,6 +565,7 @@ async def test_alerts_go_by_mail_to_admins_of_whom_they_are_for_and_to_the_opera
             await until(come, 90)  # the server was away at first
         finally:
             controller.stop()
+    assert next(away, None) is None
     to = sorted(envelope.rcpt_tos[0].partition("@")[2] for envelope in taken.mails)
     assert to == ["college.example", "operator.example", "uni.example"]
     mail = next(

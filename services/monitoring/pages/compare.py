@@ -15,14 +15,15 @@ from services.monitoring.counters import Registry
 from services.monitoring.indicators import INDICATORS, Indicator, Scope
 from services.monitoring.tables import WORDS
 from shared.http.problems import Problem
-from shared.http.routing import Router
+from shared.http.routing import PublicPage, Router
 from shared.http.visits import AnyVisit, Visit
+from shared.pages.languages import Text
 
 from .charts import bar, chart
 from .overview import HEADLINES
 from .parts import address, name_of
 
-router = Router(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(route_class=PublicPage, include_in_schema=False, default_response_class=HTMLResponse)
 MOST = 6
 LONGEST = 130  # of a scope and an id
 SCOPES: tuple[str, ...] = get_args(Scope)
@@ -51,11 +52,15 @@ async def compare_page(
     sides = await _sides(visit, [*dict.fromkeys(of or [])])
     shared = [one for one in INDICATORS.values() if all(side.asked.scope in one.scopes for side in sides)]
     chosen = [one for one in shared if one.id == indicator] or _first(sides, shared)
-    figures = [await _figure(visit, registry, one, sides) for one in chosen]
+    found = [await _figure(visit, registry, one, sides) for one in chosen]
+    figures = [
+        each for each in found if indicator or any(item["status"] != "not_enough_data" for _, item, _ in each["rows"])
+    ]
     return visit.show(
         "services/monitoring/pages/compare.html",
         sides=sides,
         figures=figures,
+        without=[each["of"] for each in found if each not in figures],
         indicators=[(one.id, one.title.into(visit.language)) for one in shared],
         indicator=indicator,
         most=MOST,
@@ -69,7 +74,8 @@ async def _sides(visit: Visit, keys: Sequence[str]) -> list[Side]:
     for key in keys:
         scope, _, id = key.partition(":")
         if scope not in SCOPES:
-            raise Problem(422, f"{key} is no scope and id", [("of", f"one of {', '.join(SCOPES)}, a colon, an id")])
+            form = Text("one of {values}, a colon, an id", {"values": ", ".join(SCOPES)})
+            raise Problem(422, Text("{given} is no scope and id", {"given": key}), [("of", form)])
         asked = Asked(scope, id or None)  # type: ignore[arg-type]
         name = name_of(visit, (await find_scope(visit.service, asked)).scope())
         others = urlencode([("of", other) for other in keys if other != key])

@@ -2,7 +2,7 @@
 
 // Shows what is new on a page while "Live" is pressed. Nothing jumps: what is open stays open, the focus stays where it is.
 
-const EVERY_MS = 1500;
+const EVERY_MS = 1000;
 const button = document.getElementById("live");
 
 // A document that was asked for as one needs no text to be taken for HTML.

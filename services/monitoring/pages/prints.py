@@ -106,7 +106,7 @@ def _section(item: Json, figures: Json, language: Language, now: Json | None) ->
         4 if figures["by"] == "year" else 7,
         item["definition"][language],
         item["window"][language],
-        item["source"],
+        translated(language, item["source"]),
         all(said["status"] == "not_enough_data" for said in (item, *item["rows"])),
         bool(now and now["redefined"]),
     )
@@ -314,7 +314,7 @@ def picture(answer: Json, name: str, language: Language, address: str, until: st
     notes = [N_("In per cent.")] if answer["unit"] == "share" else []
     notes += [N_("Bars: 95 per cent interval.")] if drawn and any(mark.low is not None for mark in drawn.marks) else []
     notes += [N_("A gap in the line: nothing is known here, or it is hidden.")]
-    source = f"{translated(language, N_('Source'))}: Praktika ({answer['source']})"
+    source = f"{translated(language, N_('Source'))}: Praktika ({translated(language, answer['source'])})"
     as_of = f"{translated(language, N_('As of'))} {day(until[:10], language)}" if until else ""
     return _svg(
         language,

@@ -8,12 +8,11 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
 from services.monitoring import counters
-from services.monitoring.answers import Asked, compared
-from services.monitoring.indicators import INDICATORS, Scope
+from services.monitoring.answers import Asked, compared, find_indicator
+from services.monitoring.indicators import Scope
 from services.monitoring.ranking import Filters, Order, left_over
 from services.monitoring.tables import WORDS
-from shared.http.problems import Problem
-from shared.http.routing import Router
+from shared.http.routing import PublicPage, Router
 from shared.http.visits import AnyVisit, Visit
 from shared.pages.languages import N_, Text
 from shared.pages.paging import pager
@@ -22,7 +21,7 @@ from .charts import bar, distribution
 from .compare import MOST
 from .parts import ALL, Text100, indicators_by_group, options, read_months, scope_name
 
-router = Router(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(route_class=PublicPage, include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN_ROWS = 50
 FIRST = "employment_rate_18m"
 ORDERS = {Order.lowest: N_("lowest first"), Order.highest: N_("highest first")}
@@ -48,9 +47,7 @@ class Fields(BaseModel):
 
 @router.get("/ranking")
 async def ranking_page(visit: AnyVisit, fields: Annotated[Fields, Query()]) -> Response:
-    of = INDICATORS.get(fields.indicator)
-    if of is None:
-        raise Problem(404, f"there is no indicator {fields.indicator}")
+    of = find_indicator(fields.indicator)
     offered = [scope for scope in of.scopes if scope != "network"]
     wanted = [scope for scope in (fields.scope, "programme", offered[0]) if scope in offered]
     scope: Scope = wanted[0]

@@ -31,7 +31,7 @@ WORK = {
     "partners": N_("Registry: organisations, agreements, programmes, learners"),
     "feedback": N_("Feedback: requests, answers, recommendations"),
     "certification": N_("Certificates"),
-    "monitoring": N_("Indicators of the dashboard"),
+    "monitoring": N_("Indicators"),
 }
 
 

@@ -8,6 +8,11 @@ from fastapi import Header, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.monitoring import counters, reports
+from services.monitoring.answers import Asked, Question
+from services.monitoring.api import OfIndicator
+from services.monitoring.indicators import Scope
+from services.monitoring.reports import By, Json, Report, Wanted
 from shared.contract.events import Month
 from shared.http.routing import Router
 from shared.http.service import Active, EntityId, Running, refuse_sandbox
@@ -15,14 +20,9 @@ from shared.http.spreadsheets import TABLES
 from shared.http.visits import AnyVisit, Visit
 from shared.processing.recent import RecentAnswers, applied
 
-from . import counters, reports
-from .answers import Asked, Question
-from .api import OfIndicator
-from .indicators import Scope
-from .pages import prints
-from .pages import report as page
-from .pages.parts import name_of
-from .reports import By, Json, Report, Wanted
+from . import prints
+from . import report as page
+from .parts import name_of
 
 router = Router(tags=["reports"])
 _HTML: dict[str, Any] = {"text/html": {"schema": {"type": "string"}}, "application/pdf": {}}
