@@ -181,6 +181,12 @@ def report(rows: list[dict[str, Any]]) -> list[str]:
     return table(("system", "load beside it", "p50 ms", "p90 ms", "p99 ms", "events"), lines)
 
 
+def at_half(rows: list[dict[str, Any]], percent: float) -> float | None:
+    """Praktika's latency at half load, in ms."""
+    found = [ms for row in rows if row["system"] == WORKER.name and row["load_per_s"] for ms in row["ms"]]
+    return percentile(found, percent) if found else None
+
+
 def ratio(rows: list[dict[str, Any]]) -> float | None:
     """Idle p50 of Praktika over that of the consumer that writes each event at once."""
     idle = {

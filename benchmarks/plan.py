@@ -8,6 +8,7 @@ from pathlib import Path
 SECTIONS = (
     "throughput",
     "latency",
+    "frontier",
     "growth",
     "scale-out",
     "ingress",

@@ -112,7 +112,10 @@ WALKS = {
     "A page": Walk(
         {
             "services/monitoring/api.py": [
-                ("from shared.pages.languages import Chosen, Language\n", "from shared.pages.pages import page\n"),
+                (
+                    "from shared.pages.languages import Chosen, Language, Text\n",
+                    "from shared.pages.pages import page\n",
+                ),
                 (
                     END,
                     '\n\n@router.get("/thanks", tags=["dashboard"])\n'

@@ -230,7 +230,7 @@ async def test_the_pages_show_what_the_api_says(stack: Running):
     first, *_ = (await ask(stack, "/indicators/employment_rate_18m/comparison", scope="programme", order="highest"))[
         "items"
     ]
-    assert listed.text.index("№") < listed.text.index(first["scope_name"].split(" ")[0])
+    assert listed.text.index(">No.<") < listed.text.index(first["scope_name"].split(" ")[0])
     assert HOSTILE not in (await stack.client.get("/ranking", params={"scope": "institution"})).text
     for path, status in (
         ("/ranking?indicator=nothing", 404),

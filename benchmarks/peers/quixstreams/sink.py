@@ -39,7 +39,7 @@ def main() -> None:
         auto_create_topics=False,
         use_changelog_topics=False,
         commit_every=int(os.environ["BENCH_BATCH"]),
-        commit_interval=0.5,
+        commit_interval=float(os.environ.get("QUIX_COMMIT_S", "0.5")),
         consumer_extra_config={"fetch.wait.max.ms": 100, "max.partition.fetch.bytes": 4 * 1024 * 1024},
         loglevel="WARNING",
     )
