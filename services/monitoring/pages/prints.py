@@ -90,8 +90,6 @@ def _section(item: Json, figures: Json, language: Language, now: Json | None) ->
         for row in item["rows"]
     ]
     whole, drawn = _row(of, item, "", language, now), chart_of(item["rows"], item["unit"])
-    if item["status"] == "ok" and "hours" in item["unit"]:
-        whole = whole._replace(value=f"{whole.value} {translated(language, WORDS[item['unit']])}")
     return Section(
         item["indicator"],
         item["unit"],
