@@ -14,6 +14,7 @@ from benchmarks import (
     figures,
     frontier,
     growth,
+    idle,
     ingress,
     latency,
     machine,
@@ -46,6 +47,7 @@ TITLES = {
     "throughput": "Events per second",
     "latency": "From accepted to readable",
     "frontier": "Speed and freshness together",
+    "idle": "When nothing happens",
     "growth": "As the number of learners grows",
     "scale-out": "More workers",
     "ingress": "The ingress",
@@ -92,6 +94,7 @@ def _sections(at: Environment, plan: Plan, half: dict[str, float]) -> dict[str, 
     return {
         "latency": lambda: latency.measure(at, plan, half),
         "frontier": lambda: frontier.measure(at, plan),
+        "idle": lambda: idle.measure(at, plan),
         "growth": lambda: growth.measure(at, plan),
         "scale-out": more_workers,
         "ingress": lambda: ingress.measure(at, plan),
@@ -138,6 +141,7 @@ REPORTS: dict[str, Callable[[Rows], list[str]]] = {
     "throughput": throughput.report,
     "latency": latency.report,
     "frontier": frontier.report,
+    "idle": idle.report,
     "growth": growth.report,
     "scale-out": scale_out.report,
     "ingress": ingress.report,
@@ -222,6 +226,8 @@ def _at_most(found: dict[str, Rows]) -> list[Goal]:
         most += [
             (f"latency at half load, p{at}, ms", goal, latency.at_half(rows, at)) for at, goal in ((50, 50), (99, 300))
         ]
+    if rows := found.get("idle"):
+        most.append(("% of a core that the idle Python processes take", 5, idle.percent(rows)))
     if rows := found.get("reads"):
         most.append(("reading an indicator over find_one, driver", 3, reads.ratio(rows, reads.SUMMED, reads.ONE)))
         most.append(("the same over HTTP, nothing new", 3, reads.ratio(rows, reads.KEPT_HTTP, reads.ONE_HTTP)))

@@ -9,6 +9,7 @@ SECTIONS = (
     "throughput",
     "latency",
     "frontier",
+    "idle",
     "growth",
     "scale-out",
     "ingress",
