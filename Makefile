@@ -1,7 +1,7 @@
 # Every target makes what it needs first: the virtual environment, Kafka, MongoDB.
 
 .DEFAULT_GOAL := help
-.PHONY: help test quick check format up down stop status demo screenshots audit e2e faults contract messages release lock bench bench-full
+.PHONY: help test quick check format up down stop status demo screenshots audit e2e faults contract messages release lock bench bench-quick bench-full
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -68,6 +68,9 @@ faults: $(INSTALLED) ## break everything while events arrive, prove that nothing
 
 bench: $(INSTALLED) ## measure against other frameworks, Java and the ceilings; about 25 minutes
 	$(BIN)/python -m benchmarks
+
+bench-quick: $(INSTALLED) ## what a change of the fast path moves, beside what is committed; about 3 minutes
+	$(BIN)/python -m benchmarks.quick
 
 bench-full: $(INSTALLED) ## the same, and growth to 5.8 million learners
 	BENCH_FULL=1 $(BIN)/python -m benchmarks

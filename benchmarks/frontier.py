@@ -32,7 +32,7 @@ TUNINGS: dict[str, tuple[Mapping[str, str], ...]] = {
     STREAMS: tuple({"STREAMS_COMMIT_MS": str(ms)} for ms in (30, 100, 400)),
     AIOKAFKA_MOTOR: tuple({"BENCH_BATCH": str(size)} for size in (200, 1_000, 5_000)),
     "bytewax": tuple({"BENCH_BATCH": str(size)} for size in (200, 1_000, 5_000)),
-    "quixstreams": tuple({"BENCH_BATCH": "5000", "QUIX_COMMIT_S": str(s)} for s in (0.05, 0.2, 0.5)),
+    "quixstreams": tuple({"QUIX_COMMIT_S": str(s)} for s in (0.05, 0.2, 0.5)),
 }
 CONTESTANTS = [system for system in (WORKER, *PEERS) if system.name in TUNINGS]
 Rows = list[dict[str, Any]]
@@ -51,19 +51,28 @@ async def measure(at: Environment, plan: Plan) -> Rows:
 async def climb(at: Environment, system: System, tuning: Mapping[str, str], rates: Sequence[int]) -> Rows:
     """Raise the load until probes take longer than the longest limit."""
     rows: Rows = []
-    said = ", ".join(f"{name.rpartition('_')[0].lower()} {value}" for name, value in tuning.items())
+    said = _named(tuning)
     try:
         async with _running(at, system, tuning) as (probes, process):
             for number, rate in enumerate(rates):
                 step = await _step(at, probes, rate, number)
                 process.check()
                 rows.append({"system": system.name, "tuning": said, "rate": rate, **step})
-                print(f"  {system.name:18} {said:24} {_said(rows[-1])}", flush=True)
+                print(f"  {system.name:18} {said:22} {_said(rows[-1])}", flush=True)
                 if rows[-1]["p99_ms"] > LIMITS_MS[-1]:
                     break
     except TROUBLE as trouble:
         print(f"{system.name} {said}: {trouble!r}"[:1_000], flush=True)
     return rows
+
+
+def _named(tuning: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in tuning.items())
+
+
+def tuning_of(system: str, name: str) -> Mapping[str, str]:
+    """The setting of a system that the results have under a name; else its first."""
+    return next((each for each in TUNINGS[system] if _named(each) == name), TUNINGS[system][0])
 
 
 def _said(row: Mapping[str, Any]) -> str:

@@ -47,7 +47,7 @@ OURS, BARE, KAFKA = "Praktika's ingress", "bare endpoint", "Praktika's Kafka ing
 WRITTEN = 60_000
 
 
-async def measure(at: Environment, plan: Plan) -> list[dict[str, Any]]:
+async def measure(at: Environment, plan: Plan, *, over_kafka: bool = True) -> list[dict[str, Any]]:
     await at.fresh_topics(NAMESPACE)
     await mongo.ensure_indexes(at.client[f"{NAMESPACE}_partners"], partners.indexes)
     await ensure_ingress(at.settings(NAMESPACE), SENDER)
@@ -71,6 +71,8 @@ async def measure(at: Environment, plan: Plan) -> list[dict[str, Any]]:
                         }
                     )
                     print(f"  {name:25} {kind:7} {rows[-1]['events_per_s']:>8,} events/s", flush=True)
+    if not over_kafka:
+        return rows
     async with service(at, NAMESPACE, "partners", "worker") as ours:
         await _idle(at, ours)
         for number in range(min(5, plan.rounds)):

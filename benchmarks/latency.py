@@ -33,7 +33,7 @@ async def measure(at: Environment, plan: Plan, half: dict[str, float]) -> list[d
     """Praktika and the consumer that writes each event at once, in turn.
 
     Args:
-        half: half of what each can do, events a second.
+        half: by system, half of what it can do, events a second.
     """
     await at.fresh_topics(NAMESPACE)
     db = at.client[f"{NAMESPACE}_partners"]
@@ -43,9 +43,9 @@ async def measure(at: Environment, plan: Plan, half: dict[str, float]) -> list[d
     checks = {"PRAKTIKA_REGISTRY_CHECKS": "owners", "PRAKTIKA_FREE_IDS": "true"}
     async with service(at, NAMESPACE, "partners", "api", **checks) as ingress:
         for _ in range(min(2, plan.rounds)):
-            for name, running in ((WORKER.name, _worker), (ONE_BY_ONE.name, _one_by_one)):
-                async with running(at) as read:
-                    for load_per_s in (0, half[name]):
+            for name, most in half.items():
+                async with RUNNING[name](at) as read:
+                    for load_per_s in (0, most):
                         async with _load(at, load_per_s):
                             rows.append(await _probe(at, ingress.port, read, name, load_per_s))
                             print(f"  {_said(rows[-1])}", flush=True)
@@ -94,6 +94,9 @@ async def _one_by_one(at: Environment) -> AsyncIterator[Read]:
 
         read.of_all = True  # type: ignore[attr-defined]
         yield read
+
+
+RUNNING = {WORKER.name: _worker, ONE_BY_ONE.name: _one_by_one}
 
 
 @asynccontextmanager

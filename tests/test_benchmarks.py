@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import graduates, job, timing
+from benchmarks import frontier, graduates, job, quick, timing
 from benchmarks.environment import Environment
 from benchmarks.job import Counts, Message
 from benchmarks.systems import AIOKAFKA_MOTOR, BARE_LOOP, PEERS, PRAKTIKA, SAME_MODULE
@@ -117,3 +117,31 @@ async def load(kafka: str, topic: str, messages: Sequence[Message]) -> None:
         for key, value in messages:
             partition = partition_of(key, PARTITIONS["learner"])
             await producer.send(topic, value, key, partition)
+
+
+def test_the_frontier_is_the_highest_load_within_a_limit_with_the_best_setting():
+    def row(system: str, sent: int, p99: float, tuning: str = "") -> dict[str, object]:
+        return {"system": system, "tuning": tuning, "sent_per_s": sent, "p99_ms": p99}
+
+    rows = [
+        *(row(PRAKTIKA, sent, p99) for sent, p99 in ((4_000, 40), (8_000, 90), (12_000, 280), (16_000, 1_500))),
+        *(row("bytewax", sent, p99, "BENCH_BATCH 200") for sent, p99 in ((2_000, 80), (4_000, 400))),
+        *(row("bytewax", sent, p99, "BENCH_BATCH 5000") for sent, p99 in ((2_000, 200), (6_000, 290))),
+    ]
+    assert frontier.held(rows, PRAKTIKA, 300) == (12_000, "")
+    assert frontier.held(rows, "bytewax", 100) == (2_000, "BENCH_BATCH 200")
+    assert frontier.held(rows, "bytewax", 50) == (0, "")
+    assert frontier.best_peer(rows, 300) == ("bytewax", 6_000)
+    assert frontier.ratio(rows, 300) == 2
+    assert frontier.tuning_of("bytewax", "BENCH_BATCH 5000") == {"BENCH_BATCH": "5000"}
+
+
+def test_what_fell_by_more_than_a_tenth_is_marked():
+    def found(half_ms: float) -> quick.Rows:
+        of_load = {"system": PRAKTIKA, "load_per_s": 9_000, "ms": [half_ms]}
+        return {"latency": [of_load], "ingress": [], "idle": [], "frontier": []}
+
+    marked = {line[0]: line[-1] for line in quick.compared(found(60), found(50))}
+    assert marked["half load p50, ms"] == "LOOK INTO IT"
+    assert {line[-1] for line in quick.compared(found(54), found(50))} == {""}
+    assert quick.summary(found(54)).endswith("at 300 ms 0.00 of the best peer (none held)")

@@ -20,7 +20,7 @@ from shared.http.forms import Form
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.visits import MemberVisit, demand_role
-from shared.pages.languages import N_, Text
+from shared.pages.languages import N_, Text, in_language
 
 from .issuing import FOLDER, WAIT_S, ByInstitution
 
@@ -156,7 +156,7 @@ def _read(visit: MemberVisit) -> SchemePublished | None:
     except ValidationError as error:
         for one in error.errors():
             name = str(one["loc"][0])
-            form.add_error(name if name in FIELDS else "", wording_of(one))
+            form.add_error(name if name in FIELDS else "", in_language(wording_of(one), visit.language))
     return None
 
 
