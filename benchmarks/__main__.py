@@ -283,9 +283,10 @@ def summary(runs: Rows) -> str:
 def draw(plan: Plan) -> None:
     groups = {"same": SAME_MODULE, "peer": PEERS, "ceiling": CEILINGS}
     named = {group: [c.name for c in systems] for group, systems in groups.items()}
-    (plan.folder / "groups.json").write_text(json.dumps(named))
+    if (plan.folder / "throughput.json").exists():
+        (plan.folder / "groups.json").write_text(json.dumps(named))
     subprocess.run([tools(), "-m", "benchmarks.plot", str(plan.folder)], cwd=ROOT, check=False)
-    (plan.folder / "groups.json").unlink()
+    (plan.folder / "groups.json").unlink(missing_ok=True)
 
 
 def main() -> int:
@@ -305,7 +306,7 @@ def main() -> int:
     lines = report(found, measured_on(plan))
     (plan.folder / "results.md").write_text("\n".join(lines))
     print("\n".join(lines))
-    if found["throughput"]:
+    if found["throughput"] or found.get("frontier"):
         draw(plan)
     print(f"{(time.monotonic() - began) / 60:.0f} minutes; results are in {plan.folder.name}/")
     if failed:

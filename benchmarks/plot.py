@@ -1,4 +1,4 @@
-"""Draws the throughput table: `python -m benchmarks.plot RESULTS`; runs in the harness's own virtual environment."""
+"""Draws throughput and frontier: `python -m benchmarks.plot RESULTS`; runs in the harness's own virtual environment."""
 
 import json
 import sys
@@ -13,6 +13,7 @@ from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.patches import Patch  # noqa: E402
 
 COLOURS = {"praktika": "#1b6e5a", "same": "#7fb8a8", "peer": "#c9c9c9", "ceiling": "#d9a441"}
+LIMITS_MS = (100, 300, 1_000)
 MEANINGS = {
     "praktika": "Praktika",
     "same": "same write module",
@@ -45,9 +46,42 @@ def draw(folder: Path) -> None:
     figure.savefig(folder / "throughput.svg", metadata={"Date": None})
 
 
+def draw_frontier(folder: Path) -> None:
+    """Of each system the 99th percentile over the load, with the setting by which it holds most within 300 ms."""
+    rows = json.loads((folder / "frontier.json").read_text())
+    figure, axes = plt.subplots(figsize=(9, 4.2))
+    systems = list(dict.fromkeys(row["system"] for row in rows))
+    for system, colour in zip(systems, ("#1b6e5a", "#b1541f", "#5b4bb0", "#777777", "#d9a441"), strict=False):
+        best, most = "", -1
+        for tuning in dict.fromkeys(row["tuning"] for row in rows if row["system"] == system):
+            own = [row for row in rows if (row["system"], row["tuning"]) == (system, tuning)]
+            holds = max((row["sent_per_s"] for row in own if row["p99_ms"] <= LIMITS_MS[1]), default=0)
+            best, most = (tuning, holds) if holds > most else (best, most)
+        own = [row for row in rows if (row["system"], row["tuning"]) == (system, best)]
+        named = f"{system}{f' ({best})' if best else ''}"
+        line = {"color": colour, "marker": "o", "markersize": 4, "linewidth": 2.4 if system == "praktika" else 1.4}
+        axes.plot([row["sent_per_s"] for row in own], [row["p99_ms"] for row in own], label=named, **line)
+    for limit in LIMITS_MS:
+        axes.axhline(limit, color="#bbbbbb", linewidth=0.8, linestyle="--")
+    axes.set_yscale("log")
+    axes.set_yticks([10, 30, *LIMITS_MS, 3_000], [f"{ms:,} ms" for ms in (10, 30, *LIMITS_MS, 3_000)])
+    axes.minorticks_off()
+    axes.set_xlabel("events per second")
+    axes.set_ylabel("99 of 100 can be read within")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.legend(frameon=False, fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(folder / "frontier.svg", metadata={"Date": None})
+
+
 def ordered(names: list[str], speeds: dict[str, list[int]]) -> list[str]:
     return sorted((name for name in names if name in speeds), key=lambda name: -median(speeds[name]))
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]))
+    results = Path(sys.argv[1])
+    if (results / "groups.json").exists():
+        draw(results)
+    if (results / "frontier.json").exists():
+        draw_frontier(results)

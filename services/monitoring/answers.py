@@ -3,6 +3,7 @@
 While events arrive, answers are shared by who asks the same, and those for pages rest.
 """
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from typing import Annotated, Any, NamedTuple
@@ -129,15 +130,18 @@ async def worked_out(
     service: Service, indicators: list[Indicator], asked: Asked, *, with_series: bool = False
 ) -> list[dict[str, Any]]:
     """The values of a scope. Those that are made of the same counters are read at once."""
-    kinds = {kind_of(indicator, asked.scope) for indicator in indicators}
+    kinds: dict[str, list[Indicator]] = {}
+    for indicator in indicators:
+        kinds.setdefault(kind_of(indicator, asked.scope), []).append(indicator)
     about = await find_scope(service, asked)
-    hiding = await hiding_of(service, indicators, asked.scope, asked.scope_id)
+    hiding, months = await asyncio.gather(
+        hiding_of(service, indicators, asked.scope, asked.scope_id),
+        asyncio.gather(*(_by_month(service, alike, kind, about) for kind, alike in kinds.items())),
+    )
     today = counters.today()
     below, coverage_min = service.settings.suppress_below, service.settings.coverage_min
     answers: dict[str, dict[str, Any]] = {}
-    for kind in kinds:
-        alike = [indicator for indicator in indicators if indicator.scopes[asked.scope] == kind]
-        read = await _by_month(service, alike, kind, about)
+    for alike, read in zip(kinds.values(), months, strict=True):
         for indicator in alike:
             begin, end = indicator.months(asked.begin, asked.end, today)
             by_month = within(read, None, indicator.latest(today))
