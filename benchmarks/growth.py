@@ -83,6 +83,14 @@ def _said(row: dict[str, Any]) -> str:
     return f"{row['learners']:,} learners: {row['warm_per_s']:,} events/s, {row['rss_mb']} MB, {result}{rates}"
 
 
+def _compared(rates: dict[str, Any]) -> str:
+    """How many rates are as published; of a major with no people ours is "not enough data", which is right."""
+    nobody = [major.programme for major in graduates.majors(FILE) if not major.employed + major.unemployed]
+    empty = len({*nobody} & {*rates["unlike"]})
+    said = f"{rates['equal']} of {rates['published']}"
+    return f"{said}, {empty} has no people: not enough data" if empty else said
+
+
 def report(rows: list[dict[str, Any]]) -> list[str]:
     head = (
         "learners",
@@ -105,7 +113,7 @@ def report(rows: list[dict[str, Any]]) -> list[str]:
             f"{row['mongod_us']:.1f}",
             str(row["bytes_per_learner"]),
             "WRONG" if row["wrong"] else "right",
-            f"{row['rates']['equal']} of {row['rates']['published']}" if row["rates"] else "",
+            _compared(row["rates"]) if row["rates"] else "",
         ]
         for row in rows
     ]
