@@ -41,6 +41,8 @@ class Service:
     troubles: dict[str, str] = field(default_factory=dict)  # of work beside the consumer, by its name
     shared: dict[str, Any] = field(default_factory=dict)  # what all requests of a process have in common
     _finders: dict[tuple[str, ...], mongo.BatchedLookup] = field(default_factory=dict)
+    # One query at a time: those who ask meanwhile share the next. Beside each other queries are many, each for few.
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _reads: dict[Hashable, mongo.CoalescedRead[Any]] = field(default_factory=dict)
     _frameworks: FrameworksReader = field(default_factory=FrameworksReader)
     _recent: RecentAnswers = field(default_factory=lambda: RecentAnswers(most=500))
@@ -63,7 +65,7 @@ class Service:
     def _finder(self, of: str, collection: str, fields: Mapping[str, Any]) -> mongo.BatchedLookup:
         key = (of, collection, *fields)
         if key not in self._finders:
-            self._finders[key] = mongo.BatchedLookup(collection, fields)
+            self._finders[key] = mongo.BatchedLookup(collection, fields, self._turn)
         return self._finders[key]
 
     async def coalesced(self, question: Hashable, work: Callable[[], Awaitable[Answer]]) -> Answer:
