@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
-from starlette.routing import Match
+from starlette.routing import Match, request_response
 from starlette.types import Scope
 
 from shared.http.parameters import known_parameters
@@ -67,6 +67,17 @@ class PublicPage(Route):
             return own
 
         return answer
+
+
+class DirectRoute(Route):
+    """A route whose endpoint takes the request and nothing else: finding arguments takes FastAPI longer than most do.
+
+    What its document shall say of them, the route's `dependencies` and `openapi_extra` say.
+    """
+
+    def __init__(self, path: str, *args: Any, **settings: Any) -> None:
+        super().__init__(path, *args, **settings)
+        self.app = request_response(self.endpoint)
 
 
 class Router(APIRouter):

@@ -41,6 +41,8 @@ class Service:
     troubles: dict[str, str] = field(default_factory=dict)  # of work beside the consumer, by its name
     shared: dict[str, Any] = field(default_factory=dict)  # what all requests of a process have in common
     _finders: dict[tuple[str, ...], mongo.BatchedLookup] = field(default_factory=dict)
+    # One query at a time: those who ask meanwhile share the next. Beside each other queries are many, each for few.
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _reads: dict[Hashable, mongo.CoalescedRead[Any]] = field(default_factory=dict)
     _frameworks: FrameworksReader = field(default_factory=FrameworksReader)
     _recent: RecentAnswers = field(default_factory=lambda: RecentAnswers(most=500))
@@ -63,7 +65,7 @@ class Service:
     def _finder(self, of: str, collection: str, fields: Mapping[str, Any]) -> mongo.BatchedLookup:
         key = (of, collection, *fields)
         if key not in self._finders:
-            self._finders[key] = mongo.BatchedLookup(collection, fields)
+            self._finders[key] = mongo.BatchedLookup(collection, fields, self._turn)
         return self._finders[key]
 
     async def coalesced(self, question: Hashable, work: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -144,10 +146,14 @@ class Address:
         return f"/events/{self.topic}/{self.partition}/{self.offset}"
 
 
-# Coroutines, though they wait for nothing: FastAPI runs plain functions in threads, where these would race.
-async def _service(request: Request) -> Service:
+def running(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
+
+
+# A coroutine, though it waits for nothing: FastAPI runs plain functions in threads, where this would race.
+async def _service(request: Request) -> Service:
+    return running(request)
 
 
 # For the OpenAPI document; what a token is worth, the verifier says.
@@ -155,6 +161,15 @@ TOKEN = HTTPBearer(auto_error=False, bearerFormat="JWT", description="From `POST
 
 
 async def _caller(request: Request, service: "Running", _: Annotated[object, Security(TOKEN)]) -> Caller:
+    return await authenticated(request, service)
+
+
+async def authenticated(request: Request, service: Service) -> Caller:
+    """Who sends a request, if it may; what it may only not send now is for the route to refuse: `state.is_barred`.
+
+    Raises:
+        Problem: 401 or 403.
+    """
     try:
         caller = service.verifier.caller(request.headers.get("authorization"))
         request.state.actor = caller.actor
@@ -162,6 +177,7 @@ async def _caller(request: Request, service: "Running", _: Annotated[object, Sec
     except Unauthorised as error:
         UNAUTHORISED.inc()
         raise Problem(401, str(error), headers={"WWW-Authenticate": 'Bearer realm="praktika"'}) from None
+    request.state.is_barred = bool(why)
     if why and request.method in ("GET", "HEAD"):  # what is sent is refused where it can be noted, too
         raise Problem(403, why, [("source", why)])
     _refuse_beyond(caller, request)

@@ -437,12 +437,15 @@ class CoalescedRead(Generic[Answer]):
 
     So a crowd costs as much as two, and no answer is older than its question. What is read is shared: do not change it.
     *read* is called more than once, also for others than who gave it.
+
+    Args:
+        turn: held while reading, in turn with whoever else is given the same.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[Answer]]) -> None:
+    def __init__(self, read: Callable[[], Awaitable[Answer]], turn: asyncio.Lock | None = None) -> None:
         self._read = read
         self._next: asyncio.Task[Answer] | None = None
-        self._one_at_a_time = asyncio.Lock()
+        self._one_at_a_time = turn or asyncio.Lock()
 
     @property
     def is_idle(self) -> bool:
@@ -462,11 +465,11 @@ class CoalescedRead(Generic[Answer]):
 class BatchedLookup:
     """Finds documents by id, in one query for many who ask at once (see `CoalescedRead`)."""
 
-    def __init__(self, collection: str, fields: Mapping[str, Any]) -> None:
+    def __init__(self, collection: str, fields: Mapping[str, Any], turn: asyncio.Lock | None = None) -> None:
         self._collection, self._fields = collection, dict(fields)
         self._ids: set[str] = set()
         self._db: Database
-        self._read = CoalescedRead(lambda: self._find(self._db))
+        self._read = CoalescedRead(lambda: self._find(self._db), turn)
 
     async def find(self, db: Database, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         self._ids.update(ids)

@@ -39,6 +39,11 @@ class Refusal(NamedTuple):
 Rule = Callable[[HeldFacts, "DecodedEvent"], str | None]
 
 
+def has_rule(of: EventClass) -> bool:
+    """Can `refusal` have anything against events of this class?"""
+    return of in _RULES
+
+
 def refusal(held: HeldFacts, event: "DecodedEvent") -> Refusal | None:
     """What the facts of an entity have against a further event about it; None if nothing."""
     rule = _RULES.get(event.event_class)

@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import jwt
 import pytest
 
+from services.partners.gateway.ingress import http
 from shared.contract.events import TOPICS, Publisher
 from shared.http import service
 from shared.http.auth import Caller, Signer, ensure_keys
@@ -208,6 +210,22 @@ async def test_suspended_organisation_is_refused_until_it_is_reinstated(partners
     assert (await partners.client.put("/agreements/a-works", json=proposal, headers=works)).status_code == 403
     await partners.client.post(f"{url}/reinstatement", headers=operator)
     assert (await partners.client.post("/events", content=event, headers=headers)).status_code == 202
+
+
+async def test_who_is_suspended_while_a_slow_body_comes_is_refused(partners: Running, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(http, "SLOW_BODY_S", 0)
+    operator, url = as_("operator", partners), "/organisations/college"
+    event = sent(source=url)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield event[:20]
+        await partners.client.post(f"{url}/suspension", json={"reason": "left meanwhile"}, headers=operator)
+        yield event[20:]
+
+    headers = as_("college", partners) | {"Content-Type": STRUCTURED}
+    answer = await partners.client.post("/events", content=slowly(), headers=headers)
+    assert (answer.status_code, "left meanwhile" in answer.json()["detail"]) == (403, True), answer.text
+    await partners.client.post(f"{url}/reinstatement", headers=operator)
 
 
 COMMANDS = {

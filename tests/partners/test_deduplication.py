@@ -74,6 +74,17 @@ async def test_same_id_with_other_content_is_a_conflict_at_once(partners: Runnin
     assert await partners.count("rejected") == rejected + 2
 
 
+def test_the_digest_of_an_event_does_not_depend_on_the_order_of_names_within_its_data():
+    of = [("uni", 2), ("plant", 3)]
+    said = {"kind": "workshop", "hours": 2, "participants": 9, "organisations": ["plant"]}
+    held = enrolled(type="praktika.activity.held.v1")
+    one, other, third = (
+        taken(held | {"data": said | {"participants_of": dict(counts)}}) for counts in (of, of[::-1], [("uni", 2)])
+    )
+    assert digest(one) == digest(other)
+    assert digest(third) not in (digest(one), digest(taken(held | {"data": said})))
+
+
 async def test_of_two_contents_under_one_id_in_a_batch_the_first_is_accepted(partners: Running):
     event = enrolled()
     batch = await send(partners, [event, event, event | OTHER["data"]])

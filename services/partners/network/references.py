@@ -5,6 +5,7 @@ Whose an entity is, `registry.py` says (`objection`); here is what else must be 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
 from shared.contract import events
@@ -80,7 +81,9 @@ class Known:
 
     def of(self, collection: str, id: str) -> View:
         known = self.entities.get(Key(collection, id), {})
-        examples = EXAMPLES.get(collection, {}) if self.sandbox else {}
+        if not self.sandbox:
+            return known
+        examples = EXAMPLES.get(collection, {})
         return {**known, **next((shown for start, shown in examples.items() if id.startswith(start)), {})}
 
     def agreements_of(self, enterprise: str) -> list[View]:
@@ -136,23 +139,23 @@ def references(event: Event[Data]) -> Iterator[Key]:
 
 def _organisations_in(data: Any) -> list[str]:
     """Organisations that must be registered. (Where somebody works need not be.)"""
-    match data:
-        case events.AgreementProposed():
-            return list(data.parties)
-        case events.ProgrammePublished():
-            return [partner.organisation for partner in data.joint_partners]
-        case events.ActivityHeld():
-            return list(data.organisations)
-        case events.LearnerShared():
-            return [data.institution]
-        case events.ApplicationSubmitted():
-            return [data.enterprise]
-    return [data.enterprise] if isinstance(data, INTERNSHIP) else []
+    named = _ORGANISATIONS_IN.get(type(data))
+    return named(data) if named else []
+
+
+_ORGANISATIONS_IN: dict[type[Data], Callable[[Any], list[str]]] = {
+    events.AgreementProposed: lambda data: list(data.parties),
+    events.ProgrammePublished: lambda data: [partner.organisation for partner in data.joint_partners],
+    events.ActivityHeld: lambda data: list(data.organisations),
+    events.LearnerShared: lambda data: [data.institution],
+    **dict.fromkeys((events.ApplicationSubmitted, *INTERNSHIP), lambda data: [data.enterprise]),
+}
 
 
 def named_in(event: Event[Data]) -> set[str]:
     """Other organisations that an event names, and is therefore sent to."""
-    return {*_organisations_in(event.data)} - {_sender(event)}
+    named = _organisations_in(event.data)
+    return {*named} - {_sender(event)} if named else set()
 
 
 def _programmes_in(data: Any) -> list[str]:
@@ -186,9 +189,21 @@ def judge(event: Event[Data], known: Known, *, references_too: bool) -> Objectio
         return Objection(status, "owner", key.id, about, why, (key,))
     if event.sourcekind == Publisher.operator:
         return None
-    checked = RULES.get(type(event.data), ()) if references_too else ()
-    rules = (*OWN_WORD.get(type(event.data), ()), *checked, _refusal, _own_name, _few_named)
-    return next((found for rule in rules if (found := rule(event, known))), None)
+    for rule in _rules(type(event.data), references_too):
+        if found := rule(event, known):
+            return found
+    return None
+
+
+@cache
+def _rules(of: type[Data], references_too: bool) -> tuple["Rule", ...]:
+    """The rules that can have anything against events of a class."""
+    last = (
+        *((_refusal,) if ownership.has_rule(of) else ()),
+        *((_own_name,) if of in NAMED else ()),
+        *((_few_named,) if of in _ORGANISATIONS_IN else ()),
+    )
+    return (*OWN_WORD.get(of, ()), *(RULES.get(of, ()) if references_too else ()), *last)
 
 
 def _refusal(event: Event[Data], known: Known) -> Objection | None:

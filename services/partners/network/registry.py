@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from shared.contract import events
-from shared.contract.events import Data, Event
+from shared.contract.events import Data, Event, EventClass
 from shared.contract.skills import skill_id
 from shared.http.access import access
 from shared.pages.languages import Text
@@ -61,6 +61,17 @@ OF_CREDENTIALS = (
     *(events.CertificateCollected, events.CertificateHidden, events.CertificateShown),
 )
 WITHOUT_USE = (events.QuestionnairePublished, events.FollowupOpened, *OF_CREDENTIALS)
+# By class, because each event is asked several times.
+_COLLECTION_OF: dict[EventClass, str] = {
+    data: COLLECTIONS[data.topic]
+    for data in events.DATA.values()
+    if data.topic in COLLECTIONS and data not in WITHOUT_USE
+}
+_OWNED: frozenset[EventClass] = frozenset(
+    data
+    for data, collection in _COLLECTION_OF.items()
+    if collection in _OWNERS and data not in OF_PARTNERS and (collection != "learners" or data in _OF_INSTITUTIONS)
+)
 
 
 def route(event: DecodedEvent) -> Key | None:
@@ -71,10 +82,8 @@ def route(event: DecodedEvent) -> Key | None:
 
 def entity(event: Event[Data] | DecodedEvent) -> Key | None:
     """The entity that an event is about."""
-    collection = COLLECTIONS.get(event.event_class.topic)
-    if collection is None or event.event_class in WITHOUT_USE:
-        return None
-    if collection == "organisations" and event.partitionkey == OPERATOR:
+    collection = _COLLECTION_OF.get(event.event_class)
+    if collection is None or (collection == "organisations" and event.partitionkey == OPERATOR):
         return None
     return Key(collection, event.partitionkey)
 
@@ -178,10 +187,7 @@ _MISFITS: dict[type[Data], Callable[[Event[Data], Any, str], Misfits]] = {
 
 def owned(event: Event[Data]) -> Key | None:
     """The entity of which nobody but its owners may say this; None if there is no such rule."""
-    key = entity(event)
-    if key is None or key.collection not in _OWNERS or isinstance(event.data, OF_PARTNERS):
-        return None
-    return None if key.collection == "learners" and not isinstance(event.data, _OF_INSTITUTIONS) else key
+    return entity(event) if event.event_class in _OWNED else None
 
 
 def foreign(key: Key, known: View, organisation: str) -> Text | None:

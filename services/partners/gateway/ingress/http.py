@@ -3,12 +3,13 @@
 Nothing is answered before Kafka has acknowledged it. What a known sender is refused goes to the topic `rejected`.
 """
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response, Security
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter as Metric
 from pydantic_core import to_json
@@ -20,9 +21,10 @@ from shared.contract.events import Data, Event
 from shared.http.auth import Caller
 from shared.http.bodies import BodyTooLarge
 from shared.http.commands import ACCEPTED_BODY
+from shared.http.parameters import known_parameters
 from shared.http.problems import PROBLEM_REF, Problem
-from shared.http.routing import Router
-from shared.http.service import Address, Authenticated, Running, Service
+from shared.http.routing import DirectRoute, Router
+from shared.http.service import TOKEN, Address, Running, Service, authenticated, running
 from shared.log.producer import record_of
 from shared.settings import Settings
 
@@ -30,9 +32,10 @@ from .deduplication import RecentEvents
 from .http_binding import Mode, decoded, inflated, mode_of, refusal
 from .validation import ACCEPTED, count_refused, rejection, validated
 
-router = Router()
+router = Router(route_class=DirectRoute)
 
 BYTES = Metric("praktika_ingress_bytes_total", "Bytes of all bodies that were read.")
+SLOW_BODY_S = 1.0  # whoever takes longer for a body is asked again whether it was suspended meanwhile
 THROTTLED = Metric("praktika_ingress_throttled_total", "Requests answered with 429; these are not on `rejected`.")
 _ITEM = {
     "type": "object",
@@ -80,6 +83,7 @@ IngressMemory = Annotated[Memory, Depends(memory_of)]
     "/events",
     tags=["events"],
     status_code=202,
+    dependencies=[Security(TOKEN)],
     responses={
         202: {
             "description": "All accepted.",
@@ -102,18 +106,19 @@ IngressMemory = Annotated[Memory, Depends(memory_of)]
         }
     },
 )
-async def publish_events(
-    request: Request, service: Running, caller: Authenticated, memory: IngressMemory
-) -> JSONResponse:
+async def publish_events(request: Request) -> Response:
     """Publish one event (structured or binary mode; 202 with its address) or a batch; plain or with `gzip`.
 
     A batch is answered item by item: 202 if all were accepted, 207 if some, 422 if none. After a 503 send the same
     again: repetition changes nothing. An id that was used for something else is a 409 with the digests of both. After
     a 429 wait as `Retry-After` says; it is not among the rejections.
     """
+    await known_parameters(request)
+    service = running(request)
+    caller = await authenticated(request, service)
     refuse_overdrawn(service, caller)
     async with in_flight_of(service).hold(caller.organisation, _weight(request, service.settings)):
-        return await _publish(request, service, caller, memory)
+        return await _publish(request, service, caller, await memory_of(service))
 
 
 def _weight(request: Request, settings: Settings) -> int:
@@ -124,11 +129,12 @@ def _weight(request: Request, settings: Settings) -> int:
     return min(int(announced), settings.batch_max_bytes)
 
 
-async def _publish(request: Request, service: Service, caller: Caller, memory: Memory) -> JSONResponse:
-    body = None
+async def _publish(request: Request, service: Service, caller: Caller, memory: Memory) -> Response:
+    body, began = None, time.monotonic()
     try:
         body = await read_body(request)
-        await refuse_suspended(service, caller)
+        if request.state.is_barred or time.monotonic() - began > SLOW_BODY_S:
+            await refuse_suspended(service, caller)
         mode = mode_of(request.headers)
         most = service.settings.batch_max_bytes if mode == Mode.batch else service.settings.event_max_bytes
         body = inflated(request.headers, body, most)
@@ -197,8 +203,8 @@ def refuse_overdrawn(service: Service, caller: Caller) -> None:
 
 
 async def _publish_batch(
-    items: list[Any], request: Request, service: Running, caller: Caller, recent: RecentEvents
-) -> JSONResponse:
+    items: list[Any], request: Request, service: Service, caller: Caller, recent: RecentEvents
+) -> Response:
     answers: list[dict[str, Any]] = []
     for item, outcome in zip(items, await admitted(items, request.headers, service, caller, recent), strict=True):
         if isinstance(outcome, Problem):
@@ -207,7 +213,8 @@ async def _publish_batch(
             answers.append({"id": item["id"], "status": 202, "event": str(outcome)})
     number = sum(answer["status"] == 202 for answer in answers)
     status = 202 if number == len(answers) else 207 if number else 422
-    return JSONResponse({"accepted": number, "refused": len(answers) - number, "items": answers}, status)
+    content = to_json({"accepted": number, "refused": len(answers) - number, "items": answers})
+    return Response(content, status, media_type="application/json")
 
 
 async def admitted(

@@ -29,6 +29,8 @@ class Mode(StrEnum):
     binary = "application/json"
 
 
+_JSON = Mode.binary.value
+_ATTRIBUTES = frozenset(Event.model_fields)
 _GZIP = ("gzip", "x-gzip")  # RFC 9110, section 8.4.1.3
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""")
 _NAME = re.compile(r"[a-z0-9]+")
@@ -115,9 +117,9 @@ def plain(item: dict[str, Any]) -> dict[str, Any]:
         Problem: 422.
     """
     event = {name: value for name, value in item.items() if value is not None}
-    content_type = event.get("datacontenttype")
-    if isinstance(content_type, str) and media_of(content_type) == Mode.binary:
-        event["datacontenttype"] = Mode.binary.value
+    content_type = event.get("datacontenttype", _JSON)
+    if content_type != _JSON and isinstance(content_type, str) and media_of(content_type) == _JSON:
+        event["datacontenttype"] = _JSON
     if "data_base64" in event and "data" not in event:
         try:
             data = b64decode(event.pop("data_base64"), validate=True).removeprefix(BOM_UTF8)
@@ -134,14 +136,16 @@ def without_extensions(event: dict[str, Any]) -> dict[str, Any]:
     Raises:
         Problem: 422, it is such a mistake, or no extension attribute of CloudEvents (section 3.1).
     """
-    unknown = event.keys() - Event.model_fields.keys()
+    if event.keys() <= _ATTRIBUTES:
+        return event
+    unknown = event.keys() - _ATTRIBUTES
     for name in sorted(unknown):
         if similar := difflib.get_close_matches(name.lower(), Event.model_fields, n=1, cutoff=0.85):
             raise refusal(422, "there is no such attribute", name[:100], f"is not known; is it {similar[0]}?")
         if not _NAME.fullmatch(name) or len(name) > MOST_LETTERS or not isinstance(event[name], str | bool | int):
             wrong = f"must have {MOST_LETTERS} lower-case letters and digits at most, and be a text, number or boolean"
             raise refusal(422, "this is no extension attribute of CloudEvents", name[:100], wrong)
-    return {name: value for name, value in event.items() if name not in unknown} if unknown else event
+    return {name: value for name, value in event.items() if name not in unknown}
 
 
 def refusal(status: int, detail: str, field: str, wrong: str, headers: dict[str, str] | None = None) -> Problem:

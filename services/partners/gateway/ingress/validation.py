@@ -6,7 +6,7 @@ The same for all ways in; `http.py` and `kafka.py` are two of them.
 import asyncio
 import difflib
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -200,11 +200,11 @@ def _is_apart(caller: Caller, key: Key) -> bool:
 def objections_by_event(published: list[Event[Data]], known: Known, *, references_too: bool) -> dict[int, Objection]:
     """What speaks against events that come together, by `id(event)`: one may refer to what another introduces."""
 
-    def judged_again(some: list[Event[Data]]) -> dict[int, Objection]:
-        return {id(e): found for e in some if (found := judge(e, updated, references_too=references_too))}
+    def judged(some: list[Event[Data]], by: Known) -> dict[int, Objection]:
+        return {id(e): found for e in some if (found := judge(e, by, references_too=references_too))}
 
-    updated = replace(known, entities=dict(known.entities))
-    found, taken = judged_again(published), set[int]()
+    found, taken = judged(published, known), set[int]()
+    updated = replace(known, entities=dict(known.entities)) if found else known
     while found:
         objected = [event for event in published if id(event) in found]
         wanted = {key for event in objected for key in references(event)}
@@ -214,7 +214,7 @@ def objections_by_event(published: list[Event[Data]], known: Known, *, reference
         taken |= set(map(id, new))
         if not new:
             break
-        found = judged_again(objected)
+        found = judged(objected, updated)
     return found
 
 
@@ -234,59 +234,54 @@ async def _known(service: Service, caller: Caller, published: list[Event[Data]])
     for event in published:
         for key in references(event):
             wanted.setdefault(key.collection, set()).add(key.id)
-    ids = {event.id for event in published}
-
-    def find(collection: str, keys: set[str]) -> Awaitable[dict[str, View]]:
-        apart = SANDBOX if _is_apart(caller, Key(collection, "")) else ""
-        return service.by_id(apart + collection, keys, _JUDGED_BY[collection])
-
-    found, agreements, ties, certificates = await asyncio.gather(
-        asyncio.gather(*(find(collection, keys) for collection, keys in wanted.items())),
-        _agreements(service, caller, enterprises(published)),
-        _ties(service, caller, {needed for event in published if (needed := tie(event))}),
-        _certificates(service, {id for event in published if (id := certificate_in(event))}),
-    )
-    sandbox = caller.organisation if caller.sandbox else None
-    known = Known(agreements=agreements, ties=ties, certificates=certificates, sandbox=sandbox)
+    known = Known(sandbox=caller.organisation if caller.sandbox else None)
     known.free_ids, known.audience_max = service.settings.free_ids, service.settings.audience_max
-    digests = Digests()
-    for collection, docs in zip(wanted, found, strict=True):
-        for id_, doc in docs.items():
-            key = Key(collection, id_)
-            known.entities[key] = doc
-            for event in kept(key, doc["facts"], caller.source, ids):
-                digests.setdefault(event.id, set()).add(digest(event))
+
+    async def find(collection: str, ids: set[str]) -> None:
+        apart = SANDBOX if _is_apart(caller, Key(collection, "")) else ""
+        docs = await service.by_id(apart + collection, ids, _JUDGED_BY[collection])
+        known.entities.update({Key(collection, id): doc for id, doc in docs.items()})
+
+    await asyncio.gather(*(find(*each) for each in wanted.items()), *_further(service, caller, published, known))
+    digests, ids = Digests(), {event.id for event in published}
+    for key, doc in known.entities.items():
+        for event in kept(key, doc["facts"], caller.source, ids):
+            digests.setdefault(event.id, set()).add(digest(event))
     return known, digests
 
 
-async def _agreements(service: Service, caller: Caller, of: set[str]) -> dict[str, View]:
-    if not of:
-        return {}
+def _further(service: Service, caller: Caller, published: list[Event[Data]], known: Known) -> Iterator[Awaitable[None]]:
+    """What finds the agreements, ties and certificates that events are judged by; most are by none."""
+    if hosts := enterprises(published):
+        yield _agreements(service, caller, hosts, known)
+    if ties := {needed for event in published if (needed := tie(event))}:
+        yield _ties(service, caller, ties, known)
+    if certificates := {id for event in published if (id := certificate_in(event))}:
+        yield _certificates(service, certificates, known)
+
+
+async def _agreements(service: Service, caller: Caller, of: set[str], known: Known) -> None:
     between = {"parties": {"$in": sorted(of)}, "proposer": {"$exists": True}}
     docs = service.db[(SANDBOX if caller.sandbox else "") + "agreements"].find(
         between, dict.fromkeys(READ["agreements"], 1)
     )
-    return {doc["_id"]: {"id": doc["_id"], **doc} for doc in await docs.to_list(MOST_AGREEMENTS)}
+    known.agreements = {doc["_id"]: {"id": doc["_id"], **doc} for doc in await docs.to_list(MOST_AGREEMENTS)}
 
 
-async def _certificates(service: Service, wanted: set[str]) -> set[str]:
+async def _certificates(service: Service, wanted: set[str], known: Known) -> None:
     """Those that were issued."""
-    if not wanted:
-        return set()
     holders = service.db["learners"].find({"certificates": {"$in": sorted(wanted)}}, {"certificates": 1})
-    return {id async for doc in holders for id in doc["certificates"]} & wanted
+    known.certificates = {id async for doc in holders for id in doc["certificates"]} & wanted
 
 
-async def _ties(service: Service, caller: Caller, wanted: set[Tie]) -> set[Tie]:
+async def _ties(service: Service, caller: Caller, wanted: set[Tie], known: Known) -> None:
     """Those of the enterprises at which a learner of the programme was placed, or works."""
     learners = service.db[(SANDBOX if caller.sandbox else "") + "learners"]
-    found = set()
     for enterprise, programme in sorted(wanted):
         placed = {"internships": {"$elemMatch": {"enterprise": enterprise, "programme": programme}}}
         works = {"employment.enterprise": enterprise, "programmes.id": programme}
         if await learners.find_one({"$or": [placed, works]}, {"_id": 1}):
-            found.add((enterprise, programme))
-    return found
+            known.ties.add((enterprise, programme))
 
 
 def _problem(objection: Objection) -> Problem:
@@ -350,15 +345,18 @@ def _unknown_type(given: str) -> str:
 
 def _completed(item: dict[str, Any], caller: Caller) -> dict[str, Any]:
     """*item* with its sender's kind, and with the key where the contract says what it is."""
-    if item.get("sourcekind", caller.kind.value) != caller.kind.value:
+    if item.get("sourcekind", caller.kind) != caller.kind:
         raise refusal(403, "the sender is another", "sourcekind", f"you are {caller.kind}; leave it out")
     if item.get("sandbox") not in (None, caller.sandbox):
         raise refusal(403, "the sender is another", "sandbox", "follows from who you are; leave it out")
     if "sustainable" in item:
         raise refusal(403, "the sender is another", "sustainable", "follows from the frameworks in force; leave it out")
-    completed = {**item, "sourcekind": caller.kind.value} | ({"sandbox": True} if caller.sandbox else {})
+    completed = {**item, "sourcekind": caller.kind}
     completed.pop("member", None)
-    completed |= {"member": caller.member} if caller.member else {}
+    if caller.sandbox:
+        completed["sandbox"] = True
+    if caller.member:
+        completed["member"] = caller.member
     if "partitionkey" in item:
         return completed
     rule, data = DATA[item["type"]].key, item.get("data")
