@@ -13,6 +13,7 @@ from typing import Any
 from benchmarks import (
     figures,
     growth,
+    idle,
     ingress,
     latency,
     machine,
@@ -44,6 +45,7 @@ MACHINES = "machines.json"
 TITLES = {
     "throughput": "Events per second",
     "latency": "From accepted to readable",
+    "idle": "When nothing happens",
     "growth": "As the number of learners grows",
     "scale-out": "More workers",
     "ingress": "The ingress",
@@ -89,6 +91,7 @@ def _sections(at: Environment, plan: Plan, half: dict[str, float]) -> dict[str, 
 
     return {
         "latency": lambda: latency.measure(at, plan, half),
+        "idle": lambda: idle.measure(at, plan),
         "growth": lambda: growth.measure(at, plan),
         "scale-out": more_workers,
         "ingress": lambda: ingress.measure(at, plan),
@@ -134,6 +137,7 @@ def measured_on(plan: Plan) -> dict[str, str]:
 REPORTS: dict[str, Callable[[Rows], list[str]]] = {
     "throughput": throughput.report,
     "latency": latency.report,
+    "idle": idle.report,
     "growth": growth.report,
     "scale-out": scale_out.report,
     "ingress": ingress.report,
@@ -184,9 +188,19 @@ def judged(found: dict[str, Rows]) -> list[list[str]]:
     least = [
         [name, f"at least {goal}", f"{got:.2f}", "" if got >= goal else "MISSED"] for name, goal, got in goals if got
     ]
+    return least + [
+        [name, f"at most {goal}", f"{got:.2f}", "" if got <= goal else "MISSED"]
+        for name, goal, got in _at_most(found)
+        if got
+    ]
+
+
+def _at_most(found: dict[str, Rows]) -> list[tuple[str, float, float | None]]:
     most: list[tuple[str, float, float | None]] = []
     if rows := found.get("latency"):
         most.append(("idle latency over one by one, p50", 1.5, latency.ratio(rows)))
+    if rows := found.get("idle"):
+        most.append(("% of a core that the idle Python processes take", 5, idle.percent(rows)))
     if rows := found.get("reads"):
         most.append(("reading an indicator over find_one, driver", 3, reads.ratio(rows, reads.SUMMED, reads.ONE)))
         most.append(("the same over HTTP, nothing new", 3, reads.ratio(rows, reads.KEPT_HTTP, reads.ONE_HTTP)))
@@ -209,9 +223,7 @@ def judged(found: dict[str, Rows]) -> list[list[str]]:
             (f"the gap table over find_one over HTTP, p95, {when}", 3, market.ratio(rows, when))
             for when in (market.IDLE, market.MOVING)
         ]
-    return least + [
-        [name, f"at most {goal}", f"{got:.2f}", "" if got <= goal else "MISSED"] for name, goal, got in most if got
-    ]
+    return most
 
 
 def share(runs: Rows, of: str) -> float | None:

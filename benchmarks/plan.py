@@ -8,6 +8,7 @@ from pathlib import Path
 SECTIONS = (
     "throughput",
     "latency",
+    "idle",
     "growth",
     "scale-out",
     "ingress",
