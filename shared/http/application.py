@@ -213,8 +213,8 @@ def tune(role: str) -> None:
     # A batch makes a few hundred thousand objects that all go together, without a collection. Requests leave cycles,
     # some of which hold much memory.
     gc.set_threshold(500_000 if role == "worker" else 20_000, 20, 20)
-    # The driver's threads ask for the interpreter many times per transaction, and waited 5 ms each time.
-    sys.setswitchinterval(0.0005)
+    # The driver's threads ask for the interpreter many times per transaction, and wait so long each time (else 5 ms).
+    sys.setswitchinterval(0.0001)
 
 
 class _Server(uvicorn.Server):

@@ -20,7 +20,7 @@ ConsumerRecord: TypeAlias = aiokafka.ConsumerRecord[Any, Any]
 SESSION_MS = 6_000
 HEARTBEAT_MS = 1_000  # so soon the others hear that somebody comes or goes
 REBALANCE_MS = 30_000  # so long who lives may take to end what it has in hand
-FETCH_WAIT_MS = 500  # so long the broker waits for records; a seek, and what else is asked, waits for it too
+FETCH_WAIT_MS = 1_000  # so long the broker waits for records; a fetch after a seek or a rebalance waits for it, too
 POLL_MS = 10_000  # so long an empty poll takes: whatever comes ends it
 TOP_UP_MS = 10  # longer than a fetch takes if there is something
 
