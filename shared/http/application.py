@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -138,7 +139,7 @@ def create_app(  # noqa: PLR0913
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         client = mongo.connect(settings)
         store, producer, kafka_log = await _store(client, core, settings), Producer(settings), Log(settings)
-        runner = Runner(core, settings, store, producer) if settings.role != "api" else None
+        runner = Runner(core, settings, store, producer, kafka_log) if settings.role != "api" else None
         app.state.service = Service(core, settings, store, producer, kafka_log, Verifier(settings), runner)
         if runner:
             runner.start()
@@ -212,8 +213,24 @@ def tune(role: str) -> None:
     # A batch makes a few hundred thousand objects that all go together, without a collection. Requests leave cycles,
     # some of which hold much memory.
     gc.set_threshold(500_000 if role == "worker" else 20_000, 20, 20)
-    # The driver's threads ask for the interpreter many times per transaction, and waited 5 ms each time.
-    sys.setswitchinterval(0.0005)
+    # The driver's threads ask for the interpreter many times per transaction, and wait so long each time (else 5 ms).
+    sys.setswitchinterval(0.0001)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's own looks ten times a second whether it should end: this one is woken for that."""
+
+    async def main_loop(self) -> None:
+        self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
+        while not await self.on_tick(0):  # each second a new date for the answers
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._ending.wait()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if hasattr(self, "_loop"):
+            self._loop.call_soon_threadsafe(self._ending.set)
 
 
 def serve(  # noqa: PLR0913, PLR0917
@@ -234,6 +251,7 @@ def serve(  # noqa: PLR0913, PLR0917
         host=settings.host,
         port=settings.port or PORTS[core.name],
         ws="none",
+        loop=f"{metrics.__name__}:{metrics.MeasuredLoop.__name__}",
         log_config=None,
         server_header=False,
         http=hardening.SlowClientTimeout,
@@ -242,7 +260,7 @@ def serve(  # noqa: PLR0913, PLR0917
         timeout_graceful_shutdown=20,
         timeout_keep_alive=KEEP_ALIVE_S,
     )
-    app.state.server = uvicorn.Server(config)  # what answers for long looks whether the server is ending
+    app.state.server = _Server(config)  # what answers for long looks whether the server is ending
     with suppress(KeyboardInterrupt):
         app.state.server.run()
     if not app.state.server.started:

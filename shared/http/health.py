@@ -1,6 +1,7 @@
 """Is the service well? Readiness, and the metrics that have to be asked for."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from shared.http import auth
@@ -13,6 +14,7 @@ from shared.processing import mongo
 log = logs.get(__name__)
 
 OBSERVE_EVERY_S = 10
+DISK_EVERY_S = 60  # asking for it takes a client of its own
 
 
 async def hindrances(service: Service) -> list[str]:
@@ -69,9 +71,12 @@ async def _dead_letters(service: Service) -> None:
 
 async def _disk(service: Service) -> None:
     """MongoDB sees its own disk; where that is not known (in memory, behind a router) nothing is shown."""
+    if time.monotonic() - service.shared.get("disk_asked_at", float("-inf")) < DISK_EVERY_S:
+        return
     client = mongo.connect(service.settings, strict=False)
     try:
         sizes = await mongo.disk(client, service.db.name)
+        service.shared["disk_asked_at"] = time.monotonic()
     finally:
         client.close()
     if sizes:
@@ -79,4 +84,10 @@ async def _disk(service: Service) -> None:
         metrics.DISK_USED_BYTES.labels(service.db.name).set(sizes[1])
 
 
-OBSERVED: tuple[Observation, ...] = (_readiness, _keys, _dead_letters, _disk)
+async def _pauses(_: Service) -> None:
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, metrics.MeasuredLoop):
+        metrics.LONGEST_PAUSE_S.set(loop.longest_pause_s())
+
+
+OBSERVED: tuple[Observation, ...] = (_readiness, _keys, _dead_letters, _disk, _pauses)

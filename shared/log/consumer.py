@@ -1,10 +1,13 @@
 """Consuming: FastStream's subscriber for services, and plain consumers for everything else."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import chain
 from typing import Any, TypeAlias
 
 import aiokafka
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 from faststream.middlewares import AckPolicy
@@ -17,6 +20,9 @@ ConsumerRecord: TypeAlias = aiokafka.ConsumerRecord[Any, Any]
 SESSION_MS = 6_000
 HEARTBEAT_MS = 1_000  # so soon the others hear that somebody comes or goes
 REBALANCE_MS = 30_000  # so long who lives may take to end what it has in hand
+FETCH_WAIT_MS = 1_000  # so long the broker waits for records; a fetch after a seek or a rebalance waits for it, too
+POLL_MS = 10_000  # so long an empty poll takes: whatever comes ends it
+TOP_UP_MS = 10  # longer than a fetch takes if there is something
 
 
 async def _raw(batch: tuple[ConsumerRecord, ...]) -> KafkaMessage:
@@ -39,7 +45,7 @@ def raw_consumer(settings: Settings, group: str | None = None, **more: Any) -> A
         session_timeout_ms=SESSION_MS,
         heartbeat_interval_ms=HEARTBEAT_MS,
         rebalance_timeout_ms=REBALANCE_MS,
-        fetch_max_wait_ms=500,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
         retry_backoff_ms=20,
         **more,
     )
@@ -69,8 +75,6 @@ class Consumer:
             *(topic_name(settings.namespace, topic) for topic in topics),
             group_id=f"{settings.namespace}.{group}",
             batch=True,
-            batch_timeout_ms=5,  # an empty fetch is slept on for as long again
-            max_records=settings.consume_max_records,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             ack_policy=AckPolicy.MANUAL,
@@ -81,10 +85,31 @@ class Consumer:
             session_timeout_ms=SESSION_MS,
             heartbeat_interval_ms=HEARTBEAT_MS,
             rebalance_timeout_ms=REBALANCE_MS,
-            fetch_max_wait_ms=100,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )
         self._subscriber(handle)
+        # FastStream's own sleeps after each empty poll: long polls would be slept on for long, short ones never end.
+        self._subscriber.get_msg = self._poll  # type: ignore[method-assign]
+        self._most = settings.consume_max_records
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> tuple[ConsumerRecord, ...]:
+        """What has come, as soon as something has.
+
+        What lay ready was fetched when the batch before was taken; so that what has come since need not wait for the
+        next one, it is fetched, too.
+        """
+        if not (records := await self._polled(consumer, 0, self._most)):
+            return tuple(await self._polled(consumer, POLL_MS, self._most))
+        if len(records) < self._most:
+            with suppress(KafkaError):  # it comes again at the next poll
+                records += await self._polled(consumer, TOP_UP_MS, self._most - len(records))
+        return tuple(records)
+
+    @staticmethod
+    async def _polled(consumer: AIOKafkaConsumer, wait_ms: int, most: int) -> list[ConsumerRecord]:
+        parts = await consumer.getmany(timeout_ms=wait_ms, max_records=most)
+        return [*chain(*parts.values())]
 
     async def start(self) -> None:
         """Join the group.
@@ -93,6 +118,10 @@ class Consumer:
             KafkaError: Kafka is not there; close and try again.
         """
         await self._broker.start()
+        fetcher: Any = self.client._fetcher
+        # Else, once something has lain ready for 0.1 s, it fetches from the partitions of which nothing does.
+        # As a rule they are empty, and while the broker waits for them (`FETCH_WAIT_MS`) nothing else is fetched.
+        fetcher._prefetch_backoff = float("inf")
 
     async def close(self) -> None:
         """Let the batch in hand end and leave the group."""

@@ -77,6 +77,11 @@ class Log:
 
         return await self._answer(ask)
 
+    async def ends_of(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The end offset of each of these partitions, which are named in full."""
+        wanted = [*partitions]
+        return await self._answer(lambda: self._offsets(wanted, LATEST))
+
     async def span(self, topic: str, partition: int) -> Ends | None:
         """What a partition holds; None: there is no such topic."""
         tp = TopicPartition(topic_name(self._settings.namespace, topic), partition)

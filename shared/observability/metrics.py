@@ -4,7 +4,9 @@
 for (readiness, ends of topics, disk) is asked for every few seconds by `observe` in `shared/http/health.py`.
 """
 
+import asyncio
 import platform
+import selectors
 import time
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -29,6 +31,10 @@ DEAD_LETTER_RECORDS = Gauge(
 SETTING = Gauge("praktika_setting", "Every setting that is a number: bounds, quotas, ages.", ["name"])
 DISK_BYTES = Gauge("praktika_mongodb_disk_bytes", "Size of the disk that MongoDB writes to.", ["database"])
 DISK_USED_BYTES = Gauge("praktika_mongodb_disk_used_bytes", "What of it is used, by whomever.", ["database"])
+LONGEST_PAUSE_S = Gauge(
+    "praktika_loop_longest_pause_seconds",
+    "The longest turn of the event loop in the last ten seconds: for so long nothing else in the process ran.",
+)
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -65,3 +71,29 @@ class RequestMetrics:
             route = getattr(scope.get("route"), "path", "none")
             REQUESTS.labels(method, route, status).inc()
             REQUEST_S.labels(method, route).observe(time.perf_counter() - started)
+
+
+class _Selector(selectors.DefaultSelector):
+    """Notes the longest time between two looks for what has come: a turn of the event loop. Costs nothing when idle."""
+
+    longest_s = 0.0
+    _looked_at = float("inf")
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.longest_s = max(self.longest_s, time.perf_counter() - self._looked_at)
+        found = super().select(timeout)
+        self._looked_at = time.perf_counter()
+        return found
+
+
+class MeasuredLoop(asyncio.SelectorEventLoop):
+    """The usual event loop, which knows how long its turns take."""
+
+    def __init__(self) -> None:
+        self._measured = _Selector()
+        super().__init__(self._measured)
+
+    def longest_pause_s(self) -> float:
+        """The longest turn since this was asked last."""
+        longest_s, self._measured.longest_s = self._measured.longest_s, 0.0
+        return longest_s

@@ -45,7 +45,7 @@ SIZE = Histogram(
 )
 CACHED = Gauge("praktika_cached_states", "States of our partitions that are kept in memory.")
 
-BREATH = 50  # records after which the event loop may turn: the write in flight, heartbeats and health checks go on
+BREATH = 20  # records after which the event loop may turn: the write in flight, heartbeats and health checks go on
 
 Publish = Callable[[Sequence[Record]], Awaitable[object]]
 

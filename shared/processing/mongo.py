@@ -17,6 +17,7 @@ from pymongo import ASCENDING, UpdateOne
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.server_api import ServerApi
+from pymongo.synchronous.client_session import ClientSession
 from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
@@ -304,38 +305,38 @@ class Store:
         Raises:
             Fenced: a position, or an entity, was not what this owner believed it to be.
         """
-        commands = [*_state_commands(batch), *_counter_commands(batch.counts)]
 
-        async def work(session: AsyncIOMotorClientSession) -> None:
+        def send(session: ClientSession) -> None:
             # The positions first: who lost a partition finds out before anything else is done.
-            moved = await _run(self.db, _position_command(batch.positions), session)
+            moved = _run(self.db, _position_command(batch.positions), session)
             if moved["n"] != len(batch.positions):
                 raise Fenced(f"one of {', '.join(batch.positions)} is not where it was left")
-            for command in commands:
-                await _run(self.db, command, session)
+            for command in (*_state_commands(batch), *_counter_commands(batch.counts)):
+                _run(self.db, command, session)
+
+        async def work(session: AsyncIOMotorClientSession) -> None:
+            # In one thread: else each command waited for its turn in an event loop that is busy with the next batch.
+            await _whole(asyncio.to_thread(send, session.delegate))
 
         await transact(self.db, work)
 
     async def mark_complete(self, positions: Mapping[str, int], complete_until_ms: int) -> None:
         """Note until when (ms) all that was published is applied, for partitions still at these positions."""
         if positions:
-            await self.db[POSITIONS].bulk_write(
-                [
-                    UpdateOne({"_id": label, "next": next_offset}, {"$set": {"complete_ms": complete_until_ms}})
-                    for label, next_offset in positions.items()
-                ],
-                ordered=False,
-            )
+            marked = {"$set": {"complete_ms": complete_until_ms}}
+            updates = [{"q": {"_id": label, "next": next}, "u": marked} for label, next in positions.items()]
+            command = {"update": POSITIONS, "updates": updates, "ordered": False}
+            await asyncio.to_thread(_run, self.db, command)  # each second in each worker, though nothing happens
 
 
 Command = dict[str, Any]
-MAX_COMMAND_BYTES = 8_000_000  # the server takes 16 MiB; views and names come on top of a state's own bytes
+MAX_COMMAND_BYTES = 1_000_000  # encoding a command keeps the interpreter; an entity, which may be larger, is not split
 DUPLICATE_KEY = 11000
 
 
-async def _run(db: Database, command: Command, session: AsyncIOMotorClientSession) -> Mapping[str, Any]:
-    """Run a write command as it is: building it from driver objects costs a fifth more."""
-    reply: Mapping[str, Any] = await _whole(db.command(command, session=session))
+def _run(db: Database, command: Command, session: ClientSession | None = None) -> Mapping[str, Any]:
+    """Run a write command as it is, in a thread: building it from driver objects costs a fifth more."""
+    reply: Mapping[str, Any] = db.delegate.command(command, session=session)
     for error in reply.get("writeErrors", []):
         if error["code"] == DUPLICATE_KEY:
             raise Fenced("an entity that was new is there already")

@@ -18,6 +18,7 @@ from prometheus_client import Gauge, Histogram
 
 from shared.log.consumer import Consumer, ConsumerRecord
 from shared.log.producer import NotPublished, Producer
+from shared.log.reads import Log
 from shared.observability import logs
 from shared.processing import mongo
 from shared.processing.batches import Batches
@@ -36,7 +37,7 @@ OLDEST_S = Gauge("praktika_oldest_unapplied_seconds", "Age of the oldest event t
 
 TRANSIENT = (DatabaseError, NotPublished, KafkaError, Fenced, TimeoutError)
 FOLLOW_S = 1  # so often is looked which database is in use
-DUE_SHARE = 20  # finding out what time has brought takes no more than one part in so many of the time
+DUE_SHARE = 20  # finding out what time has brought holds batches back for no more than one part in so many of the time
 STUCK_S = 30  # lag but no batch for so long: not ready
 STALLED_S = 180  # lag but no batch for so long: end the process, its supervisor starts a fresh one
 
@@ -44,12 +45,13 @@ STALLED_S = 180  # lag but no batch for so long: end the process, its supervisor
 class Runner(ConsumerRebalanceListener):
     """Runs one service's core over its partitions."""
 
-    def __init__(self, core: Core, settings: Settings, store: Store, producer: Producer) -> None:
+    def __init__(self, core: Core, settings: Settings, store: Store, producer: Producer, kafka_log: Log) -> None:
         self.core = core
         self._troubles = {"start": "starting"}  # by what met it
         self._settings = settings
         self._store = store
         self._producer = producer
+        self._log = kafka_log  # asked where partitions end: on the consumer's connection that waits for its fetch
         self._batches = Batches(
             core, store, producer.publish, settings.namespace, self._partitions, settings.keep_states_bytes
         )
@@ -67,6 +69,7 @@ class Runner(ConsumerRebalanceListener):
         self._gap: dict[TopicPartition, int] = {}
         self._committing: asyncio.Task[None] | None = None
         self._committed: Mapping[str, int] = {}
+        self._committed_at = float("-inf")
         self._waiting = 0  # events published and not applied, when last measured
         self._idle_since = time.monotonic()  # when nothing waited, last
         self._followed_at = float("-inf")
@@ -179,7 +182,7 @@ class Runner(ConsumerRebalanceListener):
         unknown = {label: tp for label, tp in labels.items() if label not in self._batches.positions}
         if not unknown:
             return
-        ends = await self._client.end_offsets(list(unknown.values()))
+        ends = await self._log.ends_of(unknown.values())
         for label, (offset, _) in (await self._batches.load_positions(unknown)).items():
             tp = unknown[label]
             if offset > ends[tp]:
@@ -271,7 +274,10 @@ class Runner(ConsumerRebalanceListener):
         return in_sequence
 
     def _commit_soon(self) -> None:
-        if self._committing is None or self._committing.done():
+        """Commit, but once a tick at most: nothing depends on it, and small batches follow one another quickly."""
+        is_done = self._committing is None or self._committing.done()
+        if is_done and time.monotonic() - self._committed_at > self._settings.tick_s:
+            self._committed_at = time.monotonic()
             self._committing = asyncio.create_task(self._commit())
 
     async def _commit(self) -> None:
@@ -294,19 +300,20 @@ class Runner(ConsumerRebalanceListener):
         async with self._batch:
             if self._interrupted.is_set() or not self._joined:
                 return
-            if self._is_behind and time.monotonic() - self._taken_at < self._settings.tick_s:
+            began = time.monotonic()
+            if not self._looks(began) and began - self._taken_at < self._settings.tick_s:
                 return  # the next batch, which is on its way, finds out and does not wait for this one
             try:
-                await self._batches.flush()
+                await self._batches.flush()  # what is due is judged by all that was taken
             except Exception as error:
                 return await self._fail(error)  # whoever finds out
             try:
                 self._recover()
                 await self._locate()
                 self._commit_soon()
-                if not self._is_behind and time.monotonic() >= self._look_again_at:
-                    began = time.monotonic()
+                if self._looks(began):
                     due = await self.core.due(self._store.db, list(self._batches.positions))
+                    # The next batch has waited for the last one's end, too.
                     self._look_again_at = began + DUE_SHARE * (time.monotonic() - began)
                     if due:
                         await self._batches.revisit(due)
@@ -314,6 +321,10 @@ class Runner(ConsumerRebalanceListener):
                 await self._rewind()
                 self._most = max(1, self._most // 2)
                 raise
+
+    def _looks(self, now: float) -> bool:
+        """Is it time to find out what time has brought?"""
+        return not self._is_behind and now >= self._look_again_at
 
     @property
     def _is_behind(self) -> bool:
@@ -344,11 +355,10 @@ class Runner(ConsumerRebalanceListener):
         await self._store.mark_complete({self._label(tp): standing[tp] for tp, lag in lags.items() if not lag}, now_ms)
 
     async def _ends(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """Where our partitions end; end the process if the consumer cannot say so while Kafka answers others."""
+        """Where our partitions end; end the process if that cannot be said while Kafka answers the producer."""
         try:
-            async with asyncio.timeout(10):
-                ends: dict[TopicPartition, int] = await self._client.end_offsets(partitions)
-        except (KafkaError, TimeoutError):
+            ends = await self._log.ends_of(partitions)
+        except NotPublished:
             if time.monotonic() - self._measured_at > STALLED_S:
                 await self._producer.ping()
                 _end(lag=None)

@@ -246,7 +246,7 @@ async def test_a_new_database_gives_the_same_credentials(kafka: str, mongodb: st
         await stack.service.runner.stop()
         await stack.service.db.client.drop_database(stack.service.db.name)
         await mongo.ensure_indexes(stack.service.db, core.indexes)
-        again = Runner(core, stack.settings, mongo.Store(stack.service.db), stack.service.producer)
+        again = Runner(core, stack.settings, mongo.Store(stack.service.db), stack.service.producer, stack.service.log)
         again.start()
         await stack.applied()
         after = [await credential(stack, id, form) for form in issuing.FORMS]

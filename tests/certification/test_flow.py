@@ -131,7 +131,7 @@ async def test_a_rebuild_leaves_a_certificate_as_it_was_given(kafka: str, mongod
         await stack.service.runner.stop()
         await stack.service.db.client.drop_database(stack.service.db.name)
         await mongo.ensure_indexes(stack.service.db, core.indexes)
-        again = Runner(core, stack.settings, mongo.Store(stack.service.db), stack.service.producer)
+        again = Runner(core, stack.settings, mongo.Store(stack.service.db), stack.service.producer, stack.service.log)
         again.start()
 
         async def shown() -> bool:

@@ -128,7 +128,7 @@ async def test_what_is_declared_is_the_same_after_a_rebuild(
         await stack.service.runner.stop()
         await stack.service.db.client.drop_database(stack.service.db.name)
         await mongo.ensure_indexes(stack.service.db, core.indexes, core.generation)
-        again = Runner(core, stack.settings, mongo.Store(stack.service.db), stack.service.producer)
+        again = Runner(core, stack.settings, mongo.Store(stack.service.db), stack.service.producer, stack.service.log)
         again.start()
         await stack.applied()
         assert await credential(stack, id) == before

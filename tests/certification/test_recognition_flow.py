@@ -252,7 +252,7 @@ async def test_a_rebuild_gives_the_same_endorsements(kafka: str, mongodb: str, t
         await stack.service.runner.stop()
         await stack.service.db.client.drop_database(stack.service.db.name)
         await mongo.ensure_indexes(stack.service.db, core.indexes, core.generation)
-        again = Runner(core, stack.settings, mongo.Store(stack.service.db), stack.service.producer)
+        again = Runner(core, stack.settings, mongo.Store(stack.service.db), stack.service.producer, stack.service.log)
         again.start()
         await stack.applied()
         assert await seen() == before

@@ -318,7 +318,7 @@ async def test_workers_that_come_and_go_count_each_event_once(kafka: str, mongod
 
 def another_worker(stack: Running) -> Runner:
     """Another worker of the same service, as a second container would be."""
-    return Runner(core, stack.settings, Store(stack.service.db), stack.service.producer)
+    return Runner(core, stack.settings, Store(stack.service.db), stack.service.producer, stack.service.log)
 
 
 async def _is_ready(runner: Runner) -> bool:
