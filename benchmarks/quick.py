@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,25 +14,32 @@ from benchmarks.__main__ import kept
 from benchmarks.environment import Environment, environment
 from benchmarks.plan import HERE, Plan, table
 from benchmarks.systems import PEERS, PRAKTIKA, STREAMS, WORKER
+from benchmarks.timing import run_once
 from deploy.local.processes import ServerError
 
 SECTIONS = ("latency", "ingress", "idle", "frontier")
-LIMIT_MS, RATES = 300, (6_000, 10_000, 14_000, 18_000)
+EVENTS = 60_000
+LIMIT_MS, PARTS = 300, (0.2, 0.35, 0.5, 0.65, 0.8)  # of its full speed on this machine
 FELL_BY = 0.1  # what is looked into before a change is committed
 Rows = dict[str, list[dict[str, Any]]]
 
 
 async def measure(at: Environment, plan: Plan, committed: Rows) -> Rows:
-    half = (throughput.speed(committed["throughput"], PRAKTIKA) or 20_000) / 2
+    run = await run_once(at, WORKER, await throughput.prepared(at, EVENTS))
+    full = run["warm_per_s"]
+    print(f"  {PRAKTIKA} {full:,} events/s warm", flush=True)
     found = {
-        "latency": await latency.measure(at, plan, {PRAKTIKA: half}),
+        "throughput": [{"system": PRAKTIKA, **run}],
+        "latency": await latency.measure(at, plan, {PRAKTIKA: full / 2}),
         "ingress": await ingress.measure(at, plan, over_kafka=False),
         "idle": await idle.measure(at, plan),
     }
     peer = _best_peer(committed)
     _, tuning = frontier.held(committed["frontier"], peer, LIMIT_MS)
     climbs = [
-        await frontier.climb(at, system, frontier.tuning_of(system.name, tuning), RATES)
+        await frontier.climb(
+            at, system, frontier.tuning_of(system.name, tuning), [round(full * part) for part in PARTS]
+        )
         for system in (WORKER, *(each for each in PEERS if each.name == peer))
     ]
     return found | {"frontier": [row for rows in climbs for row in rows]}
@@ -47,6 +55,7 @@ def figures(found: Rows) -> dict[str, tuple[float | None, bool]]:
         ingress.ratio(found["ingress"], kind) if found["ingress"] else None for kind in ("single", "batch")
     )
     return {
+        "events/s, full speed": (throughput.speed(found["throughput"], PRAKTIKA), True),
         "half load p50, ms": (latency.at_half(found["latency"], 50), False),
         "half load p99, ms": (latency.at_half(found["latency"], 99), False),
         "ingress single, of the bare endpoint": (single, True),
@@ -75,7 +84,7 @@ def _said(number: float | None) -> str:
 
 
 def summary(found: Rows) -> str:
-    p50, p99, single, batch, percent, _, of_peer = (number or 0 for number, _ in figures(found).values())
+    _, p50, p99, single, batch, percent, _, of_peer = (number or 0 for number, _ in figures(found).values())
     return (
         f"bench-quick: half load p50 {p50:.0f} ms p99 {p99:.0f} ms, ingress {single:.2f} single {batch:.2f} batch, "
         f"idle {percent:.0f} %, at {LIMIT_MS} ms {of_peer:.2f} of the best peer "
@@ -86,6 +95,9 @@ def summary(found: Rows) -> str:
 async def main() -> None:
     plan = replace(Plan.read(), rounds=1, folder=Path(mkdtemp()))
     committed = {name: kept(replace(plan, folder=HERE / "results"), name) for name in ("throughput", *SECTIONS)}
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # ends what was started, as Ctrl-C does
     async with environment() as at:
         found = await measure(at, plan, committed)
     print("", *table(("", "now", "committed", ""), compared(found, committed)), "", sep="\n")
@@ -98,3 +110,5 @@ if __name__ == "__main__":
         asyncio.run(main())
     except ServerError as error:
         sys.exit(f"bench-quick: {error}")
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit("bench-quick: interrupted")

@@ -139,7 +139,7 @@ def test_the_frontier_is_the_highest_load_within_a_limit_with_the_best_setting()
 def test_what_fell_by_more_than_a_tenth_is_marked():
     def found(half_ms: float) -> quick.Rows:
         of_load = {"system": PRAKTIKA, "load_per_s": 9_000, "ms": [half_ms]}
-        return {"latency": [of_load], "ingress": [], "idle": [], "frontier": []}
+        return {"throughput": [], "latency": [of_load], "ingress": [], "idle": [], "frontier": []}
 
     marked = {line[0]: line[-1] for line in quick.compared(found(60), found(50))}
     assert marked["half load p50, ms"] == "LOOK INTO IT"

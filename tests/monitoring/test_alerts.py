@@ -403,7 +403,8 @@ async def test_a_fall_and_what_is_no_share_are_shown_and_the_operator_sets_rules
     days = IndicatorAlerted(**about, indicator="median_days_to_employment", value=91.4, threshold=60)
     past = datetime(2026, 4, 1, tzinfo=UTC)
     await stack.publish(
-        event(IndicatorRuleSet.model_validate(LOW), "early", by=OPERATOR, time=past),
+        # One that nothing meets, should a tick come before it is removed.
+        event(IndicatorRuleSet.model_validate(LOW | {"threshold": 0}), "early", by=OPERATOR, time=past),
         event(IndicatorRuleRemoved(), "early", by=OPERATOR, time=past + timedelta(seconds=1)),
         *(event(data, "early", by="service:monitoring", time=past + timedelta(seconds=1)) for data in (fell, days)),
     )
