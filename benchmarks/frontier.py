@@ -54,6 +54,7 @@ async def climb(at: Environment, system: System, tuning: Mapping[str, str], rate
     said = _named(tuning)
     try:
         async with _running(at, system, tuning) as (probes, process):
+            await _step(at, probes, rates[0], len(rates))  # imports and a JVM's compiler are over
             for number, rate in enumerate(rates):
                 step = await _step(at, probes, rate, number)
                 process.check()

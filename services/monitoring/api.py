@@ -149,13 +149,13 @@ async def _values(
 async def months(
     service: Running, indicator: OfIndicator, asked: Question, form: Wanted, step: Step = "month"
 ) -> Response:
-    """The values month by month: cohorts, periods, or the ends of the months; or year by year.
+    """The values month by month: cohorts, periods, or the ends of the months; or year by year. At most a second old.
 
     A month that windows leave out is suppressed here, too, whether it has cases or not, and left out of its year.
     `months` says how many months of a year are over; `change` is the difference from the year before, where both are
     whole and shown.
     """
-    (said,) = await _values(service, [indicator], asked, with_series=True)
+    (said,) = await _values(service, [indicator], asked, with_series=True, within_s=1)
     points = said["points" if step == "month" else "years"]
     about = {name: said[name] for name in ("scope", "scope_id", "scope_name")}
     answer = _whole(indicator, said["applied_until"]) | about | {"from": asked.begin, "to": said["to"]}
