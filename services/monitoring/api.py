@@ -11,7 +11,7 @@ from prometheus_client import Gauge
 
 from shared.http.parameters import query
 from shared.http.problems import Problem
-from shared.http.routing import Router
+from shared.http.routing import PublicPage, Router
 from shared.http.service import Running, Service
 from shared.http.spreadsheets import BOM, TABLES, XLSX, csv_of
 from shared.pages.languages import Chosen, Language, Text
@@ -26,6 +26,8 @@ from .tables import file_name, xlsx_of
 
 Kind = Literal["json", "csv", "xlsx"]
 router = Router(tags=["indicators"], responses={200: {"content": TABLES}})
+# Of what may be a second old, a crowd is sent the same answer.
+crowded = Router(route_class=PublicPage, tags=["indicators"], responses={200: {"content": TABLES}})
 
 
 # Coroutines, though they wait for nothing: FastAPI runs plain functions in threads.
@@ -127,7 +129,7 @@ async def value(  # noqa: PLR0913, PLR0917
     return await _answer(form, answer, [answer])
 
 
-@router.get("/values")
+@crowded.get("/values")
 async def values(service: Running, asked: Question, form: Wanted, series: Months = False) -> Response:
     """Every indicator that is offered for a scope, at once; in JSON also month by month. At most a second old."""
     offered = [indicator for indicator in _all() if asked.scope in indicator.scopes]
@@ -145,7 +147,7 @@ async def _values(
     return [{**item, "applied_until": until} for item in items]
 
 
-@router.get("/indicators/{indicator_id}/series")
+@crowded.get("/indicators/{indicator_id}/series")
 async def months(
     service: Running, indicator: OfIndicator, asked: Question, form: Wanted, step: Step = "month"
 ) -> Response:

@@ -44,7 +44,7 @@ parts = (
     *(changes, competencies, sustainability, recommendations, unanswered),
     *(report, kept, open_data),
 )
-router = Router(routes=[route for part in parts for route in part.router.routes])
+router = Router(routes=[*api.crowded.routes, *(route for part in parts for route in part.router.routes)])
 work = (keep_published,)
 
 if __name__ == "__main__":
