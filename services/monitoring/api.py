@@ -180,7 +180,7 @@ async def _groups(service: Service, indicator: Indicator, asked: Asked, split: S
     return await _answer(form, {**answer, "items": items}, [{**answer, **item} for item in items])
 
 
-@router.get("/indicators/{indicator_id}/comparison")
+@crowded.get("/indicators/{indicator_id}/comparison")
 async def comparison(
     service: Running, indicator: OfIndicator, asked: Question, form: Wanted, filters: Listed
 ) -> Response:
