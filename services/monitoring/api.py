@@ -26,7 +26,7 @@ from .tables import file_name, xlsx_of
 
 Kind = Literal["json", "csv", "xlsx"]
 router = Router(tags=["indicators"], responses={200: {"content": TABLES}})
-# Of what may be a second old, a crowd is sent the same answer.
+# Of what need not be of this moment, a crowd is sent the same answer.
 crowded = Router(route_class=PublicPage, tags=["indicators"], responses={200: {"content": TABLES}})
 
 
@@ -131,7 +131,7 @@ async def value(  # noqa: PLR0913, PLR0917
 
 @crowded.get("/values")
 async def values(service: Running, asked: Question, form: Wanted, series: Months = False) -> Response:
-    """Every indicator that is offered for a scope, at once; in JSON also month by month. At most a second old."""
+    """Every indicator that is offered for a scope, at once; in JSON also month by month. At most two seconds old."""
     offered = [indicator for indicator in _all() if asked.scope in indicator.scopes]
     items = await _values(service, offered, asked, with_series=series, within_s=1)
     rows = [{name: content for name, content in item.items() if name not in ("points", "years")} for item in items]
@@ -151,7 +151,7 @@ async def _values(
 async def months(
     service: Running, indicator: OfIndicator, asked: Question, form: Wanted, step: Step = "month"
 ) -> Response:
-    """The values month by month: cohorts, periods, or the ends of the months; or year by year. At most a second old.
+    """The values month by month: cohorts, periods, or the ends of the months; or year by year. At most two seconds old.
 
     A month that windows leave out is suppressed here, too, whether it has cases or not, and left out of its year.
     `months` says how many months of a year are over; `change` is the difference from the year before, where both are
@@ -187,7 +187,7 @@ async def comparison(
     """The values of all regions, institutions, programmes … side by side, with their 95 % intervals.
 
     `against_network` says which shares lie clearly below or above the network's: by more than chance brings about in
-    one of 500. At most a second old, or 40 times as old as it took to work it out.
+    one of 500. At most two seconds old, or 40 times as old as it took to work it out.
     `filtered` says by what the list was filtered; null: by nothing.
     """
     items, _, until = await compared(service, indicator, asked)
