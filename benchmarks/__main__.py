@@ -69,7 +69,7 @@ async def bench(plan: Plan) -> dict[str, Rows]:
         if plan.does("throughput"):
             found["throughput"] = await _section(plan, "throughput", lambda: throughput.measure(at, plan), resumes=True)
         else:
-            found["throughput"] = kept(plan, "throughput")
+            found["throughput"] = plan.kept("throughput")
         half = {
             name: (throughput.speed(found["throughput"], name) or usual) / 2
             for name, usual in ((PRAKTIKA, 20_000.0), (ONE_BY_ONE.name, 100.0))
@@ -77,8 +77,8 @@ async def bench(plan: Plan) -> dict[str, Rows]:
         for name, measure in _sections(at, plan, half).items():
             if plan.does(name):
                 found[name] = await _section(plan, name, measure)
-            elif kept(plan, name):
-                found[name] = kept(plan, name)
+            elif plan.kept(name):
+                found[name] = plan.kept(name)
         return found
 
 
@@ -107,7 +107,7 @@ def _sections(at: Environment, plan: Plan, half: dict[str, float]) -> dict[str, 
 
 
 async def _section(plan: Plan, name: str, measure: Callable[[], Awaitable[Rows]], *, resumes: bool = False) -> Rows:
-    if plan.resume and not resumes and (known := kept(plan, name)):
+    if plan.resume and not resumes and (known := plan.kept(name)):
         print(f"{name}: kept")
         return known
     print(f"{name} ...", flush=True)
@@ -121,12 +121,6 @@ async def _section(plan: Plan, name: str, measure: Callable[[], Awaitable[Rows]]
     places = measured_on(plan) | {name: machine.hardware()}
     (plan.folder / MACHINES).write_text(json.dumps(places, indent=1, sort_keys=True) + "\n")
     print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
-    return rows
-
-
-def kept(plan: Plan, name: str) -> Rows:
-    file = plan.folder / f"{name}.json"
-    rows: Rows = json.loads(file.read_text()) if file.exists() else []
     return rows
 
 

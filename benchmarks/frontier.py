@@ -6,7 +6,6 @@ with several settings for how much it does at once; the best one counts.
 """
 
 import asyncio
-import shutil
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -15,10 +14,10 @@ from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
 
-from benchmarks.environment import BENCH, Environment, tools
+from benchmarks.environment import Environment, tools
 from benchmarks.plan import Plan, percentile, table
 from benchmarks.systems import AIOKAFKA_MOTOR, PEERS, STREAMS, WORKER
-from benchmarks.timing import TROUBLE, Failed, Process, System, started
+from benchmarks.timing import TROUBLE, Failed, Process, System, running
 from deploy.local.processes import ROOT
 from shared.log.topics import topic_name
 
@@ -53,7 +52,7 @@ async def climb(at: Environment, system: System, tuning: Mapping[str, str], rate
     rows: Rows = []
     said = _named(tuning)
     try:
-        async with _running(at, system, tuning) as (probes, process):
+        async with _counting(at, system, tuning) as (probes, process):
             await _step(at, probes, rates[0], len(rates))  # imports and a JVM's compiler are over
             for number, rate in enumerate(rates):
                 step = await _step(at, probes, rate, number)
@@ -132,37 +131,19 @@ class Probes:
 
 
 @asynccontextmanager
-async def _running(at: Environment, system: System, tuning: Mapping[str, str]) -> AsyncIterator[tuple[Probes, Process]]:
-    """A system on an empty topic and a fresh database, from when it counts what comes."""
-    topic, command = topic_name(NAMESPACE, "learner"), system.command()
-    group = system.group.format(NAMESPACE) or f"bench.{system.slug}"
-    database = system.database.format(NAMESPACE) or f"bench_{system.slug}"
+async def _counting(
+    at: Environment, system: System, tuning: Mapping[str, str]
+) -> AsyncIterator[tuple[Probes, Process]]:
+    """A system on an empty topic, from when it counts what comes."""
     await at.fresh_topics(NAMESPACE)
-    await at.fresh_database(database, own=system.own_counters)
-    await at.remove_topics(f"{group}-")
-    await at.rewind(group, topic)
-    state = BENCH / "state" / system.slug
-    shutil.rmtree(state, ignore_errors=True)
-    env = {
-        **at.env(NAMESPACE),
-        "BENCH_TOPIC": topic,
-        "BENCH_GROUP": group,
-        "BENCH_DATABASE": database,
-        "BENCH_BATCH": "5000",
-        "BENCH_STATE": str(state),
-        **system.env,
-        **tuning,
-    }
     async with (
-        started(f"frontier-{system.slug}", command, env) as process,
+        running(at, system, NAMESPACE, topic_name(NAMESPACE, "learner"), tuning) as (process, _, database),
         AIOKafkaProducer(bootstrap_servers=at.kafka.address) as producer,
     ):
         probes = Probes(at, producer, system, database)
         if max(await probes.run(0.1, lost_s=90)) >= 90_000:
             raise Failed(f"counts nothing\n{process.tail()}")
         yield probes, process
-    await at.client.drop_database(database)
-    await at.remove_topics(f"{group}-")
 
 
 async def _step(at: Environment, probes: Probes, rate: int, number: int) -> dict[str, Any]:

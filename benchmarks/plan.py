@@ -1,9 +1,11 @@
 """What a bench is asked to do, and small things to print."""
 
+import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SECTIONS = (
     "throughput",
@@ -53,6 +55,12 @@ class Plan:
             only=frozenset(filter(None, os.environ.get("BENCH_ONLY", "").split(","))),
             folder=folder,
         )
+
+    def kept(self, section: str) -> list[dict[str, Any]]:
+        """The rows of a section that the folder has."""
+        file = self.folder / f"{section}.json"
+        rows: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
+        return rows
 
     def does(self, section: str) -> bool:
         named = self.only & set(SECTIONS)

@@ -5,12 +5,9 @@ import logging
 import signal
 import sys
 from dataclasses import replace
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 from benchmarks import frontier, idle, ingress, latency, throughput
-from benchmarks.__main__ import kept
 from benchmarks.environment import Environment, environment
 from benchmarks.plan import HERE, Plan, table
 from benchmarks.systems import PEERS, PRAKTIKA, STREAMS, WORKER
@@ -93,8 +90,8 @@ def summary(found: Rows) -> str:
 
 
 async def main() -> None:
-    plan = replace(Plan.read(), rounds=1, folder=Path(mkdtemp()))
-    committed = {name: kept(replace(plan, folder=HERE / "results"), name) for name in ("throughput", *SECTIONS)}
+    plan = replace(Plan.read(), rounds=1, folder=HERE / "results")
+    committed = {name: plan.kept(name) for name in ("throughput", *SECTIONS)}
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # ends what was started, as Ctrl-C does

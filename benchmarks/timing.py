@@ -12,10 +12,11 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from aiokafka.errors import KafkaError
@@ -93,32 +94,54 @@ TROUBLE = (Failed, RuntimeError, OSError, KafkaError, DatabaseError, subprocess.
 
 async def run_once(at: Environment, system: System, log: Log) -> dict[str, Any]:
     """One run, from a fresh database and the beginning of the topic; what came out, for the results."""
+    async with running(at, system, log.namespace, log.topic) as (process, group, database):
+        done = at.stored(database) if system.keeps_positions else await at.committed(group, log.topic)
+        began = time.monotonic()
+        samples = await watch(at, done, log.records, [process])
+        # At once: what counts as done must be there.
+        found = await counted(at, database, own=system.own_counters) if system.counts else log.wanted
+    return {"events": log.records, **figures(samples, began), "wrong": wrong(found, log.wanted)}
+
+
+class Running(NamedTuple):
+    """A system that runs, with its group and its database."""
+
+    process: "Process"
+    group: str
+    database: str
+
+
+@asynccontextmanager
+async def running(
+    at: Environment, system: System, namespace: str, topic: str, tuning: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Running]:
+    """A system at the beginning of a topic, with a fresh database; what it has made is removed at the end.
+
+    Args:
+        tuning: settings of the system, beside those that all have.
+    """
     command = system.command()
-    group = system.group.format(log.namespace) or f"bench.{system.slug}"
-    database = system.database.format(log.namespace) or f"bench_{system.slug}"
+    group = system.group.format(namespace) or f"bench.{system.slug}"
+    database = system.database.format(namespace) or f"bench_{system.slug}"
     await at.fresh_database(database, own=system.own_counters)
     await at.remove_topics(f"{group}-")
-    await at.rewind(group, log.topic)
+    await at.rewind(group, topic)
     state = BENCH / "state" / system.slug
     shutil.rmtree(state, ignore_errors=True)
     env = {
-        **at.env(log.namespace),
-        "BENCH_TOPIC": log.topic,
+        **at.env(namespace),
+        "BENCH_TOPIC": topic,
         "BENCH_GROUP": group,
         "BENCH_DATABASE": database,
         "BENCH_BATCH": str(BATCH),
         "BENCH_STATE": str(state),
         **system.env,
+        **tuning,
     }
-    done = at.stored(database) if system.keeps_positions else await at.committed(group, log.topic)
     async with started(system.slug, command, env) as process:
-        began = time.monotonic()
-        samples = await watch(at, done, log.records, [process])
-        # At once: what counts as done must be there.
-        found = await counted(at, database, own=system.own_counters) if system.counts else log.wanted
+        yield Running(process, group, database)
     await at.client.drop_database(database)
     await at.remove_topics(f"{group}-")
-    return {"events": log.records, **figures(samples, began), "wrong": wrong(found, log.wanted)}
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from prometheus_client import Gauge
 
 from shared.http.parameters import query
 from shared.http.problems import Problem
-from shared.http.routing import PublicPage, Router
+from shared.http.routing import MicrocachedRoute, Router
 from shared.http.service import Running, Service
 from shared.http.spreadsheets import BOM, TABLES, XLSX, csv_of
 from shared.pages.languages import Chosen, Language, Text
@@ -26,8 +26,7 @@ from .tables import file_name, xlsx_of
 
 Kind = Literal["json", "csv", "xlsx"]
 router = Router(tags=["indicators"], responses={200: {"content": TABLES}})
-# Of what need not be of this moment, a crowd is sent the same answer.
-crowded = Router(route_class=PublicPage, tags=["indicators"], responses={200: {"content": TABLES}})
+microcached = Router(route_class=MicrocachedRoute, tags=["indicators"], responses={200: {"content": TABLES}})
 
 
 # Coroutines, though they wait for nothing: FastAPI runs plain functions in threads.
@@ -129,7 +128,7 @@ async def value(  # noqa: PLR0913, PLR0917
     return await _answer(form, answer, [answer])
 
 
-@crowded.get("/values")
+@microcached.get("/values")
 async def values(service: Running, asked: Question, form: Wanted, series: Months = False) -> Response:
     """Every indicator that is offered for a scope, at once; in JSON also month by month. At most two seconds old."""
     offered = [indicator for indicator in _all() if asked.scope in indicator.scopes]
@@ -147,7 +146,7 @@ async def _values(
     return [{**item, "applied_until": until} for item in items]
 
 
-@crowded.get("/indicators/{indicator_id}/series")
+@microcached.get("/indicators/{indicator_id}/series")
 async def months(
     service: Running, indicator: OfIndicator, asked: Question, form: Wanted, step: Step = "month"
 ) -> Response:
@@ -180,7 +179,7 @@ async def _groups(service: Service, indicator: Indicator, asked: Asked, split: S
     return await _answer(form, {**answer, "items": items}, [{**answer, **item} for item in items])
 
 
-@crowded.get("/indicators/{indicator_id}/comparison")
+@microcached.get("/indicators/{indicator_id}/comparison")
 async def comparison(
     service: Running, indicator: OfIndicator, asked: Question, form: Wanted, filters: Listed
 ) -> Response:

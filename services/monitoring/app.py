@@ -14,8 +14,9 @@ from .pages import (
     compare,
     competencies,
     figure,
-    kept,
+    kept_reports,
     overview,
+    pictures,
     ranking,
     recommendations,
     report,
@@ -42,9 +43,9 @@ core = with_frameworks(core)
 parts = (
     *(api, alert_pages, alert_api, overview, ranking, compare, figure),
     *(changes, competencies, sustainability, recommendations, unanswered),
-    *(report, kept, open_data),
+    *(report, kept_reports, pictures, open_data),
 )
-router = Router(routes=[*api.crowded.routes, *(route for part in parts for route in part.router.routes)])
+router = Router(routes=[*api.microcached.routes, *(route for part in parts for route in part.router.routes)])
 work = (keep_published,)
 
 if __name__ == "__main__":

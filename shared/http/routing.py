@@ -1,6 +1,6 @@
-"""Routers whose routes are passed over quickly: FastAPI asks each route in turn, and an application has a hundred.
+"""Kinds of routes, and the router of all services.
 
-A crowd that looks at one page is shown the same page.
+FastAPI asks each route in turn whether a request is for it, and an application has a hundred: ours say no quickly.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from shared.http.parameters import known_parameters
 from shared.http.problems import REFUSALS
 from shared.http.sessions import signed_in
 
-PUBLIC_PAGE_S, PUBLIC_PAGES = 0.5, 30  # so long a page is shown to strangers as it is; so many of a route are kept
+MICROCACHE_S, MICROCACHED = 0.5, 30  # so long an answer is sent to strangers as it is; so many of a route are kept
 
 
 class Route(APIRoute):
@@ -37,17 +37,20 @@ class Route(APIRoute):
 
 
 @dataclass
-class _Shown:
+class _Cached:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     answer: Response | None = None
     made_at: float = 0
 
 
-class PublicPage(Route):
-    """A page that all strangers see alike: it is made for them at most twice a second. Members get their own."""
+class MicrocachedRoute(Route):
+    """A public answer, which strangers are sent alike: it is worked out for them at most twice a second.
+
+    Members, and whoever brings a token, get their own. An error is not kept.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        make, kept = super().get_route_handler(), dict[Any, _Shown]()
+        make, kept = super().get_route_handler(), dict[Any, _Cached]()
 
         async def answer(request: Request) -> Response:
             headers = request.headers
@@ -55,15 +58,15 @@ class PublicPage(Route):
                 return await make(request)
             # What the answer depends on, as its `Vary` says.
             asked = (str(request.url), *(headers.get(name) for name in ("accept", "accept-language", "cookie")))
-            shown = kept.pop(asked, None) or _Shown()
-            kept[asked] = shown
-            if len(kept) > PUBLIC_PAGES:
+            cached = kept.pop(asked, None) or _Cached()
+            kept[asked] = cached
+            if len(kept) > MICROCACHED:
                 del kept[next(iter(kept))]  # the one that was asked for longest ago
-            async with shown.lock:
-                if shown.answer is None or monotonic() - shown.made_at > PUBLIC_PAGE_S:
-                    shown.answer, shown.made_at = await make(request), monotonic()
-            own = copy(shown.answer)
-            own.raw_headers = [*shown.answer.raw_headers]  # compression and ETag write into them
+            async with cached.lock:
+                if cached.answer is None or monotonic() - cached.made_at > MICROCACHE_S:
+                    cached.answer, cached.made_at = await make(request), monotonic()
+            own = copy(cached.answer)
+            own.raw_headers = [*cached.answer.raw_headers]  # compression and ETag write into them
             return own
 
         return answer

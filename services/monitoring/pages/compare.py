@@ -15,7 +15,7 @@ from services.monitoring.counters import Registry
 from services.monitoring.indicators import INDICATORS, Indicator, Scope
 from services.monitoring.tables import WORDS
 from shared.http.problems import Problem
-from shared.http.routing import PublicPage, Router
+from shared.http.routing import MicrocachedRoute, Router
 from shared.http.visits import AnyVisit, Visit
 from shared.pages.languages import Text
 
@@ -23,7 +23,7 @@ from .charts import bar, chart
 from .overview import HEADLINES
 from .parts import address, name_of
 
-router = Router(route_class=PublicPage, include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(route_class=MicrocachedRoute, include_in_schema=False, default_response_class=HTMLResponse)
 MOST = 6
 LONGEST = 130  # of a scope and an id
 SCOPES: tuple[str, ...] = get_args(Scope)

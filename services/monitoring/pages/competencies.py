@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from services.monitoring import counters
 from services.monitoring.answers import Asked, gaps_of
 from services.monitoring.competencies import GapFilters, GapOrder, framework_of
-from shared.http.routing import PublicPage, Router
+from shared.http.routing import MicrocachedRoute, Router
 from shared.http.visits import AnyVisit, Visit
 from shared.pages.languages import N_
 from shared.pages.paging import pager
@@ -18,7 +18,7 @@ from shared.processing.frameworks import said
 
 from .parts import ALL, Text100, options
 
-router = Router(route_class=PublicPage, include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(route_class=MicrocachedRoute, include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN_ROWS = 50
 SHOWN_NAMES = 3
 ORDERS = {

@@ -11,14 +11,14 @@ from services.monitoring.api import OfIndicator
 from services.monitoring.indicators import Indicator
 from services.monitoring.published import Recorded, differs, recorded, told
 from services.monitoring.tables import GROUPS, REASONS, WORDS
-from shared.http.routing import PublicPage, Router
+from shared.http.routing import MicrocachedRoute, Router
 from shared.http.service import Service
 from shared.http.visits import AnyVisit, Visit
 
 from .charts import DRAWN, chart
 from .parts import BELOW, LISTS, above, address, months_of, name_of, of_api
 
-router = Router(route_class=PublicPage, include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(route_class=MicrocachedRoute, include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN_RECORDED = 12
 
 

@@ -18,7 +18,7 @@ from services.monitoring.indicators import INDICATORS, Indicator, Scope
 from services.monitoring.ranking import Filters, Order, against, in_order
 from services.monitoring.recommendations import programmes
 from services.monitoring.tables import WORDS
-from shared.http.routing import PublicPage, Router
+from shared.http.routing import MicrocachedRoute, Router
 from shared.http.sessions import signed_in
 from shared.http.visits import AnyVisit, Visit
 from shared.pages.languages import N_
@@ -28,7 +28,7 @@ from shared.processing.recent import RecentAnswers
 from .charts import Chart, bar, chart
 from .parts import BELOW, LISTS, LIVE, above, address, name_of, of_api, scope_name
 
-router = Router(route_class=PublicPage, include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(route_class=MicrocachedRoute, include_in_schema=False, default_response_class=HTMLResponse)
 _OF_STUDIES = (
     *("employment_rate_18m", "workplace_hours_per_learner", "feedback_response_rate", "sustainability_graduates_rate"),
     *("employment_rate_12m", "employment_rate", "median_days_to_employment", "completion_rate"),

@@ -12,7 +12,7 @@ from services.monitoring.answers import Asked, compared, find_indicator
 from services.monitoring.indicators import Scope
 from services.monitoring.ranking import Filters, Order, left_over
 from services.monitoring.tables import WORDS
-from shared.http.routing import PublicPage, Router
+from shared.http.routing import MicrocachedRoute, Router
 from shared.http.visits import AnyVisit, Visit
 from shared.pages.languages import N_, Text
 from shared.pages.paging import pager
@@ -21,7 +21,7 @@ from .charts import bar, distribution
 from .compare import MOST
 from .parts import ALL, Text100, indicators_by_group, options, read_months, scope_name
 
-router = Router(route_class=PublicPage, include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(route_class=MicrocachedRoute, include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN_ROWS = 50
 FIRST = "employment_rate_18m"
 ORDERS = {Order.lowest: N_("lowest first"), Order.highest: N_("highest first")}

@@ -23,7 +23,7 @@ from services.monitoring.sustainability import (
     items_of,
 )
 from services.monitoring.tables import WORDS
-from shared.http.routing import PublicPage, Router
+from shared.http.routing import MicrocachedRoute, Router
 from shared.http.visits import AnyVisit, Visit
 from shared.pages.paging import pager
 
@@ -31,7 +31,7 @@ from .charts import DRAWN, chart
 from .competencies import framework_name
 from .parts import ALL, Text100, of_api, options, scope_name
 
-router = Router(route_class=PublicPage, include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(route_class=MicrocachedRoute, include_in_schema=False, default_response_class=HTMLResponse)
 SHOWN_ROWS = 50
 SHOWN_MONTHS = 60  # of a chart; the page of the figure has all
 SHOWN_FIGURES = (
