@@ -179,9 +179,10 @@ def held(rows: Iterable[Mapping[str, Any]], system: str, limit_ms: int) -> tuple
 
 
 def best_peer(rows: Rows, limit_ms: int) -> tuple[str, int]:
-    """Which of the others holds most within a limit, and how much."""
+    """Which of the others holds most within a limit, and how much; no name if none holds anything."""
     names = {row["system"] for row in rows} - {WORKER.name}
-    return max(((name, held(rows, name, limit_ms)[0]) for name in names), key=lambda one: one[1], default=("", 0))
+    most, name = max(((held(rows, name, limit_ms)[0], name) for name in names), default=(0, ""))
+    return name if most else "", most
 
 
 def ratio(rows: Rows, limit_ms: int) -> float | None:

@@ -133,6 +133,7 @@ def test_the_frontier_is_the_highest_load_within_a_limit_with_the_best_setting()
     assert frontier.held(rows, "bytewax", 50) == (0, "")
     assert frontier.best_peer(rows, 300) == ("bytewax", 6_000)
     assert frontier.ratio(rows, 300) == 2
+    assert (frontier.best_peer(rows, 50), frontier.ratio(rows, 50)) == (("", 0), None)
     assert frontier.tuning_of("bytewax", "BENCH_BATCH 5000") == {"BENCH_BATCH": "5000"}
 
 
