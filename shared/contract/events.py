@@ -24,7 +24,7 @@ from pydantic import (
     create_model,
 )
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import SchemaValidator
+from pydantic_core import SchemaValidator, to_json
 
 from shared.contract.text import Message
 from shared.contract.wording import wording
@@ -1322,7 +1322,7 @@ def _readable(error: Any) -> tuple[str, str]:
 
 def serialise(event: Event[Data]) -> bytes:
     """The bytes of *event* on the wire: structured-mode JSON, nothing that is absent."""
-    return event.model_dump_json(exclude_none=True).encode()
+    return to_json(event, exclude_none=True)
 
 
 _NAMESPACE = UUID("7d0f2f2e-4f0b-5d3c-9c1a-6b1f0c1f8b52")

@@ -58,7 +58,7 @@ class InFlight:
         self._most, self._most_of_one = settings.in_flight_bytes, settings.in_flight_bytes_of_one
         self._requests, self._small = settings.in_flight_requests_of_one, settings.event_max_bytes
         self._open, self._held, self._all = Counter[str](), Counter[str](), 0
-        self._freed = asyncio.Condition()
+        self._freed = asyncio.Event()  # set for all who wait; who waits next finds another one
 
     @asynccontextmanager
     async def hold(self, organisation: str, size: int) -> AsyncIterator[None]:
@@ -67,16 +67,11 @@ class InFlight:
         Raises:
             Problem: 503, it was not our turn in time.
         """
-        try:
-            async with asyncio.timeout(WORKED_ON_WITHIN_S), self._freed:
-                await self._freed.wait_for(lambda: self._fits(organisation, size))
-                self._open[organisation] += 1
-                self._held[organisation] += size
-                self._all += size
-        except TimeoutError:
-            own = f"{self._requests} requests and {self._most_of_one} bytes"
-            detail = f"of {organisation} {own} are worked on at once, of all {self._most} bytes"
-            raise Problem(503, f"{detail}; nothing was done: send it again", headers={"Retry-After": "5"}) from None
+        if not self._fits(organisation, size):
+            await self._turn(organisation, size)
+        self._open[organisation] += 1
+        self._held[organisation] += size
+        self._all += size
         try:
             yield
         finally:
@@ -85,8 +80,18 @@ class InFlight:
             self._all -= size
             if not self._open[organisation]:
                 del self._open[organisation], self._held[organisation]
-            async with self._freed:
-                self._freed.notify_all()
+            self._freed.set()
+            self._freed = asyncio.Event()
+
+    async def _turn(self, organisation: str, size: int) -> None:
+        try:
+            async with asyncio.timeout(WORKED_ON_WITHIN_S):
+                while not self._fits(organisation, size):
+                    await self._freed.wait()
+        except TimeoutError:
+            own = f"{self._requests} requests and {self._most_of_one} bytes"
+            detail = f"of {organisation} {own} are worked on at once, of all {self._most} bytes"
+            raise Problem(503, f"{detail}; nothing was done: send it again", headers={"Retry-After": "5"}) from None
 
     def _fits(self, organisation: str, size: int) -> bool:
         opened = self._open[organisation]

@@ -131,7 +131,7 @@ def references(event: Event[Data]) -> Iterator[Key]:
         yield key
     if data.topic == "learner":
         yield Key("learners", event.partitionkey)
-    if isinstance(data, events.ApplicationSubmitted) and data.opportunity:
+    if type(data) is events.ApplicationSubmitted and data.opportunity:
         yield Key("opportunities", data.opportunity)
     yield from (Key("organisations", id) for id in _organisations_in(data))
     yield from (Key("programmes", id) for id in _programmes_in(data))
@@ -161,20 +161,20 @@ def named_in(event: Event[Data]) -> set[str]:
 def _programmes_in(data: Any) -> list[str]:
     if "programmes" in _FIELDS[type(data)]:
         return list(data.programmes)
-    if isinstance(data, OF_SCOPES):
+    if type(data) in OF_SCOPES:
         return [data.scope_id] if data.scope == "programme" and data.scope_id else []
     return [data.programme] if "programme" in _FIELDS[type(data)] and data.programme else []
 
 
-def enterprises(published: Iterable[Event[Data]]) -> set[str]:
+def enterprises(published: Iterable[Event[Any]]) -> set[str]:
     """The enterprises whose agreements these events are judged by."""
-    return {event.data.enterprise for event in published if isinstance(event.data, INTERNSHIP)}
+    return {event.data.enterprise for event in published if event.event_class in INTERNSHIP}
 
 
 def tie(event: Event[Any]) -> Tie | None:
     """What feedback that nobody asked for is judged by; None: it names no enterprise, or is something else."""
     data = event.data
-    if not isinstance(data, events.FeedbackSubmitted) or data.request or not data.programme:
+    if type(data) is not events.FeedbackSubmitted or data.request or not data.programme:
         return None
     host = _sender(event) if _is_host(event) else data.enterprise
     return (host, data.programme) if host else None
@@ -336,10 +336,12 @@ def _placed(event: Event[Any], known: Known) -> Objection | None:
     """An enterprise speaks of learners whom it has placed or accepted, or who have named it as where they work."""
     key = Key("learners", event.partitionkey)
     learner, enterprise = known.of(*key), _sender(event)
+    if not _is_host(event) or learner.get("erased"):
+        return None
     took_place = [i for i in learner.get("internships", ()) if i["started_at"] or i["status"] != "cancelled"]
     accepted = [item for item in learner.get("applications", ()) if item["status"] == "accepted"]
     named = {item.get("enterprise") for item in (*took_place, *accepted, *learner.get("employment", ()))}
-    if not _is_host(event) or learner.get("erased") or enterprise in named:
+    if enterprise in named:
         return None
     detail = f"{key.id} was not placed at {enterprise}, has not named it, and has no application that it accepted"
     return Objection(403, "placement", key.id, "partitionkey", detail, (key,))
@@ -499,7 +501,7 @@ def unasked_subject(event: Event[Any]) -> str:
 
 def certificate_in(event: Event[Any]) -> str | None:
     """The single certificate that is recognised, if it is one."""
-    return event.data.certificate if isinstance(event.data, events.RecognitionGranted) else None
+    return event.data.certificate if event.event_class is events.RecognitionGranted else None
 
 
 def _certified(event: Event[Any], known: Known) -> Objection | None:

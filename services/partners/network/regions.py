@@ -7,21 +7,23 @@ from shared.contract import events
 from shared.contract.events import Data, Event
 from shared.http.service import Service
 
-REGIONAL = (
-    events.DemandReported,
-    events.DemandAnnulled,
-    events.OpportunityPosted,
-    events.OpportunityClosed,
-    events.RecognitionGranted,
-    events.RecognitionWithdrawn,
+REGIONAL = frozenset(
+    {
+        events.DemandReported,
+        events.DemandAnnulled,
+        events.OpportunityPosted,
+        events.OpportunityClosed,
+        events.RecognitionGranted,
+        events.RecognitionWithdrawn,
+    }
 )
 
 
 def of_region(event: Event[Any]) -> str | None:
     """The organisation whose region an event is of, or the region itself; None: it is of none."""
-    if isinstance(event.data, events.IndicatorAlerted):
+    if event.event_class is events.IndicatorAlerted:
         return event.data.scope_id if event.data.scope == "region" else None
-    if event.sandbox or not isinstance(event.data, REGIONAL):
+    if event.sandbox or event.event_class not in REGIONAL:
         return None
     return getattr(event.data, "of", None) or events.organisation_of(event.source)
 

@@ -216,10 +216,10 @@ def objection(event: Event[Data], known: View) -> tuple[int, str] | None:
     key = owned(event)
     if key is None:
         return None
-    is_shared = isinstance(event.data, events.LearnerEnrolled) and known.get("shared_with")
+    is_shared = event.event_class is events.LearnerEnrolled and known.get("shared_with")
     if not is_shared and (why := foreign(key, known, events.organisation_of(event.source))):
         return 403, why
-    if isinstance(event.data, events.AgreementProposed) and (why := settled(key.id, known)):
+    if event.event_class is events.AgreementProposed and (why := settled(key.id, known)):
         time, proposed_at = events.timestamp(event.time), known["proposed_at"]
         if time > proposed_at or (time == proposed_at and not is_said(known, event.data)):
             return 409, why

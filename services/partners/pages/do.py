@@ -9,7 +9,7 @@ from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from services.partners.gateway.files.mapping import Mistakes
-from services.partners.gateway.ingress.http import IngressMemory, Memory, publish_valid, refuse_overdrawn
+from services.partners.gateway.ingress.http import IngressMemory, Memory, refuse_overdrawn
 from services.partners.gateway.ingress.validation import check
 from services.partners.network import api
 from services.partners.people.visits import SignedIn
@@ -184,7 +184,7 @@ async def _say(visit: MemberVisit, name: str, item: dict[str, Any], memory: Memo
     refuse_overdrawn(service, caller)
     if name in COMMANDS:
         return await _command(visit, name, check(item, caller, service.settings, await service.frameworks()))
-    published = await publish_valid(item, service, caller, memory.recent)
+    published = await memory.singles.publish(item, service, caller)
     if isinstance(published, Problem):
         raise published
     _, address = published

@@ -21,7 +21,7 @@ from services.partners.gateway.egress.rejections import (
     text_of,
 )
 from services.partners.gateway.files.mapping import Plan, explained
-from services.partners.gateway.ingress.http import IngressMemory, publish_valid, refuse_overdrawn
+from services.partners.gateway.ingress.http import IngressMemory, refuse_overdrawn
 from services.partners.gateway.ingress.http_binding import Mode, read_json
 from services.partners.people.visits import ByStaff
 from shared.contract.events import DATA
@@ -171,7 +171,7 @@ async def send_again(visit: ByStaff, position: Position, memory: IngressMemory) 
         return await _show(visit, record, 422)
     try:
         refuse_overdrawn(service, caller)
-        published = await publish_valid(item, service, caller, memory.recent)
+        published = await memory.singles.publish(item, service, caller)
         if isinstance(published, Problem):  # a try is no further rejection
             raise published
     except Problem as problem:

@@ -72,7 +72,7 @@ async def read_rejection(service: Running, caller: Authenticated, position: Posi
     openapi_extra={"requestBody": {"required": False, "content": {Mode.structured: {"schema": {"type": "object"}}}}},
 )
 async def resubmit(
-    request: Request, service: Running, caller: Active, door: IngressMemory, position: Position
+    request: Request, service: Running, caller: Active, memory: IngressMemory, position: Position
 ) -> JSONResponse:
     """Send it again: the mended event, in any form in which one event is sent; without a body what was refused.
 
@@ -92,7 +92,7 @@ async def resubmit(
         item = decoded(mode, headers, body, service.settings)
     except Problem as problem:
         raise await refused(service, caller, headers, body, problem) from None
-    event, address = await admitted_alone(item, headers, body, service, caller, door.recent)
+    event, address = await admitted_alone(item, headers, body, service, caller, memory)
     await note_resubmission(service, caller, position, event.id, address)
     return accepted(event, address)
 

@@ -29,6 +29,7 @@ from shared.log.producer import record_of
 from shared.settings import Settings
 
 from .deduplication import RecentEvents
+from .group_commit import GroupCommit, Published
 from .http_binding import Mode, decoded, inflated, mode_of, refusal
 from .validation import ACCEPTED, count_refused, rejection, validated
 
@@ -65,13 +66,15 @@ class Memory:
     """What this process remembers of those who come in."""
 
     recent: RecentEvents
+    singles: GroupCommit
 
 
 # A coroutine, though it waits for nothing: FastAPI runs plain functions in threads, where this would race.
 async def memory_of(service: Running) -> Memory:
     """What this process remembers."""
     if "memory" not in service.shared:
-        service.shared["memory"] = Memory(RecentEvents())
+        recent = RecentEvents()
+        service.shared["memory"] = Memory(recent, GroupCommit(recent))
     memory: Memory = service.shared["memory"]
     return memory
 
@@ -145,7 +148,7 @@ async def _publish(request: Request, service: Service, caller: Caller, memory: M
         quotas_of(service).charge(caller.organisation, len(items) - 1, len(body))
         return await _publish_batch(items, request, service, caller, memory.recent)
     quotas_of(service).charge(caller.organisation, 0, len(body))
-    event, address = await admitted_alone(items, request.headers, body, service, caller, memory.recent)
+    event, address = await admitted_alone(items, request.headers, body, service, caller, memory)
     return accepted(event, address)
 
 
@@ -159,30 +162,17 @@ async def refused(
 
 
 async def admitted_alone(  # noqa: PLR0913, PLR0917
-    item: Any, headers: Mapping[str, str], body: bytes, service: Service, caller: Caller, recent: RecentEvents
-) -> tuple[Event[Data], Address]:
+    item: Any, headers: Mapping[str, str], body: bytes, service: Service, caller: Caller, memory: Memory
+) -> Published:
     """Publish one event (parsed JSON), which came in *body*.
 
     Raises:
         Problem: what is wrong with it; it is on `rejected`, as it was sent.
     """
-    published = await publish_valid(item, service, caller, recent)
+    published = await memory.singles.publish(item, service, caller)
     if isinstance(published, Problem):
         raise await refused(service, caller, headers, body, published)
     return published
-
-
-async def publish_valid(
-    item: Any, service: Service, caller: Caller, recent: RecentEvents
-) -> tuple[Event[Data], Address] | Problem:
-    """Publish one event (parsed JSON); or what is wrong with it, of which nothing is noted."""
-    (event,), digests = await validated([item], service, caller, recent)
-    if isinstance(event, Problem):
-        return event
-    (address,) = await service.publish(event)
-    recent.note(caller.source, digests)
-    ACCEPTED.labels(address.topic).inc()
-    return event, address
 
 
 def accepted(event: Event[Data], address: Address) -> JSONResponse:

@@ -113,17 +113,19 @@ def decoded(mode: Mode, headers: Headers, body: bytes, settings: Settings) -> An
 def plain(item: dict[str, Any]) -> dict[str, Any]:
     """An event in one form of the several that the JSON format allows: null is absent, data is JSON and no base64.
 
+    *item* stays as it was sent.
     Raises:
         Problem: 422.
     """
-    event = {name: value for name, value in item.items() if value is not None}
+    event = {name: value for name, value in item.items() if value is not None} if None in item.values() else item
     content_type = event.get("datacontenttype", _JSON)
     if content_type != _JSON and isinstance(content_type, str) and media_of(content_type) == _JSON:
-        event["datacontenttype"] = _JSON
+        event = {**event, "datacontenttype": _JSON}
     if "data_base64" in event and "data" not in event:
         try:
-            data = b64decode(event.pop("data_base64"), validate=True).removeprefix(BOM_UTF8)
-            event["data"] = from_json(data, allow_inf_nan=False)
+            data = b64decode(event["data_base64"], validate=True).removeprefix(BOM_UTF8)
+            event = {**event, "data": from_json(data, allow_inf_nan=False)}
+            del event["data_base64"]
         except (ValueError, TypeError):
             raise refusal(422, "the data is not JSON", "data_base64", "must be JSON in base64") from None
     return event

@@ -75,14 +75,17 @@ _JUDGED_BY = {
 MOST_AGREEMENTS = 10_000
 BUILT_IN = Frameworks()  # where no database is asked
 Digests = dict[str, set[str]]  # by event id: the digests of what was accepted under it
+LATER = Problem(503, "this can be told once the registry has taken in all that is on the log")
 
 
 async def validated(
-    items: list[Any], service: Service, caller: Caller, recent: RecentEvents
+    items: list[Any], service: Service, caller: Caller, recent: RecentEvents, *, waits: bool = True
 ) -> tuple[list[Event[Data] | Problem], dict[str, str]]:
     """Each item (parsed JSON) as the event that it is, or what is wrong with it; and the digests of the events by id.
 
     The digests go to `recent.note` once Kafka has the events.
+    Args:
+        waits: for the registry, where it lags behind. Without, what depends on that is `LATER`.
     Raises:
         Problem: 503, the registry lags behind by more than can be waited for.
     """
@@ -94,7 +97,7 @@ async def validated(
         except Problem as problem:
             checked.append(problem)
     published = [event for event in checked if not isinstance(event, Problem)]
-    objections, accepted_before = await _objections(service, caller, published)
+    objections, accepted_before = await _objections(service, caller, published, waits=waits)
     digests: dict[str, str] = {}
     for number, event in enumerate(checked):
         if isinstance(event, Problem):
@@ -125,29 +128,33 @@ async def _charge_others(
 
 
 async def _objections(
-    service: Service, caller: Caller, published: list[Event[Data]]
+    service: Service, caller: Caller, published: list[Event[Data]], *, waits: bool
 ) -> tuple[dict[int, Problem], Digests]:
     """What the registry has against events, by `id(event)`; and by event id the digests of what it was told.
 
     What it knows may lag behind, so before anything is refused it takes in all that is on the log. Of an erasure,
     which cannot be undone, also what would be accepted is only judged then.
     """
-    erased = [event.partitionkey for event in published if isinstance(event.data, LearnerErased)]
-    if erased:
+    erasures = [event for event in published if event.event_class is LearnerErased]
+    if erasures and waits:
         topic = events.SANDBOX if caller.sandbox else "learner"
-        await service.current(topic, erased[0] if len(erased) == 1 else None)
+        await service.current(topic, erasures[0].partitionkey if len(erasures) == 1 else None)
     known, digests = await _known(service, caller, published)
     references_too = service.settings.registry_checks == "references"
     found, caught_up = objections_by_event(published, known, references_too=references_too), set[Key]()
     # Once what it lagged behind with is there, it may object to something else that it lags behind with.
-    while new := {key for objection in found.values() for key in objection.looked_at} - caught_up:
+    while waits and (new := {key for objection in found.values() for key in objection.looked_at} - caught_up):
         await _catch_up(service, caller, new)
         caught_up |= new
         known, digests = await _known(service, caller, published)
         found = objections_by_event(published, known, references_too=references_too)
     fitting = [event for event in published if id(event) not in found]
     found |= await _without_room(service, caller, fitting, known)
-    return {of: _problem(objection) for of, objection in found.items()}, digests
+    problems = {of: _problem(objection) for of, objection in found.items()}
+    if not waits:
+        later = [*map(id, erasures), *(of for of, objection in found.items() if objection.looked_at)]
+        problems |= dict.fromkeys(later, LATER)
+    return problems, digests
 
 
 async def _without_room(
@@ -351,7 +358,7 @@ def _completed(item: dict[str, Any], caller: Caller) -> dict[str, Any]:
         raise refusal(403, "the sender is another", "sandbox", "follows from who you are; leave it out")
     if "sustainable" in item:
         raise refusal(403, "the sender is another", "sustainable", "follows from the frameworks in force; leave it out")
-    completed = {**item, "sourcekind": caller.kind}
+    completed = {**item, "sourcekind": caller.kind.value}
     completed.pop("member", None)
     if caller.sandbox:
         completed["sandbox"] = True
