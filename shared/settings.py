@@ -143,7 +143,10 @@ class Settings(BaseSettings):
         20_000_000_000, ge=1, description="Of one organisation in 24 hours, per process of partners."
     )
     in_flight_requests_of_one: int = Field(
-        4, ge=1, description="Requests with events of one organisation that a process of partners works on at once."
+        4,
+        ge=1,
+        description="Requests of one organisation that a process of partners works on at once, if together they are larger "
+        "than one event may be.",
     )
     in_flight_bytes: int = Field(
         64 * 1024 * 1024, ge=1024, description="Bytes of bodies that a process of partners works on at once."

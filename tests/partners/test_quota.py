@@ -161,7 +161,7 @@ async def test_work_in_flight_waits_in_turn_and_another_goes_on(slim: Running):
     assert done == ["college", "uni", "uni"]
 
 
-async def test_what_is_small_waits_for_nobody_else_and_for_its_own_turn(slim: Running):
+async def test_what_is_small_waits_for_nobody_else_and_only_with_much_beside_it_for_its_own_turn(slim: Running):
     slim.settings.in_flight_bytes, slim.settings.in_flight_requests_of_one = slim.settings.event_max_bytes, 2
     in_flight, until, done = InFlight(slim.settings), asyncio.Event(), list[str]()
 
@@ -171,10 +171,13 @@ async def test_what_is_small_waits_for_nobody_else_and_for_its_own_turn(slim: Ru
             done.append(whose)
 
     large = slim.settings.event_max_bytes + 1
-    sizes = [("uni", large), ("college", large), ("college", 10), ("plant", 10), ("plant", 10), ("plant", 10)]
+    half, small = slim.settings.event_max_bytes // 2, 10
+    sizes = [("uni", large), ("college", large), ("college", small), ("plant", half), ("plant", half), ("plant", half)]
+    sizes += [("works", small)] * 5
     tasks = [asyncio.create_task(work(*each)) for each in sizes]
     await asyncio.sleep(0.1)
-    assert in_flight._open == {"uni": 1, "college": 1, "plant": 2}, "a large one and the third of plant's wait"
+    at_once = {"uni": 1, "college": 1, "plant": 2, "works": 5}
+    assert in_flight._open == at_once, "a large one and the third of plant's wait"
     until.set()
     await asyncio.gather(*tasks)
     assert len(done) == len(sizes)

@@ -51,7 +51,8 @@ class Quotas:
 class InFlight:
     """Bounds the requests and bytes that are worked on at once, for each organisation and for all; others wait in turn.
 
-    What is no larger than one event does not wait for what others send.
+    What is no larger than one event does not wait for what others send; nor do an organisation's own requests wait for
+    each other while together they are no larger: single events are worked on in groups, the larger the better.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -94,8 +95,8 @@ class InFlight:
             raise Problem(503, f"{detail}; nothing was done: send it again", headers={"Retry-After": "5"}) from None
 
     def _fits(self, organisation: str, size: int) -> bool:
-        opened = self._open[organisation]
-        if opened and (opened == self._requests or self._held[organisation] + size > self._most_of_one):
+        opened, held = self._open[organisation], self._held[organisation] + size
+        if opened and held > self._small and (opened >= self._requests or held > self._most_of_one):
             return False
         return size <= self._small or not self._all or self._all + size <= self._most
 
