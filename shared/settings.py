@@ -145,8 +145,8 @@ class Settings(BaseSettings):
     in_flight_requests_of_one: int = Field(
         4,
         ge=1,
-        description="Requests of one organisation that a process of partners works on at once, if together they are larger "
-        "than one event may be.",
+        description="Requests of an organisation that a process of partners works on at once, if together they are "
+        "larger than one event may be.",
     )
     in_flight_bytes: int = Field(
         64 * 1024 * 1024, ge=1024, description="Bytes of bodies that a process of partners works on at once."

@@ -166,7 +166,8 @@ def create_app(  # noqa: PLR0913
             client.close()
             log.info("stopped")
 
-    routes = [*common.routes, *((*router.routes, *home.routes) if settings.role != "worker" else ())]
+    own = settings.role != "worker"
+    routes = [*(router.routes if own else ()), *common.routes, *(home.routes if own else ())]  # asked in this order
     app = Application(
         title=f"Praktika {core.name}",
         version=__version__,

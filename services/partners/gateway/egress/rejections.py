@@ -10,8 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import Path, Request
-from fastapi.responses import JSONResponse
+from fastapi import Path, Request, Response
 from pydantic_core import from_json, to_json
 from starlette.datastructures import Headers
 
@@ -73,7 +72,7 @@ async def read_rejection(service: Running, caller: Authenticated, position: Posi
 )
 async def resubmit(
     request: Request, service: Running, caller: Active, memory: IngressMemory, position: Position
-) -> JSONResponse:
+) -> Response:
     """Send it again: the mended event, in any form in which one event is sent; without a body what was refused.
 
     It is judged anew. If it is accepted, the rejection says so; if not, that is a further rejection.

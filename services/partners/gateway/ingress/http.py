@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response, Security
-from fastapi.responses import JSONResponse
 from prometheus_client import Counter as Metric
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
@@ -175,9 +174,10 @@ async def admitted_alone(  # noqa: PLR0913, PLR0917
     return published
 
 
-def accepted(event: Event[Data], address: Address) -> JSONResponse:
-    answer = {"id": event.id, "type": event.type, "event": str(address)}
-    return JSONResponse(answer, 202, {"Location": str(address)})
+def accepted(event: Event[Data], address: Address) -> Response:
+    at = str(address)
+    content = to_json({"id": event.id, "type": event.type, "event": at})
+    return Response(content, 202, {"Location": at}, media_type="application/json")
 
 
 def refuse_overdrawn(service: Service, caller: Caller) -> None:
