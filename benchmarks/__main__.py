@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from benchmarks import (
+    cold_start,
     figures,
     frontier,
     growth,
@@ -48,6 +49,7 @@ TITLES = {
     "latency": "From accepted to readable",
     "frontier": "Speed and freshness together",
     "idle": "When nothing happens",
+    "cold-start": "From `make up` to the first event that counts",
     "growth": "As the number of learners grows",
     "scale-out": "More workers",
     "ingress": "The ingress",
@@ -95,6 +97,7 @@ def _sections(at: Environment, plan: Plan, half: dict[str, float]) -> dict[str, 
         "latency": lambda: latency.measure(at, plan, half),
         "frontier": lambda: frontier.measure(at, plan),
         "idle": lambda: idle.measure(at, plan),
+        "cold-start": lambda: cold_start.measure(plan),
         "growth": lambda: growth.measure(at, plan),
         "scale-out": more_workers,
         "ingress": lambda: ingress.measure(at, plan),
@@ -136,6 +139,7 @@ REPORTS: dict[str, Callable[[Rows], list[str]]] = {
     "latency": latency.report,
     "frontier": frontier.report,
     "idle": idle.report,
+    "cold-start": cold_start.report,
     "growth": growth.report,
     "scale-out": scale_out.report,
     "ingress": ingress.report,
@@ -222,6 +226,8 @@ def _at_most(found: dict[str, Rows]) -> list[Goal]:
         ]
     if rows := found.get("idle"):
         most.append(("% of a core that the idle Python processes take", 5, idle.percent(rows)))
+    if rows := found.get("cold-start"):
+        most.append(("first event counted after a cold start, s", 10, cold_start.seconds(rows)))
     if rows := found.get("reads"):
         most.append(("reading an indicator over find_one, driver", 3, reads.ratio(rows, reads.SUMMED, reads.ONE)))
         most.append(("the same over HTTP, nothing new", 3, reads.ratio(rows, reads.KEPT_HTTP, reads.ONE_HTTP)))

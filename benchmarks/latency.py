@@ -128,7 +128,7 @@ async def _probe(at: Environment, port: int, read: Read, name: str, load_per_s: 
             place = -1 if of_all else partition
             if place not in known:
                 known[place] = await read(partition)
-            answer = await connection.ask(post("/events", _event(learner), STRUCTURED, bearer))
+            answer = await connection.ask(post("/events", event(learner), STRUCTURED, bearer))
             accepted = time.perf_counter()
             if answer.status != 202:
                 raise Failed(f"the ingress answered {answer.status}: {answer.body!r}")
@@ -153,11 +153,11 @@ async def _probe(at: Environment, port: int, read: Read, name: str, load_per_s: 
     }
 
 
-def _event(learner: str) -> bytes:
+def event(learner: str, programme: str = PROGRAMME) -> bytes:
     return (
         f'{{"specversion":"1.0","id":"{learner}","source":"/organisations/{ORGANISATION}",'
         f'"type":"praktika.learner.graduated.v1","subject":"{learner}","time":"{MONTH}-15T12:00:00Z",'
-        f'"partitionkey":"{learner}","data":{{"programme":"{PROGRAMME}","graduated_on":"{MONTH}-15"}}}}'
+        f'"partitionkey":"{learner}","data":{{"programme":"{programme}","graduated_on":"{MONTH}-15"}}}}'
     ).encode()
 
 

@@ -12,6 +12,7 @@ SECTIONS = (
     "latency",
     "frontier",
     "idle",
+    "cold-start",
     "growth",
     "scale-out",
     "ingress",

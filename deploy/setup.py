@@ -6,6 +6,9 @@
 import argparse
 import asyncio
 import importlib
+import time
+
+from aiokafka.errors import KafkaConnectionError
 
 from services.certification.credentials import keys as credential_keys
 from shared.http import auth
@@ -15,24 +18,39 @@ from shared.processing import mongo
 from shared.processing.core import Core
 from shared.settings import Settings, settings
 
+KAFKA_WITHIN_S = 60
 log = logs.get(__name__)
 
 
 async def set_up(settings: Settings) -> None:
-    """Make what is missing of everything that the services expect to find."""
+    """Make what is missing of everything that the services expect to find.
+
+    MongoDB and Kafka may still be starting, so what takes time and needs neither comes first.
+    """
+    cores: list[Core] = [importlib.import_module(f"services.{name}.app").core for name in topics.SERVICES]
     log.info("replica_set", made=await mongo.ensure_replica_set(settings))
     log.info("token_keys", made=auth.ensure_keys(settings))
     log.info("credential_keys", made=credential_keys.ensure(settings))
-    log.info("topics", made=await topics.ensure_topics(settings))
+    log.info("topics", made=await _topics(settings))
     client = mongo.connect(settings)
     try:
-        for name in topics.SERVICES:
-            core: Core = importlib.import_module(f"services.{name}.app").core
-            live = await mongo.live(mongo.database(client, settings, name))
+        for core in cores:
+            live = await mongo.live(mongo.database(client, settings, core.name))
             await mongo.ensure_indexes(live, core.indexes, core.generation)
     finally:
         client.close()
     log.info("indexes")
+
+
+async def _topics(settings: Settings) -> list[str]:
+    deadline = time.monotonic() + KAFKA_WITHIN_S
+    while True:
+        try:
+            return await topics.ensure_topics(settings)
+        except KafkaConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.2)
 
 
 def main() -> None:

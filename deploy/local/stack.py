@@ -15,6 +15,7 @@ FOLDER = STATE / "local"  # logs, pid files and data
 KEYS = STATE / "keys"
 KAFKA_KEYS = KEYS / "kafka"
 MONGODB_KEYS = KEYS / "mongodb"
+SET_UP_LOG = FOLDER / "setup.log"
 WORKER = "monitoring-worker"
 ROLES = {"monitoring": "api", WORKER: "worker"}
 
@@ -48,9 +49,18 @@ class Local:
 
     def up(self) -> None:
         """Start what does not run, and wait until all answers."""
-        start_all(self._servers)
-        if not all(application.answers() for application in self._applications):
-            self._set_up()
+        is_up = all(application.answers() for application in self._applications)
+        for server in self._servers:
+            server.start(wait=False)
+        set_up = None if is_up else self._begin_set_up()  # its imports take as long as the servers' start
+        try:
+            wait_for_all(self._servers)
+            if set_up:
+                self._end_set_up(set_up)
+        finally:
+            if set_up:
+                set_up.kill()
+                set_up.wait()
         start_all(self._applications)
 
     def down(self, *, clean: bool) -> None:
@@ -88,17 +98,20 @@ class Local:
                 return server
         raise ServerError(f"nothing here is called {name}")
 
-    def _set_up(self) -> None:
-        command = [sys.executable, "-m", "deploy.setup"]
-        environment = {**os.environ, **self.env}
+    def _begin_set_up(self) -> subprocess.Popen[bytes]:
         FOLDER.mkdir(parents=True, exist_ok=True)
-        log = FOLDER / "setup.log"
-        with log.open("w") as output:
-            done = subprocess.run(
-                command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False
+        with SET_UP_LOG.open("w") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "deploy.setup"],
+                cwd=ROOT,
+                env={**os.environ, **self.env},
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
-        if done.returncode:
-            raise ServerError(f"the set-up job failed\n{log.read_text()}")
+
+    def _end_set_up(self, begun: subprocess.Popen[bytes]) -> None:
+        if begun.wait():
+            raise ServerError(f"the set-up job failed\n{SET_UP_LOG.read_text()}")
 
 
 def application(name: str, port: int, env: Mapping[str, str]) -> Server:
@@ -117,5 +130,9 @@ def application(name: str, port: int, env: Mapping[str, str]) -> Server:
 def start_all(servers: list[Server]) -> None:
     for server in servers:
         server.start(wait=False)
+    wait_for_all(servers)
+
+
+def wait_for_all(servers: list[Server]) -> None:
     for server in servers:
         server.wait()

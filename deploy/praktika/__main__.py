@@ -65,7 +65,7 @@ def find_stack(arguments: Sequence[str]) -> None:
     named = {"KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "PRAKTIKA_PARTNERS_URL", "PRAKTIKA_FEEDBACK_URL"}
     if named & os.environ.keys() or not CHOICE.exists():
         return
-    from deploy.stack import Choice  # noqa: PLC0415
+    from deploy.stack import Choice
 
     choice = Choice.kept()
     if choice.kind == "local" or wanted in AS_OPERATOR:
@@ -115,7 +115,7 @@ def main() -> None:
     find_stack(arguments)
     app = application(arguments[:1])
     if arguments[:1] and arguments[0] in COMMANDS:
-        from shared.observability import logs  # noqa: PLC0415
+        from shared.observability import logs
 
         logs.configure("praktika", "CRITICAL")  # what goes wrong, the command says itself
     app(prog_name="praktika")

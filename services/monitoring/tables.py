@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from openpyxl import Workbook
-
-from shared.http.spreadsheets import Share, add_sheet, saved
+from shared.http.spreadsheets import Share
 from shared.pages.languages import N_, Language, translated
 
 from .indicators import INDICATORS, SMALL_GROUPS
@@ -142,8 +140,8 @@ def xlsx_of(
         address: where the same can be asked for again.
         more: what else the second sheet says: a marked text, and what it says.
     """
-    book = Workbook(write_only=True)
-    _add(book, translated(language, "Figures"), [_shown(row, language) for row in rows], HEADINGS, language)
+    from shared.http.workbooks import workbook  # megabytes of memory, for few requests
+
     about = [
         {"what": translated(language, what), "says": says}
         for what, says in (
@@ -157,9 +155,11 @@ def xlsx_of(
     for row in {row["indicator"]: row for row in rows if "indicator" in row}.values():
         says = f"{row['definition'][language]} ({row['window'][language]}; {translated(language, row['source'])})"
         about.append({"what": _title(row, language), "says": says})
-    headings = {"what": N_("What"), "says": N_("Explanation")}
-    _add(book, translated(language, N_("Definitions")), about, headings, language)
-    return saved(book)
+    columns = {"what": N_("What"), "says": N_("Explanation")}
+    return workbook(
+        (translated(language, "Figures"), [_shown(row, language) for row in rows], _in(language, HEADINGS)),
+        (translated(language, N_("Definitions")), about, _in(language, columns)),
+    )
 
 
 def _shown(row: Row, language: Language) -> dict[str, Any]:
@@ -188,10 +188,8 @@ def _title(row: Row, language: Language) -> str:
     return str(row["title"][language]) if "title" in row else INDICATORS[row["indicator"]].title.into(language)
 
 
-def _add(
-    book: Workbook, title: str, rows: list[dict[str, Any]], headings: Mapping[str, str], language: Language
-) -> None:
-    add_sheet(book, title, rows, {name: translated(language, words) for name, words in headings.items()})
+def _in(language: Language, headings: Mapping[str, str]) -> dict[str, str]:
+    return {name: translated(language, words) for name, words in headings.items()}
 
 
 def file_name(path: str, scope_id: str | None, kind: str) -> str:

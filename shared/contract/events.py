@@ -7,8 +7,7 @@ class name (`InternshipCompleted`); its class says on which topic it lives, who 
 import re
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from functools import lru_cache, reduce
-from operator import or_
+from functools import cache, lru_cache
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID, uuid5
 
@@ -18,7 +17,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
     WithJsonSchema,
     create_model,
@@ -1139,16 +1137,32 @@ DATA: dict[str, type[Data]] = {f"praktika.{data.short_type}.v1": data for data i
 TOPICS: tuple[str, ...] = tuple(dict.fromkeys(data.topic for data in DATA.values()))
 
 
-def _model(type_: str, data: type[Data]) -> type[Event[Data]]:
-    """The events of a type. (`Event[data]` would be built before, and takes as long again.)"""
+@cache
+def model_of(type_: str) -> type[Event[Data]]:
+    """The events of a type, made when the first one comes: of all types they take megabytes, and a part of the start.
+
+    (`Event[data]` would be built before, and takes as long again.)
+    """
+    data = DATA[type_]
     own: dict[str, Any] = {"type": (Literal[type_], ...), "data": (data, ...)}
     return create_model(data.__name__, __base__=Event, __doc__=data.__doc__, **own)
 
 
-MODELS: dict[str, type[Event[Data]]] = {type_: _model(type_, data) for type_, data in DATA.items()}
-_ANY: TypeAdapter[Event[Data]] = TypeAdapter(
-    Annotated[reduce(or_, MODELS.values()), Field(discriminator="type")]  # type: ignore[arg-type]
+_SAID = re.compile(rb'"type":\s*"(praktika\.[a-z0-9_.]+)"')
+_TYPED = SchemaValidator(  # finds the type, and nothing else
+    {"type": "tagged-union", "choices": {type_: {"type": "any"} for type_ in DATA}, "discriminator": "type"}
 )
+
+
+def _built(raw: bytes, extra: Literal["ignore", "forbid"]) -> Event[Data]:
+    said = _SAID.search(raw)
+    if said and (type_ := said[1].decode()) in DATA:
+        try:
+            return model_of(type_).model_validate_json(raw, strict=True, extra=extra)
+        except ValidationError:
+            pass  # its type may be another, and this a part of what its data say
+    type_ = _TYPED.validate_json(raw, strict=True)["type"]
+    return model_of(type_).model_validate_json(raw, strict=True, extra=extra)
 
 
 class ContractError(ValueError):
@@ -1185,7 +1199,7 @@ def parse(raw: bytes, *, tolerant: bool = False) -> Event[Data]:
         ContractError: what does not fit, by field.
     """
     try:
-        event = _ANY.validate_json(raw, strict=True, extra="ignore" if tolerant else "forbid")
+        event = _built(raw, "ignore" if tolerant else "forbid")
     except ValidationError as error:
         raise ContractError([_readable(e) for e in error.errors(include_url=False)]) from None
     if event.partitionkey != key_of(event):
@@ -1243,13 +1257,15 @@ _DAY = r"^\d{4}-\d\d-\d\d$"
 _TIME = (
     r"^\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$"  # as `serialise`
 )
-_PLAIN = SchemaValidator(
-    {
-        "type": "tagged-union",
-        "choices": {type_: _plain(model.__pydantic_core_schema__) for type_, model in MODELS.items()},
-        "discriminator": "type",
-    }
-)
+_ENVELOPE = _plain(model_of(next(iter(DATA))).__pydantic_core_schema__)
+_ENVELOPE["fields"]["type"]["schema"] = {"type": "literal", "expected": [*DATA]}
+_ENVELOPE["fields"]["data"]["schema"] = {"type": "dict"}
+_PLAIN = SchemaValidator(_ENVELOPE)
+
+
+@cache
+def _plain_data(type_: str) -> SchemaValidator:
+    return SchemaValidator(_plain(DATA[type_].__pydantic_core_schema__))
 
 
 def timestamp(time: datetime) -> str:
@@ -1276,6 +1292,7 @@ def parse_plain(raw: bytes) -> dict[str, Any] | None:
     """
     try:
         plain: dict[str, Any] = _PLAIN.validate_json(raw, strict=True)
+        plain["data"] = _plain_data(plain["type"]).validate_python(plain["data"], strict=True)
         time = plain["time"] = _timestamp(plain["time"])
     except ValueError:
         return None
@@ -1312,9 +1329,7 @@ def wording_of(error: Any) -> Message:
 
 
 def _readable(error: Any) -> tuple[str, str]:
-    # The first part of a location is the chosen member of the union, which is no field of the sender's.
-    location = [str(part) for part in error["loc"]]
-    path = location[1:] if location and location[0] in DATA else location
+    path = [str(part) for part in error["loc"]]
     if error["type"].startswith("union_tag"):
         path = ["type"]
     return ".".join(path)[:200], wording_of(error)
@@ -1346,7 +1361,7 @@ def compose(  # noqa: PLR0913
 ) -> Event[Data]:
     """The event that says *data*."""
     type_ = f"praktika.{data.short_type}.v1"
-    return MODELS[type_](
+    return model_of(type_)(
         specversion="1.0",
         id=id,
         source=source,
@@ -1377,8 +1392,7 @@ def organisation_of(source: str) -> str:
 def schemas() -> dict[str, dict[str, Any]]:
     """JSON Schema (2020-12) of each event type, as read at the ingress."""
     return {
-        type_: {"$schema": GenerateJsonSchema.schema_dialect, **model.model_json_schema()}
-        for type_, model in MODELS.items()
+        type_: {"$schema": GenerateJsonSchema.schema_dialect, **model_of(type_).model_json_schema()} for type_ in DATA
     }
 
 

@@ -18,7 +18,6 @@ from typing import IO, Any, NamedTuple
 from zipfile import BadZipFile, ZipFile
 
 import jiter
-from openpyxl import load_workbook
 
 from shared.contract.text import Message
 from shared.http.spreadsheets import is_risky
@@ -252,6 +251,8 @@ def _records(stream: IO[bytes], encoding: str, delimiter: str) -> Records:
 def sheet(stream: IO[bytes], inflated: int) -> Records:
     """The first sheet: values as one would type them, of formulas what they gave when the file was saved."""
     _refuse_bomb(stream, inflated)
+    from openpyxl import load_workbook  # megabytes of memory, for few files
+
     try:
         values, formulas = (
             load_workbook(stream, read_only=True, data_only=data_only, keep_links=False).worksheets[0]

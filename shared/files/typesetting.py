@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-import typst
-
 from . import bounded
 
 Format = Literal["pdf", "png"]
@@ -22,26 +20,27 @@ class NotSet(Exception):
 
 def typeset(template: Path, facts: dict[str, Any], format: Format = "pdf") -> bytes:
     """A template with *facts*, as a PDF or its only page as a PNG; the same arguments give the same bytes."""
+    import typst  # megabytes of memory, where most is set in a process of its own
+
+    def compiled(standards: list[Any]) -> bytes:
+        made: bytes = typst.compile(
+            template,
+            root=template.parent,
+            ignore_system_fonts=True,
+            format=format,
+            ppi=PIXELS_PER_INCH,
+            sys_inputs={"facts": json.dumps(facts, ensure_ascii=False)},
+            pdf_standards=standards,
+            timestamp=0,
+        )
+        return made
+
     if format == "png":
-        return _compiled(template, facts, format)
+        return compiled([])
     try:
-        return _compiled(template, facts, format, ["a-3a", "ua-1"])  # for archives and for screen readers
+        return compiled(["a-3a", "ua-1"])  # for archives and for screen readers
     except typst.TypstError:
-        return _compiled(template, facts, format)  # they forbid signs that the font does not have
-
-
-def _compiled(template: Path, facts: dict[str, Any], format: Format, standards: list[Any] | None = None) -> bytes:
-    made: bytes = typst.compile(
-        template,
-        root=template.parent,
-        ignore_system_fonts=True,
-        format=format,
-        ppi=PIXELS_PER_INCH,
-        sys_inputs={"facts": json.dumps(facts, ensure_ascii=False)},
-        pdf_standards=standards or [],
-        timestamp=0,
-    )
-    return made
+        return compiled([])  # they forbid signs that the font does not have
 
 
 async def typeset_bounded(template: Path, facts: dict[str, Any], format: Format = "pdf") -> bytes:

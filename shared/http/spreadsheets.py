@@ -8,10 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from fastapi.responses import Response
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Alignment, Font
-from openpyxl.utils import get_column_letter
 
 from shared.http.problems import Problem
 from shared.http.service import Service
@@ -21,7 +17,6 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 BOM = "\ufeff"
 # What routes answer with that give tables, for the OpenAPI document.
 TABLES: dict[str, Any] = {"text/csv": {"schema": {"type": "string"}}, XLSX: {"schema": {"type": "string"}}}
-WIDEST = 60  # characters of a column
 MOST_ROWS, INSTEAD = 20_000, "take JSON, page by page"
 _FORMULAS = ("=", "+", "-", "@", "|", "%")
 
@@ -107,40 +102,14 @@ def _csv_file(sheets: tuple[Sheet, ...], _: Language) -> tuple[str, str]:
 
 
 def _xlsx_file(sheets: tuple[Sheet, ...], language: Language) -> tuple[bytes, str]:
-    book = Workbook(write_only=True)
-    for of in sheets:
-        headings = {column: translated(language, words) for column, words in of.headings.items()}
-        add_sheet(book, translated(language, of.title), of.rows, headings)
-    return saved(book), XLSX
+    from shared.http.workbooks import workbook  # megabytes of memory, for few requests
 
-
-def add_sheet(book: Workbook, title: str, rows: list[dict[str, Any]], headings: Mapping[str, str]) -> None:
-    """A sheet of typed cells under one row of headings, by column."""
-    sheet = book.create_sheet(title)
-    sheet.freeze_panes = "A2"
-    columns = list(rows[0] if rows else headings)
-    for place, column in enumerate(columns, 1):
-        longest = max(len(str(row[column])) for row in [*rows, {column: headings[column]}])
-        sheet.column_dimensions[get_column_letter(place)].width = min(WIDEST, longest + 3)
-    sheet.append([_cell(sheet, headings[column], bold=True) for column in columns])
-    for row in rows:
-        sheet.append([_cell(sheet, row[column]) for column in columns])
-
-
-def saved(book: Workbook) -> bytes:
-    content = io.BytesIO()
-    book.save(content)
-    return content.getvalue()
-
-
-def _cell(sheet: Any, content: Any, *, bold: bool = False) -> Any:
-    """A cell of the content's type; a text is never a formula, and never a number."""
-    cell = WriteOnlyCell(sheet, content)
-    if isinstance(content, Share):
-        cell.number_format = "0.0%"
-    elif isinstance(content, str):
-        cell.data_type = "s"
-        cell.alignment = Alignment(wrap_text=True, vertical="top")
-    if bold:
-        cell.font = Font(bold=True)
-    return cell
+    named = [
+        (
+            translated(language, of.title),
+            of.rows,
+            {column: translated(language, words) for column, words in of.headings.items()},
+        )
+        for of in sheets
+    ]
+    return workbook(*named), XLSX

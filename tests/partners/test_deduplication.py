@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.partners.gateway.ingress.deduplication import RecentEvents, digest, kept
 from services.partners.network.registry import entity, misfits
-from shared.contract.events import DATA, MODELS, ContractError, Data, Event, parse, serialise
+from shared.contract.events import DATA, ContractError, Data, Event, parse, serialise
 from shared.processing import facts
 from tests.making import after, examples
 from tests.partners.conftest import as_, enrolled
@@ -122,7 +122,7 @@ async def test_what_was_refused_may_be_mended_under_its_id(partners: Running):
     assert (await send(partners, event)).status_code == 202
 
 
-@pytest.mark.parametrize("type_", sorted(MODELS))
+@pytest.mark.parametrize("type_", sorted(DATA))
 @settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_kept_fact_has_the_digest_of_its_event(type_: str, data: st.DataObject):

@@ -3,8 +3,6 @@
 import sys
 from io import BytesIO
 
-from pypdf import PdfReader
-
 from shared.files import bounded
 from shared.pages.languages import Text
 
@@ -33,6 +31,8 @@ async def credential_in(pdf: bytes) -> bytes:
 
 def main() -> None:
     """Write how many files of the name there are, and what is in the only one."""
+    from pypdf import PdfReader  # megabytes of memory, in this process only
+
     found = PdfReader(BytesIO(sys.stdin.buffer.read())).attachments.get(NAME, [])
     only = found[0] if len(found) == 1 else b""
     if len(only) > MOST_BYTES:

@@ -43,8 +43,8 @@ async def text_in(picture: bytes) -> str:
 
 def main() -> None:
     """Write the text of the one QR code in the picture on stdin; end with 1 if there is not one."""
-    import zxingcpp  # noqa: PLC0415  # here, and only in this process
-    from PIL import Image  # noqa: PLC0415
+    import zxingcpp  # here, and only in this process
+    from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses from twice as many on
     picture = Image.open(io.BytesIO(sys.stdin.buffer.read()), formats=FORMATS).convert("L")

@@ -23,7 +23,7 @@ CALLBACK = "/sign-in/oidc/callback"
 
 @cache
 def _provider(issuer: str, client_id: str, secret: str) -> Any:
-    from authlib.integrations.starlette_client import OAuth  # only where it is used  # noqa: PLC0415
+    from authlib.integrations.starlette_client import OAuth  # only where it is used
 
     return OAuth().register(
         "provider",

@@ -2,7 +2,6 @@
 
 The library is imported where it is used: that takes an eighth of the time in which partners starts.
 """
-# ruff: noqa: PLC0415
 
 import json
 from datetime import UTC, datetime

@@ -29,7 +29,7 @@ def demand_hard(password: str, *known: str) -> None:
     """
     if not SHORTEST <= len(password) <= LONGEST:
         raise Wrong(password=Text("must have {least} to {most} characters", {"least": SHORTEST, "most": LONGEST}))
-    from zxcvbn import zxcvbn  # half a megabyte of words, only for this  # noqa: PLC0415
+    from zxcvbn import zxcvbn  # half a megabyte of words, only for this
 
     if zxcvbn(password[:LOOKED_AT], user_inputs=[*known, "praktika", "практика"])["guesses"] < EASY:
         raise Wrong(password=Text("is easy to guess: take some words that nobody would put together"))

@@ -18,8 +18,6 @@ from shared.pages.languages import Chosen, Language, Text, translated
 from shared.pages.pages import page, render
 from shared.settings import Settings
 
-from . import asyncapi
-from .examples import EXAMPLES
 from .messages import PUBLISHERS
 from .rules import Schema, in_one, meaning_of, phrase, resolved, rules_of, without_null
 
@@ -40,7 +38,13 @@ async def read_asyncapi() -> Schema:
     return _asyncapi()
 
 
-_asyncapi = cache(asyncapi.document)
+@cache
+def _asyncapi() -> Schema:
+    from . import asyncapi  # with the examples it takes megabytes of memory
+
+    return asyncapi.document()
+
+
 _event_schemas = cache(events.schemas)
 
 
@@ -120,6 +124,8 @@ def _type(type_: str, data: type[Data], language: Language) -> dict[str, Any]:
 
 def sent(type_: str) -> dict[str, Any]:
     """The example of a type as its publisher sends it; what only services publish, as it is on the log."""
+    from .examples import EXAMPLES  # they take megabytes of memory
+
     event, data = EXAMPLES[type_].model_dump(mode="json", exclude_none=True), DATA[type_]
     stamped = set() if data.by == events.SERVICE else {"sourcekind", "datacontenttype"}
     if stamped and data.topic != "learner":

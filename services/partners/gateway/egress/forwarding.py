@@ -29,7 +29,7 @@ from shared.processing.batches import BREATH
 from shared.processing.refusals import REJECTED
 
 from .audience import Known, audience_of, learner_of, programme_of
-from .rejections_command import rejection_in, resubmission_in
+from .rejection_records import rejection_in, resubmission_in
 
 EGRESS = "egress"  # by partition: the next offset
 AUDIENCES = "told"  # by learner: the organisations that events about the learner concerned

@@ -35,7 +35,7 @@ from shared.processing import mongo
 from shared.processing.refusals import REJECTED
 
 from .forwarding import REJECTIONS, positions
-from .rejections_command import rejection_in
+from .rejection_records import rejection_in
 
 CURRENT_WITHIN_S = 3
 

@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 import typer
 from aiokafka import TopicPartition
-from pydantic_core import from_json
 
-from shared.log.consumer import ConsumerRecord
 from shared.log.raw import Spans, count, reader
 from shared.log.topics import partition_of
 from shared.operator import console
 from shared.operator.console import Json, moment, progress, say, show_json, show_table
 from shared.settings import Settings
+
+from .rejection_records import rejection_in, resubmission_in
 
 
 def command(
@@ -65,33 +65,6 @@ def _of_key(spans: Spans, key: str) -> Spans:
     """The one partition that holds *key*."""
     partition = partition_of(key.encode(), len(spans)) if spans else 0
     return {tp: span for tp, span in spans.items() if tp == TopicPartition(tp.topic, partition)}
-
-
-def resubmission_in(record: ConsumerRecord) -> dict[str, Any] | None:
-    """What a record of the topic says, if it says that something refused was sent again and accepted."""
-    try:
-        content = from_json(record.value or b"")
-        return {name: str(content[name]) for name in ("organisation", "received_at", "resubmitted", "id", "event")}
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def rejection_in(record: ConsumerRecord) -> dict[str, Any] | None:
-    """What a record of the topic says was refused; None if it says something else."""
-    try:
-        content = from_json(record.value or b"")
-        problem = content["problem"]
-        return {
-            "position": f"rejected-{record.partition}-{record.offset}",
-            **{name: content[name] for name in ("organisation", "received_at")},
-            "status": problem["status"],
-            "detail": problem["detail"],
-            "errors": [dict(error) for error in problem.get("errors", [])],
-            **{name: problem[name] for name in ("rule", "reference", "digests", "row") if name in problem},
-            **{name: content.get(name) for name in ("content_type", "attributes", "size", "original")},
-        }
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def _print(found: list[dict[str, Any]]) -> None:

@@ -62,7 +62,6 @@ from .mapping import (
     shown_name,
     suggested,
 )
-from .template import template
 from .upload.words import words
 
 router = Router(tags=["upload"])
@@ -98,6 +97,8 @@ async def list_upload_types(language: Chosen) -> list[dict[str, Any]]:
 @router.get("/upload/template", response_class=Response, responses=WORKBOOK)
 async def read_template(type: str, language: Chosen) -> Response:
     """A workbook (XLSX) to fill in for a type: headings that are recognised, an example, drop-downs."""
+    from .template import template  # megabytes of memory, for few requests
+
     try:
         content = await asyncio.to_thread(template, publishable(type), language)
     except Mistakes as error:
