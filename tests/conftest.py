@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import hypothesis
 import pytest
@@ -102,12 +101,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if getattr(config.option, "numprocesses", None) and not given and not config.getoption("--quick"):
         started = ExitStack()
         config.add_cleanup(started.close)
-        both = started.enter_context(test_servers.running(Path(tempfile.mkdtemp())))
+        both = started.enter_context(test_servers.running())
         os.environ[SHARED] = f"{both.kafka.address} {both.mongodb.address}"
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+def servers() -> Iterator[tuple[str, str]]:
     """The Kafka (bootstrap servers) and the MongoDB (URI) that all tests share: never stop these, see `own_servers`."""
     if given := test_servers.given():
         yield given
@@ -115,7 +114,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
         kafka, mongodb = os.environ[SHARED].split(" ")
         yield kafka, mongodb
     else:
-        with test_servers.running(tmp_path_factory.mktemp("servers")) as both:
+        with test_servers.running() as both:
             yield both.kafka.address, both.mongodb.address
 
 
@@ -132,12 +131,12 @@ def mongodb(servers: tuple[str, str]) -> str:
 
 
 @pytest.fixture
-def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def own_servers() -> Iterator[Servers]:
     """A Kafka and a MongoDB for one test alone, to be killed and restarted.
 
-    `with tests.servers.running(folder) as servers:` gives the same to a fixture with a wider scope.
+    `with tests.servers.running() as servers:` gives the same to a fixture with a wider scope.
     """
-    with test_servers.running(tmp_path_factory.mktemp("own")) as both:
+    with test_servers.running() as both:
         yield both
 
 
