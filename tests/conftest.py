@@ -2,6 +2,7 @@
 
 import asyncio
 import faulthandler
+import gc
 import os
 import signal
 import sys
@@ -63,6 +64,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = [item for item in items if STARTED & {*item.fixturenames, *item.keywords}]  # type: ignore[attr-defined]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
+
+
+def pytest_collection_finish() -> None:
+    """Leave what collecting has made, which stays, out of each later search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 LONGEST_S = 600  # a test, with what its fixtures start; the whole of them takes minutes
