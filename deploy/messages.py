@@ -5,6 +5,7 @@ What is new is left untranslated, for somebody to fill in; what is no longer use
 
 import io
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ msgstr ""
 """
 
 
+@cache  # takes seconds
 def extracted() -> Catalog:
     """Everything that is to be translated."""
     catalog = Catalog(project="Praktika", charset="utf-8")

@@ -2,13 +2,13 @@
 
 import asyncio
 import faulthandler
+import gc
 import os
 import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import hypothesis
 import pytest
@@ -66,6 +66,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in slow]
 
 
+def pytest_collection_finish() -> None:
+    """Leave what collecting has made, which stays, out of each later search for garbage."""
+    gc.collect()
+    gc.freeze()
+
+
 LONGEST_S = 600  # a test, with what its fixtures start; the whole of them takes minutes
 
 
@@ -102,12 +108,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if getattr(config.option, "numprocesses", None) and not given and not config.getoption("--quick"):
         started = ExitStack()
         config.add_cleanup(started.close)
-        both = started.enter_context(test_servers.running(Path(tempfile.mkdtemp())))
+        both = started.enter_context(test_servers.running())
         os.environ[SHARED] = f"{both.kafka.address} {both.mongodb.address}"
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+def servers() -> Iterator[tuple[str, str]]:
     """The Kafka (bootstrap servers) and the MongoDB (URI) that all tests share: never stop these, see `own_servers`."""
     if given := test_servers.given():
         yield given
@@ -115,7 +121,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
         kafka, mongodb = os.environ[SHARED].split(" ")
         yield kafka, mongodb
     else:
-        with test_servers.running(tmp_path_factory.mktemp("servers")) as both:
+        with test_servers.running() as both:
             yield both.kafka.address, both.mongodb.address
 
 
@@ -132,12 +138,12 @@ def mongodb(servers: tuple[str, str]) -> str:
 
 
 @pytest.fixture
-def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def own_servers() -> Iterator[Servers]:
     """A Kafka and a MongoDB for one test alone, to be killed and restarted.
 
-    `with tests.servers.running(folder) as servers:` gives the same to a fixture with a wider scope.
+    `with tests.servers.running() as servers:` gives the same to a fixture with a wider scope.
     """
-    with test_servers.running(tmp_path_factory.mktemp("own")) as both:
+    with test_servers.running() as both:
         yield both
 
 

@@ -175,7 +175,7 @@ def first_counted_s(stack: Stack, client: str, folder: Path) -> float:
 def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
-        servers.running(Path(folder)) as (kafka, mongodb),
+        servers.running() as (kafka, mongodb),
         stack(kafka.address, mongodb.address, Path(folder), "examples") as measured,
     ):
         for client in NEEDS:

@@ -87,7 +87,7 @@ def environment(stack: Running) -> dict[str, str]:
         "MONGODB_URI": stack.settings.mongodb_uri,
         "PRAKTIKA_NAMESPACE": stack.settings.namespace,
         "PRAKTIKA_KEYS_DIR": str(stack.settings.keys_dir),
-        "PRAKTIKA_TICK_S": "0.1",
+        "PRAKTIKA_TICK_S": "0.25",
         "PRAKTIKA_CONSUME_MAX_RECORDS": "100",
     }
 

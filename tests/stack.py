@@ -88,9 +88,11 @@ class Running:
 
 async def until(condition: Callable[[], Awaitable[Any]], timeout_s: float = 60) -> Any:
     """Ask until *condition* gives something true, and return that; `TimeoutError` when it does not in time."""
+    pause_s = 0.02
     async with asyncio.timeout(timeout_s):
         while not (result := await condition()):
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(pause_s)
+            pause_s = min(0.2, 1.2 * pause_s)  # what takes long is not asked for fifty times a second
         return result
 
 
@@ -115,7 +117,8 @@ async def running(
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a service in a namespace of its own (or that given); its topics and database end with the block."""
-    settings = {"namespace": f"t{uuid4().hex[:12]}", "tick_s": 0.1, "log_level": "WARNING", "free_ids": True} | settings
+    given = {"namespace": f"t{uuid4().hex[:12]}", "tick_s": 0.25, "log_level": "WARNING", "free_ids": True}
+    settings = given | settings
     own = Settings(kafka_bootstrap_servers=kafka, mongodb_uri=mongodb, keys_dir=keys_dir, **settings)
     make_keys(own)
     created = await ensure_topics(own)

@@ -175,8 +175,8 @@ def paths_in(text: str) -> set[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The tree as it is, without what is not of it."""
-    ours = shutil.ignore_patterns(".*", "__pycache__", "dist")
+    """The tree as it is, without what is not of it, and what is compiled of it."""
+    ours = shutil.ignore_patterns(".*", "dist")
     for name in ("shared", "services", "deploy", "tests", "docs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ours)
     for name in ("pyproject.toml", "CONTRIBUTING.md", "CHANGELOG.md", "README.md"):

@@ -19,6 +19,7 @@ from deploy.local import servers as local
 from deploy.local.processes import free_port, wait_until
 from shared.log.topics import PARTITIONS, connection
 from shared.settings import Settings
+from tests import servers
 from tests.examples import BUILT, LEARNERS, NEEDS, Stack, built, copied, missing, published, run, stack
 from tests.stack import until
 
@@ -171,15 +172,16 @@ def test_a_client_says_that_its_secret_is_wrong(client: str, network: Stack):
 @pytest.fixture(scope="module")
 def secured(mongodb: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, dict[str, Any]]]:
     """The stack on a secured Kafka, and how our own clients connect to that."""
-    folder, keys = tmp_path_factory.mktemp("secured"), tmp_path_factory.mktemp("keys")
-    broker = local.kafka(folder, secured=local.Secured(keys, free_port()))
+    keys = tmp_path_factory.mktemp("keys")
     secrets = keys / "services"
-    try:
-        broker.start()
-        with stack(broker.address, mongodb, folder, "secured", PRAKTIKA_SECRETS_DIR=str(secrets)) as started:
-            yield started, connection(Settings(KAFKA_BOOTSTRAP_SERVERS=broker.address, _secrets_dir=secrets))
-    finally:
-        broker.kill()
+    with servers.folder() as folder:
+        broker = local.kafka(folder, secured=local.Secured(keys, free_port()))
+        try:
+            broker.start()
+            with stack(broker.address, mongodb, folder, "secured", PRAKTIKA_SECRETS_DIR=str(secrets)) as started:
+                yield started, connection(Settings(KAFKA_BOOTSTRAP_SERVERS=broker.address, _secrets_dir=secrets))
+        finally:
+            broker.kill()
 
 
 @pytest.mark.parametrize("client", ["python", "go", "java"])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -19,6 +20,7 @@ from shared.http.auth import RequestKey
 from shared.processing import facts
 from shared.processing.facts import State
 from shared.processing.mongo import Key
+from tests import servers
 from tests.faults.breaking import FENCED, KINDS, PUT_OUT
 from tests.faults.finding import Findings
 from tests.faults.oracle import Expected
@@ -43,10 +45,16 @@ BY_NAME = {kind.name: kind for kind in KINDS}
 SCHEMES_AT = datetime(2024, 5, 1, tzinfo=UTC)
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with servers.folder() as made:
+        yield made
+
+
 @pytest.mark.slow
-async def test_nothing_is_lost_or_counted_twice_whatever_breaks(tmp_path: Path):
+async def test_nothing_is_lost_or_counted_twice_whatever_breaks(folder: Path):
     services = ("partners", "feedback", "certification", *WORKERS)
-    async with running(Stack(tmp_path, services, small_disks=False), SEED, rate=60, pool=300) as run:
+    async with running(Stack(folder, services, small_disks=False), SEED, rate=60, pool=300) as run:
         await run.hostile.start()
         for together in (
             ("kill -9 a monitoring worker", "step-down of MongoDB's primary"),

@@ -26,8 +26,8 @@ COMPLETED = InternshipCompleted(enterprise="plant", programme="p", hours=8, outc
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    with test_servers.running(tmp_path_factory.mktemp("own")) as both:
+def servers() -> Iterator[Servers]:
+    with test_servers.running() as both:
         yield both
 
 

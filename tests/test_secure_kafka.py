@@ -58,6 +58,7 @@ from shared.log.admin import Admin, grants, set_quotas
 from shared.log.producer import NotPublished, Record
 from shared.log.topics import connection
 from shared.settings import Settings
+from tests import servers
 from tests.partners.conftest import MECHANICS, ORGANISATIONS, as_, enrolled, register
 from tests.people import close, signed_in
 from tests.stack import Running, running, until
@@ -84,13 +85,14 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def broker(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = local.kafka(tmp_path_factory.mktemp("secured"), secured=local.Secured(keys, free_port()))
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
+def broker(keys: Path) -> Iterator[Server]:
+    with servers.folder() as folder:
+        server = local.kafka(folder, secured=local.Secured(keys, free_port()))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
 
 
 @pytest_asyncio.fixture(scope="module")

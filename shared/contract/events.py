@@ -1294,7 +1294,7 @@ def parse_plain(raw: bytes) -> dict[str, Any] | None:
         plain: dict[str, Any] = _PLAIN.validate_json(raw, strict=True)
         plain["data"] = _plain_data(plain["type"]).validate_python(plain["data"], strict=True)
         time = plain["time"] = _timestamp(plain["time"])
-    except ValueError:
+    except (ValueError, OverflowError):  # in the year 1 or 9999 of its zone, and no year of UTC
         return None
     if not _EARLIEST <= time <= _LATEST:
         return None

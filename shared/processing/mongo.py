@@ -13,7 +13,7 @@ import bson
 from bson import json_util
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorDatabase
 from prometheus_client import Counter as Metric
-from pymongo import ASCENDING, UpdateOne
+from pymongo import ASCENDING, IndexModel, UpdateOne
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.server_api import ServerApi
@@ -199,11 +199,10 @@ async def ensure_indexes(db: Database, indexes: Mapping[str, Iterable[Sequence[s
         await db[ABOUT].replace_one({"_id": "generation"}, {"number": generation}, upsert=True)
     for collection in {POSITIONS, COUNTERS, *indexes} - existing:
         await db.create_collection(collection)
-    await db[COUNTERS].create_index([("kind", ASCENDING), ("id", ASCENDING), ("period", ASCENDING)])
-    for collection, wanted in indexes.items():
-        await db[collection].create_index([("partition", ASCENDING)])
-        for fields in wanted:
-            await db[collection].create_index([(name, ASCENDING) for name in fields])
+    wanted: dict[str, list[Sequence[str]]] = {COUNTERS: [("kind", "id", "period")]}
+    wanted |= {name: [("partition",), *some] for name, some in indexes.items()}
+    for collection, several in wanted.items():  # all at once: each command waits for the majority
+        await db[collection].create_indexes([IndexModel([(name, ASCENDING) for name in fields]) for fields in several])
 
 
 async def generation(db: Database) -> int:

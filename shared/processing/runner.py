@@ -37,6 +37,7 @@ OLDEST_S = Gauge("praktika_oldest_unapplied_seconds", "Age of the oldest event t
 
 TRANSIENT = (DatabaseError, NotPublished, KafkaError, Fenced, TimeoutError)
 FOLLOW_S = 1  # so often is looked which database is in use
+MEASURE_S = 1  # so often is looked where our partitions end
 DUE_SHARE = 20  # finding out what time has brought holds batches back for no more than one part in so many of the time
 STUCK_S = 30  # lag but no batch for so long: not ready
 STALLED_S = 180  # lag but no batch for so long: end the process, its supervisor starts a fresh one
@@ -105,13 +106,13 @@ class Runner(ConsumerRebalanceListener):
     async def _run(self) -> None:
         self._consumer = await self._join()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._repeat("tick", self._tick))
+            tasks.create_task(self._repeat("tick", self._tick, self._settings.tick_s))
             # A task of its own: it must tell the truth while a batch is stuck.
-            tasks.create_task(self._repeat("measure", self._measure))
+            tasks.create_task(self._repeat("measure", self._measure, MEASURE_S))
 
-    async def _repeat(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, name: str, step: Callable[[], Awaitable[None]], pause_s: float) -> None:
         while not self._ending:  # a cancellation may be lost in a step
-            await asyncio.sleep(self._settings.tick_s)
+            await asyncio.sleep(pause_s)
             try:
                 await step()
             except TRANSIENT as error:

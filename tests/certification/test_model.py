@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import pytest
-from jsonschema import Draft201909Validator
 
 from services.certification.credentials import badge, form, issuing, keys
 from tests.certification.test_canonical import DATA, needs_data, specification
@@ -86,10 +86,11 @@ def _constraint(kind: str, given: str) -> dict[str, Any]:
 
 
 @cache
-def validator(of: str) -> Draft201909Validator:
+def validator(of: str) -> Any:
+    kind = import_module("jsonschema").Draft201909Validator  # takes seconds, of each process that collects tests
     schema = {"$ref": f"#/$defs/{of}", "$defs": definitions()}
-    Draft201909Validator.check_schema(schema)
-    return Draft201909Validator(schema)
+    kind.check_schema(schema)
+    return kind(schema)
 
 
 def wrong(document: dict[str, Any], of: str = "AchievementCredential") -> list[str]:
