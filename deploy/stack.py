@@ -76,7 +76,7 @@ def choose(kept: Choice) -> Choice:
     forced = os.environ.get("PRAKTIKA_STACK") or ("local" if len(given) == 2 else "")
     if forced not in ("", "compose", "local"):
         raise ServerError(f"PRAKTIKA_STACK is {forced!r}, not 'compose' or 'local'")
-    kind = forced or kept.kind or ("compose" if compose.is_possible() else "local")
+    kind = forced or kept.kind or usual_kind()
     ours = kept.given if kept.kind else None
     choice = Choice(kind, given if kind == "local" and len(given) == 2 else ours)
     asked = os.environ.get("SECURE", "0") not in ("", "0")
@@ -87,6 +87,10 @@ def choose(kept: Choice) -> Choice:
         raise ServerError("the stack was started in another way (see `make status`): make down first")
     choice.ports = settle_ports(kind, kept.ports, secured=choice.secured)
     return choice
+
+
+def usual_kind() -> str:
+    return "compose" if compose.is_possible() else "local"
 
 
 def settle_ports(kind: str, known: dict[str, int], *, secured: bool) -> dict[str, int]:
@@ -129,6 +133,8 @@ def down(*, clean: bool) -> None:
         print("stopped: the services" if choice.given else "stopped: the services, Kafka and MongoDB")
     else:
         print("nothing runs")
+        if clean:  # of what was stopped before
+            replace(choice, kind=os.environ.get("PRAKTIKA_STACK") or usual_kind()).stack().down(clean=True)
     (Choice() if clean else Choice(ports=choice.ports, secured=choice.secured)).keep()
     if clean:
         OPERATOR.unlink(missing_ok=True)

@@ -155,5 +155,7 @@ def test_whoever_stops_it_is_told_what_was_stopped_and_what_of_the_data(machine,
         assert first == f"stopped: {stopped}"
         assert second.startswith(data)
     assert stopping.cleaned == [False, True]
-    stack.down(clean=False)
-    assert capsys.readouterr().out.splitlines()[0] == "nothing runs"
+    for clean in (False, True):
+        stack.down(clean=clean)
+        assert capsys.readouterr().out.splitlines()[0] == "nothing runs"
+    assert stopping.cleaned == [False, True, True], "the data of what was stopped before are deleted, too"
