@@ -73,6 +73,7 @@ class Praktika:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
+        os.setpriority(os.PRIO_PROCESS, process.pid, 10)  # who looks at it is not to come too late
         ended, ready = asyncio.create_task(process.communicate()), asyncio.ensure_future(when())
         await asyncio.wait([ended, ready], return_when=asyncio.FIRST_COMPLETED)
         if ready.done():

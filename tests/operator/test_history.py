@@ -1,5 +1,6 @@
 """praktika history: what is exported and imported again is the same log, and gives the same numbers."""
 
+import asyncio
 import gzip
 import json
 import os
@@ -167,10 +168,9 @@ async def test_an_import_that_was_stopped_goes_on_where_it_was(empty: Log, kafka
     log = reads.Log(settings)  # asks within a millisecond: the import takes a second
 
     async def under_way() -> None:
-        async def some() -> bool:
-            return sum((await log.ends("learner")).values()) > 0
-
-        await until(some, 180)
+        async with asyncio.timeout(180):
+            while not any((await log.ends("learner")).values()):
+                await asyncio.sleep(0.001)
 
     done = await empty.praktika.interrupted("history", "import", str(file), when=under_way)
     assert (done.code, "goes on where it was" in done.err) == (130, True), done.err
