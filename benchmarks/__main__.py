@@ -167,7 +167,7 @@ def judged(found: dict[str, Rows]) -> list[list[str]]:
     least = [
         [name, f"at least {goal}", f"{got:.2f}", "" if got >= goal else "MISSED"]
         for name, goal, got in _at_least(found)
-        if got
+        if got is not None
     ]
     return least + [
         [name, f"at most {goal}", f"{got:.2f}", "" if got <= goal else "MISSED"]
@@ -207,7 +207,7 @@ def _at_least(found: dict[str, Rows]) -> list[Goal]:
                 got,
             )
             for limit, goal in zip(frontier.LIMITS_MS, (1, 1, 0.8), strict=True)
-            if (got := frontier.ratio(rows, limit))
+            if (got := frontier.ratio(rows, limit)) is not None
         ]
     if rows := found.get("growth"):
         at_size = {row["learners"]: row["warm_per_s"] for row in rows}

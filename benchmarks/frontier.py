@@ -22,7 +22,7 @@ from deploy.local.processes import ROOT
 from shared.log.topics import topic_name
 
 NAMESPACE, MONTH = "bfrontier", "2024-06"
-RATES = (2_000, 4_000, 6_000, 8_000, 10_000, 12_000, 14_000, 16_000, 20_000, 25_000)
+RATES = (500, 1_000, 2_000, 3_000, 4_000, 6_000, 8_000, 11_000, 15_000, 20_000, 25_000)
 STEP_S, SETTLE_S, EVERY_S, LOOK_S, LOST_S = 7, 2, 0.025, 0.004, 3
 LIMITS_MS = (100, 300, 1_000)
 # How much a system does at once; Praktika finds that out by itself.
