@@ -133,7 +133,7 @@ def down(*, clean: bool) -> None:
         print("stopped: the services" if choice.given else "stopped: the services, Kafka and MongoDB")
     else:
         print("nothing runs")
-        if clean:  # of what was stopped before
+        if clean and choice.ports:  # of what was stopped before
             replace(choice, kind=os.environ.get("PRAKTIKA_STACK") or usual_kind()).stack().down(clean=True)
     (Choice() if clean else Choice(ports=choice.ports, secured=choice.secured)).keep()
     if clean:

@@ -166,8 +166,9 @@ def create_app(  # noqa: PLR0913
             client.close()
             log.info("stopped")
 
-    own = settings.role != "worker"
-    routes = [*(router.routes if own else ()), *common.routes, *(home.routes if own else ())]  # asked in this order
+    routes = common.routes
+    if settings.role != "worker":  # they are asked in this order
+        routes = [*router.routes, *common.routes, *home.routes]
     app = Application(
         title=f"Praktika {core.name}",
         version=__version__,

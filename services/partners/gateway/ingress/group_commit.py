@@ -8,19 +8,14 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
-from aiokafka.errors import KafkaError
-
 from shared.contract.events import Data, Event
 from shared.http.auth import Caller
 from shared.http.problems import Problem
 from shared.http.service import Address, Service
-from shared.log.producer import NotPublished
-from shared.processing.mongo import DatabaseError
 
 from .deduplication import RecentEvents
-from .validation import ACCEPTED, LATER, validated
+from .validation import ACCEPTED, LATER, TRANSIENT, validated
 
-TRANSIENT = (NotPublished, KafkaError, DatabaseError, TimeoutError)
 Published = tuple[Event[Data], Address]
 
 

@@ -27,21 +27,19 @@ from shared.http.problems import Problem
 from shared.http.service import Service
 from shared.log.batch_limits import INFLATED_BYTES, VALUE_BYTES, unreadable
 from shared.log.consumer import ConsumerRecord, raw_consumer
-from shared.log.producer import NotPublished, Record, record_of
+from shared.log.producer import Record, record_of
 from shared.log.topics import organisation_of, topic_name
 from shared.observability import logs
-from shared.processing.mongo import DatabaseError
 from shared.processing.runner import reason
 
 from .deduplication import RecentEvents
 from .http import BYTES
 from .http_binding import refusal
 from .kafka_binding import PREFIX, decoded_record
-from .validation import ACCEPTED, count_refused, rejection, validated
+from .validation import ACCEPTED, TRANSIENT, count_refused, rejection, validated
 
 MOST_RECORDS = 500  # judged at once
 FOUND_WITHIN_MS = 5_000  # a new organisation's topic
-TRANSIENT = (NotPublished, KafkaError, DatabaseError, TimeoutError)
 STRANGER = Publisher.enterprise  # for whom the registry does not know; nothing of it is accepted
 NOTHING = TopicPartition("", 0)  # a partition that nobody has
 INGRESS = "ingress_over_kafka"

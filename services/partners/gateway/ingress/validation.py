@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from prometheus_client import Counter as Metric
 from pydantic_core import to_json
 
@@ -38,10 +39,10 @@ from shared.contract.text import composed, hidden_in
 from shared.http.auth import Caller
 from shared.http.problems import Problem
 from shared.http.service import Service
-from shared.log.producer import Record
+from shared.log.producer import NotPublished, Record
 from shared.processing import facts, refusals
 from shared.processing.frameworks import Frameworks
-from shared.processing.mongo import Key
+from shared.processing.mongo import DatabaseError, Key
 from shared.processing.ownership import Refused
 from shared.settings import Settings
 
@@ -75,6 +76,7 @@ _JUDGED_BY = {
 MOST_AGREEMENTS = 10_000
 BUILT_IN = Frameworks()  # where no database is asked
 Digests = dict[str, set[str]]  # by event id: the digests of what was accepted under it
+TRANSIENT = (NotPublished, KafkaError, DatabaseError, TimeoutError)  # what judging or publishing again may mend
 LATER = Problem(503, "this can be told once the registry has taken in all that is on the log")
 
 
