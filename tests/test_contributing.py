@@ -113,7 +113,7 @@ WALKS = {
         {
             "services/monitoring/api.py": [
                 (
-                    "from shared.pages.languages import Chosen, Language, Text\n",
+                    "from shared.pages.languages import Language, Text\n",
                     "from shared.pages.pages import page\n",
                 ),
                 (

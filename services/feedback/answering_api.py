@@ -14,7 +14,8 @@ from shared.http.routing import Router
 from shared.http.service import Authenticated, EntityId, Running, Service, require
 from shared.http.spreadsheets import TABLES, Sheet, table_file
 from shared.http.visits import STAFF, SignedInOffline, demand_active, demand_role
-from shared.pages.languages import N_, Chosen, Language, Text
+from shared.pages.chosen import Chosen
+from shared.pages.languages import N_, Language, Text
 
 from .answering import say, sheets
 from .invitations import Doc, invitations, mine, of_own, of_whom

@@ -12,7 +12,8 @@ from shared.http.parameters import query
 from shared.http.routing import Router
 from shared.http.service import Running
 from shared.http.spreadsheets import MOST_ROWS, TABLES, Share, Sheet, one_file, table_file
-from shared.pages.languages import N_, Chosen, Language, translated
+from shared.pages.chosen import Chosen
+from shared.pages.languages import N_, Language, translated
 from shared.settings import Settings
 
 from .gap_reads import GapTable, gap_table

@@ -14,7 +14,8 @@ from shared.http.problems import Problem
 from shared.http.routing import MicrocachedRoute, Router
 from shared.http.service import Running, Service
 from shared.http.spreadsheets import BOM, TABLES, XLSX, csv_of
-from shared.pages.languages import Chosen, Language, Text
+from shared.pages.chosen import Chosen
+from shared.pages.languages import Language, Text
 from shared.processing.recent import RecentAnswers
 
 from . import counters, ranking, splits, sustainability

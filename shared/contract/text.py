@@ -1,10 +1,11 @@
-"""Text as people see it: what looks alike is alike, and nothing is hidden in it."""
+"""Text as people see it: what looks alike is alike, nothing is hidden in it, and no spreadsheet runs it."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 _BREAKS = "\u2028\u2029"
+_FORMULAS = ("=", "+", "-", "@", "|", "%")
 
 
 def hidden(text: str) -> str | None:
@@ -37,6 +38,12 @@ def hidden_in(value: Any, field: str = "") -> tuple[str, str] | None:
         if found := (hidden_in(name, about) if isinstance(name, str) else None) or hidden_in(part, about):
             return found
     return None
+
+
+def is_risky(text: str) -> bool:
+    """Would a spreadsheet take it for a formula (OWASP, CSV injection)? Full-width signs count as the plain ones."""
+    begin = unicodedata.normalize("NFKC", text.lstrip()[:1])
+    return begin in _FORMULAS or text[:1] in ("\t", "\r", "\n")
 
 
 class Message(str):

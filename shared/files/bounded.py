@@ -3,12 +3,14 @@
 The process takes its code from where this file is, and nothing from the folder that somebody happens to be in (`-P`).
 """
 
-import asyncio
 import signal
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import asyncio
 
 CPU_S = 10
 MEMORY_BYTES = 384 * 2**20
@@ -21,7 +23,7 @@ resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_s), int(cpu_s)))
 sys.path.insert(0, root)
 runpy.run_module(module, run_name="__main__")"""
 _OUT_OF_TIME = (-signal.SIGXCPU, -signal.SIGKILL)
-_free: dict[str, asyncio.Semaphore] = {}  # by module: pictures do not hold up documents
+_free: "dict[str, asyncio.Semaphore]" = {}  # by module: pictures do not hold up documents
 _waiting: Counter[str] = Counter()
 
 
@@ -42,6 +44,8 @@ async def run(
     module: str, *arguments: str, body: bytes, memory_bytes: int | None = None, cpu_s: int | None = None
 ) -> Ran:
     """Run a module with *body* as stdin; it is ended after three times *cpu_s* at the latest."""
+    import asyncio  # only here: what runs in the process is imported with this module, and does without
+
     pipe, seconds = asyncio.subprocess.PIPE, cpu_s or CPU_S
     bounds = (str(memory_bytes or MEMORY_BYTES), str(seconds))
     written, timed_out = b"", False

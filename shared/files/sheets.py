@@ -7,17 +7,18 @@ import io
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
-
-from shared.settings import Settings
+from typing import TYPE_CHECKING, Any
 
 from . import bounded
 from .tables import Record, Unreadable, Why, sheet
 
+if TYPE_CHECKING:
+    from shared.settings import Settings
+
 WRITTEN = 32 * 2**20  # bytes of rows
 
 
-async def rows_of(body: bytes, settings: Settings) -> list[tuple[int, Record]]:
+async def rows_of(body: bytes, settings: "Settings") -> list[tuple[int, Record]]:
     """The rows of an XLSX file's first sheet.
 
     Raises:

@@ -19,8 +19,7 @@ from zipfile import BadZipFile, ZipFile
 
 import jiter
 
-from shared.contract.text import Message
-from shared.http.spreadsheets import is_risky
+from shared.contract.text import Message, is_risky
 from shared.pages.languages import Language, in_language
 
 from .words import MISTAKES

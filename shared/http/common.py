@@ -12,7 +12,7 @@ from shared.http.health import hindrances
 from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Address, Authenticated, Running
-from shared.pages.languages import Chosen
+from shared.pages.chosen import Chosen
 from shared.pages.pages import STYLE, page, static
 
 common = Router()

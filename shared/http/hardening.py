@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import Counter as Metric
-from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -26,6 +25,9 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_RAW = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+_CREDENTIALS = (b"authorization", b"cookie")
+_NO_STORE = (b"cache-control", b"no-store")
 
 
 class SecurityHeaders:
@@ -37,16 +39,17 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        private = any(name in (b"authorization", b"cookie") for name, _ in scope["headers"])
+        private = any([name in _CREDENTIALS for name, _ in scope["headers"]])
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = dict(message["headers"])  # of a name that is given twice, the last
+                further = [each for each in _RAW if each[0] not in headers]
                 # Pages say themselves who may keep them: a browser, so that its back button keeps what was typed.
-                if private and not headers.get("Cache-Control", "").startswith(("public", "private")):
-                    headers["Cache-Control"] = "no-store"
+                if private and not headers.get(b"cache-control", b"").startswith((b"public", b"private")):
+                    message["headers"] = [each for each in message["headers"] if each[0] != b"cache-control"]
+                    further.append(_NO_STORE)
+                message["headers"] = [*message["headers"], *further]
             await send(message)
 
         await self.app(scope, receive, guarded)

@@ -14,7 +14,8 @@ from starlette.requests import ClientDisconnect
 from shared.contract.events import wording_of
 from shared.log.producer import NotPublished
 from shared.observability import logs
-from shared.pages.languages import N_, Text, language_of
+from shared.pages.chosen import language_of
+from shared.pages.languages import N_, Text
 from shared.pages.pages import page
 from shared.processing import mongo
 from shared.settings import Settings

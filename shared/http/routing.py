@@ -4,7 +4,7 @@ FastAPI asks each route in turn whether a request is for it, and an application 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from copy import copy
 from dataclasses import dataclass, field
 from time import monotonic
@@ -13,8 +13,8 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
-from starlette.routing import Match, request_response
-from starlette.types import Scope
+from starlette.routing import Match
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.http.parameters import known_parameters
 from shared.http.problems import REFUSALS
@@ -80,7 +80,17 @@ class DirectRoute(Route):
 
     def __init__(self, path: str, *args: Any, **settings: Any) -> None:
         super().__init__(path, *args, **settings)
-        self.app = request_response(self.endpoint)
+        self.app = _asgi(self.endpoint)
+
+
+def _asgi(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+    """What `starlette.routing.request_response` gives, without handlers of errors: those of the application do."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return app
 
 
 class Router(APIRouter):

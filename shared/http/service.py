@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPBearer
@@ -134,8 +134,7 @@ class Service:
         return all(label in positions and positions[label].next_offset >= end for label, end in wanted.items())
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(NamedTuple):
     """Where an event is in the log."""
 
     topic: str

@@ -40,9 +40,9 @@ class Sessions:
         state["session"] = member
 
         async def with_cookies(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] == "http.response.start" and "cookies" in state:
                 answered = MutableHeaders(scope=message)
-                for cookie in state.get("cookies", ()):
+                for cookie in state["cookies"]:
                     answered.append("Set-Cookie", cookie)
             await send(message)
 

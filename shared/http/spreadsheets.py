@@ -1,14 +1,14 @@
-"""What spreadsheets read: CSV and XLSX, the mark by which they know UTF-8, and what they take for a formula."""
+"""What spreadsheets read: CSV and XLSX, and the mark by which they know UTF-8."""
 
 import asyncio
 import csv
 import io
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from fastapi.responses import Response
 
+from shared.contract.text import is_risky
 from shared.http.problems import Problem
 from shared.http.service import Service
 from shared.pages.languages import Language, translated
@@ -18,13 +18,6 @@ BOM = "\ufeff"
 # What routes answer with that give tables, for the OpenAPI document.
 TABLES: dict[str, Any] = {"text/csv": {"schema": {"type": "string"}}, XLSX: {"schema": {"type": "string"}}}
 MOST_ROWS, INSTEAD = 20_000, "take JSON, page by page"
-_FORMULAS = ("=", "+", "-", "@", "|", "%")
-
-
-def is_risky(text: str) -> bool:
-    """Would a spreadsheet take it for a formula (OWASP, CSV injection)? Full-width signs count as the plain ones."""
-    begin = unicodedata.normalize("NFKC", text.lstrip()[:1])
-    return begin in _FORMULAS or text[:1] in ("\t", "\r", "\n")
 
 
 class Share(float):

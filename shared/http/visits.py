@@ -14,7 +14,8 @@ from shared.http.forms import MOST_FIELDS, Form, read_form
 from shared.http.problems import FORM, Problem, SignInNeeded
 from shared.http.service import Running, Service, barred
 from shared.http.sessions import signed_in
-from shared.pages.languages import Chosen, Language, Text, enumerated, in_language, translated
+from shared.pages.chosen import Chosen
+from shared.pages.languages import Language, Text, enumerated, in_language, translated
 from shared.pages.pages import page
 from shared.processing.frameworks import Frameworks
 

@@ -8,6 +8,7 @@ import asyncio
 import platform
 import selectors
 import time
+from functools import lru_cache
 
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -69,8 +70,14 @@ class RequestMetrics:
         finally:
             method = scope["method"] if scope["method"] in METHODS else "other"
             route = getattr(scope.get("route"), "path", "none")
-            REQUESTS.labels(method, route, status).inc()
-            REQUEST_S.labels(method, route).observe(time.perf_counter() - started)
+            requests, request_s = _of(method, route, status)
+            requests.inc()
+            request_s.observe(time.perf_counter() - started)
+
+
+@lru_cache(maxsize=2_000)  # to look up labels takes longer than to count
+def _of(method: str, route: str, status: str) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method, route, status), REQUEST_S.labels(method, route)
 
 
 class _Selector(selectors.DefaultSelector):

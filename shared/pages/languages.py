@@ -5,12 +5,11 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
-from fastapi import Depends, Header, Query, Request
 
 from shared.contract.text import Message, filled
 
@@ -93,24 +92,3 @@ def preferred(accept_language: str) -> Language:
 
 
 COOKIE = "praktika_language"  # the language that was chosen last
-
-
-def language_of(request: Request) -> Language:
-    """The language of an answer: of the address, else chosen last, else the browser's."""
-    wanted = (request.query_params.get("lang"), request.cookies.get(COOKIE))
-    chosen = next((each for want in wanted for each in LANGUAGES if each == want), None)
-    return chosen or preferred(request.headers.get("accept-language", ""))
-
-
-# A coroutine, though it waits for nothing: FastAPI runs plain functions in threads.
-async def _chosen(
-    request: Request,
-    lang: Annotated[
-        Language | None, Query(description="Else what was chosen last, or Accept-Language prefers.")
-    ] = None,
-    accept_language: Annotated[str, Header()] = "",
-) -> Language:
-    return language_of(request)
-
-
-Chosen = Annotated[Language, Depends(_chosen)]

@@ -19,7 +19,8 @@ from shared.http.routing import Router
 from shared.http.service import Active, Authenticated, EntityId, Running, Service, barred
 from shared.http.sessions import signed_in
 from shared.http.spreadsheets import TABLES, Sheet, one_file, table_file
-from shared.pages.languages import N_, Chosen, Language, translated
+from shared.pages.chosen import Chosen
+from shared.pages.languages import N_, Language, translated
 from shared.pages.pages import page
 from shared.processing import mongo
 

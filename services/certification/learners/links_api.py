@@ -18,7 +18,8 @@ from shared.http.routing import Router
 from shared.http.service import Authenticated, Running, Service, refuse_sandbox
 from shared.http.spreadsheets import TABLES, Sheet, one_file, table_file
 from shared.http.visits import STAFF, MemberVisit, SignedInOffline, demand_active, demand_role
-from shared.pages.languages import LANGUAGES, N_, Chosen, Language, translated
+from shared.pages.chosen import Chosen
+from shared.pages.languages import LANGUAGES, N_, Language, translated
 from shared.pages.paging import pager
 from shared.processing import mongo
 

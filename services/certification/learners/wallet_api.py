@@ -19,7 +19,8 @@ from services.certification.credentials.wallets import Refused
 from shared.http.problems import FORM, Problem
 from shared.http.routing import Router
 from shared.http.service import Running, Service
-from shared.pages.languages import LANGUAGES, N_, Chosen, translated
+from shared.pages.chosen import Chosen
+from shared.pages.languages import LANGUAGES, N_, translated
 
 from .choices import note_collected
 

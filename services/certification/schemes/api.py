@@ -15,7 +15,8 @@ from shared.http.routing import Router
 from shared.http.service import Active, Authenticated, EntityId, Running, Service, require
 from shared.http.spreadsheets import MOST_ROWS, TABLES, Sheet, one_file, table_file
 from shared.http.visits import AnyVisit
-from shared.pages.languages import LANGUAGES, N_, Chosen, Language, Text
+from shared.pages.chosen import Chosen
+from shared.pages.languages import LANGUAGES, N_, Language, Text
 from shared.processing.ownership import misnamed
 
 from . import catalogue as page

@@ -28,9 +28,11 @@ class Quotas:
         return max(quota.wait_s(organisation) for quota in (self._events, self._bytes, self._day))
 
     def charge(self, organisation: str, events: int, size: int) -> None:
-        self._events.charge(organisation, events)
-        self._bytes.charge(organisation, size)
-        self._day.charge(organisation, size)
+        if events:
+            self._events.charge(organisation, events)
+        if size:
+            self._bytes.charge(organisation, size)
+            self._day.charge(organisation, size)
 
     def refuse_overdrawn(self, organisation: str) -> None:
         """Raise a `Problem` (429) that says which bound an organisation has met, and how long it lasts."""

@@ -8,7 +8,8 @@ from services.partners.network.registry import OPERATOR
 from shared.http.auth import Role
 from shared.http.service import Running, Service
 from shared.http.visits import NETWORK, STAFF, MemberVisit, demand_role, member_visit
-from shared.pages.languages import N_, Chosen, Language, translated
+from shared.pages.chosen import Chosen
+from shared.pages.languages import N_, Language, translated
 
 from . import sessions
 

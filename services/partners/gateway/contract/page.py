@@ -14,7 +14,8 @@ from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Running
 from shared.log.topics import PARTITIONS
-from shared.pages.languages import Chosen, Language, Text, translated
+from shared.pages.chosen import Chosen
+from shared.pages.languages import Language, Text, translated
 from shared.pages.pages import page, render
 from shared.settings import Settings
 

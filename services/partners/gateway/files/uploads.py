@@ -43,7 +43,8 @@ from shared.http.problems import Problem
 from shared.http.routing import Router
 from shared.http.service import Running, Service
 from shared.log.producer import NotPublished
-from shared.pages.languages import Chosen, Language, translated
+from shared.pages.chosen import Chosen
+from shared.pages.languages import Language, translated
 from shared.pages.pages import page, static
 from shared.processing import mongo
 from shared.settings import Settings

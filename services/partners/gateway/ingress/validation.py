@@ -124,7 +124,9 @@ async def _charge_others(
     for item, event in zip(items, checked, strict=True):
         if isinstance(event, Problem):
             continue
-        whom = named_in(event) | told.get(of_region(event) or "", frozenset())
+        whom = named_in(event)
+        if told:
+            whom |= told.get(of_region(event) or "", frozenset())
         if others := len(whom - {caller.organisation}):
             quotas_of(service).charge(caller.organisation, others, others * len(to_json(item)))
 
