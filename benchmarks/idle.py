@@ -10,9 +10,11 @@ from benchmarks.plan import Plan, table
 from benchmarks.processes import service
 from benchmarks.timing import usage
 from deploy.setup import set_up
+from services.monitoring import published
 
 NAMESPACE = "bidle"
 SETTLED_S, SECONDS = 10, 30
+RECORDED_WITHIN_S = 2 * published.LOOK_EVERY_S
 # As `make up` starts them: each with its role.
 PROCESSES = (
     ("partners", "all"),
@@ -34,6 +36,7 @@ async def measure(at: Environment, plan: Plan) -> list[dict[str, Any]]:
         for name, role in PROCESSES:
             started = await stack.enter_async_context(service(at, NAMESPACE, name, role))
             pids[f"{name}, {role}"] = started.process.pid
+        await _day_is_recorded(at)
         await asyncio.sleep(SETTLED_S)
         for number in range(plan.rounds):
             began, before = time.monotonic(), {name: usage(pid) for name, pid in pids.items()}
@@ -45,6 +48,14 @@ async def measure(at: Environment, plan: Plan) -> list[dict[str, Any]]:
                 rows.append({"round": number, "process": name, "percent": percent, "rss_mb": round(rss / 1e6)})
                 print(f"  {name:22} {percent:5.1f} % of a core, {rss / 1e6:.0f} MB", flush=True)
     return rows
+
+
+async def _day_is_recorded(at: Environment) -> None:
+    """Wait until monitoring has recorded the figures of today: that is once a day, and takes some seconds."""
+    db = at.client[f"{NAMESPACE}_monitoring"]
+    async with asyncio.timeout(RECORDED_WITHIN_S):
+        while not (await published.days(db)).last:
+            await asyncio.sleep(1)
 
 
 def report(rows: list[dict[str, Any]]) -> list[str]:
