@@ -1,6 +1,6 @@
 """What a learner adds to the counters: a pure function of the facts. Of a graduate under the month of graduation."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from shared.contract.events import LearnerDescribed, organisation_of
@@ -21,16 +21,22 @@ class Placed(NamedTuple):
 def learner(_: str, state: State) -> Added:
     """What a learner adds, and some of it once more for each group that the learner is said to belong to."""
     groups = groups_of(state)
-    for counter, count in _counted(state):
+    return _grouped(_counted(state), groups) if groups else _counted(state)
+
+
+def _grouped(counted: Added, groups: list[str]) -> Added:
+    for counter, count in counted:
         yield counter, count
         kind, programme, month, measure = counter
-        if groups and kind == "programme" and measure in OF_GROUPS:
+        if kind == "programme" and measure in OF_GROUPS:
             for group in groups:
                 yield ("programme_group", f"{programme} {group}", month, measure), count
 
 
 def groups_of(state: State) -> list[str]:
     """The groups that a learner belongs to, like `sex=female` and `rural=not_rural`; of what is not known none."""
+    if LearnerDescribed.short_type not in state["facts"]:
+        return []
     described = facts.last(state, LearnerDescribed.short_type)
     said = described["data"] if described else {}
     return [f"{split}={groups[said[split]]}" for split, groups in SPLITS.items() if split in said]
@@ -64,19 +70,23 @@ def _counted(state: State) -> Added:
         yield from _placements(internships.values(), placed)
     if spells:
         yield from _hires(spells)
-    yield from _certificates(state)
-    yield from _studies(state)
-    yield from _support(state)
-    yield from _applications(state)
+    for short_type, part in PARTS.items():
+        if short_type in told:
+            yield from part(state)
     for programme, graduation in told.get("learner.graduated", {}).items():
         graduated_on = graduation["data"]["graduated_on"]
         month = graduated_on[:7]
-        for measure in _graduate(state, programme, graduated_on, spells, placed):
+        measures, employer = _graduate(state, programme, spells, placed), None
+        if since := employment.of_graduate(spells, graduated_on):
+            newest = employment.at(since, employment.last_seen(state, graduated_on))
+            measures += _employment(since, newest, graduated_on)
+            employer = newest.employer if newest and newest.in_work else None  # as far as it is known
+        for measure in measures:
             yield ("programme", programme, month, measure), 1
         own = [fact for fact in placed.completed.values() if fact["data"]["programme"] == programme]
         for measure, count in hours_as("graduate", _hours(own)) if own else ():
             yield ("programme", programme, month, measure), count
-        if employer := _employer(state, spells, graduated_on):
+        if employer:
             yield ("enterprise", employer, month, AT_WORK), 1
             yield ("programme_enterprise", f"{programme} {employer}", month, AT_WORK), 1
 
@@ -114,8 +124,6 @@ def _support(state: State) -> Added:
 
 def _applications(state: State) -> Added:
     """Applications that an enterprise has decided on, in the month of its decision; none that was withdrawn since."""
-    if "application.submitted" not in state["facts"]:
-        return
     accepted, declined, withdrawn = (
         facts.facts(state, f"application.{verb}") for verb in ("accepted", "declined", "withdrawn")
     )
@@ -215,8 +223,6 @@ def _certificates(state: State) -> Added:
     One that ends is no longer valid in the month of the day after its last. Holders also by institution and by
     programme.
     """
-    if "competency.certified" not in state["facts"]:
-        return
     revoked = facts.facts(state, "competency.revoked")
     programmes = sorted(state["facts"].get("learner.enrolled", {}))
     changes: dict[tuple[str, str], list[tuple[str, int]]] = {}
@@ -243,11 +249,18 @@ def _certificates(state: State) -> Added:
             held += change
 
 
-def _graduate(state: State, programme: str, graduated_on: str, spells: list[Spell], placed: Placed) -> list[str]:
-    """The measures in which a graduate of *programme* counts."""
+# What else a learner adds, by the facts without which it is nothing.
+PARTS: dict[str, Callable[[State], Added]] = {
+    "competency.certified": _certificates,
+    "learner.enrolled": _studies,
+    "support.closed": _support,
+    "application.submitted": _applications,
+}
+
+
+def _graduate(state: State, programme: str, spells: list[Spell], placed: Placed) -> list[str]:
+    """The measures in which a graduate of *programme* counts, but for those of work."""
     measures = ["graduates"]
-    if spells:
-        measures += _employment(state, employment.of_graduate(spells, graduated_on), graduated_on)
     own = [fact for fact in placed.completed.values() if fact["data"]["programme"] == programme]
     if own:
         measures.append("graduates_interned")
@@ -275,18 +288,9 @@ def _since_certified(spells: list[Spell], certified_on: str | None) -> list[str]
     return [] if days is None else [f"certificate_weeks/{week_of(days)}"]
 
 
-def _employer(state: State, spells: list[Spell], graduated_on: str) -> str | None:
-    """Where a graduate works by the newest status, if that is known."""
-    own = employment.of_graduate(spells, graduated_on)
-    newest = employment.at(own, employment.last_seen(state, graduated_on)) if own else None
-    return newest.employer if newest and newest.in_work else None
-
-
-def _employment(state: State, spells: list[Spell], graduated_on: str) -> list[str]:
+def _employment(spells: list[Spell], newest: Spell | None, graduated_on: str) -> list[str]:
     """The measures of what is known of a graduate's work: newest, at the horizons, and how long it took."""
-    measures: list[str] = []
-    if newest := employment.at(spells, employment.last_seen(state, graduated_on)):
-        measures += _status(newest.data)
+    measures = _status(newest.data) if newest else []
     for prefix, day in employment.horizons(graduated_on):
         if then := employment.at(spells, day):
             measures.append(prefix + employment.status_of(then.data))

@@ -8,11 +8,11 @@ says something else. Days are texts, whose order is that of time.
 from calendar import monthrange
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
 from shared.contract.events import HOSTS, Basis, EmploymentDetail, EmploymentStatus, organisation_of
-from shared.processing.facts import Fact, State, age
+from shared.processing.facts import Fact, State, is_newer
 
 STATUSES = (*EmploymentStatus, *EmploymentDetail)  # a detail counts in place of the status `other`
 IN_WORK = ("employed", "self_employed")
@@ -98,20 +98,28 @@ def at(spells: Iterable[Spell], day: str) -> Spell | None:
         return holding[0] if holding else None
     standing = [spell for spell in holding if not _is_over(spell, holding)]
     if work := [spell for spell in standing if spell.in_work]:
-        return min(work, key=lambda job: (-usual_hours(job.data), job.begin, age(job.fact)))
-    return max(standing, key=lambda spell: (spell.begin, age(spell.fact)))
+        return reduce(_main_job, work)
+    return reduce(lambda one, other: other if _is_later(other, one) else one, standing)
 
 
 def _is_over(spell: Spell, holding: Iterable[Spell]) -> bool:
     """Did a later survey say something else? A job that began before another was last seen is held beside it."""
     if spell.basis != Basis.survey:
         return False
-    later = [
-        other
-        for other in holding
-        if other.basis == Basis.survey and (other.begin, age(other.fact)) > (spell.begin, age(spell.fact))
-    ]
+    later = [other for other in holding if other.basis == Basis.survey and _is_later(other, spell)]
     return any(not (spell.in_work and other.in_work) or other.begin > spell.observed for other in later)
+
+
+def _main_job(one: Spell, other: Spell) -> Spell:
+    """Of two jobs the one with more hours, then the longer one; of what claims the same, any fixed choice."""
+    hours, others = usual_hours(one.data), usual_hours(other.data)
+    if hours != others:
+        return one if hours > others else other
+    return other if _is_later(one, other) else one
+
+
+def _is_later(one: Spell, other: Spell) -> bool:
+    return one.begin > other.begin if one.begin != other.begin else is_newer(one.fact, other.fact)
 
 
 def usual_hours(data: Mapping[str, Any]) -> float:
