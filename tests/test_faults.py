@@ -67,7 +67,7 @@ async def test_nothing_is_lost_or_counted_twice_whatever_breaks(folder: Path):
             await asyncio.gather(*(run.faults.inject(BY_NAME[name]) for name in together))
         await run.faults.inject(BY_NAME["stop a worker beyond its session"])
         # What attacks has the lowest priority: on a full machine its turns are few.
-        await until(partial(enough_is_attacked, run.stack.kafka.address), 120)
+        await until(partial(hostile_events_are_logged, run.stack.kafka.address), 120)
         found = await run.prove()
         assert found.words == [], "\n".join(found.words[:20])
         # Whether it has a write in hand when it wakes up is chance; that one is refused is shown in test_runner.py.
@@ -93,7 +93,7 @@ async def test_nothing_is_lost_or_counted_twice_whatever_breaks(folder: Path):
         assert any("open vacancies" in words for words in worse.words)
 
 
-async def enough_is_attacked(kafka: str) -> bool:
+async def hostile_events_are_logged(kafka: str) -> bool:
     return (await read_log(kafka)).hostile > HOSTILE_EVENTS
 
 

@@ -74,24 +74,26 @@ def _counted(state: State) -> Added:
         if short_type in told:
             yield from part(state)
     for programme, graduation in told.get("learner.graduated", {}).items():
-        graduated_on = graduation["data"]["graduated_on"]
-        month = graduated_on[:7]
-        measures, employer = _graduate(state, programme, spells, placed), None
-        if since := employment.of_graduate(spells, graduated_on):
-            newest = employment.at(since, employment.last_seen(state, graduated_on))
-            measures += _employment(since, newest, graduated_on)
-            employer = newest.employer if newest and newest.in_work else None  # as far as it is known
-        for measure in measures:
-            yield ("programme", programme, month, measure), 1
-        own = [fact for fact in placed.completed.values() if fact["data"]["programme"] == programme]
-        for measure, count in hours_as("graduate", _hours(own)) if own else ():
-            yield ("programme", programme, month, measure), count
-        if employer:
-            yield ("enterprise", employer, month, AT_WORK), 1
-            yield ("programme_enterprise", f"{programme} {employer}", month, AT_WORK), 1
+        yield from _graduation(state, programme, graduation["data"]["graduated_on"], spells, placed)
 
 
 AT_WORK = "graduates_at_work"
+
+
+def _graduation(state: State, programme: str, graduated_on: str, spells: list[Spell], placed: Placed) -> Added:
+    """What a graduate of *programme* adds, under the month of graduation."""
+    month, measures = graduated_on[:7], _graduate(state, programme, spells, placed)
+    if own_spells := employment.of_graduate(spells, graduated_on):
+        newest = employment.at(own_spells, employment.last_seen(state, graduated_on))
+        measures += _employment(own_spells, newest, graduated_on)
+        if newest and newest.in_work and newest.employer:
+            yield ("enterprise", newest.employer, month, AT_WORK), 1
+            yield ("programme_enterprise", f"{programme} {newest.employer}", month, AT_WORK), 1
+    for measure in measures:
+        yield ("programme", programme, month, measure), 1
+    own = [fact for fact in placed.completed.values() if fact["data"]["programme"] == programme]
+    for measure, count in hours_as("graduate", _hours(own)) if own else ():
+        yield ("programme", programme, month, measure), count
 
 
 def _studies(state: State) -> Added:

@@ -40,7 +40,7 @@ def hidden_in(value: Any, field: str = "") -> tuple[str, str] | None:
     return None
 
 
-def is_risky(text: str) -> bool:
+def is_formula(text: str) -> bool:
     """Would a spreadsheet take it for a formula (OWASP, CSV injection)? Full-width signs count as the plain ones."""
     begin = unicodedata.normalize("NFKC", text.lstrip()[:1])
     return begin in _FORMULAS or text[:1] in ("\t", "\r", "\n")

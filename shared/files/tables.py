@@ -19,7 +19,7 @@ from zipfile import BadZipFile, ZipFile
 
 import jiter
 
-from shared.contract.text import Message, is_risky
+from shared.contract.text import Message, is_formula
 from shared.pages.languages import Language, in_language
 
 from .words import MISTAKES
@@ -179,7 +179,7 @@ def _row(number: int, record: Record, columns: list[str]) -> Row:
             unfit[column] = content
         elif text := content.strip():
             # An apostrophe before what looks like a formula says that it is text: we write it so, too.
-            cells[column] = text[1:] if text[0] == "'" and is_risky(text[1:]) else text
+            cells[column] = text[1:] if text[0] == "'" and is_formula(text[1:]) else text
             if len(text) > MOST_CHARACTERS:
                 unfit[column] = Why("long_cell", (MOST_CHARACTERS,))
     if cells.pop("", None) or "" in unfit:
@@ -345,4 +345,4 @@ def _harmless(cell: object) -> str:
     if cell is None:
         return ""
     text = cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False)
-    return f"'{text}" if is_risky(text) else text
+    return f"'{text}" if is_formula(text) else text

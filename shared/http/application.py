@@ -176,7 +176,10 @@ def create_app(  # noqa: PLR0913
         routes=routes,
         docs_url=None,  # ours are below, with a policy
         redoc_url=None,
-        telemetry={"tracing": False, "metrics": False},  # Prometheus asks for ours; else each request is asked about it
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+        },  # ours are at /metrics; FastAPI would look for OpenTelemetry each time
     )
     app.state.settings, app.state.name = settings, core.name
     app.add_middleware(BodyLimit, large=settings.batch_max_bytes)

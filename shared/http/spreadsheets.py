@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from fastapi.responses import Response
 
-from shared.contract.text import is_risky
+from shared.contract.text import is_formula
 from shared.http.problems import Problem
 from shared.http.service import Service
 from shared.pages.languages import Language, translated
@@ -51,7 +51,7 @@ def _in_one(content: list[Any]) -> str:
 
 def _harmless(content: Any) -> Any:
     """A text that a spreadsheet would take for a formula gets an apostrophe (OWASP, CSV injection)."""
-    return f"'{content}" if isinstance(content, str) and is_risky(content) else content
+    return f"'{content}" if isinstance(content, str) and is_formula(content) else content
 
 
 class Sheet(NamedTuple):

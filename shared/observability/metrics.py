@@ -70,13 +70,13 @@ class RequestMetrics:
         finally:
             method = scope["method"] if scope["method"] in METHODS else "other"
             route = getattr(scope.get("route"), "path", "none")
-            requests, request_s = _of(method, route, status)
+            requests, request_s = _labelled(method, route, status)
             requests.inc()
             request_s.observe(time.perf_counter() - started)
 
 
 @lru_cache(maxsize=2_000)  # to look up labels takes longer than to count
-def _of(method: str, route: str, status: str) -> tuple[Counter, Histogram]:
+def _labelled(method: str, route: str, status: str) -> tuple[Counter, Histogram]:
     return REQUESTS.labels(method, route, status), REQUEST_S.labels(method, route)
 
 

@@ -1,7 +1,6 @@
 """The languages of pages and messages: English is what the code says, the others come from gettext catalogues."""
 
 import io
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -77,18 +76,3 @@ def enumerated(texts: Sequence[Text], between: str = ", ") -> Text:
     """Several texts as one, each in the reader's language."""
     first, *others = texts
     return Text(_LIST, {"one": first, "between": between, "others": enumerated(others, between)}) if others else first
-
-
-_TAG = re.compile(rf"\b({'|'.join(LANGUAGES)})\b[^,;]*(?:;\s*q=([\d.]{{1,5}}))?")
-
-
-def preferred(accept_language: str) -> Language:
-    """The language wanted most (RFC 9110, section 12.5.4); English only if no other is wanted as much."""
-    wanted: dict[Language, float] = dict.fromkeys(LANGUAGES, 0.0)
-    for tag, quality in _TAG.findall(accept_language.lower()):
-        wanted[tag] = max(wanted[tag], float(quality) if re.fullmatch(r"\d(\.\d*)?", quality) else 1.0)
-    most = max(wanted, key=lambda language: (wanted[language], language != "en"))
-    return most if wanted[most] else "en"
-
-
-COOKIE = "praktika_language"  # the language that was chosen last

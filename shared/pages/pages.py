@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.ext import Extension
 from starlette.responses import Response
 
-from shared.pages.languages import COOKIE as LANGUAGE_COOKIE
+from shared.pages.chosen import COOKIE as LANGUAGE_COOKIE
 from shared.pages.languages import NAMES, Language, catalogue, in_language, translated
 from shared.settings import Settings
 

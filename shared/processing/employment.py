@@ -119,6 +119,7 @@ def _main_job(one: Spell, other: Spell) -> Spell:
 
 
 def _is_later(one: Spell, other: Spell) -> bool:
+    """Did *one* begin later? Of two that began on one day the newer fact decides, so that order changes nothing."""
     return one.begin > other.begin if one.begin != other.begin else is_newer(one.fact, other.fact)
 
 

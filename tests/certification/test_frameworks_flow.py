@@ -17,7 +17,7 @@ from services.feedback import market_reads
 from services.feedback.suggestions import suggest
 from services.partners.gateway.credentials import issue_to_operator
 from shared.http.sessions import COOKIE
-from shared.pages.languages import COOKIE as LANGUAGE
+from shared.pages.chosen import COOKIE as LANGUAGE
 from shared.processing import mongo
 from tests.browser import DESK, PHONE, accessible, shot, visited, within
 from tests.feedback.test_market import ESCO, needs_real_data

@@ -38,7 +38,7 @@ from shared.contract.events import (
 )
 from shared.http.auth import Member, Role, Signer
 from shared.http.sessions import COOKIE
-from shared.pages.languages import COOKIE as LANGUAGE
+from shared.pages.chosen import COOKIE as LANGUAGE
 from tests.browser import DESK, PHONE, accessible, shot, within
 from tests.making import event
 from tests.people import Visitor, close, visitor

@@ -279,7 +279,7 @@ async def asked(stack: Running, **wanted: Any) -> dict[str, Any]:
 async def test_the_table_is_one_answer_with_its_rules_columns_and_sources(stack: Running):
     async def recommended() -> Any:
         found = await asked(stack, competency=TIG)
-        (tig,) = found["items"]  # until the tick it was not asked, and complete until no time that is known
+        (tig,) = found["items"]  # until the tick nothing is recommended, and it is not known until when all is applied
         return found["as_of"] and [one["answer"] for one in tig["grounds"]] == ["open", "open"]
 
     await until(recommended)

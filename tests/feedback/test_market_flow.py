@@ -20,7 +20,7 @@ from services.partners import app as partners
 from services.partners.gateway.credentials import issue_to_operator
 from shared.contract.skills import skill_id
 from shared.http.sessions import COOKIE
-from shared.pages.languages import COOKIE as LANGUAGE
+from shared.pages.chosen import COOKIE as LANGUAGE
 from tests.browser import DESK, PHONE, accessible, shot, within
 from tests.feedback.test_market import CSV, ESCO, ITEM, REAL, direct, needs_real_data
 from tests.operator.conftest import Done, Praktika

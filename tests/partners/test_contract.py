@@ -14,7 +14,8 @@ from services.partners.gateway.ingress.validation import check
 from shared.contract import events
 from shared.contract.events import DATA, organisation_of, parse
 from shared.http.auth import Caller
-from shared.pages.languages import LANGUAGES, Language, preferred
+from shared.pages.chosen import preferred
+from shared.pages.languages import LANGUAGES, Language
 from shared.pages.pages import render
 from shared.settings import Settings
 from tests.shared.test_contract import validating

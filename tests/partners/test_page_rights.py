@@ -15,7 +15,7 @@ from services.partners.gateway.files.jobs import FILES, UPLOADS
 from services.partners.pages.actions import ACTIONS
 from services.partners.people.members import JOURNAL, MEMBERS, SESSIONS
 from shared.http.application import create_app
-from shared.pages.languages import COOKIE as LANGUAGE
+from shared.pages.chosen import COOKIE as LANGUAGE
 from shared.processing.refusals import REJECTED
 from shared.settings import Settings
 from tests.network import STRUCTURED, cloudevent
